@@ -1,0 +1,153 @@
+"""The op domain ``pqv``: names, versions, types, shapes and attributes of its ops.
+
+This is the one place that declares them. The torch ops, the ONNX functions, the exporter
+and the tests read this table; ``docs/ops.md`` gives the formulas. Imports no torch, so that
+a machine that only runs models can read it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+DOMAIN = "pqv"
+VERSION = 1
+
+PACKED_LAYOUT = "n8k4.v1"
+
+MAX_K = 32768
+"""Longest reduction of any op: int8 x int8 sums of this length stay below 2^29."""
+MAX_CHANNELS = 8192
+"""Widest row of IntLayerNorm."""
+MAX_EXPONENT = 3
+"""Largest power-of-two ratio of a residual channel (PackQViT, section 3.3)."""
+FRACTION_BITS = 6
+"""Fraction bits of a requantized value before narrowing: 64 is one output step."""
+SOFTMAX_FRACTION_BITS = 8
+"""Fraction bits of a softmax logit, in log2 units."""
+LAYER_NORM_UNIT_BITS = 24
+"""IntLayerNorm hands 2^24 per standard deviation to its requantizer."""
+
+MIN_SHIFT, MAX_SHIFT = -15, 30
+MAX_MULTIPLIER = 32767
+MAX_BIAS = 2**29
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input: ``dtype`` is a numpy name, ``dims`` names the axes ("..." = any leading)."""
+
+    name: str
+    dtype: str
+    dims: tuple[str, ...]
+    constant: bool = False
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute of type ``int`` or ``str``; ``default`` None means required."""
+
+    name: str
+    type: type
+    default: int | str | None = None
+
+
+@dataclass(frozen=True)
+class Op:
+    """One op of the domain: its inputs and attributes in order, and its single output."""
+
+    name: str
+    inputs: tuple[Input, ...]
+    attributes: tuple[Attribute, ...]
+    output_dtype: str
+    output_dims: tuple[str, ...]
+
+    @property
+    def torch_name(self) -> str:
+        """Name below ``torch.ops.pqv``: ``PackedInt4MatMulAdd`` -> ``packed_int4_matmul_add``."""
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name.replace("MatMul", "Matmul"))
+        return words.replace("GELU", "gelu").lower()
+
+
+_Y_BITS = Attribute("y_bits", int, 8)
+_PACKED = (Attribute("layout", str), Attribute("K", int), Attribute("N", int))
+_REQUANTIZER = (
+    Input("shift", "int8", ("N",), constant=True),
+    Input("multiplier", "int16", ("N",), constant=True),
+)
+_RESIDUAL = (
+    Input("residual", "int8", ("...", "N")),
+    Input("residual_multiplier", "int16", ("N",), constant=True),
+)
+
+
+def _packed_inputs(bits: int) -> tuple[Input, ...]:
+    weight = Input(
+        "B",
+        "uint8" if bits == 4 else "int8",
+        ("N/8", "K/4", "16" if bits == 4 else "32"),
+        constant=True,
+    )
+    return (Input("A", "int8", ("...", "K")), weight, Input("bias", "int32", ("N",), constant=True))
+
+
+def _packed_matmul(bits: int) -> Op:
+    inputs = _packed_inputs(bits) + _REQUANTIZER
+    return Op(f"PackedInt{bits}MatMul", inputs, (*_PACKED, _Y_BITS), "int8", ("...", "N"))
+
+
+def _packed_matmul_add(bits: int) -> Op:
+    inputs = _packed_inputs(bits) + _REQUANTIZER + _RESIDUAL
+    return Op(f"PackedInt{bits}MatMulAdd", inputs, (*_PACKED, _Y_BITS), "int8", ("...", "N"))
+
+
+_OPS = (
+    _packed_matmul(4),
+    _packed_matmul_add(4),
+    _packed_matmul(8),
+    _packed_matmul_add(8),
+    Op("PackedInt8MatMulToInt32", _packed_inputs(8), _PACKED, "int32", ("...", "N")),
+    Op(
+        "IntMatMul",
+        (Input("A", "int8", ("...", "M", "K")), Input("B", "int8", ("...", "N", "K"))),
+        (),
+        "int32",
+        ("...", "M", "N"),
+    ),
+    Op(
+        "IntSoftmax2n",
+        (Input("X", "int32", ("...", "N")),),
+        (Attribute("shift", int), Attribute("multiplier", int), Attribute("log2", int)),
+        "uint8",
+        ("...", "N"),
+    ),
+    Op(
+        "IntWeightedMean",
+        (Input("W", "uint8", ("...", "M", "N")), Input("V", "int8", ("...", "N", "D"))),
+        (Attribute("shift", int), Attribute("multiplier", int), _Y_BITS),
+        "int8",
+        ("...", "M", "D"),
+    ),
+    Op(
+        "IntLayerNorm",
+        (
+            Input("X", "int8", ("...", "C")),
+            Input("exponent", "int8", ("C",), constant=True),
+            Input("shift", "int8", ("C",), constant=True),
+            Input("multiplier", "int16", ("C",), constant=True),
+            Input("bias", "int16", ("C",), constant=True),
+        ),
+        (Attribute("epsilon", int), _Y_BITS),
+        "int8",
+        ("...", "C"),
+    ),
+    Op(
+        "IntGELU",
+        (Input("X", "int8", ("...",)), Input("table", "int8", ("256",), constant=True)),
+        (),
+        "int8",
+        ("...",),
+    ),
+)
+
+OPS: dict[str, Op] = {op.name: op for op in _OPS}
