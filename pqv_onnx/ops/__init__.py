@@ -1,0 +1,1 @@
+"""The op domain `pqv`: its table, fixed-point parameters, torch ops and ONNX functions."""
