@@ -1,0 +1,103 @@
+"""``pqv export``: a checkpoint, or random weights, to one ``.onnx`` file."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pqv_onnx.cli.options import JsonOption, check_json, megabytes, write_json
+from pqv_onnx.errors import PqvError
+from pqv_onnx.files import check_writable
+from pqv_onnx.graph.inspect import inspect_model
+
+if TYPE_CHECKING:
+    from pqv_onnx.qat import QuantVisionTransformer
+
+
+class Precision(str, Enum):
+    """Presets of QuantSpec."""
+
+    w8a8 = "w8a8"
+    w4a4 = "w4a4"
+
+
+class Input(str, Enum):
+    """What the exported model takes."""
+
+    float = "float"
+    uint8 = "uint8"
+
+
+class Layout(str, Enum):
+    """Axis order of uint8 pixels."""
+
+    nhwc = "nhwc"
+    nchw = "nchw"
+
+
+def command(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .onnx file to write.")],
+    checkpoint: Annotated[Path | None, typer.Option(help="A QAT checkpoint.")] = None,
+    model: Annotated[str | None, typer.Option(help="timm name, with --random-weights.")] = None,
+    random_weights: Annotated[
+        int | None,
+        typer.Option(metavar="SEED", help="Random weights, calibrated on random images."),
+    ] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Default: the checkpoint's, or w4a4.")
+    ] = None,
+    input_format: Annotated[
+        Input,
+        typer.Option("--input", help="float: normalised NCHW; uint8: pixels, mean/std inside."),
+    ] = Input.float,
+    layout: Annotated[Layout, typer.Option(help="Of uint8 pixels.")] = Layout.nhwc,
+    json_file: JsonOption = None,
+) -> None:
+    """Export a quantized model as integer-only ONNX.
+
+    Example: `pqv export --checkpoint qat.safetensors -o m.onnx`, or
+    `pqv export --model deit_tiny_patch16_224 --random-weights 0 --precision w4a4 -o m.onnx`
+    """
+    if (checkpoint is None) == (model is None):
+        raise typer.BadParameter("give either --checkpoint or --model with --random-weights")
+    if (model is None) != (random_weights is None):
+        raise typer.BadParameter("--model and --random-weights go together")
+    check_writable(output)
+    check_json(json_file)
+    console = Console(stderr=True)
+    with console.status("importing torch"):
+        from pqv_onnx.graph.export import export_onnx
+        from pqv_onnx.integer import convert_to_integer
+    with console.status("building the integer model"):
+        integer = convert_to_integer(_qat_model(checkpoint, model, random_weights, precision))
+    with console.status("exporting"):
+        export_onnx(integer, output, input=input_format.value, layout=layout.value)
+    summary = inspect_model(output)
+    Console().print(
+        f"{output}: {megabytes(summary['file_bytes'])}, "
+        f"{summary['macs']['total'] / 1e6:.1f} M MACs, "
+        f"{len(summary['float_nodes'])} float nodes inside"
+    )
+    write_json(json_file, {"output": str(output), **summary})
+
+
+def _qat_model(
+    checkpoint: Path | None, model: str | None, seed: int | None, precision: Precision | None
+) -> QuantVisionTransformer:
+    if checkpoint is not None:
+        from pqv_onnx.checkpoint import load_qat
+
+        loaded = load_qat(checkpoint)
+        found = loaded.config.spec.name
+        if precision is not None and precision.value != found:
+            raise PqvError(f"{checkpoint} is {found}, --precision {precision.value} was asked for")
+        return loaded
+    from pqv_onnx.qat import build_random_qat
+    from pqv_onnx.spec import QuantSpec
+
+    assert model is not None and seed is not None  # checked with the flags
+    return build_random_qat(model, QuantSpec.preset((precision or Precision.w4a4).value), seed)

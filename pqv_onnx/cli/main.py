@@ -1,0 +1,40 @@
+"""Entry point of ``pqv``: commands, and errors as one line."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import typer
+
+from pqv_onnx.cli import export, info, inspect, run, verify
+from pqv_onnx.errors import PqvError
+
+app = typer.Typer(
+    name="pqv",
+    help="Quantized Vision Transformers as integer-only ONNX: export, run, verify, inspect.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+for command in (export, run, verify, inspect, info):
+    app.command(command.__name__.rsplit(".", 1)[1])(command.command)
+
+
+def _print_warning(message: Warning | str, *_: object) -> None:
+    print(f"pqv: warning: {message}", file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line: exit 0 on success, 1 on bad input, 2 on wrong usage."""
+    warnings.showwarning = _print_warning
+    try:
+        app()
+    except PqvError as error:
+        print(f"pqv: error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

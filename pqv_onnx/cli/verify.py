@@ -1,0 +1,93 @@
+"""``pqv verify``: the same bits, whichever way a model is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, write_json
+from pqv_onnx.errors import PqvError
+from pqv_onnx.verify import Comparison, verify_model
+
+
+def command(
+    model: ModelArgument,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="QAT checkpoint of the model: compares the torch oracle.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Inputs as .npy, in the model's type and layout.")
+    ] = None,
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size, repeatable.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random images.")] = 0,
+    json_file: JsonOption = None,
+) -> None:
+    """Compare every way to run MODEL, at every node and at the output, bit for bit.
+
+    The torch oracle (with --checkpoint), stock onnxruntime with the model's functions, and the
+    op library with each ISA variant of this machine, on 1 thread and on all.
+    Exits 1 and names the first node that differs, if one does.
+
+    Example: `pqv verify m.onnx --batch 1 --batch 3`
+    """
+    check_json(json_file)
+    console = Console(highlight=False)
+    report = verify_model(
+        model,
+        checkpoint=checkpoint,
+        images=_load(images) if images is not None else None,
+        batches=batch or [1, 3],
+        seed=seed,
+        progress=lambda comparison: console.print(_line(comparison)),
+    )
+    write_json(
+        json_file,
+        {
+            "model": str(model),
+            "bit_exact": report.bit_exact,
+            "float_nodes": report.float_nodes,
+            "comparisons": [_record(comparison) for comparison in report.comparisons],
+        },
+    )
+    different = [c for c in report.comparisons if c.difference is not None]
+    if different:
+        raise PqvError(
+            f"{model} is not bit-exact: {different[0].candidate} differs from "
+            f"{different[0].reference} first at {different[0].difference}"
+        )
+    if report.float_nodes:
+        raise PqvError(f"{model} has float nodes inside: {', '.join(report.float_nodes[:5])}")
+    console.print(f"{model} is bit-exact: {len(report.comparisons)} comparisons, no difference")
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise PqvError(f"{path}: not a .npy file that can be read: {error}") from error
+    if not isinstance(array, np.ndarray):
+        raise PqvError(f"{path}: an .npz archive, a single .npy array is needed")
+    return array
+
+
+def _record(comparison: Comparison) -> dict[str, str | int | None]:
+    difference = comparison.difference
+    return {
+        "reference": comparison.reference,
+        "candidate": comparison.candidate,
+        "batch": comparison.batch,
+        "compared": comparison.compared,
+        "first_difference": str(difference) if difference else None,
+    }
+
+
+def _line(comparison: Comparison) -> str:
+    verdict = f"[red]{comparison.difference}[/]" if comparison.difference else "[green]same bits[/]"
+    return (
+        f"{comparison.candidate:24} = {comparison.reference}, batch {comparison.batch}, "
+        f"{comparison.compared} nodes: {verdict}"
+    )

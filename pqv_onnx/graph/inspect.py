@@ -1,0 +1,164 @@
+"""What a graph consists of: ops, floats, multiply-accumulates, bytes."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from pqv_onnx.graph.load import load_model, metadata
+
+_FLOATS = {
+    TensorProto.FLOAT,
+    TensorProto.DOUBLE,
+    TensorProto.FLOAT16,
+    TensorProto.BFLOAT16,
+}
+
+
+def inspect_model(path: str | os.PathLike[str], batch: int = 1) -> dict[str, Any]:
+    """Summarise an exported model.
+
+    Args:
+        path: the ``.onnx`` file.
+        batch: what the dynamic batch dimension counts as, in MACs and activations.
+
+    Returns:
+        ``ops`` (count per domain and op), ``float_nodes`` (names of float nodes between the
+        border nodes; empty in a sound export), ``macs`` (per inference, by op),
+        ``weight_bytes`` (by bits per weight; ``other`` is every constant that is no matmul
+        weight), ``activation_peak_bytes``, ``file_bytes`` and ``metadata``.
+
+    Raises:
+        PqvError: see `load_model`.
+    """
+    model = load_model(path)
+    return {
+        "file_bytes": os.path.getsize(path),
+        "ops": _count_ops(model),
+        "float_nodes": float_nodes(model),
+        "macs": _count_macs(model, batch),
+        "weight_bytes": _weight_bytes(model),
+        "activation_peak_bytes": _activation_peak(model, batch),
+        "metadata": metadata(model),
+    }
+
+
+def value_types(model: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
+    """Type and shape of every value in the main graph that states one."""
+    graph = model.graph
+    types = {v.name: v.type.tensor_type for v in (*graph.input, *graph.value_info, *graph.output)}
+    for tensor in graph.initializer:
+        info = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        types[tensor.name] = info.type.tensor_type
+    return types
+
+
+def float_nodes(model: onnx.ModelProto) -> list[str]:
+    """Names of nodes that touch floating point between the border nodes.
+
+    Border nodes are a QuantizeLinear that reads a graph input and a DequantizeLinear that
+    writes a graph output. Bodies of the attached functions are searched, too.
+    """
+    types = value_types(model)
+    inputs = {value.name for value in model.graph.input}
+    outputs = {value.name for value in model.graph.output}
+
+    def is_border(node: onnx.NodeProto) -> bool:
+        quantizes = node.op_type == "QuantizeLinear" and node.input[0] in inputs
+        return quantizes or (node.op_type == "DequantizeLinear" and node.output[0] in outputs)
+
+    found = [
+        node.name
+        for node in model.graph.node
+        if not is_border(node)
+        and any(
+            types[name].elem_type in _FLOATS for name in (*node.input, *node.output) if name in types
+        )
+    ]
+    for function in model.functions:
+        found += [f"{function.name}/{node.name}" for node in function.node if _makes_float(node)]
+    return found
+
+
+def _makes_float(node: onnx.NodeProto) -> bool:
+    """Whether a node of a function body (which states no types) brings in floating point."""
+    for attribute in node.attribute:
+        if attribute.name == "to" and attribute.i in _FLOATS:
+            return True
+        if attribute.type in (onnx.AttributeProto.FLOAT, onnx.AttributeProto.FLOATS):
+            return True
+        if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type in _FLOATS:
+            return True
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            if any(_makes_float(inner) for inner in attribute.g.node):
+                return True
+    return False
+
+
+def _count_ops(model: onnx.ModelProto) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = {}
+    for node in model.graph.node:
+        counts.setdefault(node.domain or "ai.onnx", Counter())[node.op_type] += 1
+    return {domain: dict(counter.most_common()) for domain, counter in sorted(counts.items())}
+
+
+def _dims(tensor: onnx.TypeProto.Tensor, batch: int) -> list[int]:
+    return [dim.dim_value if dim.HasField("dim_value") else batch for dim in tensor.shape.dim]
+
+
+def _count_macs(model: onnx.ModelProto, batch: int) -> dict[str, int]:
+    types = value_types(model)
+    macs: Counter[str] = Counter()
+    for node in model.graph.node:
+        if "MatMul" not in node.op_type and node.op_type != "IntWeightedMean":
+            continue
+        # Every output element is one dot product over the last axis of the first input.
+        length = _dims(types[node.input[0]], batch)[-1]
+        macs[node.op_type] += length * math.prod(_dims(types[node.output[0]], batch))
+    return {"total": sum(macs.values()), **dict(macs.most_common())}
+
+
+def _tensor_bytes(tensor: onnx.TensorProto) -> int:
+    return int(np.prod(tensor.dims, dtype=np.int64)) * _item_size(tensor.data_type)
+
+
+def _item_size(elem_type: int) -> int:
+    return int(helper.tensor_dtype_to_np_dtype(elem_type).itemsize)
+
+
+def _weight_bytes(model: onnx.ModelProto) -> dict[str, int]:
+    packed = {node.input[1]: node.op_type for node in model.graph.node if "Packed" in node.op_type}
+    total: Counter[str] = Counter()
+    for tensor in model.graph.initializer:
+        op_type = packed.get(tensor.name, "")
+        kind = "int4" if "Int4" in op_type else "int8" if "Int8" in op_type else "other"
+        total[kind] += _tensor_bytes(tensor)
+    return dict(total.most_common())
+
+
+def _activation_peak(model: onnx.ModelProto, batch: int) -> int:
+    """Largest sum of live activations over the graph's order, in bytes."""
+    types = value_types(model)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    nodes = model.graph.node
+    last_use = {name: step for step, node in enumerate(nodes) for name in node.input}
+    for value in model.graph.output:
+        last_use[value.name] = len(nodes)
+
+    def size(name: str) -> int:
+        if name not in types or name in constants:
+            return 0
+        return math.prod(_dims(types[name], batch)) * _item_size(types[name].elem_type)
+
+    live = peak = sum(size(value.name) for value in model.graph.input)
+    for step, node in enumerate(nodes):
+        live += sum(size(name) for name in node.output)
+        peak = max(peak, live)
+        live -= sum(size(name) for name in set(node.input) if last_use[name] == step)
+    return peak

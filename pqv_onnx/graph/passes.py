@@ -1,0 +1,110 @@
+"""Passes on an exported graph, each small, each with what must hold after it.
+
+Order: `NameByModule`, `AttachFunctions`, `SetMetadata`, then `check_exported` on the proto.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Mapping
+
+import onnx
+import onnx_ir as ir
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.graph.inspect import float_nodes, value_types
+from pqv_onnx.ops.domain import DOMAIN
+from pqv_onnx.ops.registry import function_protos
+
+_SCOPES = "pkg.torch.onnx.name_scopes"
+
+
+class NameByModule(ir.passes.InPlacePass):
+    """Name nodes after the torch module that made them, and drop the exporter's notes.
+
+    A ``pqv`` node and its output get the module's path (``blocks.0.attn.qkv``), so that the
+    graph, the checkpoint and the torch oracle speak of the same thing; a standard node gets
+    the path and its op type.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rename in place."""
+        seen: Counter[str] = Counter()
+        outputs = set(model.graph.outputs)
+        for node in model.graph:
+            module = _module_path(node)
+            name = module if node.domain == DOMAIN else f"{module}/{node.op_type}".lstrip("/")
+            seen[name] += 1
+            node.name = name if seen[name] == 1 else f"{name}_{seen[name]}"
+            for value in node.outputs:
+                value.metadata_props.clear()
+                if value not in outputs:
+                    value.name = node.name
+            node.metadata_props.clear()
+        model.graph.metadata_props.clear()
+        return ir.passes.PassResult(model, modified=True)
+
+    def ensures(self, model: ir.Model) -> None:
+        """Names of nodes are unique."""
+        names = [node.name for node in model.graph]
+        if len(set(names)) != len(names):
+            raise ir.passes.PostconditionError("two nodes have one name")
+
+
+def _module_path(node: ir.Node) -> str:
+    """Path of the innermost torch module around the node; the last scope is the op itself."""
+    scopes = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))
+    return scopes[-2] if len(scopes) >= 2 else ""
+
+
+class AttachFunctions(ir.passes.InPlacePass):
+    """Attach the definition of every ``pqv`` op in the graph as a model-local function."""
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Add the functions and import their domains."""
+        used = sorted({node.op_type for node in model.graph if node.domain == DOMAIN})
+        for proto in function_protos(used):
+            function = ir.serde.deserialize_function(proto)
+            model.functions[function.identifier()] = function
+            for name, version in function.opset_imports.items():
+                model.opset_imports.setdefault(name, version)
+        return ir.passes.PassResult(model, modified=bool(used))
+
+    def ensures(self, model: ir.Model) -> None:
+        """Every node of the domain has its function."""
+        attached = {function.name for function in model.functions.values()}
+        for node in model.graph:
+            if node.domain == DOMAIN and node.op_type not in attached:
+                raise ir.passes.PostconditionError(f"{node.op_type} has no function")
+
+
+class SetMetadata(ir.passes.InPlacePass):
+    """Write ``metadata_props``."""
+
+    def __init__(self, entries: Mapping[str, str]) -> None:
+        """Entries to write."""
+        super().__init__()
+        self.entries = entries
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Replace the model's metadata by the entries."""
+        model.metadata_props.clear()
+        model.metadata_props.update(self.entries)
+        return ir.passes.PassResult(model, modified=True)
+
+
+def check_exported(model: onnx.ModelProto) -> None:
+    """What every export promises: valid, typed and shaped throughout, no float inside.
+
+    Raises:
+        PqvError: a promise is broken; it names the node or value.
+    """
+    onnx.checker.check_model(model, full_check=True)
+    types = value_types(model)
+    for node in model.graph.node:
+        for name in node.output:
+            if name not in types or not types[name].HasField("shape"):
+                raise PqvError(f"the value {name} of node {node.name} has no type and shape")
+    if found := float_nodes(model):
+        raise PqvError(f"floating point between the border nodes: {', '.join(found[:5])}")

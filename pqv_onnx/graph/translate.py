@@ -1,0 +1,67 @@
+"""From torch ops to ONNX nodes, for ``torch.onnx.export``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from onnx.defs import OpSchema
+from onnxscript import opset18, values
+
+from pqv_onnx.integer import border  # noqa: F401 - registers the border ops with torch
+from pqv_onnx.ops import domain
+from pqv_onnx.ops.registry import TORCH_OPS
+
+OPSET = 18
+
+_TENSOR_TYPES = {
+    "int8": "tensor(int8)",
+    "uint8": "tensor(uint8)",
+    "int16": "tensor(int16)",
+    "int32": "tensor(int32)",
+}
+_ATTRIBUTE_TYPES = {int: OpSchema.AttrType.INT, str: OpSchema.AttrType.STRING}
+
+
+def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """Torch op -> the function that makes its ONNX node, for ``custom_translation_table``."""
+    table: dict[Callable[..., Any], Callable[..., Any]] = {
+        TORCH_OPS[op.name]: _node_maker(op) for op in domain.OPS.values()
+    }
+    table[torch.ops.pqv.quantize_linear.default] = _quantize_linear
+    table[torch.ops.pqv.dequantize_linear.default] = _dequantize_linear
+    return table
+
+
+def _schema(op: domain.Op) -> OpSchema:
+    parameter = OpSchema.FormalParameter
+    return OpSchema(
+        op.name,
+        domain.DOMAIN,
+        domain.VERSION,
+        inputs=[parameter(i.name, _TENSOR_TYPES[i.dtype]) for i in op.inputs],
+        outputs=[parameter("Y", _TENSOR_TYPES[op.output_dtype])],
+        attributes=[OpSchema.Attribute(a.name, _ATTRIBUTE_TYPES[a.type]) for a in op.attributes],
+    )
+
+
+def _node_maker(op: domain.Op) -> Callable[..., Any]:
+    make = values.Op(values.Opset(domain.DOMAIN, domain.VERSION), op.name, _schema(op))
+    names = [attribute.name for attribute in op.attributes]
+
+    def translate(*args: Any, **kwargs: Any) -> Any:
+        tensors, attributes = args[: len(op.inputs)], args[len(op.inputs) :]
+        return make(*tensors, **dict(zip(names, attributes, strict=False)), **kwargs)
+
+    return translate
+
+
+def _quantize_linear(x: Any, scale: float) -> Any:
+    zero_point = opset18.Constant(value=ir.tensor(0, dtype=ir.DataType.INT8))
+    return opset18.QuantizeLinear(x, opset18.Constant(value_float=scale), zero_point)
+
+
+def _dequantize_linear(x: Any, scale: Any) -> Any:
+    return opset18.DequantizeLinear(x, scale, axis=-1)

@@ -1,0 +1,87 @@
+"""onnxruntime sessions with the op library registered."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.runtime.library import get_library_path
+
+MINIMUM_ONNXRUNTIME = (1, 18)
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an onnxruntime error as one line, without its source locations."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines) or type(error).__name__
+
+
+def session_options(use_library: bool = True) -> onnxruntime.SessionOptions:
+    """New session options, with the op library registered unless told otherwise.
+
+    Without a library the options are plain: onnxruntime then runs the functions that
+    every exported model carries, to the same bits but slower. A warning says so.
+
+    Raises:
+        PqvError: onnxruntime is too old, or the library refuses (``PQV_ISA``).
+    """
+    options = onnxruntime.SessionOptions()
+    if use_library:
+        register_library(options)
+    return options
+
+
+def register_library(options: onnxruntime.SessionOptions) -> None:
+    """Register the op library with ``options``; see `session_options`."""
+    version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
+    if version < MINIMUM_ONNXRUNTIME:
+        raise PqvError(f"onnxruntime {onnxruntime.__version__} is too old: 1.18 or newer is needed")
+    try:
+        path = get_library_path()
+    except PqvError as error:
+        warnings.warn(f"{error}; running the models' functions instead, slower", stacklevel=3)
+        return
+    try:
+        options.register_custom_ops_library(path)
+    except Exception as error:
+        raise PqvError(f"the op library was not registered: {one_line(error)}") from error
+
+
+def InferenceSession(  # noqa: N802 - named after the class it makes
+    path_or_bytes: str | os.PathLike[str] | bytes,
+    sess_options: onnxruntime.SessionOptions | None = None,
+    providers: Sequence[str] = ("CPUExecutionProvider",),
+    *,
+    use_library: bool = True,
+    **kwargs: Any,
+) -> onnxruntime.InferenceSession:
+    """An onnxruntime session that knows the ``pqv`` ops.
+
+    Args:
+        path_or_bytes: the model.
+        sess_options: options of your own; the library is registered with them.
+        providers: execution providers, CPU by default (the pqv kernels are CPU kernels).
+        use_library: False runs the functions that the model carries, on stock onnxruntime.
+        **kwargs: handed to ``onnxruntime.InferenceSession``.
+
+    Raises:
+        PqvError: no such file, not a valid model, or a node the library refuses.
+    """
+    if not isinstance(path_or_bytes, bytes):
+        path_or_bytes = os.fspath(path_or_bytes)
+        if not Path(path_or_bytes).is_file():
+            raise PqvError(f"{path_or_bytes}: there is no such file")
+    options = sess_options or onnxruntime.SessionOptions()
+    if use_library:
+        register_library(options)
+    try:
+        return onnxruntime.InferenceSession(path_or_bytes, options, list(providers), **kwargs)
+    except Exception as error:
+        name = "the model" if isinstance(path_or_bytes, bytes) else path_or_bytes
+        raise PqvError(f"{name}: {one_line(error)}") from error
