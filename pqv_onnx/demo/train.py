@@ -1,0 +1,114 @@
+"""A training loop for small data that fits in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from timm.scheduler import CosineLRScheduler
+from torch import Tensor, nn
+
+from pqv_onnx.demo.data import Split, augment, normalize
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train."""
+
+    epochs: int
+    learning_rate: float
+    warmup_epochs: int = 2
+    weight_decay: float = 0.05
+    batch_size: int = 64
+    label_smoothing: float = 0.1
+
+
+def fit(
+    model: nn.Module,
+    data: Split,
+    schedule: Schedule,
+    *,
+    seed: int,
+    title: str,
+    teacher: nn.Module | None = None,
+) -> None:
+    """Train ``model`` in place with AdamW and a cosine learning rate, augmenting every batch.
+
+    Args:
+        model: float images [n, 1, h, w] to logits [n, classes].
+        data: the training images.
+        schedule: epochs, learning rates and the like.
+        seed: of the order of the images and of the augmentation.
+        title: shown beside the progress bar.
+        teacher: if given, the loss is the distance to its soft labels, not to the labels.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(_parameter_groups(model, schedule), lr=schedule.learning_rate)
+    steps_per_epoch = len(data) // schedule.batch_size
+    scheduler = CosineLRScheduler(
+        optimizer,
+        t_initial=schedule.epochs * steps_per_epoch,
+        warmup_t=schedule.warmup_epochs * steps_per_epoch,
+        warmup_lr_init=schedule.learning_rate / 100,
+        warmup_prefix=False,
+        t_in_epochs=False,
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task(title, total=schedule.epochs)
+        step = 0
+        for _ in range(schedule.epochs):
+            model.train()
+            order = torch.randperm(len(data), generator=generator)
+            for chosen in order.split(schedule.batch_size)[:steps_per_epoch]:
+                scheduler.step_update(step)
+                images = normalize(augment(data.images[chosen], generator))
+                loss = _loss(model(images), data.labels[chosen], images, teacher, schedule)
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                step += 1
+            progress.advance(task)
+    model.eval()
+
+
+def _parameter_groups(model: nn.Module, schedule: Schedule) -> list[dict[str, object]]:
+    """Weight decay for matrices only: not for biases, norms and quantization steps."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {
+            "params": [p for p in parameters if p.ndim > 1],
+            "weight_decay": schedule.weight_decay,
+        },
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _loss(
+    logits: Tensor, labels: Tensor, images: Tensor, teacher: nn.Module | None, schedule: Schedule
+) -> Tensor:
+    if teacher is None:
+        return F.cross_entropy(logits, labels, label_smoothing=schedule.label_smoothing)
+    with torch.no_grad():
+        soft = F.softmax(teacher(images), dim=1)
+    return F.cross_entropy(logits, soft)
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, images: Tensor, batch_size: int = 128) -> Tensor:
+    """Logits [n, classes] of uint8 images [n, 1, h, w]."""
+    model.eval()
+    return torch.cat([model(normalize(batch)) for batch in images.split(batch_size)])
+
+
+def evaluate(model: nn.Module, data: Split) -> float:
+    """Top-1 accuracy in percent."""
+    return top1(predict(model, data.images), data.labels)
+
+
+def top1(logits: Tensor, labels: Tensor) -> float:
+    """Top-1 accuracy in percent of logits [n, classes]."""
+    return 100 * (logits.argmax(dim=1) == labels).double().mean().item()
