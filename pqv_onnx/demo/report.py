@@ -87,7 +87,7 @@ def draw(report: dict[str, Any], test: Split, predictions: np.ndarray, path: Pat
         path: the PNG file.
     """
     figure = plt.figure(figsize=(10, 5.4), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(3, 2))
+    top, bottom = figure.subfigures(2, 1, height_ratios=(3, 2), squeeze=False).flat
     top1 = [report[name].get("top1", report[name].get("top1_onnxruntime")) for name in NAMES]
     panels = (
         ("top-1 accuracy, %", top1, "{:.2f}"),
