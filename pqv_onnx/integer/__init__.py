@@ -1,0 +1,1 @@
+"""The integer model in torch: what the exported graph computes, bit for bit."""

@@ -1,0 +1,234 @@
+"""One small module per op of the domain ``pqv``: integer buffers and a single call."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import pqv_onnx.integer.border
+import pqv_onnx.ops.torch_ops  # noqa: F401
+from pqv_onnx.ops.domain import PACKED_LAYOUT
+from pqv_onnx.packing import pack_weight
+
+_OPS = torch.ops.pqv
+
+
+def _buffer(module: nn.Module, name: str, array: NDArray[np.generic]) -> None:
+    module.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)))
+
+
+class Quantize(nn.Module):
+    """The first border: float images to int8."""
+
+    def __init__(self, scale: float) -> None:
+        """Set the step of the output."""
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Quantize float32 ``x`` to int8."""
+        out: Tensor = _OPS.quantize_linear(x, self.scale)
+        return out
+
+
+class Dequantize(nn.Module):
+    """The last border: int32 accumulators to float logits."""
+
+    scale: Tensor
+
+    def __init__(self, scale: NDArray[np.float32]) -> None:
+        """Set the steps of the input's channels, [N]."""
+        super().__init__()
+        _buffer(self, "scale", scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Dequantize int32 ``x`` [..., N] to float32."""
+        out: Tensor = _OPS.dequantize_linear(x, self.scale)
+        return out
+
+
+class PackedMatMulToInt32(nn.Module):
+    """PackedInt8MatMulToInt32."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, weight: NDArray[np.int8], bias: NDArray[np.int32], bits: int = 8) -> None:
+        """Pack ``weight`` [K, N] and keep ``bias`` [N]."""
+        super().__init__()
+        self.bits = bits
+        self.in_features, self.out_features = weight.shape
+        _buffer(self, "weight", pack_weight(weight, bits))
+        _buffer(self, "bias", bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply int8 ``x`` [..., K] to int32 [..., N]."""
+        out: Tensor = _OPS.packed_int8_matmul_to_int32(
+            x, self.weight, self.bias, PACKED_LAYOUT, self.in_features, self.out_features
+        )
+        return out
+
+
+class PackedMatMul(PackedMatMulToInt32):
+    """PackedInt4MatMul or PackedInt8MatMul."""
+
+    shift: Tensor
+    multiplier: Tensor
+
+    def __init__(
+        self,
+        weight: NDArray[np.int8],
+        bias: NDArray[np.int32],
+        requantizer: tuple[NDArray[np.int8], NDArray[np.int16]],
+        bits: int,
+        y_bits: int,
+    ) -> None:
+        """Pack ``weight`` [K, N] to ``bits``; keep ``bias`` and the requantizer, each [N]."""
+        super().__init__(weight, bias, bits)
+        self.y_bits = y_bits
+        _buffer(self, "shift", requantizer[0])
+        _buffer(self, "multiplier", requantizer[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply int8 ``x`` [..., K] to int8 [..., N]."""
+        matmul = _OPS.packed_int4_matmul if self.bits == 4 else _OPS.packed_int8_matmul
+        out: Tensor = matmul(
+            x,
+            self.weight,
+            self.bias,
+            self.shift,
+            self.multiplier,
+            PACKED_LAYOUT,
+            self.in_features,
+            self.out_features,
+            self.y_bits,
+        )
+        return out
+
+
+class PackedMatMulAdd(PackedMatMul):
+    """PackedInt4MatMulAdd or PackedInt8MatMulAdd."""
+
+    residual_multiplier: Tensor
+
+    def __init__(
+        self,
+        weight: NDArray[np.int8],
+        bias: NDArray[np.int32],
+        requantizer: tuple[NDArray[np.int8], NDArray[np.int16]],
+        bits: int,
+        y_bits: int,
+        residual_multiplier: NDArray[np.int16],
+    ) -> None:
+        """As ``PackedMatMul``, with the residual's multiplier [N]."""
+        super().__init__(weight, bias, requantizer, bits, y_bits)
+        _buffer(self, "residual_multiplier", residual_multiplier)
+
+    def forward(self, x: Tensor, residual: Tensor) -> Tensor:  # type: ignore[override]
+        """Multiply int8 ``x`` [..., K] and add int8 ``residual``, to int8 [..., N]."""
+        matmul = _OPS.packed_int4_matmul_add if self.bits == 4 else _OPS.packed_int8_matmul_add
+        out: Tensor = matmul(
+            x,
+            self.weight,
+            self.bias,
+            self.shift,
+            self.multiplier,
+            residual,
+            self.residual_multiplier,
+            PACKED_LAYOUT,
+            self.in_features,
+            self.out_features,
+            self.y_bits,
+        )
+        return out
+
+
+class MatMul(nn.Module):
+    """IntMatMul."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Multiply int8 ``a`` [..., M, K] by ``b`` [..., N, K] transposed, to int32."""
+        out: Tensor = _OPS.int_matmul(a, b)
+        return out
+
+
+class Softmax2n(nn.Module):
+    """IntSoftmax2n."""
+
+    def __init__(self, scale: tuple[int, int], log2: bool) -> None:
+        """Set the (shift, multiplier) of the logits and the form of the weights."""
+        super().__init__()
+        self.shift, self.multiplier = scale
+        self.log2 = int(log2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Unnormalised weights, uint8, of int32 logits ``x`` [..., N]."""
+        out: Tensor = _OPS.int_softmax2n(x, self.shift, self.multiplier, self.log2)
+        return out
+
+
+class WeightedMean(nn.Module):
+    """IntWeightedMean."""
+
+    def __init__(self, scale: tuple[int, int], y_bits: int) -> None:
+        """Set the (shift, multiplier) between the steps of values and output."""
+        super().__init__()
+        self.shift, self.multiplier = scale
+        self.y_bits = y_bits
+
+    def forward(self, weights: Tensor, values: Tensor) -> Tensor:
+        """Average int8 ``values`` [..., N, D] by uint8 ``weights`` [..., M, N], to int8."""
+        out: Tensor = _OPS.int_weighted_mean(
+            weights, values, self.shift, self.multiplier, self.y_bits
+        )
+        return out
+
+
+class LayerNorm(nn.Module):
+    """IntLayerNorm."""
+
+    exponent: Tensor
+    shift: Tensor
+    multiplier: Tensor
+    bias: Tensor
+
+    def __init__(
+        self,
+        exponent: NDArray[np.int8],
+        scale: tuple[NDArray[np.int8], NDArray[np.int16]],
+        bias: NDArray[np.int16],
+        epsilon: int,
+        y_bits: int,
+    ) -> None:
+        """Keep the input's exponents, the (shift, multiplier) and the bias, each [C]."""
+        super().__init__()
+        self.epsilon, self.y_bits = epsilon, y_bits
+        _buffer(self, "exponent", exponent)
+        _buffer(self, "shift", scale[0])
+        _buffer(self, "multiplier", scale[1])
+        _buffer(self, "bias", bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise int8 ``x`` [..., C] to int8."""
+        out: Tensor = _OPS.int_layer_norm(
+            x, self.exponent, self.shift, self.multiplier, self.bias, self.epsilon, self.y_bits
+        )
+        return out
+
+
+class Gelu(nn.Module):
+    """IntGELU."""
+
+    table: Tensor
+
+    def __init__(self, table: NDArray[np.int8]) -> None:
+        """Keep the table [256]; entry x + 128 is the output for x."""
+        super().__init__()
+        _buffer(self, "table", table)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Look up int8 ``x`` of any shape."""
+        out: Tensor = _OPS.int_gelu(x, self.table)
+        return out

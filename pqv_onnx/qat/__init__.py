@@ -1,0 +1,1 @@
+"""Quantization-aware training: float modules that imitate the integer arithmetic."""

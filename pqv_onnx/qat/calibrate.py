@@ -1,0 +1,71 @@
+"""Initial steps and residual exponents from a few images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.ops.domain import MAX_EXPONENT
+from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
+from pqv_onnx.qat.vit import QuantVisionTransformer
+
+_LARGEST_RATIO = 2.0
+"""Residual step in / residual step out; the op's limit is 4, the rest is room for training."""
+
+
+@torch.no_grad()
+def calibrate(model: QuantVisionTransformer, images: Tensor | Iterable[Tensor]) -> None:
+    """Choose every step and residual exponent of ``model`` in one forward pass.
+
+    Each quantizer sees what the calibrated layers before it produce, and takes the step of
+    least squared error. A few hundred images are plenty.
+
+    Args:
+        model: a fake-quantized model; its quantization state is overwritten.
+        images: normalised images, float [B, C, H, W], or batches of them, all of which are
+            held in memory at once.
+
+    Raises:
+        PqvError: there are no images, their shape is wrong, or a tensor is not finite.
+    """
+    batches = [images] if isinstance(images, Tensor) else list(images)
+    if not batches or not sum(batch.shape[0] for batch in batches):
+        raise PqvError("calibration: found no images, expected at least one")
+    data = torch.cat(batches)
+    vit = model.config.vit
+    expected = (vit.in_chans, *vit.img_size)
+    if tuple(data.shape[1:]) != expected:
+        raise PqvError(
+            f"calibration: images have shape {list(data.shape)}, expected [B, "
+            f"{', '.join(map(str, expected))}]"
+        )
+    quantizers = [module for module in model.modules() if isinstance(module, Quantizer)]
+    for quantizer in quantizers:
+        quantizer.calibrating = True
+    try:
+        model(data)
+    finally:
+        for quantizer in quantizers:
+            quantizer.calibrating = False
+    _limit_ratios(model)
+    check_calibrated(model)
+
+
+def check_calibrated(model: QuantVisionTransformer) -> None:
+    """Raise PqvError naming a quantizer whose step was never set."""
+    for name, module in model.named_modules():
+        if isinstance(module, Quantizer) and not bool(torch.isfinite(module.log_step).all()):
+            raise PqvError(f"{name} has no step: calibrate the model first")
+
+
+def _limit_ratios(model: QuantVisionTransformer) -> None:
+    """Coarsen residual steps that fall too fast for the op's ratio between two of them."""
+    stream = [m for m in model.modules() if isinstance(m, ResidualQuantizer)]
+    for before, after in zip(stream, stream[1:], strict=False):
+        smallest = before.channel_step / _LARGEST_RATIO
+        exponent = (smallest / after.step).log2().ceil().clamp(0, MAX_EXPONENT)
+        after.exponent.copy_(torch.maximum(after.exponent, exponent.to(torch.int8)))
+        after.set_step(torch.maximum(after.step, (smallest / 2.0**after.exponent).amax()))

@@ -1,0 +1,204 @@
+"""Fake-quantized layers whose float forward imitates the integer ops of ``docs/ops.md``."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pqv_onnx.qat.quantizers import (
+    ActivationQuantizer,
+    GeluQuantizer,
+    WeightQuantizer,
+    lsq,
+)
+from pqv_onnx.qat.softmax import softmax_2n
+from pqv_onnx.spec import GELU_CLIP, QuantSpec
+
+_CONSTANT_LIMIT = 127
+
+
+class QuantLinear(nn.Module):
+    """A linear layer with quantized weights; its caller quantizes input and output."""
+
+    def __init__(self, in_features: int, out_features: int, bits: int, bias: bool) -> None:
+        """Create a layer of zeros."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+        self.quantizer = WeightQuantizer(bits, out_features)
+
+    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+        """Multiply ``x`` [..., in_features], multiples of ``step``, by the quantized weights."""
+        weight = self.quantizer(self.weight)
+        if self.bias is None:
+            return F.linear(x, weight)
+        unit = (self.quantizer.step.squeeze(1) * step).detach()
+        bias = self.bias + ((self.bias / unit).round() * unit - self.bias).detach()
+        return F.linear(x, weight, bias)
+
+
+class QuantLayerNorm(nn.Module):
+    """LayerNorm over the last axis with a quantized output."""
+
+    def __init__(self, channels: int, eps: float, bits: int) -> None:
+        """Create a LayerNorm with weight 1 and bias 0."""
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.quantizer = ActivationQuantizer(bits)
+
+    @property
+    def step(self) -> Tensor:
+        """The step of the output."""
+        return self.quantizer.step
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x`` [..., channels]."""
+        shape = (self.weight.shape[0],)
+        out: Tensor = self.quantizer(F.layer_norm(x, shape, self.weight, self.bias, self.eps))
+        return out
+
+
+class LayerScale(nn.Module):
+    """A learned factor per channel; folds into the projection's output scale."""
+
+    def __init__(self, channels: int) -> None:
+        """Create factors of 1."""
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale ``x`` [..., channels]."""
+        return x * self.gamma
+
+
+class QuantAttention(nn.Module):
+    """Multi-head self-attention with quantized q, k, v, attention weights and context."""
+
+    def __init__(
+        self, dim: int, num_heads: int, qkv_bias: bool, proj_bias: bool, spec: QuantSpec
+    ) -> None:
+        """Create an attention layer of zeros."""
+        super().__init__()
+        self.num_heads = num_heads
+        self.log2 = spec.attention.scheme == "log2"
+        self.qkv = QuantLinear(dim, 3 * dim, spec.weight.bits, qkv_bias)
+        self.q_quantizer = ActivationQuantizer(spec.qkv.bits)
+        self.k_quantizer = ActivationQuantizer(spec.qkv.bits)
+        self.v_quantizer = ActivationQuantizer(spec.qkv.bits)
+        self.quantizer = ActivationQuantizer(spec.context.bits)
+        self.proj = QuantLinear(dim, dim, spec.weight.bits, proj_bias)
+
+    @property
+    def logit_scale(self) -> float:
+        """1 / sqrt(head width) in log2 units: a softmax of base e becomes one of base 2."""
+        return math.log2(math.e) / math.sqrt(self.proj.weight.shape[1] // self.num_heads)
+
+    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+        """Attend over ``x`` [B, T, dim], multiples of ``step``."""
+        b, t, c = x.shape
+        qkv = self.qkv(x, step).reshape(b, t, 3, self.num_heads, c // self.num_heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        q, k, v = self.q_quantizer(q), self.k_quantizer(k), self.v_quantizer(v)
+        attention = softmax_2n((q * self.logit_scale) @ k.transpose(-2, -1), self.log2)
+        context = self.quantizer((attention @ v).transpose(1, 2).reshape(b, t, c))
+        out: Tensor = self.proj(context, self.quantizer.step)
+        return out
+
+
+class QuantGelu(nn.Module):
+    """GELU of an 8-bit input, clipped and quantized: a 256-entry table in the integer model."""
+
+    def __init__(self, spec: QuantSpec) -> None:
+        """Create uncalibrated quantizers for input and output."""
+        super().__init__()
+        self.input_quantizer = ActivationQuantizer(spec.pre_gelu.bits)
+        self.quantizer = GeluQuantizer(spec.gelu.bits)
+
+    @property
+    def step(self) -> Tensor:
+        """The step of the output."""
+        return self.quantizer.step
+
+    @staticmethod
+    def activation(x: Tensor) -> Tensor:
+        """The exact GELU, clipped from above (PackQViT, section 3.2)."""
+        return F.gelu(x).clamp(max=GELU_CLIP)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Activate ``x`` of any shape."""
+        out: Tensor = self.quantizer(self.activation(self.input_quantizer(x)))
+        return out
+
+
+class QuantMlp(nn.Module):
+    """Two linear layers with a GELU between them."""
+
+    def __init__(self, dim: int, hidden: int, bias: bool, spec: QuantSpec) -> None:
+        """Create an MLP of zeros."""
+        super().__init__()
+        self.fc1 = QuantLinear(dim, hidden, spec.weight.bits, bias)
+        self.act = QuantGelu(spec)
+        self.fc2 = QuantLinear(hidden, dim, spec.weight.bits, bias)
+
+    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+        """Transform ``x`` [..., dim], multiples of ``step``."""
+        out: Tensor = self.fc2(self.act(self.fc1(x, step)), self.act.step)
+        return out
+
+
+class QuantPatchEmbed(nn.Module):
+    """Patch embedding as one matmul over 8-bit images."""
+
+    def __init__(
+        self, patch_size: tuple[int, int], in_chans: int, dim: int, spec: QuantSpec
+    ) -> None:
+        """Create an embedding of zeros."""
+        super().__init__()
+        self.patch_size = patch_size
+        self.quantizer = ActivationQuantizer(spec.image.bits)
+        features = in_chans * patch_size[0] * patch_size[1]
+        self.proj = QuantLinear(features, dim, spec.patch_weight.bits, bias=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embed ``images`` [B, in_chans, H, W] as [B, patches, dim]."""
+        patches = to_patches(self.quantizer(images), self.patch_size)
+        out: Tensor = self.proj(patches, self.quantizer.step)
+        return out
+
+
+class QuantMean(nn.Module):
+    """Mean over the tokens with a quantized output."""
+
+    def __init__(self, bits: int) -> None:
+        """Create an uncalibrated pooling."""
+        super().__init__()
+        self.quantizer = ActivationQuantizer(bits)
+
+    def forward(self, x: Tensor, scale: Tensor) -> Tensor:
+        """Average ``x`` [B, T, C], whose channels' steps differ by ``scale`` [C], to [B, C]."""
+        out: Tensor = self.quantizer(x.mean(1) / scale) * scale
+        return out
+
+
+def to_patches(images: Tensor, patch_size: tuple[int, int]) -> Tensor:
+    """Cut [B, C, H, W] into rows [B, patches, C * ph * pw], in a convolution's order."""
+    _, c, h, w = images.shape
+    ph, pw = patch_size
+    grid = images.reshape(-1, c, h // ph, ph, w // pw, pw).permute(0, 2, 4, 1, 3, 5)
+    return grid.reshape(-1, (h // ph) * (w // pw), c * ph * pw)
+
+
+def constant_step(constant: Tensor) -> Tensor:
+    """Steps [C] of an int8 constant [..., C] that covers each channel's range."""
+    ranges = constant.detach().abs().reshape(-1, constant.shape[-1]).amax(0)
+    return (ranges / _CONSTANT_LIMIT).clamp_min(1e-8)
+
+
+def quantize_constant(constant: Tensor) -> Tensor:
+    """Round a constant [..., C] to int8 multiples of ``constant_step``."""
+    return lsq(constant, constant_step(constant), -_CONSTANT_LIMIT, _CONSTANT_LIMIT)

@@ -1,0 +1,202 @@
+"""Quantizers with learned steps (LSQ, Esser et al., ICLR 2020) and straight-through rounding.
+
+A quantizer maps a float tensor to the nearest multiples of its step within a range of codes.
+Steps are stored as logarithms: they stay positive, and an optimizer's step size is relative.
+An uncalibrated step is NaN; while ``calibrating`` is set, ``forward`` first picks the step from
+the tensor it sees.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.ops.domain import MAX_EXPONENT
+from pqv_onnx.qat.step_search import search_exponents, search_step
+
+GELU_MINIMUM = 0.16997121
+"""The GELU's smallest value, negated."""
+
+
+class _LsqFunction(torch.autograd.Function):
+    """clamp(round(x / step), lo, hi) * step with the gradients of LSQ, section 2.1."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, step: Tensor, lo: int, hi: int) -> Tensor:
+        scaled = x / step
+        codes = scaled.round().clamp_(lo, hi)
+        ctx.save_for_backward(scaled, codes, step)
+        ctx.bounds = lo, hi
+        return codes * step
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+        scaled, codes, step = ctx.saved_tensors
+        lo, hi = ctx.bounds
+        inside = (scaled >= lo) & (scaled <= hi)
+        grad_x = grads[0] * inside
+        grad_step = grads[0] * codes - grad_x * scaled
+        scale = 1.0 / math.sqrt(max(scaled.numel() / step.numel() * max(hi, -lo), 1))
+        return grad_x, grad_step.sum_to_size(step.shape) * scale, None, None
+
+
+def lsq(x: Tensor, step: Tensor, lo: int, hi: int) -> Tensor:
+    """Quantize ``x`` to multiples of ``step`` in [lo * step, hi * step].
+
+    Args:
+        x: float tensor.
+        step: positive float tensor that broadcasts to ``x``.
+        lo: smallest code.
+        hi: largest code.
+
+    Returns:
+        Float tensor like ``x``. The gradient passes to ``x`` where it lies in the range; that of
+        a step is scaled by 1 / sqrt(numel * max(hi, -lo)), numel the elements that share it.
+    """
+    out: Tensor = _LsqFunction.apply(x, step, lo, hi)
+    return out
+
+
+class Quantizer(nn.Module):
+    """Base of all quantizers: a learned step of shape [] or [channels, 1]."""
+
+    def __init__(self, bits: int, lo: int, hi: int, shape: tuple[int, ...] = ()) -> None:
+        """Create an uncalibrated quantizer for codes in [lo, hi]."""
+        super().__init__()
+        self.bits, self.lo, self.hi = bits, lo, hi
+        self.log_step = nn.Parameter(torch.full(shape, math.nan))
+        self.calibrating = False
+
+    @property
+    def step(self) -> Tensor:
+        """The real value of one code."""
+        return self.log_step.exp()
+
+    def set_step(self, step: Tensor) -> None:
+        """Set the step from a positive float tensor of the parameter's shape."""
+        with torch.no_grad():
+            self.log_step.copy_(step.log())
+
+    def calibrate(self, x: Tensor) -> None:
+        """Choose the step for the data ``x``; raises PqvError if they are not finite."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` rounded to codes times step."""
+        if self.calibrating:
+            _check_data(x)
+            self.calibrate(x.detach())
+        return self.quantize(x)
+
+    def quantize(self, x: Tensor) -> Tensor:
+        """Return ``x`` rounded to codes times step."""
+        return lsq(x, self.step, self.lo, self.hi)
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Return the integer codes (int64) of ``x``."""
+        return (x / self.step).round().clamp(self.lo, self.hi).long()
+
+
+class ActivationQuantizer(Quantizer):
+    """Symmetric, per tensor: codes in [-2^(bits-1), 2^(bits-1) - 1]."""
+
+    def __init__(self, bits: int) -> None:
+        """Create an uncalibrated quantizer of 4 or 8 bits."""
+        super().__init__(bits, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+    def calibrate(self, x: Tensor) -> None:
+        """Choose the step of least squared error."""
+        self.set_step(search_step(x.reshape(1, -1), self.lo, self.hi).reshape(()))
+
+
+class WeightQuantizer(Quantizer):
+    """Symmetric, per output channel (rows): codes in [-(2^(bits-1) - 1), 2^(bits-1) - 1]."""
+
+    def __init__(self, bits: int, channels: int) -> None:
+        """Create an uncalibrated quantizer for a [channels, K] matrix."""
+        limit = 2 ** (bits - 1) - 1
+        super().__init__(bits, -limit, limit, (channels, 1))
+
+    def calibrate(self, x: Tensor) -> None:
+        """Choose the steps of least squared error; rows near zero borrow from the others."""
+        step = search_step(x, self.lo, self.hi).unsqueeze(1)
+        self.set_step(step.clamp_min(step.mean() * 1e-3))
+
+
+class GeluQuantizer(Quantizer):
+    """Asymmetric, for the GELU's output: 2^bits codes upward from about the GELU's minimum.
+
+    The lower end is fixed by the minimum and the learned step, so zero is a code of its own.
+    """
+
+    def __init__(self, bits: int) -> None:
+        """Create an uncalibrated quantizer of 4 or 8 bits."""
+        super().__init__(bits, 0, 2**bits - 1)
+
+    def _lowest(self, step: float) -> int:
+        return -min(round(GELU_MINIMUM / step), 2 ** (self.bits - 1))
+
+    @property
+    def zero_point(self) -> int:
+        """The stored signed code that stands for zero."""
+        return -self._lowest(self.step.item()) - 2 ** (self.bits - 1)
+
+    def calibrate(self, x: Tensor) -> None:
+        """Choose the step of least squared error."""
+        self.set_step(search_step(x.reshape(1, -1), self._lowest, self.hi).reshape(()))
+
+    def quantize(self, x: Tensor) -> Tensor:
+        """Return ``x`` rounded to codes times step."""
+        step = self.step
+        lowest = self._lowest(step.item())
+        return lsq(x, step, lowest, lowest + self.hi)
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Return the stored codes (int64, zero point included) of ``x``."""
+        lowest = self._lowest(self.step.item())
+        codes = (x / self.step).round().clamp(lowest, lowest + self.hi).long()
+        return codes + self.zero_point
+
+
+class ResidualQuantizer(Quantizer):
+    """The residual stream: 8 bits, step * 2^exponent per channel (PackQViT, section 3.3).
+
+    The exponents are chosen once, at calibration, so that outlier channels get a larger step.
+    """
+
+    exponent: Tensor
+
+    def __init__(self, bits: int, channels: int) -> None:
+        """Create an uncalibrated quantizer for [..., channels]."""
+        super().__init__(bits, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        self.register_buffer("exponent", torch.zeros(channels, dtype=torch.int8))
+
+    @property
+    def channel_step(self) -> Tensor:
+        """The real value of one code in each channel, [channels]."""
+        return self.step * torch.exp2(self.exponent.float())
+
+    def calibrate(self, x: Tensor) -> None:
+        """Choose step and exponents of least squared error."""
+        step, exponent = search_exponents(x.reshape(-1, x.shape[-1]), self.hi, MAX_EXPONENT)
+        self.set_step(step)
+        self.exponent.copy_(exponent)
+
+    def quantize(self, x: Tensor) -> Tensor:
+        """Return ``x`` rounded to codes times each channel's step."""
+        return lsq(x, self.channel_step, self.lo, self.hi)
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Return the integer codes (int64) of ``x``."""
+        return (x / self.channel_step).round().clamp(self.lo, self.hi).long()
+
+
+def _check_data(x: Tensor) -> None:
+    if x.numel() == 0:
+        raise PqvError("calibration: a quantizer saw no data, expected at least one image")
+    if not bool(torch.isfinite(x).all()):
+        raise PqvError("calibration: a quantizer saw NaN or infinite values, expected finite data")

@@ -1,0 +1,127 @@
+"""The fake-quantized Vision Transformer; modules are named as in timm."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pqv_onnx.qat.config import ModelConfig, VitConfig
+from pqv_onnx.qat.layers import (
+    LayerScale,
+    QuantAttention,
+    QuantLayerNorm,
+    QuantLinear,
+    QuantMean,
+    QuantMlp,
+    QuantPatchEmbed,
+    quantize_constant,
+)
+from pqv_onnx.qat.quantizers import ResidualQuantizer
+from pqv_onnx.spec import QuantSpec
+
+
+class QuantBlock(nn.Module):
+    """A pre-norm transformer block; the residual stream is requantized after each addition."""
+
+    def __init__(self, vit: VitConfig, spec: QuantSpec) -> None:
+        """Create an uncalibrated block."""
+        super().__init__()
+        dim, bits = vit.embed_dim, spec.norm.bits
+        self.norm1 = QuantLayerNorm(dim, vit.norm_eps, bits)
+        self.attn = QuantAttention(dim, vit.num_heads, vit.qkv_bias, vit.proj_bias, spec)
+        self.ls1 = LayerScale(dim) if vit.layer_scale else nn.Identity()
+        self.residual1 = ResidualQuantizer(spec.residual.bits, dim)
+        self.norm2 = QuantLayerNorm(dim, vit.norm_eps, bits)
+        self.mlp = QuantMlp(dim, vit.mlp_dim, vit.proj_bias, spec)
+        self.ls2 = LayerScale(dim) if vit.layer_scale else nn.Identity()
+        self.residual2 = ResidualQuantizer(spec.residual.bits, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform ``x`` [B, T, dim]."""
+        x = self.residual1(x + self.ls1(self.attn(self.norm1(x), self.norm1.step)))
+        x = self.residual2(x + self.ls2(self.mlp(self.norm2(x), self.norm2.step)))
+        return x
+
+
+class QuantVisionTransformer(nn.Module):
+    """A Vision Transformer for quantization-aware training.
+
+    With a distillation token the two heads are one: ``head`` reads both tokens' features side
+    by side, and its logits are the mean of the two heads' logits.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Create an uncalibrated model of zeros; ``config`` stays with it."""
+        super().__init__()
+        self.config = config
+        vit, spec = config.vit, config.spec
+        dim = vit.embed_dim
+        self.patch_embed = QuantPatchEmbed(vit.patch_size, vit.in_chans, dim, spec)
+        self.cls_token = _tokens(int(vit.class_token), dim)
+        self.dist_token = _tokens(int(vit.dist_token), dim)
+        self.reg_token = _tokens(vit.reg_tokens, dim)
+        embedded = vit.num_patches + (0 if vit.no_embed_class else vit.num_prefix_tokens)
+        self.pos_embed = nn.Parameter(torch.zeros(1, embedded, dim))
+        self.residual = ResidualQuantizer(spec.residual.bits, dim)
+        self.blocks = nn.ModuleList(QuantBlock(vit, spec) for _ in range(vit.depth))
+        self.norm = QuantLayerNorm(dim, vit.norm_eps, spec.final_norm.bits)
+        self.pool = QuantMean(spec.final_norm.bits) if vit.global_pool == "avg" else None
+        self.head = QuantLinear(vit.head_features, vit.num_classes, spec.head_weight.bits, True)
+
+    def prefix(self) -> Tensor | None:
+        """The tokens in front of the patches with their positions, [1, prefix, dim]."""
+        tokens = [t for t in (self.cls_token, self.dist_token, self.reg_token) if t is not None]
+        if not tokens:
+            return None
+        prefix = torch.cat(tokens, 1)
+        if self.config.vit.no_embed_class:
+            return prefix
+        return prefix + self.pos_embed[:, : prefix.shape[1]]
+
+    def patch_positions(self) -> Tensor:
+        """The positional embedding of the patches, [1, patches, dim]."""
+        return self.pos_embed[:, -self.config.vit.num_patches :]
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """The residual stream after the last block, [B, T, dim]."""
+        x = self.patch_embed(images) + quantize_constant(self.patch_positions())
+        prefix = self.prefix()
+        if prefix is not None:
+            x = torch.cat((prefix.expand(x.shape[0], -1, -1), x), 1)
+        x = self.residual(x)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+    def forward_head(self, x: Tensor) -> Tensor:
+        """Logits [B, classes] of the residual stream ``x``."""
+        vit = self.config.vit
+        if self.pool is None:
+            features = self.norm(x[:, : vit.head_tokens]).flatten(1)
+        elif vit.fc_norm:
+            features = self.norm(self.pool(x[:, vit.num_prefix_tokens :], self.channel_scale))
+        else:
+            normed = self.norm(x[:, vit.num_prefix_tokens :])
+            features = self.pool(normed, torch.ones_like(self.channel_scale))
+        out: Tensor = self.head(features, self.head_step)
+        return out
+
+    @property
+    def channel_scale(self) -> Tensor:
+        """2^exponent of the residual stream after the last block, [dim]."""
+        return torch.exp2(self.blocks[-1].residual2.exponent.float())
+
+    @property
+    def head_step(self) -> Tensor:
+        """The step of the head's input."""
+        if self.pool is None or self.config.vit.fc_norm:
+            return self.norm.step
+        return self.pool.quantizer.step
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, classes] of normalised images [B, in_chans, H, W]."""
+        return self.forward_head(self.forward_features(images))
+
+
+def _tokens(count: int, dim: int) -> nn.Parameter | None:
+    return nn.Parameter(torch.zeros(1, count, dim)) if count else None
