@@ -1,0 +1,96 @@
+"""IntLayerNorm: LayerNorm over channels with power-of-two steps (PackQViT, section 3.3)."""
+
+from __future__ import annotations
+
+import onnx
+import torch
+from onnxscript import INT8, INT16, script
+from onnxscript import opset18 as op
+
+from pqv_onnx.ops.arithmetic import (
+    BitLength,
+    IntegerSqrt,
+    Narrow,
+    PowerOfTwo,
+    Reciprocal,
+    Requantize,
+    RoundShiftSat16,
+    Sat16,
+    bit_length,
+    integer_sqrt,
+    narrow,
+    pqv,
+    reciprocal,
+    requantize,
+    round_shift_sat16,
+    sat16,
+    scalar,
+    vector,
+)
+from pqv_onnx.ops.domain import MAX_CHANNELS, MAX_EXPONENT, MAX_MULTIPLIER, MAX_SHIFT, MIN_SHIFT
+from pqv_onnx.ops.torch_op import check_range, check_y_bits, torch_op
+
+
+@script(pqv, default_opset=op)
+def IntLayerNorm(
+    X: INT8,
+    exponent: INT8,
+    shift: INT8,
+    multiplier: INT16,
+    bias: INT16,
+    epsilon: int,
+    y_bits: int = 8,
+) -> INT8:
+    """LayerNorm over the last axis."""
+    last = op.Constant(value=vector([-1]))
+    steps = PowerOfTwo(op.Cast(exponent, to=onnx.TensorProto.INT32))
+    x = op.Mul(op.Cast(X, to=onnx.TensorProto.INT32), steps)
+    C = op.Shape(X, start=-1)
+    S = op.ReduceSum(x, last, keepdims=1)
+    # The squares fit int32, their sum does not.
+    Q = op.ReduceSum(op.Cast(op.Mul(x, x), to=onnx.TensorProto.INT64), last, keepdims=1)
+    S_wide = op.Cast(S, to=onnx.TensorProto.INT64)
+    spread = op.Sub(op.Mul(C, Q), op.Mul(S_wide, S_wide))
+    V = op.Add(spread, op.Constant(value_int=epsilon))
+    # sqrt(1) is 1: the maximum may be taken before the root instead of after it.
+    sigma = IntegerSqrt(op.Max(V, op.Constant(value=scalar(1, onnx.TensorProto.INT64))))
+    e = BitLength(sigma)
+    centred = op.Sub(op.Mul(x, op.Cast(C, to=onnx.TensorProto.INT32)), S)
+    t = RoundShiftSat16(centred, op.Sub(e, op.Constant(value=scalar(10))))
+    n = op.Mul(t, Reciprocal(sigma, e))
+    wide_shift = op.Cast(shift, to=onnx.TensorProto.INT32)
+    u = Requantize(n, wide_shift, op.Cast(multiplier, to=onnx.TensorProto.INT32))
+    biased = op.Add(u, op.Cast(bias, to=onnx.TensorProto.INT32))
+    return Narrow(Sat16(biased), y_bits=y_bits)
+
+
+def _check(X: torch.Tensor, epsilon: int, y_bits: int, **_: torch.Tensor) -> None:
+    check_range("C", X.shape[-1], 1, MAX_CHANNELS)
+    check_range("epsilon", epsilon, 0, 2**46)
+    check_y_bits(y_bits)
+
+
+@torch_op("IntLayerNorm", _check)
+def int_layer_norm(
+    X: torch.Tensor,
+    exponent: torch.Tensor,
+    shift: torch.Tensor,
+    multiplier: torch.Tensor,
+    bias: torch.Tensor,
+    epsilon: int,
+    y_bits: int,
+) -> torch.Tensor:
+    """LayerNorm of int8 [..., C] whose channel c has the step s * 2^exponent[c], to int8."""
+    check_range("exponent", exponent, 0, MAX_EXPONENT)
+    check_range("shift", shift, MIN_SHIFT, MAX_SHIFT)
+    check_range("multiplier", multiplier, -MAX_MULTIPLIER, MAX_MULTIPLIER)
+    C = X.shape[-1]
+    x = X.to(torch.int64) << exponent.to(torch.int64)
+    S = x.sum(-1, keepdim=True)
+    V = C * (x * x).sum(-1, keepdim=True) - S * S + epsilon
+    sigma = integer_sqrt(V).clamp(min=1)
+    e = bit_length(sigma)
+    t = round_shift_sat16((C * x - S).to(torch.int32), e - 10)
+    n = t * reciprocal(sigma, e)
+    u = requantize(n, shift.to(torch.int32), multiplier.to(torch.int32))
+    return narrow(sat16(u + bias.to(torch.int32)), y_bits)

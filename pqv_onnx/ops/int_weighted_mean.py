@@ -1,0 +1,61 @@
+"""IntWeightedMean: attention weights times values, divided by the sum of the weights."""
+
+from __future__ import annotations
+
+import onnx
+import torch
+from onnxscript import INT8, UINT8, script
+from onnxscript import opset18 as op
+
+from pqv_onnx.ops.arithmetic import (
+    BitLength,
+    MulQ15,
+    OffsetBinary,
+    Reciprocal,
+    RequantizeNarrow,
+    bit_length,
+    exact_matmul,
+    mul_q15,
+    narrow,
+    pqv,
+    reciprocal,
+    requantize,
+    scalar,
+    vector,
+)
+from pqv_onnx.ops.domain import MAX_K, MAX_MULTIPLIER
+from pqv_onnx.ops.torch_op import check_range, check_y_bits, torch_op
+
+
+@script(pqv, default_opset=op)
+def IntWeightedMean(W: UINT8, V: INT8, shift: int, multiplier: int, y_bits: int = 8) -> INT8:
+    """W times V, divided by the sum of each row of W and requantized."""
+    weights = op.Cast(W, to=onnx.TensorProto.INT32)
+    total = op.ReduceSum(weights, op.Constant(value=vector([-1])), keepdims=1)
+    s = op.Cast(op.Max(total, op.Constant(value=scalar(1))), to=onnx.TensorProto.INT64)
+    e = BitLength(s)
+    w_zero = op.Constant(value=scalar(0, onnx.TensorProto.UINT8))
+    v_zero = op.Constant(value=scalar(128, onnx.TensorProto.UINT8))
+    acc = op.MatMulInteger(W, OffsetBinary(V), w_zero, v_zero)
+    wide_multiplier = op.Cast(op.Constant(value_int=multiplier), to=onnx.TensorProto.INT32)
+    row_multiplier = MulQ15(wide_multiplier, Reciprocal(s, e))
+    row_shift = op.Add(e, op.Cast(op.Constant(value_int=shift), to=onnx.TensorProto.INT32))
+    return RequantizeNarrow(acc, row_shift, row_multiplier, y_bits=y_bits)
+
+
+def _check(W: torch.Tensor, V: torch.Tensor, shift: int, multiplier: int, y_bits: int) -> None:
+    check_range("N", W.shape[-1], 0, MAX_K)
+    check_range("shift", shift, -16, 7)
+    check_range("multiplier", multiplier, 1, MAX_MULTIPLIER)
+    check_y_bits(y_bits)
+
+
+@torch_op("IntWeightedMean", _check)
+def int_weighted_mean(
+    W: torch.Tensor, V: torch.Tensor, shift: int, multiplier: int, y_bits: int
+) -> torch.Tensor:
+    """``sum(W * V) / sum(W)``: uint8 [..., M, N] and int8 [..., N, D] to int8 [..., M, D]."""
+    s = W.sum(-1, keepdim=True, dtype=torch.int64).clamp(min=1)
+    e = bit_length(s)
+    row_multiplier = mul_q15(reciprocal(s, e), multiplier)
+    return narrow(requantize(exact_matmul(W, V), e + shift, row_multiplier), y_bits)

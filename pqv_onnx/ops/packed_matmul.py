@@ -1,0 +1,281 @@
+"""PackedInt4MatMul, PackedInt8MatMul, their Add forms and PackedInt8MatMulToInt32."""
+
+from __future__ import annotations
+
+import onnx
+import torch
+from onnxscript import INT8, INT16, INT32, UINT8, script
+from onnxscript import opset18 as op
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.ops.arithmetic import (
+    MulQ15,
+    Narrow,
+    OffsetBinary,
+    Requantize,
+    RequantizeNarrow,
+    Sat16,
+    exact_matmul,
+    math,
+    mul_q15,
+    narrow,
+    pqv,
+    requantize,
+    sat16,
+    scalar,
+    vector,
+)
+from pqv_onnx.ops.domain import MAX_BIAS, MAX_MULTIPLIER, MAX_SHIFT, MIN_SHIFT, PACKED_LAYOUT
+from pqv_onnx.ops.torch_op import check_range, check_y_bits, torch_op
+from pqv_onnx.packing import packed_shape, unpack_weight
+
+# --- ONNX functions that the ops below share --------------------------------------------
+
+
+@script(math, default_opset=op)
+def UnpackPanels(panels: UINT8, K: int, N: int) -> UINT8:
+    """[panel, group, 8 channels x 4] -> [K, N], the padding cut off."""
+    k = op.Constant(value_int=K)
+    n = op.Constant(value_int=N)
+    one = op.Constant(value=vector([1]))
+    tiles = op.Reshape(panels, op.Constant(value=vector([0, 0, 8, 4])))
+    tiles = op.Transpose(tiles, perm=[1, 3, 0, 2])
+    groups = op.Div(op.Add(k, op.Constant(value=vector([3]))), op.Constant(value=vector([4])))
+    rows = op.Mul(groups, op.Constant(value=vector([4])))
+    padded = op.Reshape(tiles, op.Concat(rows, op.Neg(one), axis=0))
+    ends = op.Concat(op.Mul(k, one), op.Mul(n, one), axis=0)
+    return op.Slice(padded, op.Constant(value=vector([0, 0])), ends)
+
+
+@script(math, default_opset=op)
+def UnpackInt4(B: UINT8, K: int, N: int) -> UINT8:
+    """Packed int4 -> [K, N] plus 8: flipping the sign bit of a nibble adds 8."""
+    low = op.BitwiseAnd(B, op.Constant(value=scalar(15, onnx.TensorProto.UINT8)))
+    high = op.BitShift(
+        B, op.Constant(value=scalar(4, onnx.TensorProto.UINT8)), direction="RIGHT"
+    )
+    sign = op.Constant(value=scalar(8, onnx.TensorProto.UINT8))
+    return UnpackPanels(op.BitwiseXor(op.Concat(low, high, axis=2), sign), K=K, N=N)
+
+
+@script(math, default_opset=op)
+def AccumulateInt4(A: INT8, B: UINT8, bias: INT32, K: int, N: int) -> INT32:
+    """A times unpacked B, plus bias."""
+    a_zero = op.Constant(value=scalar(128, onnx.TensorProto.UINT8))
+    b_zero = op.Constant(value=scalar(8, onnx.TensorProto.UINT8))
+    product = op.MatMulInteger(OffsetBinary(A), UnpackInt4(B, K=K, N=N), a_zero, b_zero)
+    return op.Add(product, bias)
+
+
+@script(math, default_opset=op)
+def AccumulateInt8(A: INT8, B: INT8, bias: INT32, K: int, N: int) -> INT32:
+    """A times unpacked B, plus bias."""
+    zero = op.Constant(value=scalar(128, onnx.TensorProto.UINT8))
+    weight = UnpackPanels(OffsetBinary(B), K=K, N=N)
+    return op.Add(op.MatMulInteger(OffsetBinary(A), weight, zero, zero), bias)
+
+
+@script(math, default_opset=op)
+def NarrowChannels(acc: INT32, shift: INT8, multiplier: INT16, y_bits: int) -> INT8:
+    """The epilogue: requantized per channel, narrowed."""
+    wide_shift = op.Cast(shift, to=onnx.TensorProto.INT32)
+    wide_multiplier = op.Cast(multiplier, to=onnx.TensorProto.INT32)
+    return RequantizeNarrow(acc, wide_shift, wide_multiplier, y_bits=y_bits)
+
+
+@script(math, default_opset=op)
+def NarrowChannelsAdd(
+    acc: INT32,
+    shift: INT8,
+    multiplier: INT16,
+    residual: INT8,
+    residual_multiplier: INT16,
+    y_bits: int,
+) -> INT8:
+    """The epilogue with a residual: requantized per channel, residual added, narrowed."""
+    wide_shift = op.Cast(shift, to=onnx.TensorProto.INT32)
+    wide_multiplier = op.Cast(multiplier, to=onnx.TensorProto.INT32)
+    u = Requantize(acc, wide_shift, wide_multiplier)
+    wide_residual = op.Cast(residual, to=onnx.TensorProto.INT32)
+    scaled = op.Mul(wide_residual, op.Constant(value=scalar(256)))
+    r = MulQ15(scaled, op.Cast(residual_multiplier, to=onnx.TensorProto.INT32))
+    return Narrow(Sat16(op.Add(u, r)), y_bits=y_bits)
+
+
+FUNCTIONS = {
+    function.name: function
+    for function in (
+        UnpackPanels,
+        UnpackInt4,
+        AccumulateInt4,
+        AccumulateInt8,
+        NarrowChannels,
+        NarrowChannelsAdd,
+    )
+}
+"""The functions of ``pqv.math`` that these ops share, by name."""
+
+# --- the ops as ONNX functions ----------------------------------------------------------
+
+
+@script(pqv, default_opset=op)
+def PackedInt4MatMul(
+    A: INT8,
+    B: UINT8,
+    bias: INT32,
+    shift: INT8,
+    multiplier: INT16,
+    layout: str,
+    K: int,
+    N: int,
+    y_bits: int = 8,
+) -> INT8:
+    """Activations times packed int4 weights, requantized per channel."""
+    return NarrowChannels(AccumulateInt4(A, B, bias, K=K, N=N), shift, multiplier, y_bits=y_bits)
+
+
+@script(pqv, default_opset=op)
+def PackedInt8MatMul(
+    A: INT8,
+    B: INT8,
+    bias: INT32,
+    shift: INT8,
+    multiplier: INT16,
+    layout: str,
+    K: int,
+    N: int,
+    y_bits: int = 8,
+) -> INT8:
+    """Activations times packed int8 weights, requantized per channel."""
+    return NarrowChannels(AccumulateInt8(A, B, bias, K=K, N=N), shift, multiplier, y_bits=y_bits)
+
+
+@script(pqv, default_opset=op)
+def PackedInt4MatMulAdd(
+    A: INT8,
+    B: UINT8,
+    bias: INT32,
+    shift: INT8,
+    multiplier: INT16,
+    residual: INT8,
+    residual_multiplier: INT16,
+    layout: str,
+    K: int,
+    N: int,
+    y_bits: int = 8,
+) -> INT8:
+    """Activations times packed int4 weights, requantized per channel, plus a residual."""
+    return NarrowChannelsAdd(
+        AccumulateInt4(A, B, bias, K=K, N=N),
+        shift,
+        multiplier,
+        residual,
+        residual_multiplier,
+        y_bits=y_bits,
+    )
+
+
+@script(pqv, default_opset=op)
+def PackedInt8MatMulAdd(
+    A: INT8,
+    B: INT8,
+    bias: INT32,
+    shift: INT8,
+    multiplier: INT16,
+    residual: INT8,
+    residual_multiplier: INT16,
+    layout: str,
+    K: int,
+    N: int,
+    y_bits: int = 8,
+) -> INT8:
+    """Activations times packed int8 weights, requantized per channel, plus a residual."""
+    return NarrowChannelsAdd(
+        AccumulateInt8(A, B, bias, K=K, N=N),
+        shift,
+        multiplier,
+        residual,
+        residual_multiplier,
+        y_bits=y_bits,
+    )
+
+
+@script(pqv, default_opset=op)
+def PackedInt8MatMulToInt32(
+    A: INT8, B: INT8, bias: INT32, layout: str, K: int, N: int
+) -> INT32:
+    """Activations times packed int8 weights, plus bias, not requantized."""
+    return AccumulateInt8(A, B, bias, K=K, N=N)
+
+
+# --- the ops in torch -------------------------------------------------------------------
+
+
+def _check(
+    A: torch.Tensor,
+    layout: str,
+    K: int,
+    N: int,
+    y_bits: int = 8,
+    residual: torch.Tensor | None = None,
+    **_: torch.Tensor,
+) -> None:
+    if layout != PACKED_LAYOUT:
+        raise PqvError(f"layout must be {PACKED_LAYOUT!r}, found {layout!r}")
+    packed_shape(K, N, 8)
+    check_y_bits(y_bits)
+    if residual is not None:
+        _check_residual(list(residual.shape), [*A.shape[:-1], N])
+
+
+def _check_residual(shape: list[int], y_shape: list[int]) -> None:
+    """The residual has Y's shape, but for a run of ones at the front."""
+    ones = 0
+    while ones < len(shape) - 1 and shape[ones] == 1:
+        ones += 1
+    if len(shape) != len(y_shape) or shape[ones:] != y_shape[ones:]:
+        raise PqvError(
+            f"residual must have Y's shape {y_shape} or ones in leading places, found {shape}"
+        )
+
+
+def _accumulate(
+    A: torch.Tensor, B: torch.Tensor, bias: torch.Tensor, layout: str, K: int, N: int
+) -> torch.Tensor:
+    """``A · W + bias``, int32 [..., N]."""
+    check_range("bias", bias, -MAX_BIAS, MAX_BIAS)
+    bits = 4 if B.dtype == torch.uint8 else 8
+    weight = torch.from_numpy(unpack_weight(B.cpu().numpy(), K, N, bits))
+    return exact_matmul(A, weight.to(A.device)) + bias
+
+
+def _matmul(
+    A: torch.Tensor,
+    B: torch.Tensor,
+    bias: torch.Tensor,
+    shift: torch.Tensor,
+    multiplier: torch.Tensor,
+    layout: str,
+    K: int,
+    N: int,
+    y_bits: int,
+    residual: torch.Tensor | None = None,
+    residual_multiplier: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """``narrow(requantize(A · W + bias))``, the residual added where there is one."""
+    check_range("shift", shift, MIN_SHIFT, MAX_SHIFT)
+    check_range("multiplier", multiplier, -MAX_MULTIPLIER, MAX_MULTIPLIER)
+    acc = _accumulate(A, B, bias, layout, K, N)
+    u = requantize(acc, shift.to(torch.int32), multiplier.to(torch.int32))
+    if residual is not None and residual_multiplier is not None:
+        check_range("residual_multiplier", residual_multiplier, 0, MAX_MULTIPLIER)
+        r = mul_q15(residual.to(torch.int32) * 256, residual_multiplier.to(torch.int32))
+        u = sat16(u + r)
+    return narrow(u, y_bits)
+
+
+packed_int4_matmul = torch_op("PackedInt4MatMul", _check)(_matmul)
+packed_int4_matmul_add = torch_op("PackedInt4MatMulAdd", _check)(_matmul)
+packed_int8_matmul = torch_op("PackedInt8MatMul", _check)(_matmul)
+packed_int8_matmul_add = torch_op("PackedInt8MatMulAdd", _check)(_matmul)
+packed_int8_matmul_to_int32 = torch_op("PackedInt8MatMulToInt32", _check)(_accumulate)

@@ -1,0 +1,83 @@
+"""All torch ops and ONNX functions of the domain, by ONNX name. Importing it registers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import onnx
+import torch
+from onnxscript import OnnxFunction
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.ops import (
+    arithmetic,
+    int_gelu,
+    int_layer_norm,
+    int_matmul,
+    int_softmax2n,
+    int_weighted_mean,
+    packed_matmul,
+)
+from pqv_onnx.ops.domain import DOMAIN, OPS
+
+_MODULES = (
+    packed_matmul,
+    int_matmul,
+    int_softmax2n,
+    int_weighted_mean,
+    int_layer_norm,
+    int_gelu,
+)
+
+FUNCTIONS: dict[str, OnnxFunction] = {
+    name: next(getattr(module, name) for module in _MODULES if hasattr(module, name))
+    for name in OPS
+}
+"""The ONNX function of each op."""
+
+TORCH_OPS: dict[str, torch._ops.OpOverload] = {
+    name: getattr(getattr(torch.ops, DOMAIN), op.torch_name).default for name, op in OPS.items()
+}
+"""The torch op of each op."""
+
+_MATH: dict[str, OnnxFunction] = (
+    arithmetic.FUNCTIONS | packed_matmul.FUNCTIONS | int_softmax2n.FUNCTIONS
+)
+
+
+def function_protos(names: Iterable[str]) -> list[onnx.FunctionProto]:
+    """The functions to attach to a model, with every function that they call.
+
+    Args:
+        names: ONNX names of ops of the domain.
+
+    Returns:
+        Each function once, callees before callers, so that a reader meets no unknown name.
+        Their domains are ``pqv`` and ``pqv.math``; a model needs an opset import for each.
+
+    Raises:
+        PqvError: A name is no op of the domain.
+    """
+    protos: dict[str, onnx.FunctionProto] = {}
+
+    def add(function: OnnxFunction) -> None:
+        if function.name in protos:
+            return
+        proto = function.to_function_proto()
+        for callee in _callees(proto.node):
+            add(_MATH[callee])
+        protos[function.name] = proto
+
+    for name in names:
+        if name not in FUNCTIONS:
+            raise PqvError(f"the domain {DOMAIN} has no op named {name!r}")
+        add(FUNCTIONS[name])
+    return list(protos.values())
+
+
+def _callees(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
+    for node in nodes:
+        if node.domain == arithmetic.math.domain:
+            yield node.op_type
+        for attribute in node.attribute:
+            yield from _callees(attribute.g.node)
