@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-import pqv_onnx.integer.border
-import pqv_onnx.ops.torch_ops  # noqa: F401
+import pqv_onnx.integer.border  # noqa: F401
+import pqv_onnx.ops.registry  # noqa: F401
 from pqv_onnx.ops.domain import PACKED_LAYOUT
 from pqv_onnx.packing import pack_weight
 

@@ -1,1 +1,10 @@
 """Quantization-aware training: float modules that imitate the integer arithmetic."""
+
+from __future__ import annotations
+
+from pqv_onnx.qat.build import build_random_qat
+from pqv_onnx.qat.calibrate import calibrate
+from pqv_onnx.qat.convert import convert_to_qat
+from pqv_onnx.qat.vit import QuantVisionTransformer
+
+__all__ = ["QuantVisionTransformer", "build_random_qat", "calibrate", "convert_to_qat"]

@@ -160,7 +160,7 @@ class QuantPatchEmbed(nn.Module):
         """Create an embedding of zeros."""
         super().__init__()
         self.patch_size = patch_size
-        self.quantizer = ActivationQuantizer(spec.image.bits)
+        self.quantizer = ActivationQuantizer(spec.image.bits, narrow=False)
         features = in_chans * patch_size[0] * patch_size[1]
         self.proj = QuantLinear(features, dim, spec.patch_weight.bits, bias=True)
 

@@ -15,36 +15,44 @@ import torch
 from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.ops.domain import MAX_EXPONENT
+from pqv_onnx.ops.domain import FRACTION_BITS, MAX_EXPONENT
 from pqv_onnx.qat.step_search import search_exponents, search_step
 
 GELU_MINIMUM = 0.16997121
 """The GELU's smallest value, negated."""
 
 
+_NARROW_OFFSET = 0.5 + 2.0 ** -(FRACTION_BITS + 1)
+"""The ops round to 6 fraction bits first and then up from a half: a tie is 1/64 of a step wide."""
+
+
+def _round(scaled: Tensor, narrow: bool) -> Tensor:
+    return (scaled + _NARROW_OFFSET).floor_() if narrow else scaled.round()
+
+
 class _LsqFunction(torch.autograd.Function):
     """clamp(round(x / step), lo, hi) * step with the gradients of LSQ, section 2.1."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, step: Tensor, lo: int, hi: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, step: Tensor, lo: int, hi: int, narrow: bool) -> Tensor:
         scaled = x / step
-        codes = scaled.round().clamp_(lo, hi)
+        codes = _round(scaled, narrow).clamp_(lo, hi)
         ctx.save_for_backward(scaled, codes, step)
         ctx.bounds = lo, hi
         return codes * step
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         scaled, codes, step = ctx.saved_tensors
         lo, hi = ctx.bounds
         inside = (scaled >= lo) & (scaled <= hi)
         grad_x = grads[0] * inside
         grad_step = grads[0] * codes - grad_x * scaled
         scale = 1.0 / math.sqrt(max(scaled.numel() / step.numel() * max(hi, -lo), 1))
-        return grad_x, grad_step.sum_to_size(step.shape) * scale, None, None
+        return grad_x, grad_step.sum_to_size(step.shape) * scale, None, None, None
 
 
-def lsq(x: Tensor, step: Tensor, lo: int, hi: int) -> Tensor:
+def lsq(x: Tensor, step: Tensor, lo: int, hi: int, narrow: bool = False) -> Tensor:
     """Quantize ``x`` to multiples of ``step`` in [lo * step, hi * step].
 
     Args:
@@ -52,17 +60,24 @@ def lsq(x: Tensor, step: Tensor, lo: int, hi: int) -> Tensor:
         step: positive float tensor that broadcasts to ``x``.
         lo: smallest code.
         hi: largest code.
+        narrow: round as ``narrow`` of ``docs/ops.md`` does, not to the nearest.
 
     Returns:
         Float tensor like ``x``. The gradient passes to ``x`` where it lies in the range; that of
         a step is scaled by 1 / sqrt(numel * max(hi, -lo)), numel the elements that share it.
     """
-    out: Tensor = _LsqFunction.apply(x, step, lo, hi)
+    out: Tensor = _LsqFunction.apply(x, step, lo, hi, narrow)
     return out
 
 
 class Quantizer(nn.Module):
-    """Base of all quantizers: a learned step of shape [] or [channels, 1]."""
+    """Base of all quantizers: a learned step of shape [] or [channels, 1].
+
+    Attributes:
+        narrow: whether an op rounds this tensor at run time; else it is rounded to the nearest.
+    """
+
+    narrow = False
 
     def __init__(self, bits: int, lo: int, hi: int, shape: tuple[int, ...] = ()) -> None:
         """Create an uncalibrated quantizer for codes in [lo, hi]."""
@@ -94,19 +109,20 @@ class Quantizer(nn.Module):
 
     def quantize(self, x: Tensor) -> Tensor:
         """Return ``x`` rounded to codes times step."""
-        return lsq(x, self.step, self.lo, self.hi)
+        return lsq(x, self.step, self.lo, self.hi, self.narrow)
 
     def codes(self, x: Tensor) -> Tensor:
         """Return the integer codes (int64) of ``x``."""
-        return (x / self.step).round().clamp(self.lo, self.hi).long()
+        return _round(x / self.step, self.narrow).clamp(self.lo, self.hi).long()
 
 
 class ActivationQuantizer(Quantizer):
     """Symmetric, per tensor: codes in [-2^(bits-1), 2^(bits-1) - 1]."""
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, narrow: bool = True) -> None:
         """Create an uncalibrated quantizer of 4 or 8 bits."""
         super().__init__(bits, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        self.narrow = narrow
 
     def calibrate(self, x: Tensor) -> None:
         """Choose the step of least squared error."""
@@ -169,6 +185,7 @@ class ResidualQuantizer(Quantizer):
     """
 
     exponent: Tensor
+    narrow = True
 
     def __init__(self, bits: int, channels: int) -> None:
         """Create an uncalibrated quantizer for [..., channels]."""
@@ -188,11 +205,11 @@ class ResidualQuantizer(Quantizer):
 
     def quantize(self, x: Tensor) -> Tensor:
         """Return ``x`` rounded to codes times each channel's step."""
-        return lsq(x, self.channel_step, self.lo, self.hi)
+        return lsq(x, self.channel_step, self.lo, self.hi, self.narrow)
 
     def codes(self, x: Tensor) -> Tensor:
         """Return the integer codes (int64) of ``x``."""
-        return (x / self.channel_step).round().clamp(self.lo, self.hi).long()
+        return _round(x / self.channel_step, self.narrow).clamp(self.lo, self.hi).long()
 
 
 def _check_data(x: Tensor) -> None:
