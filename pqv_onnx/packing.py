@@ -65,10 +65,10 @@ def pack_weight(weight: NDArray[np.int8], bits: int) -> NDArray[np.uint8] | NDAr
     padded = np.zeros((groups * _GROUP, panels * _PANEL), np.int8)
     padded[:k, :n] = weight
     tiles = padded.reshape(groups, _GROUP, panels, _PANEL).transpose(2, 0, 3, 1)
-    tiles = np.ascontiguousarray(tiles).reshape(panels, groups, _PANEL * _GROUP)
+    codes = np.ascontiguousarray(tiles).reshape(panels, groups, _PANEL * _GROUP)
     if bits == 8:
-        return tiles
-    nibbles = tiles.view(np.uint8) & 15
+        return codes
+    nibbles = codes.view(np.uint8) & 15
     half = nibbles.shape[2] // 2
     return nibbles[:, :, :half] | (nibbles[:, :, half:] << 4)
 
@@ -114,9 +114,7 @@ def _check_symmetric(weight: NDArray[np.int8], bits: int) -> None:
     limit = 2 ** (bits - 1) - 1
     low, high = int(weight.min()), int(weight.max())
     if low < -limit or high > limit:
-        raise PqvError(
-            f"{bits}-bit weights must be in [-{limit}, {limit}], found [{low}, {high}]"
-        )
+        raise PqvError(f"{bits}-bit weights must be in [-{limit}, {limit}], found [{low}, {high}]")
 
 
 def _describe(array: NDArray[np.generic]) -> str:

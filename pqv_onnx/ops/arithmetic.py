@@ -102,9 +102,7 @@ def MulQ15(a: INT32, b: INT32) -> INT32:
     return ShiftRight(rounded, op.Constant(value=scalar(2**15)))
 
 
-def requantize(
-    acc: torch.Tensor, shift: torch.Tensor, multiplier: torch.Tensor
-) -> torch.Tensor:
+def requantize(acc: torch.Tensor, shift: torch.Tensor, multiplier: torch.Tensor) -> torch.Tensor:
     """Brings an accumulator to steps of the output with 6 fraction bits.
 
     Args:
@@ -184,11 +182,22 @@ def bit_length(x: torch.Tensor) -> torch.Tensor:
 
 
 @script(math, default_opset=op)
+def RowSum(x: INT64) -> INT64:
+    """Sum over the last axis, [..., n] -> [..., 1], n >= 1.
+
+    The slice is for tensors without elements: onnxruntime gives their sum the shape of x.
+    """
+    last = op.Constant(value=vector([-1]))
+    start = op.Constant(value=vector([0]))
+    return op.Slice(op.ReduceSum(x, last, keepdims=1), start, op.Constant(value=vector([1])), last)
+
+
+@script(math, default_opset=op)
 def BitLength(x: INT64) -> INT32:
     """Number of bits of x, int64 [..., 1] in [0, 2^48): how many powers of two it reaches."""
     powers = op.Constant(value=vector([2**i for i in range(48)]))
-    reached = op.Cast(op.GreaterOrEqual(x, powers), to=onnx.TensorProto.INT32)
-    return op.ReduceSum(reached, op.Constant(value=vector([-1])), keepdims=1)
+    reached = op.Cast(op.GreaterOrEqual(x, powers), to=onnx.TensorProto.INT64)
+    return op.Cast(RowSum(reached), to=onnx.TensorProto.INT32)
 
 
 def reciprocal(x: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
@@ -293,6 +302,7 @@ FUNCTIONS = {
         ToInt8,
         Narrow,
         RequantizeNarrow,
+        RowSum,
         BitLength,
         Reciprocal,
         NewtonStep,

@@ -21,4 +21,4 @@ def IntGELU(X: INT8, table: INT8) -> INT8:
 @torch_op("IntGELU")
 def int_gelu(X: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
     """``table[X + 128]``: int8 of any shape and int8 [256] to int8 of X's shape."""
-    return table[X.to(torch.int64) + 128]
+    return table.take(X.to(torch.int64) + 128)

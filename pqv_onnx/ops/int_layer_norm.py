@@ -15,6 +15,7 @@ from pqv_onnx.ops.arithmetic import (
     Reciprocal,
     Requantize,
     RoundShiftSat16,
+    RowSum,
     Sat16,
     bit_length,
     integer_sqrt,
@@ -25,7 +26,6 @@ from pqv_onnx.ops.arithmetic import (
     round_shift_sat16,
     sat16,
     scalar,
-    vector,
 )
 from pqv_onnx.ops.domain import MAX_CHANNELS, MAX_EXPONENT, MAX_MULTIPLIER, MAX_SHIFT, MIN_SHIFT
 from pqv_onnx.ops.torch_op import check_range, check_y_bits, torch_op
@@ -42,20 +42,18 @@ def IntLayerNorm(
     y_bits: int = 8,
 ) -> INT8:
     """LayerNorm over the last axis."""
-    last = op.Constant(value=vector([-1]))
     steps = PowerOfTwo(op.Cast(exponent, to=onnx.TensorProto.INT32))
     x = op.Mul(op.Cast(X, to=onnx.TensorProto.INT32), steps)
     C = op.Shape(X, start=-1)
-    S = op.ReduceSum(x, last, keepdims=1)
-    # The squares fit int32, their sum does not.
-    Q = op.ReduceSum(op.Cast(op.Mul(x, x), to=onnx.TensorProto.INT64), last, keepdims=1)
-    S_wide = op.Cast(S, to=onnx.TensorProto.INT64)
-    spread = op.Sub(op.Mul(C, Q), op.Mul(S_wide, S_wide))
+    S = RowSum(op.Cast(x, to=onnx.TensorProto.INT64))
+    Q = RowSum(op.Cast(op.Mul(x, x), to=onnx.TensorProto.INT64))
+    spread = op.Sub(op.Mul(C, Q), op.Mul(S, S))
     V = op.Add(spread, op.Constant(value_int=epsilon))
     # sqrt(1) is 1: the maximum may be taken before the root instead of after it.
     sigma = IntegerSqrt(op.Max(V, op.Constant(value=scalar(1, onnx.TensorProto.INT64))))
     e = BitLength(sigma)
-    centred = op.Sub(op.Mul(x, op.Cast(C, to=onnx.TensorProto.INT32)), S)
+    S_narrow = op.Cast(S, to=onnx.TensorProto.INT32)
+    centred = op.Sub(op.Mul(x, op.Cast(C, to=onnx.TensorProto.INT32)), S_narrow)
     t = RoundShiftSat16(centred, op.Sub(e, op.Constant(value=scalar(10))))
     n = op.Mul(t, Reciprocal(sigma, e))
     wide_shift = op.Cast(shift, to=onnx.TensorProto.INT32)

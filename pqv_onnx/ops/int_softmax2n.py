@@ -26,7 +26,7 @@ def PowersOfTwo(d: INT32) -> UINT8:
     """2^(7 - c) for c = round(d / 2^8), 0 from c = 8 on."""
     rounded = op.Add(d, op.Constant(value=scalar(128)))
     c = op.Div(rounded, op.Constant(value=scalar(256)))  # d >= 0, so Div rounds down
-    c = op.Cast(op.Min(c, op.Constant(value=scalar(8))), to=onnx.TensorProto.UINT8)
+    c = op.Min(c, op.Constant(value=scalar(8)))
     top = op.Constant(value=scalar(128, onnx.TensorProto.UINT8))
     return op.BitShift(top, op.Cast(c, to=onnx.TensorProto.UINT8), direction="RIGHT")
 
@@ -37,9 +37,7 @@ def Exp2(d: INT32) -> UINT8:
     unit = op.Constant(value=scalar(256))
     i = op.Div(d, unit)  # d >= 0, so Div rounds down
     x = op.Mul(op.Sub(d, op.Mul(i, unit)), op.Constant(value=scalar(128)))
-    inner = op.Sub(
-        op.Constant(value=scalar(21920)), MulQ15(x, op.Constant(value=scalar(5600)))
-    )
+    inner = op.Sub(op.Constant(value=scalar(21920)), MulQ15(x, op.Constant(value=scalar(5600))))
     fraction = op.Sub(op.Constant(value=scalar(32640)), MulQ15(x, inner))
     octave = op.Cast(op.Min(i, op.Constant(value=scalar(9))), to=onnx.TensorProto.UINT32)
     top = op.Constant(value=scalar(256, onnx.TensorProto.UINT32))

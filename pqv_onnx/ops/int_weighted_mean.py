@@ -30,13 +30,15 @@ from pqv_onnx.ops.torch_op import check_range, check_y_bits, torch_op
 @script(pqv, default_opset=op)
 def IntWeightedMean(W: UINT8, V: INT8, shift: int, multiplier: int, y_bits: int = 8) -> INT8:
     """W times V, divided by the sum of each row of W and requantized."""
-    weights = op.Cast(W, to=onnx.TensorProto.INT32)
-    total = op.ReduceSum(weights, op.Constant(value=vector([-1])), keepdims=1)
-    s = op.Cast(op.Max(total, op.Constant(value=scalar(1))), to=onnx.TensorProto.INT64)
-    e = BitLength(s)
     w_zero = op.Constant(value=scalar(0, onnx.TensorProto.UINT8))
     v_zero = op.Constant(value=scalar(128, onnx.TensorProto.UINT8))
     acc = op.MatMulInteger(W, OffsetBinary(V), w_zero, v_zero)
+    # The sum of a row is its product with ones: no wide copy of W.
+    column = op.Concat(op.Shape(W, start=-1), op.Constant(value=vector([1])), axis=0)
+    ones = op.Expand(op.Constant(value=scalar(1, onnx.TensorProto.UINT8)), column)
+    total = op.MatMulInteger(W, ones, w_zero, w_zero)
+    s = op.Cast(op.Max(total, op.Constant(value=scalar(1))), to=onnx.TensorProto.INT64)
+    e = BitLength(s)
     wide_multiplier = op.Cast(op.Constant(value_int=multiplier), to=onnx.TensorProto.INT32)
     row_multiplier = MulQ15(wide_multiplier, Reciprocal(s, e))
     row_shift = op.Add(e, op.Cast(op.Constant(value_int=shift), to=onnx.TensorProto.INT32))

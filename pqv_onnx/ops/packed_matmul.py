@@ -51,9 +51,7 @@ def UnpackPanels(panels: UINT8, K: int, N: int) -> UINT8:
 def UnpackInt4(B: UINT8, K: int, N: int) -> UINT8:
     """Packed int4 -> [K, N] plus 8: flipping the sign bit of a nibble adds 8."""
     low = op.BitwiseAnd(B, op.Constant(value=scalar(15, onnx.TensorProto.UINT8)))
-    high = op.BitShift(
-        B, op.Constant(value=scalar(4, onnx.TensorProto.UINT8)), direction="RIGHT"
-    )
+    high = op.BitShift(B, op.Constant(value=scalar(4, onnx.TensorProto.UINT8)), direction="RIGHT")
     sign = op.Constant(value=scalar(8, onnx.TensorProto.UINT8))
     return UnpackPanels(op.BitwiseXor(op.Concat(low, high, axis=2), sign), K=K, N=N)
 
@@ -201,9 +199,7 @@ def PackedInt8MatMulAdd(
 
 
 @script(pqv, default_opset=op)
-def PackedInt8MatMulToInt32(
-    A: INT8, B: INT8, bias: INT32, layout: str, K: int, N: int
-) -> INT32:
+def PackedInt8MatMulToInt32(A: INT8, B: INT8, bias: INT32, layout: str, K: int, N: int) -> INT32:
     """Activations times packed int8 weights, plus bias, not requantized."""
     return AccumulateInt8(A, B, bias, K=K, N=N)
 

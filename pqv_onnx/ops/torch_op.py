@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch.library import CustomOpDef
+from torch._library.custom_ops import CustomOpDef
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.domain import DOMAIN, OPS, Attribute, Op
@@ -69,7 +69,7 @@ def torch_op(
 
 def check_range(what: str, value: int | torch.Tensor, low: int, high: int) -> None:
     """Raises PqvError unless an attribute, or every value of a constant, is in [low, high]."""
-    if isinstance(value, int):
+    if not isinstance(value, torch.Tensor):
         if not low <= value <= high:
             raise PqvError(f"{what} must be in [{low}, {high}], found {value}")
     elif value.numel() > 0:
@@ -94,7 +94,7 @@ def _schema(op: Op) -> str:
 
 
 def _bind(op: Op, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    names = [entry.name for entry in (*op.inputs, *op.attributes)]
+    names = [entry.name for entry in op.inputs] + [entry.name for entry in op.attributes]
     defaults = {entry.name: entry.default for entry in op.attributes}
     return defaults | dict(zip(names, args, strict=False)) | dict(kwargs)
 
