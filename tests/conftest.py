@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,3 +22,56 @@ def pytest_configure() -> None:
 def _no_forced_isa(monkeypatch: pytest.MonkeyPatch) -> None:
     """A PQV_ISA set in the shell must not decide which kernels the tests run."""
     monkeypatch.delenv("PQV_ISA", raising=False)
+
+
+PRECISIONS = ("w8a8", "w4a4")
+
+
+@pytest.fixture(scope="session")
+def tiny_qat() -> dict[str, Any]:
+    """A calibrated QAT model of a few thousand weights per precision; do not change them."""
+    torch = pytest.importorskip("torch")
+    from timm.models.vision_transformer import VisionTransformer
+
+    from pqv_onnx.qat import calibrate, convert_to_qat
+    from pqv_onnx.spec import QuantSpec
+
+    models = {}
+    for precision in PRECISIONS:
+        torch.manual_seed(0)
+        float_model = VisionTransformer(
+            img_size=16, patch_size=4, in_chans=3, num_classes=5, embed_dim=36, depth=2, num_heads=3
+        )
+        for name, parameter in float_model.named_parameters():
+            if name.endswith("weight"):  # livelier than timm's initial weights
+                torch.nn.init.normal_(parameter, 1.0 if "norm" in name else 0.0, 0.2)
+        models[precision] = convert_to_qat(float_model, QuantSpec.preset(precision))
+        calibrate(models[precision], torch.randn(16, 3, 16, 16))
+    return models
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(
+    tiny_qat: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The tiny models as checkpoints."""
+    from pqv_onnx.checkpoint import save_qat
+
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for precision, model in tiny_qat.items():
+        save_qat(folder / f"{precision}.safetensors", model)
+    return {precision: folder / f"{precision}.safetensors" for precision in tiny_qat}
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(
+    tiny_qat: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The tiny models as exported files with float input."""
+    from pqv_onnx.graph import export_onnx
+    from pqv_onnx.integer import convert_to_integer
+
+    folder = tmp_path_factory.mktemp("exported")
+    for precision, model in tiny_qat.items():
+        export_onnx(convert_to_integer(model), folder / f"{precision}.onnx")
+    return {precision: folder / f"{precision}.onnx" for precision in tiny_qat}

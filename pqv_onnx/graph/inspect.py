@@ -63,15 +63,17 @@ def float_nodes(model: onnx.ModelProto) -> list[str]:
     """Names of nodes that touch floating point between the border nodes.
 
     Border nodes are a QuantizeLinear that reads a graph input and a DequantizeLinear that
-    writes a graph output. Bodies of the attached functions are searched, too.
+    writes a graph output; a Shape reads no values. Bodies of the attached functions are
+    searched, too.
     """
     types = value_types(model)
     inputs = {value.name for value in model.graph.input}
     outputs = {value.name for value in model.graph.output}
 
     def is_border(node: onnx.NodeProto) -> bool:
-        quantizes = node.op_type == "QuantizeLinear" and node.input[0] in inputs
-        return quantizes or (node.op_type == "DequantizeLinear" and node.output[0] in outputs)
+        if node.op_type in ("QuantizeLinear", "Shape"):
+            return node.input[0] in inputs
+        return node.op_type == "DequantizeLinear" and node.output[0] in outputs
 
     found = [
         node.name

@@ -1,6 +1,7 @@
 """Passes on an exported graph, each small, each with what must hold after it.
 
-Order: `NameByModule`, `AttachFunctions`, `SetMetadata`, then `check_exported` on the proto.
+Order: `NameByModule`, onnx_ir's ClearMetadataAndDocStringPass (the exporter's notes),
+`AttachFunctions`, `SetMetadata`, then `check_exported` on the proto.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 class NameByModule(ir.passes.InPlacePass):
-    """Name nodes after the torch module that made them, and drop the exporter's notes.
+    """Name nodes after the torch module that made them.
 
     A ``pqv`` node and its output get the module's path (``blocks.0.attn.qkv``), so that the
     graph, the checkpoint and the torch oracle speak of the same thing; a standard node gets
@@ -38,11 +39,8 @@ class NameByModule(ir.passes.InPlacePass):
             seen[name] += 1
             node.name = name if seen[name] == 1 else f"{name}_{seen[name]}"
             for value in node.outputs:
-                value.metadata_props.clear()
                 if value not in outputs:
                     value.name = node.name
-            node.metadata_props.clear()
-        model.graph.metadata_props.clear()
         return ir.passes.PassResult(model, modified=True)
 
     def ensures(self, model: ir.Model) -> None:
@@ -53,9 +51,13 @@ class NameByModule(ir.passes.InPlacePass):
 
 
 def _module_path(node: ir.Node) -> str:
-    """Path of the innermost torch module around the node; the last scope is the op itself."""
+    """Path of the innermost torch module around the node; the last scope is the op itself.
+
+    Nodes that the exporter itself made (for the batch size) have a placeholder for a module.
+    """
     scopes = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))
-    return scopes[-2] if len(scopes) >= 2 else ""
+    path = scopes[-2] if len(scopes) >= 2 else ""
+    return "" if path.startswith("_empty_nn_module") else path
 
 
 class AttachFunctions(ir.passes.InPlacePass):
@@ -88,8 +90,7 @@ class SetMetadata(ir.passes.InPlacePass):
         self.entries = entries
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Replace the model's metadata by the entries."""
-        model.metadata_props.clear()
+        """Add the entries."""
         model.metadata_props.update(self.entries)
         return ir.passes.PassResult(model, modified=True)
 

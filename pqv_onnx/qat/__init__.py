@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from pqv_onnx.qat.build import build_random_qat
-from pqv_onnx.qat.calibrate import calibrate
+from pqv_onnx.qat.build import build_random_qat, random_images
+from pqv_onnx.qat.calibration import calibrate
+from pqv_onnx.qat.config import ModelConfig, Preprocessing, VitConfig
 from pqv_onnx.qat.convert import convert_to_qat
 from pqv_onnx.qat.vit import QuantVisionTransformer
 
-__all__ = ["QuantVisionTransformer", "build_random_qat", "calibrate", "convert_to_qat"]
+__all__ = [
+    "ModelConfig",
+    "Preprocessing",
+    "QuantVisionTransformer",
+    "VitConfig",
+    "build_random_qat",
+    "calibrate",
+    "convert_to_qat",
+    "random_images",
+]

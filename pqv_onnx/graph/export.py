@@ -1,0 +1,144 @@
+"""``export_onnx``: an integer model to one self-contained ``.onnx`` file."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import os
+import warnings
+from typing import Literal
+
+import onnx_ir as ir
+import torch
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.files import check_writable, write_atomically
+from pqv_onnx.graph.passes import AttachFunctions, NameByModule, SetMetadata, check_exported
+from pqv_onnx.graph.pixels import Layout, PixelLookup
+from pqv_onnx.graph.translate import OPSET, translation_table
+from pqv_onnx.integer import IntegerVisionTransformer
+from pqv_onnx.ops.domain import VERSION
+from pqv_onnx.runtime.session import MINIMUM_ONNXRUNTIME
+from pqv_onnx.version import __version__
+
+InputFormat = Literal["float", "uint8"]
+
+IR_VERSION = 10
+"""The newest that the oldest supported onnxruntime reads."""
+
+
+def export_onnx(
+    model: IntegerVisionTransformer,
+    path: str | os.PathLike[str],
+    *,
+    input: InputFormat = "float",
+    layout: Layout = "nhwc",
+) -> None:
+    """Write ``model`` as ONNX: custom ops, their definitions, packed weights, metadata.
+
+    Args:
+        model: the integer model.
+        path: the ``.onnx`` file; written whole or not at all.
+        input: ``float`` takes float32 [batch, C, H, W], normalised; ``uint8`` takes raw pixels
+            and gives the very same bits (see `PixelLookup`).
+        layout: axis order of uint8 pixels, ``nhwc`` or ``nchw``.
+
+    Raises:
+        PqvError: the file cannot be written, or an option is unknown.
+    """
+    check_writable(path)
+    program = _export(with_input(model, input, layout), *_example(model, input, layout))
+    passes = ir.passes.Sequential(
+        NameByModule(),
+        ClearMetadataAndDocStringPass(),
+        AttachFunctions(),
+        SetMetadata(_metadata(model, input, layout)),
+    )
+    exported = passes(program).model
+    exported.producer_name, exported.producer_version = "pqv_onnx", __version__
+    exported.ir_version = IR_VERSION
+    proto = ir.to_proto(exported)
+    check_exported(proto)
+    write_atomically(path, proto.SerializeToString())
+
+
+def with_input(
+    model: IntegerVisionTransformer, input: str, layout: str
+) -> IntegerVisionTransformer:
+    """The model with the front end for ``input``; weights are shared with ``model``.
+
+    Raises:
+        PqvError: the input or layout is unknown.
+    """
+    if input == "float":
+        return model
+    if input != "uint8" or layout not in ("nhwc", "nchw"):
+        raise PqvError(f"input must be float, or uint8 in nhwc or nchw; not {input} in {layout}")
+    preprocessing = model.config.preprocessing
+    changed = copy.copy(model)
+    changed._modules = dict(model._modules)
+    changed.quantize = PixelLookup(
+        model.quantize.scale, preprocessing.mean, preprocessing.std, layout
+    )
+    return changed
+
+
+def _example(
+    model: IntegerVisionTransformer, input: str, layout: str
+) -> tuple[torch.Tensor, str]:
+    """A batch of two (a batch of one would be exported as a constant) and the input's name."""
+    vit = model.config.vit
+    height, width = vit.img_size
+    if input == "float":
+        return torch.zeros(2, vit.in_chans, height, width), "images"
+    shape = (2, vit.in_chans, height, width) if layout == "nchw" else (2, height, width, vit.in_chans)
+    return torch.zeros(shape, dtype=torch.uint8), "pixels"
+
+
+def _export(model: torch.nn.Module, example: torch.Tensor, input_name: str) -> ir.Model:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            model.eval(),
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[input_name],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            custom_translation_table=translation_table(),
+            verbose=False,
+        )
+    assert program is not None
+    return program.model
+
+
+def _metadata(model: IntegerVisionTransformer, input: str, layout: str) -> dict[str, str]:
+    config = model.config
+    preprocessing = config.preprocessing
+    entries = {
+        "pqv.model": config.vit.architecture,
+        "pqv.precision": config.spec.name,
+        "pqv.scheme": json.dumps(config.spec.to_dict()),
+        "pqv.op_domain_version": str(VERSION),
+        "pqv.tool_version": __version__,
+        "pqv.minimum_onnxruntime": ".".join(map(str, MINIMUM_ONNXRUNTIME)),
+        "pqv.input": input,
+        "pqv.layout": "nchw" if input == "float" else layout,
+        "pqv.input_size": json.dumps([config.vit.in_chans, *config.vit.img_size]),
+        "pqv.mean": json.dumps(preprocessing.mean),
+        "pqv.std": json.dumps(preprocessing.std),
+        "pqv.crop_pct": str(preprocessing.crop_pct),
+        "pqv.interpolation": preprocessing.interpolation,
+    }
+    if config.labels is not None:
+        entries["pqv.labels"] = json.dumps(config.labels)
+    if config.accuracy is not None:
+        entries["pqv.accuracy"] = str(config.accuracy)
+    if (digest := getattr(model, "checkpoint_sha256", None)) is not None:
+        entries["pqv.checkpoint_sha256"] = digest
+    return entries
+

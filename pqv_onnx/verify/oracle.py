@@ -1,0 +1,69 @@
+"""The torch integer model as the first of the ways to run a graph."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from pqv_onnx.checkpoint import load_qat
+from pqv_onnx.errors import PqvError
+from pqv_onnx.graph.export import with_input
+from pqv_onnx.graph.load import metadata
+from pqv_onnx.integer import IntegerVisionTransformer, convert_to_integer
+from pqv_onnx.verify.compare import Values
+from pqv_onnx.verify.runners import Oracle
+
+
+def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> Oracle:
+    """The integer model of a QAT checkpoint, run so that its values have the graph's names.
+
+    Args:
+        checkpoint: what ``model`` was exported from.
+        model: tells the front end (``pqv.input``, ``pqv.layout``) and the output's name.
+
+    Raises:
+        PqvError: the checkpoint does not load, or is of another architecture or precision.
+    """
+    integer = convert_to_integer(load_qat(checkpoint))
+    entries = metadata(model)
+    for key, found in (
+        ("pqv.model", integer.config.vit.architecture),
+        ("pqv.precision", integer.config.spec.name),
+    ):
+        if entries.get(key) != found:
+            raise PqvError(f"{checkpoint} is {found}, the model was exported from {entries.get(key)}")
+    changed = with_input(integer, entries["pqv.input"], entries["pqv.layout"])
+    return recorded(changed, model.graph.output[0].name)
+
+
+def recorded(model: IntegerVisionTransformer, output: str) -> Oracle:
+    """A function that runs ``model`` and returns every module's output by module path."""
+
+    def run(images: np.ndarray) -> Values:
+        values: dict[str, np.ndarray] = {}
+        handles = [
+            module.register_forward_hook(_recorder(values, name))
+            for name, module in model.named_modules()
+            if name
+        ]
+        try:
+            with torch.no_grad():
+                logits = model(torch.from_numpy(images))
+        finally:
+            for handle in handles:
+                handle.remove()
+        return {**values, output: logits.numpy()}
+
+    return run
+
+
+def _recorder(values: dict[str, np.ndarray], name: str) -> Any:
+    def record(module: torch.nn.Module, args: Any, result: Any) -> None:
+        if isinstance(result, torch.Tensor):
+            values[name] = result.numpy()
+
+    return record

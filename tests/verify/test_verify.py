@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.runtime.library import library_info
+from pqv_onnx.verify import verify_model
+from pqv_onnx.verify.compare import describe_difference, first_difference
+
+PRECISIONS = ("w8a8", "w4a4")
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_way_gives_the_same_bits(
+    precision: str, tiny_onnx: dict[str, Path], tiny_checkpoint: dict[str, Path]
+) -> None:
+    report = verify_model(tiny_onnx[precision], checkpoint=tiny_checkpoint[precision])
+    assert report.bit_exact and report.float_nodes == []
+    candidates = {comparison.candidate for comparison in report.comparisons}
+    assert "functions" in candidates
+    for isa in library_info()["available"]:
+        assert f"library {isa}, 1 thread" in candidates
+    assert {comparison.reference for comparison in report.comparisons} == {"torch oracle"}
+    pqv_nodes = 18  # patch_embed, 2 x 8 in the blocks, head
+    assert all(comparison.compared >= pqv_nodes for comparison in report.comparisons)
+
+
+def test_the_first_node_that_differs_is_named(
+    tiny_onnx: dict[str, Path], tiny_checkpoint: dict[str, Path], tmp_path: Path
+) -> None:
+    """A bias edited in the file: the oracle of the checkpoint disagrees from there on."""
+    model = onnx.load(tiny_onnx["w4a4"])
+    name = next(n.input[2] for n in model.graph.node if n.name == "blocks.1.attn.qkv")
+    tensor = next(t for t in model.graph.initializer if t.name == name)
+    edited = numpy_helper.to_array(tensor) + 1000
+    tensor.CopyFrom(numpy_helper.from_array(edited.astype(np.int32), name))
+    onnx.save(model, tmp_path / "edited.onnx")
+    report = verify_model(tmp_path / "edited.onnx", checkpoint=tiny_checkpoint["w4a4"])
+    assert not report.bit_exact
+    for comparison in report.comparisons:
+        assert comparison.difference is not None
+        assert comparison.difference.node == "blocks.1.attn.qkv"
+
+
+def test_images_that_do_not_fit_are_refused(tiny_onnx: dict[str, Path]) -> None:
+    with pytest.raises(PqvError, match=r"float64\[3, 3, 16, 16\].*float32\[batch, 3, 16, 16\]"):
+        verify_model(tiny_onnx["w8a8"], images=np.zeros((3, 3, 16, 16)))
+    with pytest.raises(PqvError, match="2 images were given, 3 are needed"):
+        verify_model(tiny_onnx["w8a8"], images=np.zeros((2, 3, 16, 16), np.float32))
+
+
+def test_a_checkpoint_of_another_precision_is_refused(
+    tiny_onnx: dict[str, Path], tiny_checkpoint: dict[str, Path]
+) -> None:
+    with pytest.raises(PqvError, match="is w4a4, the model was exported from w8a8"):
+        verify_model(tiny_onnx["w8a8"], checkpoint=tiny_checkpoint["w4a4"])
+
+
+def test_differences_are_of_bits_not_of_values() -> None:
+    nan = np.array([np.nan, 1.0], np.float32)
+    assert describe_difference(nan, nan.copy()) is None
+    zero = np.array([0.0], np.float32)
+    assert describe_difference(zero, -zero) is not None
+    assert "int8[2] expected, int32[2] found" in str(
+        describe_difference(np.zeros(2, np.int8), np.zeros(2, np.int32))
+    )
+
+
+def test_values_are_compared_in_the_graphs_order() -> None:
+    nodes = [("a", "A", "va"), ("b", "B", "vb"), ("c", "C", "vc")]
+    expected = {name: np.zeros(2, np.int32) for name in ("va", "vb", "vc")}
+    found = {**expected, "vc": np.ones(2, np.int32), "vb": np.array([0, 7], np.int32)}
+    compared, difference = first_difference(nodes, expected, found)
+    assert compared == 2
+    assert str(difference) == "b (B): 1 of 2 values differ, first at [1]: 0 expected, 7 found"
