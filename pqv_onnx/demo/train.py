@@ -76,14 +76,14 @@ def fit(
 
 
 def _parameter_groups(model: nn.Module, schedule: Schedule) -> list[dict[str, object]]:
-    """Weight decay for matrices only: not for biases, norms and quantization steps."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    """Weight decay for weight matrices only: not for biases, norms and quantization steps."""
+    decayed, others = [], []
+    for name, parameter in model.named_parameters():
+        is_matrix = name.endswith("weight") and parameter.ndim > 1
+        (decayed if is_matrix else others).append(parameter)
     return [
-        {
-            "params": [p for p in parameters if p.ndim > 1],
-            "weight_decay": schedule.weight_decay,
-        },
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": schedule.weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
 
 
