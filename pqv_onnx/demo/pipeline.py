@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import timm
 import torch
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from rich.console import Console
 from torch import nn
 
@@ -104,17 +105,19 @@ def run(output: Path, settings: Settings, seed: int, console: Console) -> Result
 
 def export_float(model: nn.Module, path: Path) -> None:
     """Write the float model as ONNX, for comparison; batch is dynamic."""
-    torch.onnx.export(
+    program = torch.onnx.export(
         model.eval(),
         (torch.zeros(2, 1, data.IMAGE_SIZE, data.IMAGE_SIZE),),
-        path,
         input_names=["images"],
         output_names=["logits"],
         dynamic_shapes=({0: torch.export.Dim("batch")},),
         dynamo=True,
-        external_data=False,
         verbose=False,
     )
+    assert program is not None  # it is for dynamo=True
+    # Stack traces of the tracing would make the file larger than a user's.
+    ClearMetadataAndDocStringPass()(program.model)
+    program.save(path)
 
 
 def quantize(
