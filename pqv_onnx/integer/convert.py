@@ -27,7 +27,7 @@ from pqv_onnx.integer.vit import (
     IntegerVisionTransformer,
 )
 from pqv_onnx.ops import fixed_point
-from pqv_onnx.qat.calibrate import check_calibrated
+from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.layers import (
     LayerScale,
     QuantGelu,
@@ -75,7 +75,7 @@ def convert_to_integer(model: QuantVisionTransformer) -> IntegerVisionTransforme
         pool = WeightedMean(scale, model.pool.quantizer.bits)
         norm_step = pool_step if vit.fc_norm else norm_step
     head, head_scale = _head(model)
-    return IntegerVisionTransformer(
+    integer = IntegerVisionTransformer(
         config=model.config,
         quantize=Quantize(model.patch_embed.quantizer.step.item()),
         patch_embed=_patch_embed(model),
@@ -85,7 +85,9 @@ def convert_to_integer(model: QuantVisionTransformer) -> IntegerVisionTransforme
         pool=pool,
         head=head,
         dequantize=Dequantize(head_scale),
-    ).eval()
+    )
+    integer.checkpoint_sha256 = model.checkpoint_sha256
+    return integer.eval()
 
 
 def _real(tensor: Tensor) -> _Real:

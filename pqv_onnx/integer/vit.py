@@ -114,7 +114,10 @@ class IntegerVisionTransformer(nn.Module):
         config: geometry, quantization scheme and preprocessing.
         quantize: the first border, float images to int8; its ``scale`` is the images' step.
         dequantize: the last border, int32 accumulators to float logits.
+        checkpoint_sha256: of the file the fake-quantized model was loaded from, if it was.
     """
+
+    checkpoint_sha256: str | None = None
 
     prefix: Tensor
     pool_weights: Tensor

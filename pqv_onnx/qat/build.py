@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import timm
 import torch
 from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.qat.calibrate import calibrate
+from pqv_onnx.qat.calibration import calibrate
 from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.convert import convert_to_qat
 from pqv_onnx.qat.vit import QuantVisionTransformer
@@ -36,17 +38,23 @@ def build_random_qat(
     Raises:
         PqvError: the name is unknown or the model is not supported.
     """
-    if not timm.is_model(timm_name):
-        raise PqvError(f"unknown timm model {timm_name!r}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = timm.create_model(timm_name, pretrained=False)
+        model = create_timm(timm_name)
         _randomize(model)
         quantized = convert_to_qat(model, spec)
         if images is None:
             images = random_images(quantized.config, _CALIBRATION_IMAGES)
     calibrate(quantized, images)
     return quantized.eval()
+
+
+def create_timm(timm_name: str, **kwargs: Any) -> nn.Module:
+    """Create a timm model with its initial weights; raises PqvError if timm has no such name."""
+    if not timm.is_model(timm_name):
+        raise PqvError(f"unknown timm model {timm_name!r}")
+    model: nn.Module = timm.create_model(timm_name, pretrained=False, **kwargs)
+    return model
 
 
 def random_images(config: ModelConfig, count: int) -> Tensor:

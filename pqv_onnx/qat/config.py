@@ -7,7 +7,18 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.ops.domain import MAX_CHANNELS, MAX_K
 from pqv_onnx.spec import QuantSpec
+
+_LIMITS = {
+    "in_chans": MAX_K,
+    "num_classes": 2**24,
+    "embed_dim": MAX_CHANNELS,
+    "depth": 1024,
+    "num_heads": MAX_CHANNELS,
+    "mlp_dim": MAX_K,
+}
+"""Largest sizes: those of the ops, and a depth that no model has."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +69,26 @@ class VitConfig:
 
     def __post_init__(self) -> None:
         """Check that the numbers fit together."""
-        for name in ("in_chans", "num_classes", "embed_dim", "depth", "num_heads", "mlp_dim"):
-            if getattr(self, name) < 1:
-                raise PqvError(f"model config: {name} is {getattr(self, name)}, expected 1 or more")
+        for name, limit in _LIMITS.items():
+            if not 1 <= getattr(self, name) <= limit:
+                raise PqvError(
+                    f"model config: {name} is {getattr(self, name)}, expected 1 to {limit}"
+                )
+        if self.reg_tokens < 0:
+            raise PqvError(f"model config: reg_tokens is {self.reg_tokens}, expected 0 or more")
         for size, patch in zip(self.img_size, self.patch_size, strict=True):
             if patch < 1 or size < patch or size % patch:
                 raise PqvError(
                     f"model config: img_size is {self.img_size}, "
                     f"expected a multiple of patch_size {self.patch_size}"
                 )
+        features = self.in_chans * self.patch_size[0] * self.patch_size[1]
+        for name, found in (
+            ("pixels of a patch", features),
+            ("tokens", self.num_prefix_tokens + self.num_patches),
+        ):
+            if found > MAX_K:
+                raise PqvError(f"model config: found {found} {name}, expected at most {MAX_K}")
         if self.embed_dim % self.num_heads:
             raise PqvError(
                 f"model config: embed_dim is {self.embed_dim}, "

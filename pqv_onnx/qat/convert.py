@@ -117,7 +117,7 @@ def describe(model: nn.Module) -> VitConfig:
     norm = m.norm if isinstance(m.norm, nn.LayerNorm) else m.fc_norm
     _require("norm_layer", _same_eps(m, norm.eps), "LayerNorms with different epsilons", "one")
     return VitConfig(
-        architecture=getattr(m, "pretrained_cfg", {}).get("architecture", "vision_transformer"),
+        architecture=_pretrained_cfg(m).get("architecture") or "vision_transformer",
         img_size=tuple(m.patch_embed.img_size),
         patch_size=tuple(m.patch_embed.patch_size),
         in_chans=m.in_chans,
@@ -184,9 +184,14 @@ def _same_eps(m: nn.Module, eps: float) -> bool:
     return all(norm.eps == eps for norm in m.modules() if isinstance(norm, nn.LayerNorm))
 
 
+def _pretrained_cfg(model: nn.Module) -> Mapping[str, Any]:
+    cfg = getattr(model, "pretrained_cfg", None)
+    return cfg if isinstance(cfg, Mapping) else {}
+
+
 def _preprocessing(model: nn.Module, in_chans: int) -> Preprocessing:
     """What timm says about the input; grey images get the colour channels' average."""
-    cfg: Mapping[str, Any] = getattr(model, "pretrained_cfg", {})
+    cfg = _pretrained_cfg(model)
     mean, std = cfg.get("mean", (0.5,)), cfg.get("std", (0.5,))
     if len(mean) != in_chans:
         mean, std = ((sum(mean) / len(mean),) * in_chans, (sum(std) / len(std),) * in_chans)

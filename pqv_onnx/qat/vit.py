@@ -48,7 +48,13 @@ class QuantVisionTransformer(nn.Module):
 
     With a distillation token the two heads are one: ``head`` reads both tokens' features side
     by side, and its logits are the mean of the two heads' logits.
+
+    Attributes:
+        config: geometry, quantization scheme and preprocessing.
+        checkpoint_sha256: of the file it was loaded from, if it was.
     """
+
+    checkpoint_sha256: str | None = None
 
     def __init__(self, config: ModelConfig) -> None:
         """Create an uncalibrated model of zeros; ``config`` stays with it."""

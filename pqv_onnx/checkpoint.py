@@ -1,0 +1,180 @@
+"""Checkpoints of fake-quantized models: weights, steps, exponents and the model's config."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.files import check_writable, write_atomically
+from pqv_onnx.ops.domain import MAX_EXPONENT
+from pqv_onnx.qat.build import create_timm
+from pqv_onnx.qat.calibration import check_calibrated
+from pqv_onnx.qat.config import ModelConfig
+from pqv_onnx.qat.vit import QuantVisionTransformer
+
+FORMAT = "pqv_onnx.qat"
+VERSION = "1"
+
+_State = dict[str, Tensor]
+
+
+def save_qat(path: str | os.PathLike[str], model: QuantVisionTransformer) -> None:
+    """Write ``model`` to one safetensors file with its config in the metadata.
+
+    The file is written whole or not at all.
+
+    Args:
+        path: a file name that ends in ``.safetensors``.
+        model: a calibrated model.
+
+    Raises:
+        PqvError: the model is not calibrated, the name has another ending, or the file cannot
+            be written.
+    """
+    if check_writable(path).suffix != ".safetensors":
+        raise PqvError(f"{path}: a checkpoint is written as .safetensors, found another ending")
+    check_calibrated(model)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    config = json.dumps(model.config.to_dict())
+    metadata = {"format": FORMAT, "version": VERSION, "config": config}
+    write_atomically(path, save(state, metadata))
+
+
+def load_qat(path: str | os.PathLike[str]) -> QuantVisionTransformer:
+    """Read a checkpoint of ``save_qat``, or a torch file of weights.
+
+    Args:
+        path: ``.safetensors``, or ``.pth``/``.pt`` that holds a dict with ``state_dict`` and
+            ``config`` (``ModelConfig.to_dict``). Nothing but weights is unpickled.
+
+    Returns:
+        The model in evaluation mode; its ``checkpoint_sha256`` is the file's.
+
+    Raises:
+        PqvError: the file is missing, damaged or of another format, or a key is missing, left
+            over, misshapen or not finite.
+    """
+    source = Path(path)
+    try:
+        state, config = _read_qat(source)
+        with torch.device("meta"):
+            model = QuantVisionTransformer(ModelConfig.from_dict(config))
+        _check_state(state, model.state_dict())
+        model.load_state_dict(state, assign=True)
+    except PqvError as error:
+        raise PqvError(f"{source}: {error}") from error
+    with source.open("rb") as file:
+        model.checkpoint_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return model.eval()
+
+
+def load_float(path: str | os.PathLike[str], timm_name: str) -> nn.Module:
+    """Create a timm model with the float weights of a file.
+
+    Args:
+        path: ``.safetensors``, or ``.pth``/``.pt`` that holds a state dict, by itself or under
+            ``model`` or ``state_dict``.
+        timm_name: the model's name in timm; the number of classes is read from the weights.
+
+    Raises:
+        PqvError: the name is unknown, or the file is missing, damaged or does not fit.
+    """
+    source = Path(path)
+    try:
+        state = _read_safetensors(source)[0] if _is_safetensors(source) else _read_torch(source)
+        for key in ("model", "state_dict"):
+            state = state.get(key, state) if isinstance(state, Mapping) else state
+        state = _tensors(state)
+        classes = {"num_classes": len(state["head.weight"])} if "head.weight" in state else {}
+        model = create_timm(timm_name, **classes)
+        _check_state(state, model.state_dict())
+        model.load_state_dict(state)
+    except PqvError as error:
+        raise PqvError(f"{source}: {error}") from error
+    return model.eval()
+
+
+def _read_qat(path: Path) -> tuple[_State, Any]:
+    if not _is_safetensors(path):
+        content = _read_torch(path)
+        if not isinstance(content, Mapping) or set(content) != {"state_dict", "config"}:
+            raise PqvError("found no checkpoint, expected a dict with state_dict and config")
+        return _tensors(content["state_dict"]), content["config"]
+    state, metadata = _read_safetensors(path)
+    found = metadata.get("format"), metadata.get("version")
+    if found != (FORMAT, VERSION):
+        raise PqvError(
+            f"format and version are {found[0]} {found[1]}, expected {FORMAT} {VERSION}"
+        )
+    try:
+        return state, json.loads(metadata["config"])
+    except (KeyError, json.JSONDecodeError):
+        raise PqvError("the metadata have no config in JSON") from None
+
+
+def _is_safetensors(path: Path) -> bool:
+    if not path.is_file():
+        raise PqvError("no such file")
+    if path.suffix not in (".safetensors", ".pth", ".pt"):
+        raise PqvError(f"ends in {path.suffix!r}, expected .safetensors, .pth or .pt")
+    return path.suffix == ".safetensors"
+
+
+def _read_safetensors(path: Path) -> tuple[_State, dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            # Copies: the file's pages may change, and training writes to the weights.
+            state = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+            return state, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise PqvError(f"is no readable safetensors file ({error})") from error
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    # A damaged or hostile pickle can fail in any way.
+    except Exception as error:
+        raise PqvError("is damaged or holds something other than weights") from error
+
+
+def _tensors(state: object) -> _State:
+    if not isinstance(state, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
+        raise PqvError("the state dict holds something other than tensors by name")
+    return dict(state)
+
+
+def _check_state(state: _State, expected: Mapping[str, Tensor]) -> None:
+    """Raise PqvError unless ``state`` has the expected keys, shapes, dtypes and finite values."""
+    if missing := sorted(set(expected) - set(state)):
+        raise PqvError(f"missing {_listed(missing)}")
+    if extra := sorted(set(state) - set(expected)):
+        raise PqvError(f"unknown {_listed(extra)}")
+    for name, tensor in state.items():
+        wanted = expected[name]
+        if tensor.shape != wanted.shape or tensor.dtype != wanted.dtype:
+            raise PqvError(
+                f"{name} is {tensor.dtype} {list(tensor.shape)}, "
+                f"expected {wanted.dtype} {list(wanted.shape)}"
+            )
+        if not bool(torch.isfinite(tensor).all()):
+            raise PqvError(f"{name} has values that are not finite")
+        if name.endswith(".exponent") and not bool(((tensor >= 0) & (tensor <= MAX_EXPONENT)).all()):
+            raise PqvError(f"{name} has exponents outside of [0, {MAX_EXPONENT}]")
+
+
+def _listed(names: list[str], limit: int = 5) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
