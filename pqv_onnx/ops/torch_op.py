@@ -113,7 +113,8 @@ def _check_inputs(op: Op, arguments: Mapping[str, Any]) -> dict[str, int]:
             raise PqvError(f"{expected}, {found}")
         for dim, size in zip(named, tensor.shape[split:], strict=True):
             if size != sizes.setdefault(dim, _size(dim, sizes, size)):
-                raise PqvError(f"{expected} with {dim} = {sizes[dim]}, {found}")
+                named_size = "" if dim.isdigit() else f" with {dim} = {sizes[dim]}"
+                raise PqvError(f"{expected}{named_size}, {found}")
         if "..." not in entry.dims:
             if split > 0:
                 raise PqvError(f"{expected}, {found}")

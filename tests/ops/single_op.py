@@ -13,8 +13,10 @@ import onnxruntime
 import torch
 from onnx.reference import ReferenceEvaluator
 
+from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.domain import DOMAIN, OPS, VERSION
 from pqv_onnx.ops.registry import TORCH_OPS, function_protos
+from pqv_onnx.runtime.library import get_library_path, library_info
 
 Inputs = Mapping[str, np.ndarray]
 
@@ -82,13 +84,17 @@ def run_reference(name: str, inputs: Inputs, attributes: Mapping[str, Any]) -> n
 
 
 def run_library(
-    name: str, inputs: Inputs, attributes: Mapping[str, Any], library: str, isa: str
+    name: str,
+    inputs: Inputs,
+    attributes: Mapping[str, Any],
+    isa: str,
+    with_function: bool = False,
 ) -> np.ndarray:
-    """The library's kernel of one ISA variant; the model has no function to fall back to."""
+    """The library's kernel of one ISA variant; by default with no function to fall back to."""
     options = _options()
     with isa_variant(isa):
-        options.register_custom_ops_library(library)
-        return _run_session(name, inputs, attributes, options, with_function=False)
+        options.register_custom_ops_library(get_library_path())
+        return _run_session(name, inputs, attributes, options, with_function)
 
 
 @contextmanager
@@ -122,3 +128,22 @@ def _run_session(
     model = make_model(name, inputs, attributes, with_function).SerializeToString()
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     return session.run(None, feeds(name, inputs))[0]
+
+
+def assert_same(found: np.ndarray, expected: np.ndarray, what: str) -> None:
+    """Same dtype, shape and bits; names the first place that differs."""
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape), what
+    if not np.array_equal(found, expected):
+        at = tuple(int(i) for i in np.argwhere(found != expected)[0])
+        count = int((found != expected).sum())
+        raise AssertionError(
+            f"{what}: {count} of {found.size} differ, first {at}: {found[at]} for {expected[at]}"
+        )
+
+
+def library_variants() -> list[str]:
+    """ISA variants of the built library that this machine can run; none without a library."""
+    try:
+        return list(library_info()["available"])
+    except PqvError:
+        return []

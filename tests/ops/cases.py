@@ -1,0 +1,148 @@
+"""Random valid inputs of every op: odd shapes, tails, the ends of every range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pqv_onnx.ops.domain import OPS, PACKED_LAYOUT
+from pqv_onnx.packing import pack_weight
+
+SMALL = (1, 2, 3, 4, 5, 7, 8, 9)
+LARGE = (1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 197, 257)
+LEADING = ((), (1,), (2,), (3, 1), (2, 3), (2, 1, 3))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One op with its inputs and attributes."""
+
+    name: str
+    inputs: dict[str, np.ndarray]
+    attributes: dict[str, Any]
+
+
+class Draw:
+    """Random integers, half of them uniform and half at the ends of the range or zero."""
+
+    def __init__(self, seed: int, small: bool) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.small = small
+        self.ends = float(self.rng.choice([0.0, 0.05, 0.5, 1.0]))
+
+    def size(self) -> int:
+        return int(self.rng.choice(SMALL if self.small else LARGE))
+
+    def leading(self) -> tuple[int, ...]:
+        return LEADING[self.rng.integers(len(LEADING) - self.small)]
+
+    def array(self, low: int, high: int, shape: Any, dtype: str) -> np.ndarray:
+        uniform = self.rng.integers(low, high, shape, endpoint=True)
+        ends = self.rng.choice([low, high, min(low + 1, high), max(high - 1, low)], shape)
+        return np.where(self.rng.random(shape) < self.ends, ends, uniform).astype(dtype)
+
+    def one(self, low: int, high: int) -> int:
+        return int(self.array(low, high, (), "int64"))
+
+    def shifts(self, expected: float, shape: Any) -> np.ndarray:
+        """Around the shift that gives a well scaled output; now and then anything."""
+        near = np.rint(expected) + self.rng.integers(-2, 3, shape)
+        anything = self.array(-15, 30, shape, "int64")
+        return np.where(self.rng.random(shape) < 0.1, anything, near).clip(-15, 30).astype("int8")
+
+    def multipliers(self, shape: Any) -> np.ndarray:
+        normalised = self.array(2**14, 2**15 - 1, shape, "int64")
+        signed = normalised * self.rng.choice([-1, 1], shape)
+        anything = self.array(-32767, 32767, shape, "int64")
+        return np.where(self.rng.random(shape) < 0.1, anything, signed).astype("int16")
+
+    def y_bits(self) -> int:
+        return int(self.rng.choice([4, 8]))
+
+
+def packed_matmul(name: str, draw: Draw) -> Case:
+    bits = 4 if "Int4" in name else 8
+    k, n, leading = draw.size(), draw.size(), (*draw.leading(), draw.size())
+    limit = 2 ** (bits - 1) - 1
+    bias_limit = int(draw.rng.choice([0, 2**10, 2**29]))
+    inputs = {
+        "A": draw.array(-128, 127, (*leading, k), "int8"),
+        "B": pack_weight(draw.array(-limit, limit, (k, n), "int8"), bits),
+        "bias": draw.array(-bias_limit, bias_limit, n, "int32"),
+    }
+    attributes: dict[str, Any] = {"layout": PACKED_LAYOUT, "K": k, "N": n}
+    if name.endswith("ToInt32"):
+        return Case(name, inputs, attributes)
+    spread = np.log2(75 * 0.6 * limit * k**0.5 + bias_limit)
+    inputs |= {"shift": draw.shifts(spread - 12, n), "multiplier": draw.multipliers(n)}
+    if name.endswith("Add"):
+        ones = int(draw.rng.integers(len(leading) + 1))
+        shape = (*(1,) * ones, *leading[ones:], n)
+        inputs["residual"] = draw.array(-128, 127, shape, "int8")
+        inputs["residual_multiplier"] = draw.array(0, 32767, n, "int16")
+    return Case(name, inputs, attributes | {"y_bits": draw.y_bits()})
+
+
+def int_matmul(name: str, draw: Draw) -> Case:
+    m, n, k, leading = draw.size(), draw.size(), draw.size(), draw.leading()
+    inputs = {
+        "A": draw.array(-128, 127, (*leading, m, k), "int8"),
+        "B": draw.array(-128, 127, (*leading, n, k), "int8"),
+    }
+    return Case(name, inputs, {})
+
+
+def int_softmax2n(name: str, draw: Draw) -> Case:
+    bits = draw.one(1, 30)
+    x = draw.array(-(2**bits), 2**bits, (*draw.leading(), draw.size(), draw.size()), "int32")
+    shift = int(draw.shifts(bits - 11, ()))
+    attributes = {"shift": shift, "multiplier": draw.one(1, 32767), "log2": draw.one(0, 1)}
+    return Case(name, {"X": x}, attributes)
+
+
+def int_weighted_mean(name: str, draw: Draw) -> Case:
+    m, n, d, leading = draw.size(), draw.size(), draw.size(), draw.leading()
+    w = draw.array(0, 255, (*leading, m, n), "uint8")
+    if draw.rng.random() < 0.5:
+        w = np.where(w > 127, 128 >> (w & 7), 0).astype("uint8")
+    inputs = {"W": w, "V": draw.array(-128, 127, (*leading, n, d), "int8")}
+    shift = int(draw.rng.choice([-8, -7, -6, draw.one(-16, 7)]))
+    attributes = {"shift": shift, "multiplier": draw.one(1, 32767), "y_bits": draw.y_bits()}
+    return Case(name, inputs, attributes)
+
+
+def int_layer_norm(name: str, draw: Draw) -> Case:
+    c = draw.size()
+    amplitude = draw.one(0, 127)
+    x = draw.array(-amplitude - 1, amplitude, (*draw.leading(), draw.size(), c), "int8")
+    inputs = {
+        "X": x,
+        "exponent": draw.array(0, int(draw.rng.choice([0, 3])), c, "int8"),
+        "shift": draw.shifts(13, c),
+        "multiplier": draw.multipliers(c),
+        "bias": draw.array(-32768, 32767, c, "int16") // np.int16(draw.rng.choice([1, 16])),
+    }
+    epsilon = int(draw.rng.choice([0, 1, draw.one(0, 2**20), draw.one(0, 2**46)]))
+    return Case(name, inputs, {"epsilon": epsilon, "y_bits": draw.y_bits()})
+
+
+def int_gelu(name: str, draw: Draw) -> Case:
+    x = draw.array(-128, 127, (*draw.leading(), draw.size()), "int8")
+    return Case(name, {"X": x, "table": draw.array(-128, 127, 256, "int8")}, {})
+
+
+_MAKERS: dict[str, Callable[[str, Draw], Case]] = {
+    "IntMatMul": int_matmul,
+    "IntSoftmax2n": int_softmax2n,
+    "IntWeightedMean": int_weighted_mean,
+    "IntLayerNorm": int_layer_norm,
+    "IntGELU": int_gelu,
+}
+
+
+def random_case(name: str, seed: int, small: bool = False) -> Case:
+    """The case of an op and a seed; small ones are for slow definitions."""
+    return _MAKERS.get(name, packed_matmul)(name, Draw(seed + 1000 * list(OPS).index(name), small))

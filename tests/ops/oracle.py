@@ -1,0 +1,148 @@
+"""The ops in plain Python integers, from the words of docs/ops.md and nothing else.
+
+Slow, one element at a time; shares no code with the package but the table of names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+Inputs = Mapping[str, np.ndarray]
+
+
+def sat16(x: int) -> int:
+    return min(max(x, -32768), 32767)
+
+
+def round_shift(x: int, s: int) -> int:
+    return (x + 2 ** (s - 1)) >> s if s > 0 else x * 2**-s
+
+
+def mul_q15(a: int, b: int) -> int:
+    return (a * b + 2**14) >> 15
+
+
+def requantize(acc: int, shift: int, multiplier: int) -> int:
+    return mul_q15(sat16(round_shift(acc, shift)), multiplier)
+
+
+def narrow(u: int, y_bits: int) -> int:
+    return min(max(round_shift(u, 6), -(2 ** (y_bits - 1))), 2 ** (y_bits - 1) - 1)
+
+
+def reciprocal(x: int, e: int) -> int:
+    return min(2 ** (e + 14) // x, 32767)
+
+
+def weight(packed: np.ndarray, k: int, n: int) -> int:
+    """W[k, n] of the layout n8k4.v1."""
+    (panel, channel), (group, j) = divmod(n, 8), divmod(k, 4)
+    if packed.dtype == np.int8:
+        return int(packed[panel, group, 4 * channel + j])
+    byte = int(packed[panel, group, 4 * (channel % 4) + j])
+    nibble = byte >> 4 if channel >= 4 else byte & 15
+    return nibble - 16 if nibble >= 8 else nibble
+
+
+def packed_matmul(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
+    k, n = attributes["K"], attributes["N"]
+    a = inputs["A"]
+    w = [[weight(inputs["B"], row, column) for row in range(k)] for column in range(n)]
+    y = np.zeros((*a.shape[:-1], n), np.int8 if "shift" in inputs else np.int32)
+    if "residual" in inputs:
+        residual = np.broadcast_to(inputs["residual"], y.shape)
+    for at in np.ndindex(y.shape):
+        row, c = a[at[:-1]].tolist(), at[-1]
+        acc = sum(x * v for x, v in zip(row, w[c], strict=True)) + int(inputs["bias"][c])
+        if "shift" not in inputs:
+            y[at] = acc
+            continue
+        u = requantize(acc, int(inputs["shift"][c]), int(inputs["multiplier"][c]))
+        if "residual" in inputs:
+            r = mul_q15(int(residual[at]) * 256, int(inputs["residual_multiplier"][c]))
+            u = sat16(u + r)
+        y[at] = narrow(u, attributes["y_bits"])
+    return y
+
+
+def int_matmul(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
+    a, b = inputs["A"], inputs["B"]
+    y = np.zeros((*a.shape[:-1], b.shape[-2]), np.int32)
+    for at in np.ndindex(y.shape):
+        pairs = zip(a[at[:-1]].tolist(), b[(*at[:-2], at[-1])].tolist(), strict=True)
+        y[at] = sum(p * q for p, q in pairs)
+    return y
+
+
+def int_softmax2n(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
+    x = inputs["X"]
+    y = np.zeros(x.shape, np.uint8)
+    for at in np.ndindex(x.shape[:-1]):
+        z = [requantize(v, attributes["shift"], attributes["multiplier"]) for v in x[at].tolist()]
+        for j, value in enumerate(z):
+            d = max(z) - value
+            if attributes["log2"]:
+                c = (d + 128) >> 8
+                y[(*at, j)] = 2 ** (7 - c) if c <= 7 else 0
+            else:
+                i, fraction = d >> 8, (d & 255) * 128
+                t = 32640 - mul_q15(fraction, 21920 - mul_q15(fraction, 5600))
+                y[(*at, j)] = (t * (256 >> min(i, 9)) + 2**14) >> 15
+    return y
+
+
+def int_weighted_mean(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
+    w, v = inputs["W"], inputs["V"]
+    y = np.zeros((*w.shape[:-1], v.shape[-1]), np.int8)
+    for at in np.ndindex(y.shape):
+        row, column = w[at[:-1]].tolist(), v[at[:-2]][:, at[-1]].tolist()
+        s = max(sum(row), 1)
+        e = s.bit_length()
+        acc = sum(p * q for p, q in zip(row, column, strict=True))
+        multiplier = mul_q15(attributes["multiplier"], reciprocal(s, e))
+        y[at] = narrow(requantize(acc, attributes["shift"] + e, multiplier), attributes["y_bits"])
+    return y
+
+
+def int_layer_norm(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
+    y = np.zeros(inputs["X"].shape, np.int8)
+    channels = y.shape[-1]
+    parameters = [inputs[name].tolist() for name in ("exponent", "shift", "multiplier", "bias")]
+    for at in np.ndindex(y.shape[:-1]):
+        pairs = zip(inputs["X"][at].tolist(), parameters[0], strict=True)
+        x = [value * 2**exponent for value, exponent in pairs]
+        total = sum(x)
+        spread = channels * sum(v * v for v in x) - total * total + attributes["epsilon"]
+        sigma = max(math.isqrt(spread), 1)
+        e = sigma.bit_length()
+        for c in range(channels):
+            _, shift, multiplier, bias = (values[c] for values in parameters)
+            n = sat16(round_shift(channels * x[c] - total, e - 10)) * reciprocal(sigma, e)
+            u = sat16(requantize(n, shift, multiplier) + bias)
+            y[(*at, c)] = narrow(u, attributes["y_bits"])
+    return y
+
+
+def int_gelu(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
+    y = np.zeros(inputs["X"].shape, np.int8)
+    for at in np.ndindex(y.shape):
+        y[at] = inputs["table"][int(inputs["X"][at]) + 128]
+    return y
+
+
+ORACLES: dict[str, Callable[[Inputs, Mapping[str, Any]], np.ndarray]] = {
+    "PackedInt4MatMul": packed_matmul,
+    "PackedInt4MatMulAdd": packed_matmul,
+    "PackedInt8MatMul": packed_matmul,
+    "PackedInt8MatMulAdd": packed_matmul,
+    "PackedInt8MatMulToInt32": packed_matmul,
+    "IntMatMul": int_matmul,
+    "IntSoftmax2n": int_softmax2n,
+    "IntWeightedMean": int_weighted_mean,
+    "IntLayerNorm": int_layer_norm,
+    "IntGELU": int_gelu,
+}

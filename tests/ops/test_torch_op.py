@@ -1,0 +1,154 @@
+"""The torch ops: fakes, schemas and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.ops.domain import DOMAIN, OPS, PACKED_LAYOUT
+from pqv_onnx.ops.registry import TORCH_OPS
+from tests.ops.cases import Case, random_case
+from tests.ops.single_op import assert_same, run_function, run_torch
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_opcheck(name: str) -> None:
+    case = random_case(name, 3, small=True)
+    tensors = [torch.from_numpy(case.inputs[entry.name]) for entry in OPS[name].inputs]
+    torch.library.opcheck(TORCH_OPS[name], tensors, case.attributes)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_schema_follows_the_table(name: str) -> None:
+    schema = TORCH_OPS[name]._schema
+    table = OPS[name]
+    assert schema.name == f"{DOMAIN}::{table.torch_name}"
+    expected = [entry.name for entry in table.inputs] + [entry.name for entry in table.attributes]
+    assert [argument.name for argument in schema.arguments] == expected
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_empty_batch(name: str) -> None:
+    case = random_case(name, 1, small=True)
+    activations = {e.name for e in OPS[name].inputs if not e.constant}
+    empty = {
+        key: np.zeros((0, *array.shape), array.dtype) if key in activations else array
+        for key, array in case.inputs.items()
+    }
+    if "residual" in empty:  # one residual for every image of the batch
+        empty["residual"] = case.inputs["residual"][None]
+    expected = run_torch(name, empty, case.attributes)
+    assert expected.shape[0] == 0
+    assert_same(run_function(name, empty, case.attributes), expected, "function")
+
+
+def i8(*shape: int) -> np.ndarray:
+    return np.zeros(shape, np.int8)
+
+
+def i16(*shape: int) -> np.ndarray:
+    return np.zeros(shape, np.int16)
+
+
+PACKED = Case(
+    "PackedInt4MatMulAdd",
+    {
+        "A": i8(2, 3, 5),
+        "B": np.zeros((2, 2, 16), np.uint8),
+        "bias": np.zeros(9, np.int32),
+        "shift": i8(9),
+        "multiplier": i16(9),
+        "residual": i8(1, 3, 9),
+        "residual_multiplier": i16(9),
+    },
+    {"layout": PACKED_LAYOUT, "K": 5, "N": 9, "y_bits": 8},
+)
+MATMUL = Case("IntMatMul", {"A": i8(2, 3, 5), "B": i8(2, 4, 5)}, {})
+SOFTMAX = Case(
+    "IntSoftmax2n", {"X": np.zeros((2, 3), np.int32)}, {"shift": 0, "multiplier": 1, "log2": 1}
+)
+MEAN = Case(
+    "IntWeightedMean",
+    {"W": np.zeros((2, 3, 4), np.uint8), "V": i8(2, 4, 5)},
+    {"shift": 0, "multiplier": 1, "y_bits": 8},
+)
+NORM = Case(
+    "IntLayerNorm",
+    {"X": i8(2, 5), "exponent": i8(5), "shift": i8(5), "multiplier": i16(5), "bias": i16(5)},
+    {"epsilon": 0, "y_bits": 8},
+)
+GELU = Case("IntGELU", {"X": i8(2), "table": i8(256)}, {})
+
+
+def full(shape: Any, value: int, dtype: str) -> np.ndarray:
+    return np.full(shape, value, dtype)
+
+
+ERRORS = [
+    (PACKED, {"A": i8(2, 3, 6)}, "A must be int8 [..., K] with K = 5, found int8 [2, 3, 6]"),
+    (PACKED, {"A": full((2, 3, 5), 0, "uint8")}, "A must be int8 [..., K], found uint8 [2, 3, 5]"),
+    (PACKED, {"A": i8()}, "A must be int8 [..., K], found int8 []"),
+    (PACKED, {"B": full((2, 3, 16), 0, "uint8")}, "with K/4 = 2, found uint8 [2, 3, 16]"),
+    (PACKED, {"B": full((2, 2, 32), 0, "uint8")}, "found uint8 [2, 2, 32]"),
+    (PACKED, {"B": full((2, 2, 16), 1, "uint8")}, "has padding that is not zero"),
+    (PACKED, {"B": full((2, 2, 16), 8, "uint8")}, "must be in [-7, 7], found [-8, 0]"),
+    (PACKED, {"bias": full(8, 0, "int32")}, "bias must be int32 [N] with N = 9, found int32 [8]"),
+    (PACKED, {"bias": full((9, 1), 0, "int32")}, "bias must be int32 [N]"),
+    (PACKED, {"bias": full(9, 2**29 + 1, "int32")}, "bias must be in [-536870912, 536870912]"),
+    (PACKED, {"shift": full(9, 31, "int8")}, "shift must be in [-15, 30], found values in [31, 31"),
+    (PACKED, {"shift": full(9, -16, "int8")}, "shift must be in [-15, 30]"),
+    (PACKED, {"multiplier": full(9, -32768, "int16")}, "multiplier must be in [-32767, 32767]"),
+    (PACKED, {"residual": i8(2, 1, 9)}, "residual must have Y's shape [2, 3, 9] or ones in"),
+    (PACKED, {"residual": i8(3, 9)}, "residual must have Y's shape"),
+    (PACKED, {"residual": i8(1, 1, 8)}, "residual must be int8 [..., N] with N = 9"),
+    (PACKED, {"residual_multiplier": full(9, -1, "int16")}, "must be in [0, 32767]"),
+    (PACKED, {"layout": "n8k4.v2"}, "layout must be 'n8k4.v1', found 'n8k4.v2'"),
+    (PACKED, {"K": 6}, "A must be int8 [..., K] with K = 6, found int8 [2, 3, 5]"),
+    (PACKED, {"N": 8}, "B must be uint8 [N/8, K/4, 16] with N/8 = 1, found uint8 [2, 2, 16]"),
+    (
+        PACKED,
+        {"K": 0, "A": i8(2, 3, 0), "B": full((2, 0, 16), 0, "uint8")},
+        "K of a packed weight must be in [1, 32768], found 0",
+    ),
+    (PACKED, {"y_bits": 5}, "y_bits must be 4 or 8, found 5"),
+    (MATMUL, {"B": i8(2, 4, 6)}, "B must be int8 [..., N, K] with K = 5, found int8 [2, 4, 6]"),
+    (MATMUL, {"B": i8(1, 4, 5)}, "with leading dimensions [2], found int8 [1, 4, 5]"),
+    (MATMUL, {"A": i8(2, 0, 32769), "B": i8(2, 0, 32769)}, "K must be in [0, 32768]"),
+    (SOFTMAX, {"X": np.zeros((2, 3), np.int64)}, "X must be int32 [..., N], found int64 [2, 3]"),
+    (SOFTMAX, {"shift": 31}, "shift must be in [-15, 30], found 31"),
+    (SOFTMAX, {"multiplier": 0}, "multiplier must be in [1, 32767], found 0"),
+    (SOFTMAX, {"log2": 2}, "log2 must be in [0, 1], found 2"),
+    (MEAN, {"V": i8(2, 5, 5)}, "V must be int8 [..., N, D] with N = 4"),
+    (MEAN, {"shift": 8}, "shift must be in [-16, 7], found 8"),
+    (MEAN, {"multiplier": -1}, "multiplier must be in [1, 32767], found -1"),
+    (NORM, {"exponent": full(5, 4, "int8")}, "exponent must be in [0, 3], found values in [4, 4]"),
+    (NORM, {"exponent": i8(4)}, "exponent must be int8 [C] with C = 5, found int8 [4]"),
+    (NORM, {"epsilon": -1}, "epsilon must be in [0, 70368744177664], found -1"),
+    (NORM, {name: array[..., :0] for name, array in NORM.inputs.items()}, "C must be in [1, 8192]"),
+    (NORM, {"y_bits": 16}, "y_bits must be 4 or 8, found 16"),
+    (GELU, {"table": i8(255)}, "table must be int8 [256], found int8 [255]"),
+]
+
+
+@pytest.mark.parametrize(("case", "changes", "message"), ERRORS)
+def test_errors(case: Case, changes: Mapping[str, Any], message: str) -> None:
+    run_torch(case.name, case.inputs, case.attributes)
+    inputs = {name: changes.get(name, array) for name, array in case.inputs.items()}
+    attributes = {name: changes.get(name, value) for name, value in case.attributes.items()}
+    with pytest.raises(PqvError) as error:
+        run_torch(case.name, inputs, attributes)
+    text = str(error.value)
+    assert text.startswith(f"{case.name}: ")
+    assert message in text
+    assert "\n" not in text
+
+
+def test_fake_checks_shapes_too() -> None:
+    with torch._subclasses.FakeTensorMode(), pytest.raises(PqvError, match="K = 5"):
+        a, b = torch.zeros(2, 3, 5, dtype=torch.int8), torch.zeros(2, 4, 6, dtype=torch.int8)
+        TORCH_OPS["IntMatMul"](a, b)
