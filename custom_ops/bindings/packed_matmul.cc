@@ -1,0 +1,223 @@
+#include "kernels/packed_matmul/packed_matmul.h"
+
+#include "bindings/ops.h"
+#include "kernels/common/fixed_point.h"
+#include "kernels/packed_matmul/layout.h"
+
+namespace pqv {
+namespace {
+
+constexpr size_t kA = 0;
+constexpr size_t kB = 1;
+constexpr size_t kBias = 2;
+constexpr size_t kShift = 3;
+constexpr size_t kResidual = 5;
+constexpr size_t kResidualMultiplier = 6;
+
+constexpr int64_t kMaxChannels = int64_t{1} << 24;
+
+// What an op does after the sum of products.
+enum class Epilogue { kRequantize, kRequantizeAdd, kNone };
+
+// Every weight in the symmetric range, every padding zero.
+OrtStatus* ValidateWeights(const NodeReader& reader, int bits, size_t k, size_t n,
+                           const void* n8k4) {
+  const int limit = (1 << (bits - 1)) - 1;
+  const size_t n_padded = CeilDivide(n, kPanelChannels) * kPanelChannels;
+  const size_t k_padded = CeilDivide(k, kGroupSize) * kGroupSize;
+  for (size_t channel = 0; channel < n_padded; ++channel) {
+    for (size_t i = 0; i < k_padded; ++i) {
+      const int weight = WeightAt(n8k4, bits, k, i, channel);
+      const bool is_padding = channel >= n || i >= k;
+      if (is_padding && weight != 0) {
+        return Error(reader.id(),
+                     "input %s has padding %d at k = %zu, n = %zu, expected 0 beyond K = %zu, "
+                     "N = %zu",
+                     reader.InputName(kB), weight, i, channel, k, n);
+      }
+      if (weight < -limit) {
+        return Error(reader.id(), "input %s has weight %d at k = %zu, n = %zu, expected [%d, %d]",
+                     reader.InputName(kB), weight, i, channel, -limit, limit);
+      }
+    }
+  }
+  return nullptr;
+}
+
+template <int kBits, Epilogue kEpilogue>
+class PackedMatMulNode {
+ public:
+  OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
+    kernel_ = kBits == 4 ? variant.packed_int4_matmul : variant.packed_int8_matmul;
+    int64_t k = 0;
+    int64_t n = 0;
+    PQV_RETURN_IF_ERROR(reader.String("layout", kLayoutName));
+    PQV_RETURN_IF_ERROR(reader.Int("K", 1, kMaxReduction, &k));
+    PQV_RETURN_IF_ERROR(reader.Int("N", 1, kMaxChannels, &n));
+    op_.k = static_cast<size_t>(k);
+    op_.n = static_cast<size_t>(n);
+    PQV_RETURN_IF_ERROR(CreateWeights(reader));
+    PQV_RETURN_IF_ERROR(reader.Channels(kBias, op_.n, -kMaxBias, kMaxBias, &bias_));
+    op_.bias = bias_.data();
+    if (kEpilogue == Epilogue::kNone) return nullptr;
+    PQV_RETURN_IF_ERROR(reader.YBits(&op_.y_bits));
+    PQV_RETURN_IF_ERROR(requantizer_.Create(reader, kShift, op_.n));
+    op_.requantizer = requantizer_.View();
+    if (kEpilogue == Epilogue::kRequantize) return nullptr;
+    PQV_RETURN_IF_ERROR(
+        reader.Channels(kResidualMultiplier, op_.n, 0, kMaxMultiplier, &residual_multiplier_));
+    op_.residual_multiplier = residual_multiplier_.data();
+    return nullptr;
+  }
+
+  OrtStatus* Run(const RunContext& context) const {
+    TensorView a;
+    PQV_RETURN_IF_ERROR(context.Input(kA, 1, &a));
+    PQV_RETURN_IF_ERROR(context.ExpectDimension(kA, a.shape, a.shape.rank - 1, op_.k));
+    size_t rows = 0;
+    PQV_RETURN_IF_ERROR(context.Count(kA, a.shape, 0, a.shape.rank - 1, &rows));
+    Shape y_shape = a.shape;
+    y_shape.dims[y_shape.rank - 1] = static_cast<int64_t>(op_.n);
+
+    PackedMatMulBlock block = {};
+    block.row_end = rows;
+    block.channel_end = op_.n;
+    block.a = static_cast<const int8_t*>(a.data);
+    block.a_stride = op_.k;
+    block.y_stride = op_.n;
+    if (kEpilogue == Epilogue::kRequantizeAdd) {
+      PQV_RETURN_IF_ERROR(ReadResidual(context, y_shape, &block));
+    }
+
+    typename Output::Type* y = nullptr;
+    PQV_RETURN_IF_ERROR(context.Output(y_shape, &y));
+    return rows > 0 ? RunTasks(context, block, y) : nullptr;
+  }
+
+ private:
+  template <Epilogue kChoice, typename Unused = void>
+  struct OutputOf {
+    using Type = int8_t;
+    static auto Run(const PackedMatMulKernel& kernel) { return kernel.run; }
+  };
+  template <typename Unused>
+  struct OutputOf<Epilogue::kNone, Unused> {
+    using Type = int32_t;
+    static auto Run(const PackedMatMulKernel& kernel) { return kernel.run_to_int32; }
+  };
+  using Output = OutputOf<kEpilogue>;
+
+  OrtStatus* CreateWeights(const NodeReader& reader) {
+    const Shape shape = {3,
+                         {static_cast<int64_t>(CeilDivide(op_.n, kPanelChannels)),
+                          static_cast<int64_t>(CeilDivide(op_.k, kGroupSize)),
+                          static_cast<int64_t>(GroupBytes(kBits))}};
+    const void* n8k4 = nullptr;
+    PQV_RETURN_IF_ERROR(reader.Constant(kB, shape, &n8k4));
+    PQV_RETURN_IF_ERROR(ValidateWeights(reader, kBits, op_.k, op_.n, n8k4));
+    if (!weights_.Allocate(kernel_->packed_bytes(op_.k, op_.n))) {
+      return OutOfMemory(reader.id(), "the weights");
+    }
+    kernel_->pack(n8k4, op_.k, op_.n, weights_.data());
+    op_.weights = weights_.data();
+    return nullptr;
+  }
+
+  // The residual has the shape of Y, or 1 in place of leading dimensions of it.
+  OrtStatus* ReadResidual(const RunContext& context, const Shape& y_shape,
+                          PackedMatMulBlock* block) const {
+    TensorView residual;
+    PQV_RETURN_IF_ERROR(context.Input(kResidual, 1, &residual));
+    const Shape& shape = residual.shape;
+    bool fits = shape.rank == y_shape.rank && shape.Last() == y_shape.Last();
+    size_t leading = 0;
+    while (leading + 1 < shape.rank && shape.dims[leading] == 1) ++leading;
+    for (size_t i = leading; fits && i < shape.rank; ++i) fits = shape.dims[i] == y_shape.dims[i];
+    if (!fits) {
+      return Error(context.id(),
+                   "input %s has shape %s, expected %s with 1 in leading dimensions only",
+                   context.InputName(kResidual), ShapeText(shape).text, ShapeText(y_shape).text);
+    }
+    block->residual = static_cast<const int8_t*>(residual.data);
+    block->residual_stride = op_.n;
+    return context.Count(kResidual, shape, 0, shape.rank - 1, &block->residual_rows);
+  }
+
+  // A grid of tasks: rows first, channels where rows are few.
+  OrtStatus* RunTasks(const RunContext& context, const PackedMatMulBlock& whole,
+                      typename Output::Type* y) const {
+    const size_t row_tiles = CeilDivide(whole.row_end, kernel_->row_tile);
+    const size_t channel_tiles = CeilDivide(whole.channel_end, kernel_->channel_tile);
+    const size_t tasks =
+        TaskCount(row_tiles * channel_tiles, kernel_->row_tile * kernel_->channel_tile * op_.k);
+    const size_t row_tasks = tasks < row_tiles ? tasks : row_tiles;
+    const size_t channel_tasks = CeilDivide(tasks, row_tasks);
+    return context.ParallelFor(row_tasks * channel_tasks, [&](size_t task) {
+      const size_t row_task = task / channel_tasks;
+      const size_t channel_task = task % channel_tasks;
+      PackedMatMulBlock block = whole;
+      block.row_begin = TaskBegin(row_tiles, row_tasks, row_task) * kernel_->row_tile;
+      block.channel_begin =
+          TaskBegin(channel_tiles, channel_tasks, channel_task) * kernel_->channel_tile;
+      const size_t row_end = TaskBegin(row_tiles, row_tasks, row_task + 1) * kernel_->row_tile;
+      const size_t channel_end =
+          TaskBegin(channel_tiles, channel_tasks, channel_task + 1) * kernel_->channel_tile;
+      if (row_end < whole.row_end) block.row_end = row_end;
+      if (channel_end < whole.channel_end) block.channel_end = channel_end;
+      Output::Run (*kernel_)(op_, block, y);
+    });
+  }
+
+  const PackedMatMulKernel* kernel_ = nullptr;
+  PackedMatMul op_ = {};
+  Array<int8_t> weights_;
+  Array<int32_t> bias_;
+  RequantizerArrays requantizer_;
+  Array<int16_t> residual_multiplier_;
+};
+
+}  // namespace
+
+#define PQV_PACKED_INPUTS(b_type) \
+  {"A", kInt8}, {"B", b_type}, { "bias", kInt32 }
+#define PQV_REQUANTIZER_INPUTS \
+  {"shift", kInt8}, { "multiplier", kInt16 }
+#define PQV_RESIDUAL_INPUTS \
+  {"residual", kInt8}, { "residual_multiplier", kInt16 }
+
+const OpDefinition kPackedInt4MatMulOp = {
+    "PackedInt4MatMul",
+    5,
+    {PQV_PACKED_INPUTS(kUint8), PQV_REQUANTIZER_INPUTS},
+    kInt8,
+    PQV_OP_CALLBACKS(PackedMatMulNode<4, Epilogue::kRequantize>)};
+
+const OpDefinition kPackedInt4MatMulAddOp = {
+    "PackedInt4MatMulAdd",
+    7,
+    {PQV_PACKED_INPUTS(kUint8), PQV_REQUANTIZER_INPUTS, PQV_RESIDUAL_INPUTS},
+    kInt8,
+    PQV_OP_CALLBACKS(PackedMatMulNode<4, Epilogue::kRequantizeAdd>)};
+
+const OpDefinition kPackedInt8MatMulOp = {
+    "PackedInt8MatMul",
+    5,
+    {PQV_PACKED_INPUTS(kInt8), PQV_REQUANTIZER_INPUTS},
+    kInt8,
+    PQV_OP_CALLBACKS(PackedMatMulNode<8, Epilogue::kRequantize>)};
+
+const OpDefinition kPackedInt8MatMulAddOp = {
+    "PackedInt8MatMulAdd",
+    7,
+    {PQV_PACKED_INPUTS(kInt8), PQV_REQUANTIZER_INPUTS, PQV_RESIDUAL_INPUTS},
+    kInt8,
+    PQV_OP_CALLBACKS(PackedMatMulNode<8, Epilogue::kRequantizeAdd>)};
+
+const OpDefinition kPackedInt8MatMulToInt32Op = {
+    "PackedInt8MatMulToInt32",
+    3,
+    {PQV_PACKED_INPUTS(kInt8)},
+    kInt32,
+    PQV_OP_CALLBACKS(PackedMatMulNode<8, Epilogue::kNone>)};
+
+}  // namespace pqv

@@ -1,0 +1,101 @@
+// Inputs, output and threads of one run of a node.
+
+#ifndef PQV_BINDINGS_RUN_CONTEXT_H_
+#define PQV_BINDINGS_RUN_CONTEXT_H_
+
+#include "bindings/tensor.h"
+
+namespace pqv {
+
+// How finely work is cut. Costs are in units of about one multiply-accumulate.
+constexpr size_t kMinTaskCost = size_t{1} << 20;
+constexpr size_t kMaxTasks = 64;
+
+// The number of tasks for `units` indivisible pieces of work of `unit_cost` each.
+size_t TaskCount(size_t units, size_t unit_cost);
+
+// The first unit of task `task` of `tasks`, as even as can be. TaskBegin(units, tasks, tasks) is
+// units.
+static inline size_t TaskBegin(size_t units, size_t tasks, size_t task) {
+  return units / tasks * task + (task < units % tasks ? task : units % tasks);
+}
+
+class RunContext {
+ public:
+  RunContext(const NodeId& id, const TensorDefinition* inputs, OrtKernelContext* context)
+      : id_(id), inputs_(inputs), context_(context) {}
+
+  const NodeId& id() const { return id_; }
+  const char* InputName(size_t index) const { return inputs_[index].name; }
+
+  // Input `index`, which must have at least `min_rank` dimensions.
+  OrtStatus* Input(size_t index, size_t min_rank, TensorView* view) const;
+
+  // The memory of the output.
+  template <typename T>
+  OrtStatus* Output(const Shape& shape, T** data) const {
+    void* memory = nullptr;
+    PQV_RETURN_IF_ERROR(Allocate(shape, &memory));
+    *data = static_cast<T*>(memory);
+    return nullptr;
+  }
+
+  // Dimension `axis` of input `index` against what it must be.
+  OrtStatus* ExpectDimension(size_t index, const Shape& shape, size_t axis, size_t expected) const;
+
+  // Inputs `a` and `b` must agree in rank and in all but the last two dimensions. The product of
+  // those goes to `batches`.
+  OrtStatus* SameBatches(size_t a, const Shape& a_shape, size_t b, const Shape& b_shape,
+                         size_t* batches) const;
+
+  // Product of dims[begin .. end) of input `index`, or an error if it does not fit.
+  OrtStatus* Count(size_t index, const Shape& shape, size_t begin, size_t end, size_t* count) const;
+
+  // Calls function(task) for every task < tasks, on onnxruntime's threads.
+  template <typename Function>
+  OrtStatus* ParallelFor(size_t tasks, const Function& function) const {
+    if (tasks <= 1) {
+      if (tasks == 1) function(size_t{0});
+      return nullptr;
+    }
+    const auto trampoline = [](void* data, size_t task) {
+      (*static_cast<const Function*>(data))(task);
+    };
+    return id_.api->KernelContext_ParallelFor(context_, trampoline, tasks, /*num_batch=*/0,
+                                              const_cast<Function*>(&function));
+  }
+
+  // Calls function(begin, end) for ranges that cover [0, units) once.
+  template <typename Function>
+  OrtStatus* ParallelRanges(size_t units, size_t unit_cost, const Function& function) const {
+    const size_t tasks = TaskCount(units, unit_cost);
+    return ParallelFor(tasks, [&](size_t task) {
+      function(TaskBegin(units, tasks, task), TaskBegin(units, tasks, task + 1));
+    });
+  }
+
+  // The rows of all batches as ranges: function(batch, first row, rows).
+  template <typename Function>
+  OrtStatus* ParallelRows(size_t batches, size_t rows, size_t row_cost,
+                          const Function& function) const {
+    return ParallelRanges(batches * rows, row_cost, [&](size_t begin, size_t end) {
+      while (begin < end) {
+        const size_t first = begin % rows;
+        const size_t count = end - begin < rows - first ? end - begin : rows - first;
+        function(begin / rows, first, count);
+        begin += count;
+      }
+    });
+  }
+
+ private:
+  OrtStatus* Allocate(const Shape& shape, void** data) const;
+
+  const NodeId& id_;
+  const TensorDefinition* inputs_;
+  OrtKernelContext* context_;
+};
+
+}  // namespace pqv
+
+#endif  // PQV_BINDINGS_RUN_CONTEXT_H_

@@ -1,0 +1,51 @@
+// Tensors of onnxruntime, checked: element type, rank, dimensions.
+
+#ifndef PQV_BINDINGS_TENSOR_H_
+#define PQV_BINDINGS_TENSOR_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bindings/error.h"
+
+namespace pqv {
+
+constexpr size_t kMaxRank = 16;
+
+struct Shape {
+  size_t rank;
+  int64_t dims[kMaxRank];
+
+  int64_t Last() const { return dims[rank - 1]; }
+};
+
+// A shape as text, "[2, 3]", for messages.
+struct ShapeText {
+  char text[160];
+  explicit ShapeText(const Shape& shape);
+};
+
+// The product of dims[begin .. end), 0 if one of them is; false if it does not fit.
+bool Product(const Shape& shape, size_t begin, size_t end, size_t* product);
+
+// What is known of an input or output by declaration.
+struct TensorDefinition {
+  const char* name;
+  ONNXTensorElementDataType type;
+};
+
+// An input as it came. `data` may be null where a dimension is zero.
+struct TensorView {
+  const void* data;
+  Shape shape;
+};
+
+// Reads `value`, checking that it is a tensor of the defined type.
+OrtStatus* ReadTensor(const NodeId& node, const TensorDefinition& definition, const OrtValue* value,
+                      TensorView* view);
+
+const char* TypeName(ONNXTensorElementDataType type);
+
+}  // namespace pqv
+
+#endif  // PQV_BINDINGS_TENSOR_H_

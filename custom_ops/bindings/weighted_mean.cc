@@ -1,0 +1,71 @@
+#include "kernels/weighted_mean/weighted_mean.h"
+
+#include "bindings/ops.h"
+#include "kernels/common/fixed_point.h"
+
+namespace pqv {
+namespace {
+
+constexpr size_t kW = 0;
+constexpr size_t kV = 1;
+
+class WeightedMeanNode {
+ public:
+  OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
+    run_ = variant.weighted_mean;
+    PQV_RETURN_IF_ERROR(reader.Int("shift", -16, 7, &op_.shift));
+    PQV_RETURN_IF_ERROR(reader.Int("multiplier", 1, kMaxMultiplier, &op_.multiplier));
+    return reader.YBits(&op_.y_bits);
+  }
+
+  OrtStatus* Run(const RunContext& context) const {
+    TensorView w, v;
+    PQV_RETURN_IF_ERROR(context.Input(kW, 2, &w));
+    PQV_RETURN_IF_ERROR(context.Input(kV, 2, &v));
+    size_t batches = 0;
+    PQV_RETURN_IF_ERROR(context.SameBatches(kW, w.shape, kV, v.shape, &batches));
+    const size_t rank = w.shape.rank;
+    const size_t m = static_cast<size_t>(w.shape.dims[rank - 2]);
+    const size_t n = static_cast<size_t>(w.shape.Last());
+    const size_t d = static_cast<size_t>(v.shape.Last());
+    PQV_RETURN_IF_ERROR(context.ExpectDimension(kV, v.shape, rank - 2, n));
+    if (n > kMaxReduction) {
+      return Error(context.id(), "input W has shape %s, expected N of at most %zu",
+                   ShapeText(w.shape).text, kMaxReduction);
+    }
+    Shape y_shape = w.shape;
+    y_shape.dims[rank - 1] = v.shape.Last();
+    int8_t* y = nullptr;
+    PQV_RETURN_IF_ERROR(context.Output(y_shape, &y));
+    if (batches == 0 || m == 0 || d == 0) return nullptr;
+
+    const uint8_t* w_data = static_cast<const uint8_t*>(w.data);
+    const int8_t* v_data = static_cast<const int8_t*>(v.data);
+    const auto run_rows = [&](size_t batch, size_t first, size_t rows) {
+      const size_t row = batch * m + first;
+      WeightedMean op = op_;
+      op.m = rows;
+      op.n = n;
+      op.d = d;
+      op.w = w_data + row * n;
+      op.w_stride = n;
+      op.v = v_data + batch * n * d;
+      op.v_stride = d;
+      op.y = y + row * d;
+      op.y_stride = d;
+      run_(op);
+    };
+    return context.ParallelRows(batches, m, n * d, run_rows);
+  }
+
+ private:
+  void (*run_)(const WeightedMean& op) = nullptr;
+  WeightedMean op_ = {};
+};
+
+}  // namespace
+
+const OpDefinition kIntWeightedMeanOp = {
+    "IntWeightedMean", 2, {{"W", kUint8}, {"V", kInt8}}, kInt8, PQV_OP_CALLBACKS(WeightedMeanNode)};
+
+}  // namespace pqv

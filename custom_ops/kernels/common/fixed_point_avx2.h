@@ -1,0 +1,158 @@
+// The shared arithmetic of docs/ops.md on 16 channels at a time, for files built with -mavx2.
+
+#ifndef PQV_KERNELS_COMMON_FIXED_POINT_AVX2_H_
+#define PQV_KERNELS_COMMON_FIXED_POINT_AVX2_H_
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/common/fixed_point.h"
+#include "kernels/common/requantizer.h"
+
+namespace pqv {
+namespace avx2 {
+
+constexpr size_t kLanes = 16;  // channels per step: one int16 vector, two int32 vectors
+
+// 16 int32, elements 0..7 in low and 8..15 in high.
+struct Int32x16 {
+  __m256i low;
+  __m256i high;
+};
+
+static inline Int32x16 Load32(const int32_t* x) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)),
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 8))};
+}
+
+static inline void Store32(int32_t* y, Int32x16 x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), x.low);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + 8), x.high);
+}
+
+static inline Int32x16 Add32(Int32x16 a, Int32x16 b) {
+  return {_mm256_add_epi32(a.low, b.low), _mm256_add_epi32(a.high, b.high)};
+}
+
+static inline Int32x16 Widen16(__m256i x) {
+  return {_mm256_cvtepi16_epi32(_mm256_castsi256_si128(x)),
+          _mm256_cvtepi16_epi32(_mm256_extracti128_si256(x, 1))};
+}
+
+// Saturates to int16 and keeps the order of the elements (vpackssdw alone works per 128 bits).
+static inline __m256i Pack16(Int32x16 x) {
+  return _mm256_permute4x64_epi64(_mm256_packs_epi32(x.low, x.high), 0xD8);
+}
+
+static inline Int32x16 Clamp16(Int32x16 x) {
+  const __m256i low = _mm256_set1_epi32(INT16_MIN);
+  const __m256i high = _mm256_set1_epi32(INT16_MAX);
+  return {_mm256_max_epi32(_mm256_min_epi32(x.low, high), low),
+          _mm256_max_epi32(_mm256_min_epi32(x.high, high), low)};
+}
+
+// The first `count` elements, the rest zero; reads nothing beyond them. count <= 16.
+static inline __m128i LoadPartial8(const void* x, size_t count) {
+  if (count == kLanes) return _mm_loadu_si128(static_cast<const __m128i*>(x));
+  alignas(16) uint8_t bytes[kLanes] = {};
+  memcpy(bytes, x, count);
+  return _mm_load_si128(reinterpret_cast<const __m128i*>(bytes));
+}
+
+static inline void StorePartial8(void* y, __m128i x, size_t count) {
+  if (count == kLanes) {
+    _mm_storeu_si128(static_cast<__m128i*>(y), x);
+    return;
+  }
+  alignas(16) uint8_t bytes[kLanes];
+  _mm_store_si128(reinterpret_cast<__m128i*>(bytes), x);
+  memcpy(y, bytes, count);
+}
+
+static inline Int32x16 LoadPartial32(const int32_t* x, size_t count) {
+  if (count == kLanes) return Load32(x);
+  int32_t values[kLanes] = {};
+  memcpy(values, x, count * sizeof(int32_t));
+  return Load32(values);
+}
+
+static inline void StorePartial32(int32_t* y, Int32x16 x, size_t count) {
+  if (count == kLanes) {
+    Store32(y, x);
+    return;
+  }
+  int32_t values[kLanes];
+  Store32(values, x);
+  memcpy(y, values, count * sizeof(int32_t));
+}
+
+// round_shift with a shift per channel in two halves: right (with rounding) and left, of which one
+// is zero. The left half saturates first, which docs/ops.md shows to be the same.
+struct RoundShifter {
+  Int32x16 rounding;
+  Int32x16 right;
+  Int32x16 left;
+  bool has_left;
+};
+
+struct Requantizer {
+  RoundShifter shifter;
+  __m256i multiplier;
+};
+
+static inline __m256i RoundShift16(const RoundShifter& s, Int32x16 x) {
+  x.low = _mm256_srav_epi32(_mm256_add_epi32(x.low, s.rounding.low), s.right.low);
+  x.high = _mm256_srav_epi32(_mm256_add_epi32(x.high, s.rounding.high), s.right.high);
+  if (s.has_left) {
+    x = Clamp16(x);
+    x.low = _mm256_sllv_epi32(x.low, s.left.low);
+    x.high = _mm256_sllv_epi32(x.high, s.left.high);
+  }
+  return Pack16(x);
+}
+
+// vpmulhrsw is mul_q15; no multiplier is -32768, its only overflow.
+static inline __m256i Requantize16(const Requantizer& r, Int32x16 accumulator) {
+  return _mm256_mulhrs_epi16(RoundShift16(r.shifter, accumulator), r.multiplier);
+}
+
+// One shift in [-15, 30] for all channels.
+static inline RoundShifter UniformShifter(int shift) {
+  const __m256i rounding = _mm256_set1_epi32(shift > 0 ? 1 << (shift - 1) : 0);
+  const __m256i right = _mm256_set1_epi32(shift > 0 ? shift : 0);
+  const __m256i left = _mm256_set1_epi32(shift < 0 ? -shift : 0);
+  return {{rounding, rounding}, {right, right}, {left, left}, shift < 0};
+}
+
+static inline Requantizer UniformRequantizer(int shift, int multiplier) {
+  return {UniformShifter(shift), _mm256_set1_epi16(static_cast<int16_t>(multiplier))};
+}
+
+// Channels n .. n + 15.
+static inline Requantizer LoadRequantizer(const ChannelRequantizer& r, size_t n) {
+  return {{Load32(r.rounding + n), Load32(r.right_shift + n), Load32(r.left_shift + n),
+           r.has_left_shift},
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(r.multiplier + n))};
+}
+
+// u * 512 / 2^15 rounds exactly as round_shift(u, 6) does, without its overflow.
+static inline __m128i Narrow16(__m256i u, int y_bits) {
+  const __m256i rounded = _mm256_mulhrs_epi16(u, _mm256_set1_epi16(1 << (15 - kFractionBits)));
+  const __m128i y =
+      _mm_packs_epi16(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
+  const int limit = 1 << (y_bits - 1);
+  return _mm_min_epi8(_mm_max_epi8(y, _mm_set1_epi8(static_cast<char>(-limit))),
+                      _mm_set1_epi8(static_cast<char>(limit - 1)));
+}
+
+static inline int32_t Sum32(__m256i x) {
+  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1));
+  return _mm_cvtsi128_si32(sum);
+}
+
+}  // namespace avx2
+}  // namespace pqv
+
+#endif  // PQV_KERNELS_COMMON_FIXED_POINT_AVX2_H_

@@ -1,0 +1,31 @@
+// Requantization constants per output channel, prepared once when a node is created.
+
+#ifndef PQV_KERNELS_COMMON_REQUANTIZER_H_
+#define PQV_KERNELS_COMMON_REQUANTIZER_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace pqv {
+
+// Arrays indexed by channel are allocated, and zero, up to the next multiple of this, so that a
+// kernel may load a whole vector at their end.
+constexpr size_t kChannelPadding = 64;
+
+static inline size_t PaddedChannels(size_t channels) {
+  return (channels + kChannelPadding - 1) / kChannelPadding * kChannelPadding;
+}
+
+// All arrays have PaddedChannels(channels) elements.
+struct ChannelRequantizer {
+  const int8_t* shift;         // as in the model, [-15, 30]
+  const int16_t* multiplier;   // as in the model, [-32767, 32767]
+  const int32_t* right_shift;  // max(shift, 0)
+  const int32_t* rounding;     // 2^(shift - 1) for shift > 0, else 0
+  const int32_t* left_shift;   // max(-shift, 0)
+  bool has_left_shift;         // rare: some channel has shift < 0
+};
+
+}  // namespace pqv
+
+#endif  // PQV_KERNELS_COMMON_REQUANTIZER_H_

@@ -1,0 +1,31 @@
+#include "kernels/layer_norm/layer_norm.h"
+
+namespace pqv {
+namespace scalar {
+namespace {
+
+void RunRow(const LayerNorm& op, const int8_t* row, int8_t* y) {
+  int32_t sum = 0;
+  int64_t square_sum = 0;
+  for (size_t c = 0; c < op.channels; ++c) {
+    const int32_t x = row[c] * op.step[c];
+    sum += x;
+    square_sum += x * x;
+  }
+  const RowStatistics s = FinishStatistics(op, sum, square_sum);
+  for (size_t c = 0; c < op.channels; ++c) {
+    const int32_t centred = static_cast<int32_t>(op.channels) * row[c] * op.step[c] - s.sum;
+    const int32_t normal = Saturate16(RoundShift(centred, s.normal_shift)) * s.reciprocal;
+    const int32_t u = Requantize(normal, op.requantizer.shift[c], op.requantizer.multiplier[c]);
+    y[c] = Narrow(Saturate16(u + op.bias[c]), op.y_bits);
+  }
+}
+
+}  // namespace
+
+void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
+  for (size_t r = 0; r < rows; ++r) RunRow(op, x + r * op.channels, y + r * op.channels);
+}
+
+}  // namespace scalar
+}  // namespace pqv

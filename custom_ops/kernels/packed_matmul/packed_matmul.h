@@ -1,0 +1,59 @@
+// PackedInt4MatMul, PackedInt8MatMul, their Add forms and PackedInt8MatMulToInt32.
+
+#ifndef PQV_KERNELS_PACKED_MATMUL_PACKED_MATMUL_H_
+#define PQV_KERNELS_PACKED_MATMUL_PACKED_MATMUL_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/common/requantizer.h"
+
+namespace pqv {
+
+// What a node fixes. Arrays of channels are padded, see kChannelPadding.
+struct PackedMatMul {
+  size_t k;
+  size_t n;
+  const void* weights;  // as PackedMatMulKernel::pack left them
+  const int32_t* bias;
+  ChannelRequantizer requantizer;      // not read by run_to_int32
+  const int16_t* residual_multiplier;  // null where the op has no residual
+  int y_bits;
+};
+
+// One rectangle of the output. Strides are in elements.
+struct PackedMatMulBlock {
+  size_t row_begin, row_end;          // row_begin is a multiple of row_tile
+  size_t channel_begin, channel_end;  // channel_begin is a multiple of channel_tile
+  const int8_t* a;                    // row 0
+  size_t a_stride;
+  const int8_t* residual;  // row 0; row r of the output reads row r % residual_rows
+  size_t residual_stride;
+  size_t residual_rows;
+  size_t y_stride;
+};
+
+struct PackedMatMulKernel {
+  size_t row_tile;
+  size_t channel_tile;  // divides kChannelPadding
+  // Bytes of this kernel's own form of the weights.
+  size_t (*packed_bytes)(size_t k, size_t n);
+  // From the layout n8k4.v1 of the file, already validated.
+  void (*pack)(const void* n8k4, size_t k, size_t n, void* weights);
+  void (*run)(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y);
+  void (*run_to_int32)(const PackedMatMul& op, const PackedMatMulBlock& block, int32_t* y);
+};
+
+namespace scalar {
+extern const PackedMatMulKernel kPackedInt4MatMul;
+extern const PackedMatMulKernel kPackedInt8MatMul;
+}  // namespace scalar
+
+namespace avx2 {
+extern const PackedMatMulKernel kPackedInt4MatMul;
+extern const PackedMatMulKernel kPackedInt8MatMul;
+}  // namespace avx2
+
+}  // namespace pqv
+
+#endif  // PQV_KERNELS_PACKED_MATMUL_PACKED_MATMUL_H_

@@ -1,0 +1,39 @@
+#include "kernels/common/fixed_point.h"
+#include "kernels/softmax2n/softmax2n.h"
+
+namespace pqv {
+namespace scalar {
+namespace {
+
+uint8_t PowerOfTwo(int32_t distance) {
+  const int32_t code = (distance + 128) >> 8;
+  return static_cast<uint8_t>(code <= kSoftmaxMaxCode ? 1 << (kSoftmaxMaxCode - code) : 0);
+}
+
+uint8_t Uniform(int32_t distance) {
+  const int32_t whole = distance >> 8;
+  const int32_t x = (distance & 255) * 128;
+  const int32_t fraction = kSoftmaxOne - MulQ15(x, kSoftmaxSlope - MulQ15(x, kSoftmaxCurve));
+  const int shift = whole < kSoftmaxMaxShift ? whole : kSoftmaxMaxShift;
+  return static_cast<uint8_t>(MulQ15(fraction, 256 >> shift));
+}
+
+void RunRow(const Softmax2n& op, const int32_t* x, size_t n, uint8_t* y) {
+  int32_t max = INT32_MIN;
+  for (size_t i = 0; i < n; ++i) max = x[i] > max ? x[i] : max;
+  // requantize never falls, so the largest input has the largest z.
+  const int32_t max_z = Requantize(max, op.shift, op.multiplier);
+  for (size_t i = 0; i < n; ++i) {
+    const int32_t distance = max_z - Requantize(x[i], op.shift, op.multiplier);
+    y[i] = op.log2 ? PowerOfTwo(distance) : Uniform(distance);
+  }
+}
+
+}  // namespace
+
+void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
+  for (size_t row = 0; row < rows; ++row) RunRow(op, x + row * n, n, y + row * n);
+}
+
+}  // namespace scalar
+}  // namespace pqv
