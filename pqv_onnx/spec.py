@@ -95,11 +95,6 @@ class QuantSpec:
                 expected = " or ".join(f"{t.bits} bits {t.scheme}" for t in _allowed(field.name))
                 raise PqvError(f"quantization spec: {field.name} is {found}, expected {expected}")
 
-    @property
-    def name(self) -> str:
-        """Short form of the scheme inside the blocks, such as ``w4a4``."""
-        return f"w{self.weight.bits}a{self.norm.bits}"
-
     @classmethod
     def preset(cls, name: str) -> QuantSpec:
         """Return the preset ``w8a8`` or ``w4a4``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from pqv_onnx.qat import QuantVisionTransformer
 
 
-class Precision(str, Enum):
+class Precision(StrEnum):
     """Presets of QuantSpec."""
 
     w8a8 = "w8a8"
     w4a4 = "w4a4"
 
 
-class Input(str, Enum):
+class Input(StrEnum):
     """What the exported model takes."""
 
     float = "float"
     uint8 = "uint8"
 
 
-class Layout(str, Enum):
+class Layout(StrEnum):
     """Axis order of uint8 pixels."""
 
     nhwc = "nhwc"

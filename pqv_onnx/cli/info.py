@@ -13,7 +13,14 @@ from pqv_onnx.ops.domain import DOMAIN, VERSION
 from pqv_onnx.runtime.library import get_library_path, library_info
 from pqv_onnx.version import __version__
 
-_PACKAGES = ("onnxruntime", "onnx", "numpy", "torch", "timm", "onnxscript", "onnxruntime-extensions")
+_PACKAGES = (
+    "onnxruntime",
+    "onnx",
+    "numpy",
+    "torch",
+    "timm",
+    "onnxscript",
+)
 
 
 def command(json_file: JsonOption = None) -> None:

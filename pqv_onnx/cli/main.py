@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import Any
 
 import typer
 
@@ -22,7 +23,7 @@ for command in (export, run, verify, inspect, info):
     app.command(command.__name__.rsplit(".", 1)[1])(command.command)
 
 
-def _print_warning(message: Warning | str, *_: object) -> None:
+def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"pqv: warning: {message}", file=sys.stderr)
 
 

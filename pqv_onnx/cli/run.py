@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import typer
 from rich import print as rich_print
+from rich.markup import escape
 
 from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, write_json
 from pqv_onnx.errors import PqvError
@@ -42,22 +45,28 @@ def command(
         raise typer.BadParameter("give image files, or --random SEED")
     check_json(json_file)
     proto = load_model(model)
-    entries = metadata(proto)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = InferenceSession(model, options, use_library=not functions)
-    labels = json.loads(entries.get("pqv.labels", "[]"))
+    labels = json.loads(metadata(proto).get("pqv.labels", "[]"))
     results = []
-    if images:
-        preprocessing = Preprocessing.from_metadata(entries)
-        inputs = ((str(path), preprocessing.load(path)) for path in images)
-    else:
-        inputs = iter([(f"random {random}", model_images(proto, None, 1, random or 0))])
-    for name, array in inputs:
+    for name, array in _inputs(proto, images, random):
         logits = _run(session, array)
-        results.append({"image": name, "top": _best(logits, top, labels), "logits": logits.tolist()})
-        _show(results[-1])
+        best = _best(logits, top, labels)
+        _show(name, best)
+        results.append({"image": name, "top": best, "logits": logits.tolist()})
     write_json(json_file, {"model": str(model), "results": results})
+
+
+def _inputs(
+    model: onnx.ModelProto, images: list[Path] | None, seed: int | None
+) -> Iterator[tuple[str, np.ndarray]]:
+    if images:
+        preprocessing = Preprocessing.from_metadata(metadata(model))
+        for path in images:
+            yield str(path), preprocessing.load(path)
+    elif seed is not None:
+        yield f"random image {seed}", model_images(model, None, 1, seed)
 
 
 def _run(session: onnxruntime.InferenceSession, array: np.ndarray) -> np.ndarray:
@@ -81,7 +90,7 @@ def _best(logits: np.ndarray, top: int, labels: list[str]) -> list[dict[str, Any
     ]
 
 
-def _show(result: dict[str, Any]) -> None:
-    rich_print(f"[bold]{result['image']}[/]")
-    for entry in result["top"]:
+def _show(name: str, best: list[dict[str, Any]]) -> None:
+    rich_print(f"[bold]{escape(name)}[/]")
+    for entry in best:
         rich_print(f"  {entry['class']:5}  {entry['logit']:9.4f}  {entry['label'] or ''}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, write_json
 from pqv_onnx.errors import PqvError
@@ -86,7 +87,10 @@ def _record(comparison: Comparison) -> dict[str, str | int | None]:
 
 
 def _line(comparison: Comparison) -> str:
-    verdict = f"[red]{comparison.difference}[/]" if comparison.difference else "[green]same bits[/]"
+    if comparison.difference is None:
+        verdict = "[green]same bits[/]"
+    else:
+        verdict = f"[red]{escape(str(comparison.difference))}[/]"
     return (
         f"{comparison.candidate:24} = {comparison.reference}, batch {comparison.batch}, "
         f"{comparison.compared} nodes: {verdict}"

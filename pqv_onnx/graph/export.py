@@ -9,6 +9,7 @@ import os
 import warnings
 from typing import Literal
 
+import onnx
 import onnx_ir as ir
 import torch
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
@@ -16,7 +17,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, write_atomically
 from pqv_onnx.graph.passes import AttachFunctions, NameByModule, SetMetadata, check_exported
-from pqv_onnx.graph.pixels import Layout, PixelLookup
+from pqv_onnx.graph.pixels import PixelLookup
 from pqv_onnx.graph.translate import OPSET, translation_table
 from pqv_onnx.integer import IntegerVisionTransformer
 from pqv_onnx.ops.domain import VERSION
@@ -24,6 +25,7 @@ from pqv_onnx.runtime.session import MINIMUM_ONNXRUNTIME
 from pqv_onnx.version import __version__
 
 InputFormat = Literal["float", "uint8"]
+Layout = Literal["nchw", "nhwc"]
 
 IR_VERSION = 10
 """The newest that the oldest supported onnxruntime reads."""
@@ -60,6 +62,7 @@ def export_onnx(
     exported.producer_name, exported.producer_version = "pqv_onnx", __version__
     exported.ir_version = IR_VERSION
     proto = ir.to_proto(exported)
+    _drop_redundant_value_info(proto)
     check_exported(proto)
     write_atomically(path, proto.SerializeToString())
 
@@ -79,22 +82,20 @@ def with_input(
     preprocessing = model.config.preprocessing
     changed = copy.copy(model)
     changed._modules = dict(model._modules)
-    changed.quantize = PixelLookup(
-        model.quantize.scale, preprocessing.mean, preprocessing.std, layout
+    changed._modules["quantize"] = PixelLookup(
+        model.quantize.scale, preprocessing.mean, preprocessing.std, layout == "nhwc"
     )
     return changed
 
 
-def _example(
-    model: IntegerVisionTransformer, input: str, layout: str
-) -> tuple[torch.Tensor, str]:
+def _example(model: IntegerVisionTransformer, input: str, layout: str) -> tuple[torch.Tensor, str]:
     """A batch of two (a batch of one would be exported as a constant) and the input's name."""
     vit = model.config.vit
     height, width = vit.img_size
     if input == "float":
         return torch.zeros(2, vit.in_chans, height, width), "images"
-    shape = (2, vit.in_chans, height, width) if layout == "nchw" else (2, height, width, vit.in_chans)
-    return torch.zeros(shape, dtype=torch.uint8), "pixels"
+    pixels = torch.zeros(2, vit.in_chans, height, width, dtype=torch.uint8)
+    return pixels if layout == "nchw" else pixels.permute(0, 2, 3, 1).contiguous(), "pixels"
 
 
 def _export(model: torch.nn.Module, example: torch.Tensor, input_name: str) -> ir.Model:
@@ -114,6 +115,14 @@ def _export(model: torch.nn.Module, example: torch.Tensor, input_name: str) -> i
         )
     assert program is not None
     return program.model
+
+
+def _drop_redundant_value_info(proto: onnx.ModelProto) -> None:
+    """Keep the types of node outputs only: an initializer states its own."""
+    produced = {name for node in proto.graph.node for name in node.output}
+    kept = [value for value in proto.graph.value_info if value.name in produced]
+    del proto.graph.value_info[:]
+    proto.graph.value_info.extend(kept)
 
 
 def _metadata(model: IntegerVisionTransformer, input: str, layout: str) -> dict[str, str]:
@@ -138,7 +147,6 @@ def _metadata(model: IntegerVisionTransformer, input: str, layout: str) -> dict[
         entries["pqv.labels"] = json.dumps(config.labels)
     if config.accuracy is not None:
         entries["pqv.accuracy"] = str(config.accuracy)
-    if (digest := getattr(model, "checkpoint_sha256", None)) is not None:
-        entries["pqv.checkpoint_sha256"] = digest
+    if model.checkpoint_sha256 is not None:
+        entries["pqv.checkpoint_sha256"] = model.checkpoint_sha256
     return entries
-

@@ -75,14 +75,11 @@ def float_nodes(model: onnx.ModelProto) -> list[str]:
             return node.input[0] in inputs
         return node.op_type == "DequantizeLinear" and node.output[0] in outputs
 
-    found = [
-        node.name
-        for node in model.graph.node
-        if not is_border(node)
-        and any(
-            types[name].elem_type in _FLOATS for name in (*node.input, *node.output) if name in types
-        )
-    ]
+    def touches_float(node: onnx.NodeProto) -> bool:
+        named = (types[name] for name in (*node.input, *node.output) if name in types)
+        return any(tensor.elem_type in _FLOATS for tensor in named)
+
+    found = [node.name for node in model.graph.node if not is_border(node) and touches_float(node)]
     for function in model.functions:
         found += [f"{function.name}/{node.name}" for node in function.node if _makes_float(node)]
     return found
@@ -97,9 +94,8 @@ def _makes_float(node: onnx.NodeProto) -> bool:
             return True
         if attribute.type == onnx.AttributeProto.TENSOR and attribute.t.data_type in _FLOATS:
             return True
-        if attribute.type == onnx.AttributeProto.GRAPH:
-            if any(_makes_float(inner) for inner in attribute.g.node):
-                return True
+        if any(_makes_float(inner) for inner in attribute.g.node):
+            return True
     return False
 
 

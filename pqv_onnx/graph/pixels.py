@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import nn
-
-Layout = Literal["nchw", "nhwc"]
 
 
 class PixelLookup(nn.Module):
@@ -24,7 +21,7 @@ class PixelLookup(nn.Module):
     offset: torch.Tensor
 
     def __init__(
-        self, scale: float, mean: Sequence[float], std: Sequence[float], layout: Layout
+        self, scale: float, mean: Sequence[float], std: Sequence[float], channels_last: bool
     ) -> None:
         """Build the table.
 
@@ -32,10 +29,10 @@ class PixelLookup(nn.Module):
             scale: step of the first int8 activation.
             mean: per channel, of pixels in [0, 1].
             std: per channel.
-            layout: of the uint8 input, ``nchw`` or ``nhwc``.
+            channels_last: whether the uint8 input is NHWC, not NCHW.
         """
         super().__init__()
-        self.layout = layout
+        self.channels_last = channels_last
         pixel = torch.arange(256, dtype=torch.uint8).to(torch.float32).div(255)
         channels = [
             (pixel - torch.tensor(m, dtype=torch.float32)) / torch.tensor(s, dtype=torch.float32)
@@ -48,6 +45,6 @@ class PixelLookup(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Map uint8 pixels [B, C, H, W] or [B, H, W, C] to int8 [B, C, H, W]."""
-        if self.layout == "nhwc":
+        if self.channels_last:
             pixels = pixels.permute(0, 3, 1, 2)
         return self.table[pixels.to(torch.int32) + self.offset]

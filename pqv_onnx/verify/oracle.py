@@ -34,8 +34,8 @@ def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> 
         ("pqv.model", integer.config.vit.architecture),
         ("pqv.precision", integer.config.spec.name),
     ):
-        if entries.get(key) != found:
-            raise PqvError(f"{checkpoint} is {found}, the model was exported from {entries.get(key)}")
+        if (stated := entries.get(key)) != found:
+            raise PqvError(f"{checkpoint} is {found}, the model was exported from {stated}")
     changed = with_input(integer, entries["pqv.input"], entries["pqv.layout"])
     return recorded(changed, model.graph.output[0].name)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+import onnxruntime
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.inspect import float_nodes
@@ -91,7 +92,7 @@ def _ways(
 
 
 def _node_by_node(runner: Runner, exposed: bytes, plain: bytes) -> Oracle:
-    sessions = []
+    sessions: list[onnxruntime.InferenceSession] = []
 
     def run(images: np.ndarray) -> Values:
         if not sessions:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -61,16 +61,18 @@ def test_metadata_says_what_the_model_is(tiny_onnx: dict[str, Path]) -> None:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
 def test_uint8_input_gives_the_bits_of_float_input(
-    precision: str, layout: str, tiny_qat: dict[str, Any], tiny_onnx: dict[str, Path], tmp_path: Path
+    precision: str,
+    layout: Literal["nchw", "nhwc"],
+    tiny_qat: dict[str, Any],
+    tiny_onnx: dict[str, Path],
+    tmp_path: Path,
 ) -> None:
     integer = convert_to_integer(tiny_qat[precision])
     export_onnx(integer, tmp_path / "m.onnx", input="uint8", layout=layout)
     assert inspect_model(tmp_path / "m.onnx")["float_nodes"] == []
     pixels = np.random.default_rng(0).integers(0, 256, (5, 3, 16, 16), dtype=np.uint8)
     preprocessing = integer.config.preprocessing
-    mean, std = (
-        torch.tensor(v).reshape(-1, 1, 1) for v in (preprocessing.mean, preprocessing.std)
-    )
+    mean, std = (torch.tensor(v).reshape(-1, 1, 1) for v in (preprocessing.mean, preprocessing.std))
     images = ((torch.from_numpy(pixels).to(torch.float32) / 255 - mean) / std).numpy()
     fed = pixels if layout == "nchw" else np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
     (expected,) = pqv_onnx.InferenceSession(tiny_onnx[precision]).run(None, {"images": images})
@@ -85,9 +87,7 @@ def test_unknown_input_is_refused(tiny_qat: dict[str, Any], tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_that_cannot_be_written_is_refused(
-    tiny_qat: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_path_that_cannot_be_written_is_refused(tiny_qat: dict[str, Any], tmp_path: Path) -> None:
     integer = convert_to_integer(tiny_qat["w8a8"])
     with pytest.raises(PqvError, match="no folder"):
         export_onnx(integer, tmp_path / "missing" / "m.onnx")
