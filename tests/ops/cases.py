@@ -31,7 +31,7 @@ class Draw:
     def __init__(self, seed: int, small: bool) -> None:
         self.rng = np.random.default_rng(seed)
         self.small = small
-        self.ends = float(self.rng.choice([0.0, 0.05, 0.5, 1.0]))
+        self.ends = float(self.rng.choice([0.0, 0.02, 0.2, 1.0]))
 
     def size(self) -> int:
         return int(self.rng.choice(SMALL if self.small else LARGE))
@@ -59,6 +59,10 @@ class Draw:
         anything = self.array(-32767, 32767, shape, "int64")
         return np.where(self.rng.random(shape) < 0.1, anything, signed).astype("int16")
 
+    def multiplier(self) -> int:
+        """An attribute: positive."""
+        return max(abs(int(self.multipliers(()))), 1)
+
     def y_bits(self) -> int:
         return int(self.rng.choice([4, 8]))
 
@@ -67,7 +71,7 @@ def packed_matmul(name: str, draw: Draw) -> Case:
     bits = 4 if "Int4" in name else 8
     k, n, leading = draw.size(), draw.size(), (*draw.leading(), draw.size())
     limit = 2 ** (bits - 1) - 1
-    bias_limit = int(draw.rng.choice([0, 2**10, 2**29]))
+    bias_limit = int(draw.rng.choice([0, 2**10, 2**20, 2**29]))
     inputs = {
         "A": draw.array(-128, 127, (*leading, k), "int8"),
         "B": pack_weight(draw.array(-limit, limit, (k, n), "int8"), bits),
@@ -82,7 +86,8 @@ def packed_matmul(name: str, draw: Draw) -> Case:
         ones = int(draw.rng.integers(len(leading) + 1))
         shape = (*(1,) * ones, *leading[ones:], n)
         inputs["residual"] = draw.array(-128, 127, shape, "int8")
-        inputs["residual_multiplier"] = draw.array(0, 32767, n, "int16")
+        largest = int(draw.rng.choice([4096, 8192, 32767]))
+        inputs["residual_multiplier"] = draw.array(0, largest, n, "int16")
     return Case(name, inputs, attributes | {"y_bits": draw.y_bits()})
 
 
@@ -99,7 +104,7 @@ def int_softmax2n(name: str, draw: Draw) -> Case:
     bits = draw.one(1, 30)
     x = draw.array(-(2**bits), 2**bits, (*draw.leading(), draw.size(), draw.size()), "int32")
     shift = int(draw.shifts(bits - 11, ()))
-    attributes = {"shift": shift, "multiplier": draw.one(1, 32767), "log2": draw.one(0, 1)}
+    attributes = {"shift": shift, "multiplier": draw.multiplier(), "log2": draw.one(0, 1)}
     return Case(name, {"X": x}, attributes)
 
 
@@ -109,8 +114,8 @@ def int_weighted_mean(name: str, draw: Draw) -> Case:
     if draw.rng.random() < 0.5:
         w = np.where(w > 127, 128 >> (w & 7), 0).astype("uint8")
     inputs = {"W": w, "V": draw.array(-128, 127, (*leading, n, d), "int8")}
-    shift = int(draw.rng.choice([-8, -7, -6, draw.one(-16, 7)]))
-    attributes = {"shift": shift, "multiplier": draw.one(1, 32767), "y_bits": draw.y_bits()}
+    shift = int(draw.rng.choice([-11, -10, -9, -8, -7, draw.one(-16, 7)]))
+    attributes = {"shift": shift, "multiplier": draw.multiplier(), "y_bits": draw.y_bits()}
     return Case(name, inputs, attributes)
 
 
@@ -123,9 +128,9 @@ def int_layer_norm(name: str, draw: Draw) -> Case:
         "exponent": draw.array(0, int(draw.rng.choice([0, 3])), c, "int8"),
         "shift": draw.shifts(13, c),
         "multiplier": draw.multipliers(c),
-        "bias": draw.array(-32768, 32767, c, "int16") // np.int16(draw.rng.choice([1, 16])),
+        "bias": draw.array(-32768, 32767, c, "int16") // np.int16(draw.rng.choice([1, 32, 32])),
     }
-    epsilon = int(draw.rng.choice([0, 1, draw.one(0, 2**20), draw.one(0, 2**46)]))
+    epsilon = int(draw.rng.choice([0, 1, 999, 2**20, draw.one(0, 2**46)]))
     return Case(name, inputs, {"epsilon": epsilon, "y_bits": draw.y_bits()})
 
 
