@@ -40,11 +40,12 @@ class PixelLookup(nn.Module):
         ]
         table = torch.ops.pqv.quantize_linear(torch.cat(channels), scale)
         offset = 256 * torch.arange(len(mean), dtype=torch.int32)
-        self.register_buffer("table", table)
+        self.register_buffer("table", table.unsqueeze(1))
         self.register_buffer("offset", offset.reshape(-1, 1, 1))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Map uint8 pixels [B, C, H, W] or [B, H, W, C] to int8 [B, C, H, W]."""
         if self.channels_last:
             pixels = pixels.permute(0, 3, 1, 2)
-        return self.table[pixels.to(torch.int32) + self.offset]
+        # An embedding, because indexing would be exported as GatherND, which wants int64.
+        return nn.functional.embedding(pixels.to(torch.int32) + self.offset, self.table).squeeze(-1)
