@@ -20,7 +20,7 @@ pqv = Opset(DOMAIN, VERSION)
 math = Opset(f"{DOMAIN}.math", VERSION)
 """Where the functions that they share live."""
 
-_SIGMA_BITS = 48
+_POWERS = [2**i for i in range(48)]
 
 
 def scalar(value: int, dtype: int = onnx.TensorProto.INT32) -> onnx.TensorProto:
@@ -177,7 +177,7 @@ def bit_length(x: torch.Tensor) -> torch.Tensor:
     Returns:
         int32 of x's shape.
     """
-    powers = 2 ** torch.arange(_SIGMA_BITS, device=x.device)
+    powers = torch.tensor(_POWERS, device=x.device)
     return (x.unsqueeze(-1) >= powers).sum(-1).to(torch.int32)
 
 
@@ -195,7 +195,7 @@ def RowSum(x: INT64) -> INT64:
 @script(math, default_opset=op)
 def BitLength(x: INT64) -> INT32:
     """Number of bits of x, int64 [..., 1] in [0, 2^48): how many powers of two it reaches."""
-    powers = op.Constant(value=vector([2**i for i in range(48)]))
+    powers = op.Constant(value=vector(_POWERS))
     reached = op.Cast(op.GreaterOrEqual(x, powers), to=onnx.TensorProto.INT64)
     return op.Cast(RowSum(reached), to=onnx.TensorProto.INT32)
 
@@ -210,7 +210,6 @@ def reciprocal(x: torch.Tensor, e: torch.Tensor) -> torch.Tensor:
     Returns:
         int32 of x's shape, in [16384, 32767].
     """
-    # Not an integer division of negative numbers: all operands are positive.
     quotient = (1 << (e.to(torch.int64) + 14)) // x
     return quotient.clamp(max=2**15 - 1).to(torch.int32)
 

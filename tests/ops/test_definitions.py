@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import onnxruntime
 import pytest
 
 from pqv_onnx.ops.domain import OPS
+from pqv_onnx.runtime.library import get_library_path, library_info
 from tests.ops.cases import random_case
 from tests.ops.oracle import ORACLES
 from tests.ops.single_op import (
@@ -59,7 +61,14 @@ def test_library_is_torch(name: str, isa: str, small: bool) -> None:
 @every_variant
 @every_op
 def test_library_beside_the_function(name: str, isa: str) -> None:
+    """The library goes first, and the forced variant of it is the one that ran."""
     case = random_case(name, 0)
     expected = run_torch(name, case.inputs, case.attributes)
+    # The counters live as long as the library stays loaded, and asking for them counts, too.
+    keep_loaded = onnxruntime.SessionOptions()
+    keep_loaded.register_custom_ops_library(get_library_path())
+    runs = [library_info()["runs"][isa], library_info()["runs"][isa]]
     found = run_library(name, case.inputs, case.attributes, isa, with_function=True)
+    runs.append(library_info()["runs"][isa])
     assert_same(found, expected, f"{name} {isa}")
+    assert runs[2] - runs[1] == runs[1] - runs[0] + 1
