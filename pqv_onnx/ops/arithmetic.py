@@ -157,7 +157,7 @@ def Narrow(u: INT32, y_bits: int) -> INT8:
 def RequantizeNarrow(acc: INT32, shift: INT32, multiplier: INT32, y_bits: int) -> INT8:
     """Narrow(Requantize(acc, shift, multiplier)), its last two right shifts made one.
 
-    ((p + 2^14) >> 15) + 2^5) >> 6 is (p + 2^14 + 2^20) >> 21 for every integer p, because
+    (((p + 2^14) >> 15) + 2^5) >> 6 is (p + 2^14 + 2^20) >> 21 for every integer p, because
     rounding down twice is rounding down once.
     """
     product = op.Mul(RoundShiftSat16(acc, shift), multiplier)
