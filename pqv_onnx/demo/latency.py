@@ -23,9 +23,7 @@ def median_latencies(paths: Sequence[Path], image: np.ndarray, runs: int) -> lis
         image: the input of each, of batch 1.
         runs: how often each model is timed, after a tenth as many runs for warming up.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    sessions = [InferenceSession(path, options) for path in paths]
+    sessions = [_single_threaded(path) for path in paths]
     times: list[list[float]] = [[] for _ in sessions]
     warmup = max(runs // 10, 1)
     for turn in range(warmup + runs):
@@ -36,3 +34,9 @@ def median_latencies(paths: Sequence[Path], image: np.ndarray, runs: int) -> lis
             if turn >= warmup:
                 measured.append(1e3 * (time.perf_counter() - start))
     return [statistics.median(measured) for measured in times]
+
+
+def _single_threaded(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return InferenceSession(path, options)

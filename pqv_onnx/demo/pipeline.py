@@ -36,11 +36,11 @@ class Settings:
     The schedules were chosen on a part of the training images that was held out for that.
     """
 
-    float_schedule: Schedule = Schedule(epochs=100, learning_rate=1e-3)
+    float_schedule: Schedule = Schedule(epochs=80, learning_rate=1e-3)
     qat_schedules: dict[str, Schedule] = field(
         default_factory=lambda: {
-            "w8a8": Schedule(epochs=10, learning_rate=1e-4),
-            "w4a4": Schedule(epochs=40, learning_rate=5e-4),
+            "w8a8": Schedule(epochs=6, learning_rate=1e-4),
+            "w4a4": Schedule(epochs=20, learning_rate=3e-4),
         }
     )
     train_images: int | None = None
