@@ -44,7 +44,9 @@ def save_qat(path: str | os.PathLike[str], model: QuantVisionTransformer) -> Non
     if check_writable(path).suffix != ".safetensors":
         raise PqvError(f"{path}: a checkpoint is written as .safetensors, found another ending")
     check_calibrated(model)
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    state = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+    }
     config = json.dumps(model.config.to_dict())
     metadata = {"format": FORMAT, "version": VERSION, "config": config}
     write_atomically(path, save(state, metadata))
@@ -113,9 +115,7 @@ def _read_qat(path: Path) -> tuple[_State, Any]:
     state, metadata = _read_safetensors(path)
     found = metadata.get("format"), metadata.get("version")
     if found != (FORMAT, VERSION):
-        raise PqvError(
-            f"format and version are {found[0]} {found[1]}, expected {FORMAT} {VERSION}"
-        )
+        raise PqvError(f"format and version are {found[0]} {found[1]}, expected {FORMAT} {VERSION}")
     try:
         return state, json.loads(metadata["config"])
     except (KeyError, json.JSONDecodeError):
@@ -171,7 +171,9 @@ def _check_state(state: _State, expected: Mapping[str, Tensor]) -> None:
             )
         if not bool(torch.isfinite(tensor).all()):
             raise PqvError(f"{name} has values that are not finite")
-        if name.endswith(".exponent") and not bool(((tensor >= 0) & (tensor <= MAX_EXPONENT)).all()):
+        if name.endswith(".exponent") and not bool(
+            ((tensor >= 0) & (tensor <= MAX_EXPONENT)).all()
+        ):
             raise PqvError(f"{name} has exponents outside of [0, {MAX_EXPONENT}]")
 
 

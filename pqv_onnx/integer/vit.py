@@ -166,11 +166,11 @@ class IntegerVisionTransformer(nn.Module):
     def _features(self, x: Tensor) -> Tensor:
         vit = self.config.vit
         if self.pool is None:
-            return self.norm(x[:, : vit.head_tokens]).reshape(-1, vit.head_features)  # type: ignore[no-any-return]
+            return self.norm(x[:, : vit.head_tokens]).reshape(-1, vit.head_features)
         patches = x[:, vit.num_prefix_tokens :]
         weights = self.pool_weights.expand(x.shape[0], -1, -1)
         if vit.fc_norm:
             pooled = self.norm(self.pool(weights, patches))
         else:
             pooled = self.pool(weights, self.norm(patches))
-        return pooled.reshape(-1, vit.head_features)  # type: ignore[no-any-return]
+        return pooled.reshape(-1, vit.head_features)

@@ -41,7 +41,7 @@ def build_random_qat(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = create_timm(timm_name)
-        _randomize(model)
+        randomize(model)
         quantized = convert_to_qat(model, spec)
         if images is None:
             images = random_images(quantized.config, _CALIBRATION_IMAGES)
@@ -66,7 +66,8 @@ def random_images(config: ModelConfig, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def _randomize(model: nn.Module) -> None:
+def randomize(model: nn.Module) -> None:
+    """Draw the weights of a float model so that every layer's output has a spread of about 1."""
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             module.weight.normal_(std=module.weight[0].numel() ** -0.5)
@@ -75,3 +76,6 @@ def _randomize(model: nn.Module) -> None:
         elif isinstance(module, nn.LayerNorm):
             module.weight.normal_(mean=1.0, std=0.2)
             module.bias.normal_(std=0.1)
+    for name, parameter in model.named_parameters():
+        if name.endswith(("_token", "pos_embed")):
+            parameter.normal_(std=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -162,7 +163,7 @@ class ModelConfig:
             found = len(getattr(self.preprocessing, name))
             if found != chans:
                 raise PqvError(f"model config: {name} has {found} values, expected {chans}")
-        if any(value <= 0 for value in self.preprocessing.std):
+        if not all(0 < value < math.inf for value in self.preprocessing.std):
             raise PqvError(f"model config: std is {self.preprocessing.std}, expected above 0")
         if self.labels is not None and len(self.labels) != classes:
             raise PqvError(f"model config: found {len(self.labels)} labels, expected {classes}")
@@ -226,8 +227,6 @@ def _parse(what: str, cls: type, data: Any) -> Any:
     for field in fields(cls):
         value = data[field.name]
         if not _is(value, str(field.type)):
-            raise PqvError(
-                f"model config: {what}.{field.name} is {value!r}, expected {field.type}"
-            )
+            raise PqvError(f"model config: {what}.{field.name} is {value!r}, expected {field.type}")
         values[field.name] = tuple(value) if isinstance(value, list) else value
     return cls(**values)

@@ -76,7 +76,8 @@ class QuantVisionTransformer(nn.Module):
 
     def prefix(self) -> Tensor | None:
         """The tokens in front of the patches with their positions, [1, prefix, dim]."""
-        tokens = [t for t in (self.cls_token, self.dist_token, self.reg_token) if t is not None]
+        kinds = (self.cls_token, self.dist_token, self.reg_token)
+        tokens: list[Tensor] = [token for token in kinds if token is not None]
         if not tokens:
             return None
         prefix = torch.cat(tokens, 1)
@@ -115,7 +116,9 @@ class QuantVisionTransformer(nn.Module):
     @property
     def channel_scale(self) -> Tensor:
         """2^exponent of the residual stream after the last block, [dim]."""
-        return torch.exp2(self.blocks[-1].residual2.exponent.float())
+        last = self.blocks[-1]
+        assert isinstance(last, QuantBlock)
+        return torch.exp2(last.residual2.exponent.float())
 
     @property
     def head_step(self) -> Tensor:
