@@ -6,7 +6,7 @@ namespace pqv {
 namespace avx2 {
 namespace {
 
-constexpr size_t kChunk = 512;     // k per pass: 8 KiB of panel, 6 KiB of activations
+constexpr size_t kChunk = 512;     // k per pass: 8 KiB of panel, 4 KiB of activations
 constexpr size_t kBlockRows = 96;  // rows that share a packed panel
 
 size_t Min(size_t a, size_t b) { return a < b ? a : b; }

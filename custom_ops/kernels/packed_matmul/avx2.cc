@@ -7,27 +7,40 @@ namespace pqv {
 namespace avx2 {
 namespace {
 
-using Accumulators = int32_t[kTileRows][kLanes];
-
 size_t Min(size_t a, size_t b) { return a < b ? a : b; }
 
-// The epilogues turn sums of products of `rows` rows and 16 channels from n on into output.
+// kTileRows or fewer rows of a block.
+struct Tile {
+  size_t row;
+  size_t rows;
+  const int8_t* a;
+  const int8_t* residual[kTileRows];  // of each row
+};
+
+Tile TileAt(const PackedMatMul& op, const PackedMatMulBlock& block, size_t row) {
+  Tile tile = {row, Min(block.row_end - row, kTileRows), block.a + row * block.a_stride, {}};
+  for (size_t r = 0; op.residual_multiplier != nullptr && r < tile.rows; ++r) {
+    tile.residual[r] = block.residual + (row + r) % block.residual_rows * block.residual_stride;
+  }
+  return tile;
+}
+
+// The epilogues turn the sums of products of a tile and 16 channels from n on into output.
 
 struct ToInt8 {
   using Output = int8_t;
 
-  static void Store(const PackedMatMul& op, const PackedMatMulBlock& block, size_t row, size_t rows,
-                    size_t n, const Accumulators& sums, int8_t* y) {
+  static void Store(const PackedMatMul& op, const PackedMatMulBlock& block, const Tile& tile,
+                    size_t n, const int32_t (*sums)[kLanes], int8_t* y) {
     const size_t count = Min(block.channel_end - n, kLanes);
     const Requantizer requantizer = LoadRequantizer(op.requantizer, n);
     const Int32x16 bias = Load32(op.bias + n);
-    for (size_t r = 0; r < rows; ++r) {
+    for (size_t r = 0; r < tile.rows; ++r) {
       __m256i u = Requantize16(requantizer, Add32(Load32(sums[r]), bias));
       if (op.residual_multiplier != nullptr) {
-        const size_t source = (row + r) % block.residual_rows * block.residual_stride + n;
-        u = _mm256_adds_epi16(u, Residual16(op, block.residual + source, count, n));
+        u = _mm256_adds_epi16(u, Residual16(op, tile.residual[r] + n, count, n));
       }
-      StorePartial8(y + (row + r) * block.y_stride + n, Narrow16(u, op.y_bits), count);
+      StorePartial8(y + (tile.row + r) * block.y_stride + n, Narrow16(u, op.y_bits), count);
     }
   }
 
@@ -42,12 +55,13 @@ struct ToInt8 {
 struct ToInt32 {
   using Output = int32_t;
 
-  static void Store(const PackedMatMul& op, const PackedMatMulBlock& block, size_t row, size_t rows,
-                    size_t n, const Accumulators& sums, int32_t* y) {
+  static void Store(const PackedMatMul& op, const PackedMatMulBlock& block, const Tile& tile,
+                    size_t n, const int32_t (*sums)[kLanes], int32_t* y) {
     const size_t count = Min(block.channel_end - n, kLanes);
     const Int32x16 bias = Load32(op.bias + n);
-    for (size_t r = 0; r < rows; ++r) {
-      StorePartial32(y + (row + r) * block.y_stride + n, Add32(Load32(sums[r]), bias), count);
+    for (size_t r = 0; r < tile.rows; ++r) {
+      int32_t* target = y + (tile.row + r) * block.y_stride + n;
+      StorePartial32(target, Add32(Load32(sums[r]), bias), count);
     }
   }
 };
@@ -58,7 +72,7 @@ struct ToInt32 {
 // a multiple of 4.
 namespace int8 {
 
-constexpr size_t kChunk = 2048;  // k per pass: 24 KiB of widened activations stay in L1
+constexpr size_t kChunk = 2048;  // k per pass: 16 KiB of widened activations stay in L1
 
 size_t PanelBytes(size_t k) { return CeilDivide(k, kGroupSize) * kGroupSize * kLanes; }
 
@@ -83,18 +97,17 @@ template <typename Epilogue>
 void Run(const PackedMatMul& op, const PackedMatMulBlock& block, typename Epilogue::Output* y) {
   WideRows<kChunk> wide;
   for (size_t row = block.row_begin; row < block.row_end; row += kTileRows) {
-    const size_t rows = Min(block.row_end - row, kTileRows);
-    const int8_t* a = block.a + row * block.a_stride;
-    if (op.k <= kChunk) WidenRows(a, block.a_stride, rows, op.k, &wide);
+    const Tile tile = TileAt(op, block, row);
+    if (op.k <= kChunk) WidenRows(tile.a, block.a_stride, tile.rows, op.k, &wide);
     for (size_t n = block.channel_begin; n < block.channel_end; n += kLanes) {
       const int8_t* panel = static_cast<const int8_t*>(op.weights) + n / kLanes * PanelBytes(op.k);
-      alignas(32) Accumulators sums = {};
+      alignas(32) int32_t sums[kTileRows][kLanes] = {};
       for (size_t k = 0; k < op.k; k += kChunk) {
-        const size_t k_count = Min(op.k - k, kChunk);
-        if (op.k > kChunk) WidenRows(a + k, block.a_stride, rows, k_count, &wide);
-        AccumulateTile(wide, rows, panel + k * kLanes, CeilDivide(k_count, 2), sums);
+        const size_t count = Min(op.k - k, kChunk);
+        if (op.k > kChunk) WidenRows(tile.a + k, block.a_stride, tile.rows, count, &wide);
+        AccumulateTile(wide, tile.rows, panel + k * kLanes, CeilDivide(count, 2), sums);
       }
-      Epilogue::Store(op, block, row, rows, n, sums, y);
+      Epilogue::Store(op, block, tile, n, sums, y);
     }
   }
 }
@@ -150,10 +163,9 @@ int32_t RowSum(const int8_t* a, size_t k) {
   return sum;
 }
 
-// The group of activations that starts at a, zero beyond `count`.
-__m256i BroadcastGroup(const int8_t* a, size_t count) {
-  int32_t group = 0;
-  memcpy(&group, a, count);
+__m256i BroadcastGroup(const int8_t* a) {
+  int32_t group;
+  memcpy(&group, a, kGroupSize);
   return _mm256_set1_epi32(group);
 }
 
@@ -175,72 +187,65 @@ void Flush(__m256i low, __m256i high, int32_t* sums) {
   Store32(sums, Add32(Load32(sums), wide));
 }
 
-template <size_t kRows>
-void AccumulateGroups(const int8_t* a, size_t stride, const uint8_t* panel, size_t k,
-                      Accumulators& sums) {
-  while (k > 0) {
-    __m256i low[kRows] = {};
-    __m256i high[kRows] = {};
-    const size_t steps = Min(k / kGroupSize, kStepsPerFlush);
-    for (size_t s = 0; s < steps; ++s) {
-      const Weights w = Unpack(panel + s * kStepBytes);
-      for (size_t r = 0; r < kRows; ++r) {
-        const __m256i x = BroadcastGroup(a + r * stride + s * kGroupSize, kGroupSize);
+// Adds the sums of products of kCount rows over `groups` whole groups of k.
+template <size_t kCount>
+void AccumulateGroups(const int8_t* a, size_t stride, const uint8_t* panel, size_t groups,
+                      int32_t (*sums)[kLanes]) {
+  for (size_t first = 0; first < groups; first += kStepsPerFlush) {
+    const size_t end = Min(groups, first + kStepsPerFlush);
+    __m256i low[kCount];
+    __m256i high[kCount];
+    for (size_t r = 0; r < kCount; ++r) low[r] = high[r] = _mm256_setzero_si256();
+    for (size_t g = first; g < end; ++g) {
+      const Weights w = Unpack(panel + g * kStepBytes);
+      for (size_t r = 0; r < kCount; ++r) {
+        const __m256i x = BroadcastGroup(a + r * stride + g * kGroupSize);
         low[r] = _mm256_add_epi16(low[r], _mm256_maddubs_epi16(w.low, x));
         high[r] = _mm256_add_epi16(high[r], _mm256_maddubs_epi16(w.high, x));
       }
     }
-    if (steps == 0) {  // the last k % 4
-      const Weights w = Unpack(panel);
-      for (size_t r = 0; r < kRows; ++r) {
-        const __m256i x = BroadcastGroup(a + r * stride, k);
-        low[r] = _mm256_maddubs_epi16(w.low, x);
-        high[r] = _mm256_maddubs_epi16(w.high, x);
-      }
-    }
-    for (size_t r = 0; r < kRows; ++r) Flush(low[r], high[r], sums[r]);
-    if (steps == 0) return;
-    a += steps * kGroupSize;
-    panel += steps * kStepBytes;
-    k -= steps * kGroupSize;
+    for (size_t r = 0; r < kCount; ++r) Flush(low[r], high[r], sums[r]);
   }
 }
 
-void AccumulateTile(const int8_t* a, size_t stride, size_t rows, const uint8_t* panel, size_t k,
-                    Accumulators& sums) {
+void AccumulateTile(const int8_t* a, size_t stride, size_t rows, const uint8_t* panel,
+                    size_t groups, int32_t (*sums)[kLanes]) {
   switch (rows) {
     case 1:
-      return AccumulateGroups<1>(a, stride, panel, k, sums);
+      return AccumulateGroups<1>(a, stride, panel, groups, sums);
     case 2:
-      return AccumulateGroups<2>(a, stride, panel, k, sums);
+      return AccumulateGroups<2>(a, stride, panel, groups, sums);
     case 3:
-      return AccumulateGroups<3>(a, stride, panel, k, sums);
-    case 4:
-      return AccumulateGroups<4>(a, stride, panel, k, sums);
-    case 5:
-      return AccumulateGroups<5>(a, stride, panel, k, sums);
+      return AccumulateGroups<3>(a, stride, panel, groups, sums);
     default:
-      return AccumulateGroups<6>(a, stride, panel, k, sums);
+      return AccumulateGroups<4>(a, stride, panel, groups, sums);
   }
 }
 
 template <typename Epilogue>
 void Run(const PackedMatMul& op, const PackedMatMulBlock& block, typename Epilogue::Output* y) {
+  const size_t groups = op.k / kGroupSize;
+  const size_t tail = op.k % kGroupSize;
   for (size_t row = block.row_begin; row < block.row_end; row += kTileRows) {
-    const size_t rows = Min(block.row_end - row, kTileRows);
-    const int8_t* a = block.a + row * block.a_stride;
-    alignas(32) Accumulators offsets;
-    for (size_t r = 0; r < rows; ++r) {
-      const __m256i offset = _mm256_set1_epi32(-kOffset * RowSum(a + r * block.a_stride, op.k));
+    const Tile tile = TileAt(op, block, row);
+    alignas(32) int32_t offsets[kTileRows][kLanes];
+    int8_t tail_rows[kTileRows][kGroupSize] = {};  // the last group, zero-padded
+    for (size_t r = 0; r < tile.rows; ++r) {
+      const int8_t* a = tile.a + r * block.a_stride;
+      const __m256i offset = _mm256_set1_epi32(-kOffset * RowSum(a, op.k));
       Store32(offsets[r], {offset, offset});
+      memcpy(tail_rows[r], a + groups * kGroupSize, tail);
     }
     for (size_t n = block.channel_begin; n < block.channel_end; n += kLanes) {
       const uint8_t* panel =
           static_cast<const uint8_t*>(op.weights) + n / kLanes * PanelBytes(op.k);
-      alignas(32) Accumulators sums;
-      memcpy(sums, offsets, rows * sizeof(sums[0]));
-      AccumulateTile(a, block.a_stride, rows, panel, op.k, sums);
-      Epilogue::Store(op, block, row, rows, n, sums, y);
+      alignas(32) int32_t sums[kTileRows][kLanes];
+      memcpy(sums, offsets, tile.rows * sizeof(sums[0]));
+      AccumulateTile(tile.a, block.a_stride, tile.rows, panel, groups, sums);
+      if (tail > 0) {
+        AccumulateTile(tail_rows[0], kGroupSize, tile.rows, panel + groups * kStepBytes, 1, sums);
+      }
+      Epilogue::Store(op, block, tile, n, sums, y);
     }
   }
 }

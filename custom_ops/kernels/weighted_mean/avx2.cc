@@ -6,7 +6,7 @@ namespace pqv {
 namespace avx2 {
 namespace {
 
-constexpr size_t kChunk = 512;     // n per pass: 8 KiB of values, 6 KiB of weights
+constexpr size_t kChunk = 512;     // n per pass: 8 KiB of values, 4 KiB of weights
 constexpr size_t kBlockRows = 96;  // rows that share a packed panel
 
 size_t Min(size_t a, size_t b) { return a < b ? a : b; }
