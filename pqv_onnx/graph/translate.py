@@ -8,13 +8,13 @@ from typing import Any
 import onnx_ir as ir
 import torch
 from onnx.defs import OpSchema
-from onnxscript import opset18, values
+from onnxscript import opset19, values
 
 from pqv_onnx.integer import border  # noqa: F401 - registers the border ops with torch
 from pqv_onnx.ops import domain
 from pqv_onnx.ops.registry import TORCH_OPS
 
-OPSET = 18
+OPSET = 19
 
 _TENSOR_TYPES = {
     "int8": "tensor(int8)",
@@ -50,18 +50,21 @@ def _schema(op: domain.Op) -> OpSchema:
 def _node_maker(op: domain.Op) -> Callable[..., Any]:
     make = values.Op(values.Opset(domain.DOMAIN, domain.VERSION), op.name, _schema(op))
     names = [attribute.name for attribute in op.attributes]
+    # Every attribute is written out, also one at its default: the file then says all of it.
+    defaults = {a.name: a.default for a in op.attributes if a.default is not None}
 
     def translate(*args: Any, **kwargs: Any) -> Any:
         tensors, attributes = args[: len(op.inputs)], args[len(op.inputs) :]
-        return make(*tensors, **dict(zip(names, attributes, strict=False)), **kwargs)
+        given = dict(zip(names, attributes, strict=False))
+        return make(*tensors, **{**defaults, **given, **kwargs})
 
     return translate
 
 
 def _quantize_linear(x: Any, scale: float) -> Any:
-    zero_point = opset18.Constant(value=ir.tensor(0, dtype=ir.DataType.INT8))
-    return opset18.QuantizeLinear(x, opset18.Constant(value_float=scale), zero_point)
+    zero_point = opset19.Constant(value=ir.tensor(0, dtype=ir.DataType.INT8))
+    return opset19.QuantizeLinear(x, opset19.Constant(value_float=scale), zero_point)
 
 
 def _dequantize_linear(x: Any, scale: Any) -> Any:
-    return opset18.DequantizeLinear(x, scale, axis=-1)
+    return opset19.DequantizeLinear(x, scale, axis=-1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import onnx
 import torch
 from onnxscript import INT8, INT32, INT64, UINT8, script
-from onnxscript import opset18 as op
+from onnxscript import opset19 as op
 from onnxscript.values import Opset
 
 from pqv_onnx.ops.domain import DOMAIN, FRACTION_BITS, VERSION

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 import torch
 from onnxscript import INT8, INT32, script
-from onnxscript import opset18 as op
+from onnxscript import opset19 as op
 
 from pqv_onnx.ops.arithmetic import OffsetBinary, exact_matmul, pqv, scalar, vector
 from pqv_onnx.ops.domain import MAX_K

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 import torch
 from onnxscript import INT32, UINT8, script
-from onnxscript import opset18 as op
+from onnxscript import opset19 as op
 
 from pqv_onnx.ops.arithmetic import (
     MulQ15,

@@ -66,11 +66,11 @@ def flatten(array: np.ndarray) -> np.ndarray:
 BAD_NODES = {
     "layout name": (set_attribute("layout", "k4n8.v1"), "k4n8.v1"),
     "layout version": (set_attribute("layout", "n8k4.v2"), "n8k4.v2"),
-    "K": (set_attribute("K", 40), "40"),
+    "K": (set_attribute("K", 40), "expected [14, 10, 16]"),
     "K too small": (set_attribute("K", 0), "K"),
     "K overflowing": (set_attribute("K", 2**62), "K"),
     "N": (set_attribute("N", 2**40), "N"),
-    "N mismatch": (set_attribute("N", 100), "100"),
+    "N mismatch": (set_attribute("N", 100), "expected [13, 9, 16]"),
     "y_bits": (set_attribute("y_bits", 5), "y_bits"),
     "packed size": (set_constant(1, cut), "B"),
     "packed rank": (set_constant(1, flatten), "B"),

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx.reference import ReferenceEvaluator
 
 import pqv_onnx
 from pqv_onnx.errors import PqvError
@@ -93,3 +94,18 @@ def test_a_path_that_cannot_be_written_is_refused(tiny_qat: dict[str, Any], tmp_
         export_onnx(integer, tmp_path / "missing" / "m.onnx")
     with pytest.raises(PqvError, match="is a folder"):
         export_onnx(integer, tmp_path)
+
+
+def test_every_attribute_is_written(tiny_onnx: dict[str, Path]) -> None:
+    for node in onnx.load(tiny_onnx["w4a4"]).graph.node:
+        if node.domain == DOMAIN:
+            names = {attribute.name for attribute in OPS[node.op_type].attributes}
+            assert {attribute.name for attribute in node.attribute} == names
+
+
+def test_the_reference_evaluator_reads_the_file(tiny_onnx: dict[str, Path]) -> None:
+    images = np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32)
+    for path in tiny_onnx.values():
+        (expected,) = pqv_onnx.InferenceSession(path).run(None, {"images": images})
+        (found,) = ReferenceEvaluator(str(path)).run(None, {"images": images})
+        assert np.array_equal(expected, found)

@@ -54,7 +54,7 @@ def make_model(
     opsets = [onnx.helper.make_opsetid(domain, VERSION) for domain in domains]
     return onnx.helper.make_model(
         graph,
-        opset_imports=[onnx.helper.make_opsetid("", 18), *opsets],
+        opset_imports=[onnx.helper.make_opsetid("", 19), *opsets],
         functions=functions,
         ir_version=10,
     )

@@ -28,7 +28,7 @@ def run_math(name: str, *inputs: np.ndarray) -> np.ndarray:
         for value, array in zip(function.input, inputs, strict=True)
     ]
     output = onnx.ValueInfoProto(name="y")
-    opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid(function.domain, 1)]
+    opsets = [onnx.helper.make_opsetid("", 19), onnx.helper.make_opsetid(function.domain, 1)]
     model = onnx.helper.make_model(
         onnx.helper.make_graph([node], name, values, [output]),
         opset_imports=opsets,

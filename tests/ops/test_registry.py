@@ -58,7 +58,7 @@ def test_callees_come_first_and_once() -> None:
 def test_no_float_in_any_function() -> None:
     for proto in function_protos(OPS):
         versions = {opset.domain: opset.version for opset in proto.opset_import}
-        assert versions.pop("", 18) == 18
+        assert versions.pop("", 19) == 19
         assert versions.pop(f"{DOMAIN}.math", 1) == 1
         assert not versions
         for node in nodes_of(proto.node):

@@ -35,10 +35,12 @@ def test_the_first_node_that_differs_is_named(
 ) -> None:
     """A bias edited in the file: the oracle of the checkpoint disagrees from there on."""
     model = onnx.load(tiny_onnx["w4a4"])
-    name = next(n.input[2] for n in model.graph.node if n.name == "blocks.1.attn.qkv")
-    tensor = next(t for t in model.graph.initializer if t.name == name)
-    edited = numpy_helper.to_array(tensor) + 1000
-    tensor.CopyFrom(numpy_helper.from_array(edited.astype(np.int32), name))
+    node = next(n for n in model.graph.node if n.name == "blocks.1.attn.qkv")
+    tensor = next(t for t in model.graph.initializer if t.name == node.input[2])
+    # Under a name of its own: equal constants of several nodes are one tensor in the file.
+    node.input[2] = "edited"
+    edited = numpy_helper.to_array(tensor) + np.int32(1000)
+    model.graph.initializer.append(numpy_helper.from_array(edited, "edited"))
     onnx.save(model, tmp_path / "edited.onnx")
     report = verify_model(tmp_path / "edited.onnx", checkpoint=tiny_checkpoint["w4a4"])
     assert not report.bit_exact
