@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,8 @@ def _read_safetensors(path: Path) -> tuple[_State, dict[str, str]]:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # about the pickle protocol
+            return torch.load(path, map_location="cpu", weights_only=True)
     # A damaged or hostile pickle can fail in any way.
     except Exception as error:
         raise PqvError("is damaged or holds something other than weights") from error

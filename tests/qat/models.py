@@ -1,0 +1,52 @@
+"""Small float models, one per feature of timm's VisionTransformer that is supported."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from timm.models.deit import VisionTransformerDistilled
+from timm.models.vision_transformer import LayerScale, VisionTransformer
+from torch import Tensor, nn
+
+from pqv_onnx.qat import QuantVisionTransformer, calibrate, convert_to_qat
+from pqv_onnx.qat.build import randomize
+from pqv_onnx.spec import QuantSpec
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "token": {},
+    "distilled": {},
+    "registers": {"reg_tokens": 2, "no_embed_class": True, "init_values": 0.1},
+    "average": {"global_pool": "avg"},
+    "average_after_norm": {"global_pool": "avg", "fc_norm": False},
+    "average_without_class_token": {"global_pool": "avg", "class_token": False},
+    "token_fc_norm": {"fc_norm": True},
+    "without_bias": {"qkv_bias": False, "proj_bias": False},
+}
+CLASSES = 7
+
+
+def float_model(variant: str = "token", **changes: Any) -> nn.Module:
+    """A model of width 32 with two blocks on 16 x 12 grey images, the same at each call."""
+    torch.manual_seed(3)
+    kind = VisionTransformerDistilled if variant == "distilled" else VisionTransformer
+    sizes = {"img_size": (16, 12), "patch_size": 4, "in_chans": 1, "num_classes": CLASSES}
+    width = {"embed_dim": 32, "depth": 2, "num_heads": 2}
+    model: nn.Module = kind(**{**sizes, **width, **VARIANTS[variant], **changes})
+    randomize(model)
+    for module in model.modules():
+        if isinstance(module, LayerScale):
+            nn.init.normal_(module.gamma)
+    return model.eval()
+
+
+def images(count: int, seed: int = 0) -> Tensor:
+    """Normalised images for ``float_model``."""
+    return torch.randn(count, 1, 16, 12, generator=torch.Generator().manual_seed(seed))
+
+
+def qat_model(variant: str = "token", precision: str = "w4a4") -> QuantVisionTransformer:
+    """A calibrated fake-quantized model in evaluation mode."""
+    model = convert_to_qat(float_model(variant), QuantSpec.preset(precision))
+    calibrate(model, images(32))
+    return model.eval()

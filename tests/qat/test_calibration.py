@@ -1,0 +1,88 @@
+"""Calibration: every step is set, from good data only."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import timm
+import torch
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.qat import build_random_qat, calibrate, convert_to_qat
+from pqv_onnx.qat.calibration import check_calibrated
+from pqv_onnx.qat.quantizers import ResidualQuantizer
+from pqv_onnx.spec import QuantSpec
+from tests.qat.models import VARIANTS, float_model, images, qat_model
+
+W4A4 = QuantSpec.preset("w4a4")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_step_is_set(variant: str) -> None:
+    model = convert_to_qat(float_model(variant), W4A4)
+    with pytest.raises(PqvError, match="patch_embed.quantizer has no step"):
+        check_calibrated(model)
+    calibrate(model, images(8).split(3))
+    check_calibrated(model)
+    assert bool(torch.isfinite(model(images(2))).all())
+
+
+def test_timms_initial_weights_calibrate() -> None:
+    torch.manual_seed(0)
+    vit = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=1, num_classes=10)
+    model = convert_to_qat(vit, W4A4)
+    calibrate(model, torch.randn(2, 3, 32, 32))
+    assert bool(torch.isfinite(model(torch.randn(2, 3, 32, 32))).all())
+
+
+def test_residual_steps_do_not_fall_too_fast() -> None:
+    vit = float_model()
+    with torch.no_grad():
+        vit.pos_embed.mul_(0)
+        vit.blocks[0].attn.proj.weight.mul_(100)  # opens wide, then nothing is added
+        for block in vit.blocks:
+            block.mlp.fc2.weight.mul_(0)
+    model = convert_to_qat(vit, W4A4)
+    calibrate(model, images(8))
+    stream = [m for m in model.modules() if isinstance(m, ResidualQuantizer)]
+    for before, after in zip(stream, stream[1:], strict=False):
+        assert (before.channel_step / after.channel_step).max() <= 2.001
+
+
+def test_bad_images() -> None:
+    model = convert_to_qat(float_model(), W4A4)
+    with pytest.raises(PqvError, match="found no images"):
+        calibrate(model, [])
+    with pytest.raises(PqvError, match="found no images"):
+        calibrate(model, images(0))
+    with pytest.raises(PqvError, match=r"shape \[2, 1, 16, 16\], expected \[B, 1, 16, 12\]"):
+        calibrate(model, torch.zeros(2, 1, 16, 16))
+    with pytest.raises(PqvError, match="NaN or infinite"):
+        calibrate(model, images(2) * math.nan)
+
+
+def test_random_models_are_the_same_for_the_same_seed() -> None:
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    first = build_random_qat("deit_tiny_patch16_224", W4A4, seed=3)
+    second = build_random_qat("deit_tiny_patch16_224", W4A4, seed=3)
+    assert torch.equal(before, torch.random.get_rng_state())
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_random_models_of_unknown_names() -> None:
+    with pytest.raises(PqvError, match="unknown timm model 'vit_of_nowhere'"):
+        build_random_qat("vit_of_nowhere", W4A4, seed=0)
+    with pytest.raises(PqvError, match="model is a ResNet"):
+        build_random_qat("resnet18", W4A4, seed=0)
+
+
+def test_precision_orders_the_error() -> None:
+    wanted = float_model()(images(16, seed=1))
+    errors = {
+        p: (qat_model(precision=p)(images(16, seed=1)) - wanted).square().mean()
+        for p in ("w8a8", "w4a4")
+    }
+    assert errors["w8a8"] < errors["w4a4"] / 10

@@ -1,0 +1,125 @@
+"""timm to fake quantization: strict mapping, and no loss but quantization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.qat import convert_to_qat
+from pqv_onnx.qat.convert import describe, load_float_weights
+from pqv_onnx.qat.quantizers import Quantizer
+from pqv_onnx.qat.vit import QuantVisionTransformer
+from pqv_onnx.spec import QuantSpec
+from tests.qat.models import VARIANTS, float_model, images, qat_model
+
+W8A8 = QuantSpec.preset("w8a8")
+
+
+class _Exact(nn.Module):
+    """In a quantizer's place: leaves the values as they are."""
+
+    step = torch.tensor(1e-9)
+    log_step = exponent = torch.zeros(())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_logits_without_quantization_are_timms(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every rounding taken out, what is left is the float model."""
+    monkeypatch.setattr("pqv_onnx.qat.vit.quantize_constant", lambda constant: constant)
+    monkeypatch.setattr(
+        "pqv_onnx.qat.layers.softmax_2n",
+        lambda z, _log2: torch.softmax(z.double() * torch.log(torch.tensor(2.0)), -1).to(z.dtype),
+    )
+    model = convert_to_qat(float_model(variant), W8A8)
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, Quantizer):
+                module.register_module(name, _Exact())
+    monkeypatch.setattr(QuantVisionTransformer, "channel_scale", torch.ones(32))
+    monkeypatch.setattr("pqv_onnx.qat.layers.QuantLinear.forward", _float_linear)
+    torch.testing.assert_close(
+        model(images(4)), float_model(variant)(images(4)), rtol=1e-4, atol=1e-4
+    )
+
+
+def _float_linear(self: Any, x: torch.Tensor, _step: torch.Tensor) -> torch.Tensor:
+    return nn.functional.linear(x, self.weight, self.bias)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_w8a8_stays_near_float(variant: str) -> None:
+    """8 bits cost a few percent of the logits' spread on random weights."""
+    wanted = float_model(variant)(images(32, seed=1))
+    found = qat_model(variant, "w8a8")(images(32, seed=1))
+    assert (found - wanted).square().mean().sqrt() < 0.1 * wanted.std()
+
+
+@pytest.mark.parametrize(
+    "name", ["deit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "vit_tiny_patch16_224"]
+)
+def test_names_of_timm(name: str) -> None:
+    config = convert_to_qat(timm.create_model(name), W8A8).config
+    assert config.vit.architecture == name
+    assert config.vit.num_prefix_tokens == (2 if "distilled" in name else 1)
+    assert len(config.preprocessing.mean) == 3
+    assert config.preprocessing.crop_pct == 0.9
+
+
+@pytest.mark.parametrize(
+    ("changes", "attribute"),
+    [
+        ({"qk_norm": True}, "qk_norm"),
+        ({"scale_attn_norm": True}, "scale_attn_norm"),
+        ({"scale_mlp_norm": True}, "scale_mlp_norm"),
+        ({"pre_norm": True}, "pre_norm"),
+        ({"pos_embed": "none"}, "pos_embed"),
+        ({"global_pool": "map"}, "global_pool"),
+        ({"global_pool": "max"}, "global_pool"),
+        ({"dynamic_img_size": True}, "dynamic_img_size"),
+        ({"final_norm": False}, "final_norm"),
+        ({"num_classes": 0}, "num_classes"),
+        ({"act_layer": nn.ReLU}, "mlp.act"),
+        ({"pool_include_prefix": True, "global_pool": "avg"}, "pool_include_prefix"),
+        ({"mlp_layer": timm.layers.SwiGLU}, "blocks.0.mlp"),
+    ],
+)
+def test_unsupported_features_are_named(changes: dict[str, Any], attribute: str) -> None:
+    with pytest.raises(PqvError, match=f"model's .*{attribute}.* is not supported: found"):
+        convert_to_qat(float_model(**changes), W8A8)
+
+
+def test_other_models_are_refused() -> None:
+    with pytest.raises(PqvError, match="model is a Linear, expected a timm VisionTransformer"):
+        describe(nn.Linear(1, 1))
+
+
+def test_image_size_must_be_a_multiple_of_the_patch_size() -> None:
+    with pytest.raises(PqvError, match=r"img_size is \(18, 18\), expected a multiple"):
+        convert_to_qat(float_model(img_size=18), W8A8)
+
+
+def test_weights_must_match_one_to_one() -> None:
+    model = qat_model()
+    state = float_model().state_dict()
+    missing = {key: value for key, value in state.items() if key != "blocks.1.norm2.bias"}
+    with pytest.raises(PqvError, match="missing blocks.1.norm2.bias"):
+        load_float_weights(model, missing)
+    with pytest.raises(PqvError, match="no place in the quantized model for blocks.7.gamma"):
+        load_float_weights(model, state | {"blocks.7.gamma": torch.ones(1)})
+    with pytest.raises(PqvError, match=r"head.weight has shape \[3, 32\], expected \[7, 32\]"):
+        load_float_weights(model, state | {"head.weight": torch.ones(3, 32)})
+    with pytest.raises(PqvError, match="missing head_dist.bias, head_dist.weight"):
+        load_float_weights(
+            qat_model("distilled"),
+            {k: v for k, v in float_model("distilled").state_dict().items() if "_dist" not in k},
+        )

@@ -1,0 +1,244 @@
+"""Checkpoints: a bit-equal round trip, and one sentence for whatever is wrong with a file."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pqv_onnx.checkpoint import load_float, load_qat, save_qat
+from pqv_onnx.errors import PqvError
+from pqv_onnx.qat import QuantVisionTransformer, convert_to_qat
+from pqv_onnx.spec import QuantSpec
+from tests.qat.models import VARIANTS, float_model, images, qat_model
+
+
+@pytest.fixture
+def model() -> QuantVisionTransformer:
+    return qat_model()
+
+
+@pytest.fixture
+def checkpoint(model: QuantVisionTransformer, tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    save_qat(path, model)
+    return path
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        found: dict[str, str] = file.metadata()
+        return found
+
+
+def _rewrite(path: Path, state: dict[str, Tensor], **metadata: str) -> None:
+    merged = _metadata(path) | metadata
+    save_file(state, path, merged)
+
+
+@pytest.mark.parametrize("precision", ["w8a8", "w4a4"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_round_trip_is_bit_equal(variant: str, precision: str, tmp_path: Path) -> None:
+    model = qat_model(variant, precision)
+    save_qat(tmp_path / "m.safetensors", model)
+    loaded = load_qat(tmp_path / "m.safetensors")
+    assert loaded.config == model.config
+    assert torch.equal(loaded(images(4)), model(images(4)))
+    for name, value in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+    assert not loaded.training
+    assert all(parameter.requires_grad for parameter in loaded.parameters())
+    assert loaded.checkpoint_sha256 is not None and len(loaded.checkpoint_sha256) == 64
+    assert [file.name for file in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+@pytest.mark.parametrize("ending", [".pth", ".pt"])
+def test_torch_files_of_weights(ending: str, model: QuantVisionTransformer, tmp_path: Path) -> None:
+    path = tmp_path / f"m{ending}"
+    torch.save({"state_dict": model.state_dict(), "config": model.config.to_dict()}, path)
+    loaded = load_qat(path)
+    assert loaded.config == model.config
+    assert torch.equal(loaded(images(4)), model(images(4)))
+
+
+def test_wrong_keys(checkpoint: Path) -> None:
+    state = load_file(checkpoint)
+    bias = state.pop("head.bias")
+    _rewrite(checkpoint, state)
+    with pytest.raises(PqvError, match="model.safetensors: missing head.bias$"):
+        load_qat(checkpoint)
+    _rewrite(checkpoint, state | {"head.bias": bias, "tail.bias": bias.clone()})
+    with pytest.raises(PqvError, match="unknown tail.bias$"):
+        load_qat(checkpoint)
+    _rewrite(checkpoint, state | {"head.bias": bias[:3]})
+    with pytest.raises(PqvError, match=r"head.bias is .* \[3\], expected torch.float32 \[7\]"):
+        load_qat(checkpoint)
+    _rewrite(checkpoint, state | {"head.bias": bias.half()})
+    with pytest.raises(PqvError, match=r"head.bias is torch.float16 \[7\], expected torch.float32"):
+        load_qat(checkpoint)
+    _rewrite(checkpoint, state | {"head.bias": bias * torch.nan})
+    with pytest.raises(PqvError, match="head.bias has values that are not finite"):
+        load_qat(checkpoint)
+    exponent = torch.full_like(state["residual.exponent"], 9)
+    _rewrite(checkpoint, state | {"head.bias": bias, "residual.exponent": exponent})
+    with pytest.raises(PqvError, match=r"residual.exponent has exponents outside of \[0, 3\]"):
+        load_qat(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "sentence"),
+    [
+        ({"format": "other"}, "format and version are other 1, expected pqv_onnx.qat 1"),
+        ({"version": "2"}, "format and version are pqv_onnx.qat 2, expected pqv_onnx.qat 1"),
+        ({"config": "{"}, "no config in JSON"),
+        ({"config": "[]"}, "model config: found fields list"),
+        ({"config": "{}"}, r"model config: found fields \[\]"),
+    ],
+)
+def test_wrong_metadata(metadata: dict[str, str], sentence: str, checkpoint: Path) -> None:
+    _rewrite(checkpoint, load_file(checkpoint), **metadata)
+    with pytest.raises(PqvError, match=sentence):
+        load_qat(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value", "sentence"),
+    [
+        ("vit", "depth", 10**9, "depth is 1000000000, expected 1 to"),
+        ("vit", "depth", 3, "missing blocks.2.attn.k_quantizer.log_step, .* more"),
+        ("vit", "depth", "2", "vit.depth is '2', expected int"),
+        ("vit", "embed_dim", 8192, "is torch.float32"),
+        ("vit", "num_heads", 5, "embed_dim is 32, expected a multiple of num_heads 5"),
+        ("vit", "img_size", [16], r"vit.img_size is \[16\], expected tuple\[int, int\]"),
+        ("vit", "patch_size", [5, 5], "expected a multiple of patch_size"),
+        ("vit", "patch_size", [0, 4], "expected a multiple of patch_size"),
+        ("vit", "img_size", [16000, 16000], "tokens, expected at most 32768"),
+        ("vit", "global_pool", "max", "global_pool is 'max', expected 'token' or 'avg'"),
+        ("vit", "fc_norm", True, "fc_norm found with global_pool 'token'"),
+        ("vit", "class_token", False, "global_pool 'token' found without a class token"),
+        ("vit", "reg_tokens", -1, "reg_tokens is -1"),
+        ("preprocessing", "mean", [0.5, 0.5], "mean has 2 values, expected 1"),
+        ("preprocessing", "std", [0.0], "std is .* expected above 0"),
+        ("preprocessing", "crop_pct", None, "preprocessing.crop_pct is None, expected float"),
+        ("spec", "weight", {"bits": 2, "scheme": "per-channel"}, "quantization spec: weight is"),
+        (None, "labels", ["a"], "found 1 labels, expected 7"),
+        (None, "labels", "abcdefg", "labels is 'abcdefg', expected a list of strings"),
+        (None, "accuracy", "good", "accuracy is 'good', expected a number"),
+        (None, "colour", "red", "model config: found fields"),
+    ],
+)
+def test_wrong_config(
+    part: str | None, field: str, value: Any, sentence: str, checkpoint: Path
+) -> None:
+    config = json.loads(_metadata(checkpoint)["config"])
+    (config if part is None else config[part])[field] = value
+    _rewrite(checkpoint, load_file(checkpoint), config=json.dumps(config))
+    with pytest.raises(PqvError, match=sentence):
+        load_qat(checkpoint)
+
+
+def test_labels_and_accuracy_are_kept(tmp_path: Path) -> None:
+    labels = tuple("abcdefg")
+    model = convert_to_qat(float_model(), QuantSpec.preset("w8a8"), labels=labels)
+    data = model.config.to_dict() | {"accuracy": 0.5}
+    found = type(model.config).from_dict(json.loads(json.dumps(data)))
+    assert (found.labels, found.accuracy) == (labels, 0.5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+@pytest.mark.parametrize("ending", [".safetensors", ".pth"])
+def test_truncated_files(
+    ending: str, share: float, model: QuantVisionTransformer, tmp_path: Path
+) -> None:
+    path = tmp_path / f"m{ending}"
+    if ending == ".pth":
+        torch.save({"state_dict": model.state_dict(), "config": model.config.to_dict()}, path)
+    else:
+        save_qat(path, model)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(PqvError, match="is no readable safetensors file|is damaged or holds"):
+        load_qat(path)
+
+
+class _Hostile:
+    """Unpickling this would make a file."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return Path.touch, (Path("hostile"),)
+
+
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda obj, path: path.write_bytes(pickle.dumps(obj))]
+)
+def test_pickles_that_are_not_weights(
+    save: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "m.pth"
+    save({"state_dict": _Hostile(), "config": {}}, path)
+    with pytest.raises(PqvError, match="is damaged or holds something other than weights"):
+        load_qat(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["m.pth"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ({"model": {}}, "expected a dict with state_dict and config"),
+        ([1, 2], "expected a dict with state_dict and config"),
+        ({"state_dict": {"a": 1}, "config": {}}, "something other than tensors by name"),
+        ({"state_dict": {}, "config": {}}, "model config: found fields"),
+    ],
+)
+def test_torch_files_of_something_else(content: Any, sentence: str, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "m.pth")
+    with pytest.raises(PqvError, match=sentence):
+        load_qat(tmp_path / "m.pth")
+
+
+def test_missing_files_and_other_endings(tmp_path: Path) -> None:
+    with pytest.raises(PqvError, match="m.safetensors: no such file"):
+        load_qat(tmp_path / "m.safetensors")
+    with pytest.raises(PqvError, match="no such file"):
+        load_qat(tmp_path)
+    (tmp_path / "m.bin").touch()
+    with pytest.raises(PqvError, match="ends in '.bin', expected .safetensors, .pth or .pt"):
+        load_qat(tmp_path / "m.bin")
+
+
+def test_outputs_that_cannot_be_written(model: QuantVisionTransformer, tmp_path: Path) -> None:
+    with pytest.raises(PqvError, match="cannot be written"):
+        save_qat(tmp_path / "nowhere" / "m.safetensors", model)
+    with pytest.raises(PqvError, match="cannot be written"):
+        save_qat(tmp_path, model)
+    with pytest.raises(PqvError, match="is written as .safetensors"):
+        save_qat(tmp_path / "m.onnx", model)
+    with pytest.raises(PqvError, match="calibrate the model first"):
+        save_qat(
+            tmp_path / "m.safetensors", convert_to_qat(float_model(), QuantSpec.preset("w4a4"))
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("nesting", [None, "model", "state_dict"])
+def test_float_checkpoints(nesting: str | None, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=3).eval()
+    state: Any = model.state_dict()
+    torch.save(state if nesting is None else {nesting: state}, tmp_path / "m.pth")
+    loaded = load_float(tmp_path / "m.pth", "vit_tiny_patch16_224")
+    for name, value in loaded.state_dict().items():
+        assert torch.equal(value, state[name]), name
+    with pytest.raises(PqvError, match="missing dist_token"):
+        load_float(tmp_path / "m.pth", "deit_tiny_distilled_patch16_224")
+    with pytest.raises(PqvError, match="unknown timm model"):
+        load_float(tmp_path / "m.pth", "vit_of_nowhere")

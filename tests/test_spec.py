@@ -1,0 +1,64 @@
+"""QuantSpec: presets, round trip, refusals."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.spec import QuantSpec, TensorSpec
+
+
+def test_presets() -> None:
+    w4a4, w8a8 = QuantSpec.preset("w4a4"), QuantSpec.preset("w8a8")
+    assert (w4a4.name, w8a8.name) == ("w4a4", "w8a8")
+    for kind in ("weight", "norm", "qkv", "attention", "context", "gelu"):
+        assert getattr(w4a4, kind).bits == 4
+        assert getattr(w8a8, kind).bits == 8
+    for kind in ("image", "patch_weight", "residual", "pre_gelu", "final_norm", "head_weight"):
+        assert getattr(w4a4, kind) == getattr(w8a8, kind)
+        assert getattr(w4a4, kind).bits == 8
+    assert w4a4.attention == TensorSpec(4, "log2")
+    assert w8a8.attention == TensorSpec(8, "uniform")
+
+
+@pytest.mark.parametrize("precision", ["w4a4", "w8a8"])
+def test_json_round_trip(precision: str) -> None:
+    spec = QuantSpec.preset(precision)
+    assert QuantSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+def test_unknown_preset() -> None:
+    with pytest.raises(PqvError, match="unknown precision 'w3a3', expected w8a8 or w4a4"):
+        QuantSpec.preset("w3a3")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("weight", {"bits": 3, "scheme": "per-channel"}, "weight is .*bits=3.* expected 4 bits"),
+        ("weight", {"bits": 4, "scheme": "per-tensor"}, "weight is .*expected 4 bits per-channel"),
+        ("attention", {"bits": 8, "scheme": "log2"}, "attention is .*expected 4 bits log2 or 8"),
+        ("residual", {"bits": 4, "scheme": "per-channel-power-of-two"}, "residual is"),
+        ("gelu", {"bits": "4", "scheme": "asymmetric"}, "expected an int and a string"),
+        ("gelu", {"bits": True, "scheme": "asymmetric"}, "expected an int and a string"),
+        ("gelu", {"bits": 4}, "expected bits and scheme"),
+        ("gelu", 4, "expected bits and scheme"),
+        ("colour", {"bits": 4, "scheme": "asymmetric"}, "found fields .*colour"),
+    ],
+)
+def test_refusals(field: str, value: Any, sentence: str) -> None:
+    data = QuantSpec.preset("w4a4").to_dict() | {field: value}
+    with pytest.raises(PqvError, match=sentence):
+        QuantSpec.from_dict(data)
+
+
+def test_missing_field() -> None:
+    data = QuantSpec.preset("w4a4").to_dict()
+    del data["gelu"]
+    with pytest.raises(PqvError, match="found fields"):
+        QuantSpec.from_dict(data)
+    with pytest.raises(PqvError, match="found fields list"):
+        QuantSpec.from_dict([])  # type: ignore[arg-type]
