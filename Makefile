@@ -3,12 +3,16 @@
 
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# make believes in g++; any compiler that CMake finds will do.
+ifeq ($(origin CXX),default)
+CXX := c++
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 OP_SOURCES := $(shell find custom_ops -type f)
 CXX_SOURCES := $(filter %.cc %.h,$(OP_SOURCES))
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= --numprocesses auto --dist loadscope
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint format clean
