@@ -36,20 +36,24 @@ class _LsqFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor, lo: int, hi: int, narrow: bool) -> Tensor:
         scaled = x / step
-        codes = _round(scaled, narrow).clamp_(lo, hi)
-        ctx.save_for_backward(scaled, codes, step)
-        ctx.bounds = lo, hi
+        clamped = scaled.clamp(lo, hi)
+        codes = _round(clamped, narrow)
+        inside = clamped == scaled
+        slope = torch.where(inside, codes - scaled, codes)
+        ctx.save_for_backward(inside, slope)
+        ctx.step_shape = step.shape
+        ctx.scale = 1.0 / math.sqrt(max(x.numel() / step.numel() * max(hi, -lo), 1))
         return codes * step
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        scaled, codes, step = ctx.saved_tensors
-        lo, hi = ctx.bounds
-        inside = (scaled >= lo) & (scaled <= hi)
-        grad_x = grads[0] * inside
-        grad_step = grads[0] * codes - grad_x * scaled
-        scale = 1.0 / math.sqrt(max(scaled.numel() / step.numel() * max(hi, -lo), 1))
-        return grad_x, grad_step.sum_to_size(step.shape) * scale, None, None, None
+        inside, slope = ctx.saved_tensors
+        grad_x = torch.where(inside, grads[0], 0.0)
+        if ctx.step_shape:
+            grad_step = (grads[0] * slope).sum_to_size(ctx.step_shape)
+        else:
+            grad_step = torch.dot(grads[0].flatten(), slope.flatten())
+        return grad_x, grad_step * ctx.scale, None, None, None
 
 
 def lsq(x: Tensor, step: Tensor, lo: int, hi: int, narrow: bool = False) -> Tensor:
