@@ -56,7 +56,8 @@ void FillOp(const OpDefinition& definition, size_t variant, RegisteredOp* op) {
 }
 
 // What sessions that selected one variant share. onnxruntime keeps pointers into it, so it lives
-// as long as the process; domains stay null until a session asks for the variant.
+// as long as the process (the library is linked with -z nodelete); domains stay null until a
+// session asks for the variant.
 struct VariantDomains {
   RegisteredOp ops[kOpCount];
   RegisteredOp info;

@@ -1,0 +1,229 @@
+"""The variants of every op agree bit for bit, whatever the shape, the values and the threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pqv_onnx.ops.domain import OPS, PACKED_LAYOUT
+from pqv_onnx.packing import pack_weight
+from tests.custom_ops.models import constant_inputs, library_info, make_model, make_session, run
+from tests.ops.cases import random_case
+from tests.ops.oracle import ORACLES
+
+every_op = pytest.mark.parametrize("name", OPS)
+
+
+@pytest.fixture(scope="module")
+def simd() -> list[str]:
+    """The variants to compare with scalar."""
+    return [name for name in library_info()["available"] if name != "scalar"]
+
+
+def packed_inputs(
+    bits: int, m: int, k: int, n: int, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    limit = 2 ** (bits - 1) - 1
+    inputs = {
+        "A": rng.integers(-128, 128, (m, k)).astype(np.int8),
+        "B": pack_weight(rng.integers(-limit, limit + 1, (k, n)).astype(np.int8), bits),
+        "bias": rng.integers(-(2**12), 2**12, n).astype(np.int32),
+        "shift": rng.integers(4, 9, n).astype(np.int8),
+        "multiplier": rng.integers(-32767, 32768, n).astype(np.int16),
+    }
+    return inputs, {"layout": PACKED_LAYOUT, "K": k, "N": n}
+
+
+@every_op
+@pytest.mark.parametrize("seed", range(12))
+def test_scalar_is_the_words(name: str, seed: int) -> None:
+    case = random_case(name, 5000 + seed, small=True)
+    expected = ORACLES[name](case.inputs, case.attributes)
+    np.testing.assert_array_equal(run(name, case.inputs, case.attributes, "scalar"), expected)
+
+
+@every_op
+@pytest.mark.parametrize("seed", range(60))
+def test_simd_is_scalar(name: str, seed: int, simd: list[str]) -> None:
+    case = random_case(name, 6000 + seed)
+    expected = run(name, case.inputs, case.attributes, "scalar")
+    for isa in simd:
+        found = run(name, case.inputs, case.attributes, isa)
+        np.testing.assert_array_equal(found, expected, f"{isa} {case.attributes}")
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(1, 3072, 17), (5, 2049, 9), (3, 4097, 8), (9, 5, 1000), (2, 32768, 3)]
+)
+def test_long_and_wide_packed_matmuls(bits: int, m: int, k: int, n: int, simd: list[str]) -> None:
+    name = f"PackedInt{bits}MatMul"
+    inputs, attributes = packed_inputs(bits, m, k, n, np.random.default_rng(k))
+    inputs["shift"][:] += k.bit_length() // 2
+    expected = run(name, inputs, attributes, "scalar")
+    for isa in simd:
+        np.testing.assert_array_equal(run(name, inputs, attributes, isa), expected)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_largest_sums(bits: int, sign: int, simd: list[str]) -> None:
+    """Every product at its limit: nothing may saturate on the way to int32."""
+    k, limit = 32768, 2 ** (bits - 1) - 1
+    inputs, attributes = packed_inputs(bits, 2, k, 9, np.random.default_rng(0))
+    inputs["A"][:] = -128
+    inputs["B"] = pack_weight(np.full((k, 9), sign * limit, np.int8), bits)
+    inputs["bias"][:] = -sign * 2**29
+    inputs["shift"][:] = np.arange(22, 31)
+    name = f"PackedInt{bits}MatMul"
+    expected = run(name, inputs, attributes, "scalar")
+    assert np.array_equal(expected, ORACLES[name](inputs, {**attributes, "y_bits": 8}))
+    for isa in simd:
+        np.testing.assert_array_equal(run(name, inputs, attributes, isa), expected)
+
+
+@pytest.mark.parametrize("value", [-128, 127])
+def test_the_largest_sums_of_activations(value: int, simd: list[str]) -> None:
+    k = 32768
+    a = np.full((2, k), value, np.int8)
+    b = np.stack([np.full(k, x, np.int8) for x in (-128, 127, 0)])
+    w = np.full((2, k), 255, np.uint8)
+    attributes = {"shift": -7, "multiplier": 32767}
+    for isa in ["scalar", *simd]:
+        product = run("IntMatMul", {"A": a, "B": b}, {}, isa)
+        np.testing.assert_array_equal(product, a.astype(np.int64) @ b.T.astype(np.int64))
+        mean = run("IntWeightedMean", {"W": w, "V": a.T.copy()}, attributes, isa)
+        expected = run("IntWeightedMean", {"W": w, "V": a.T.copy()}, attributes, "scalar")
+        np.testing.assert_array_equal(mean, expected)
+
+
+@every_op
+def test_threads_change_nothing(name: str) -> None:
+    """Work large enough to be cut into tasks."""
+    rng = np.random.default_rng(7)
+    inputs, attributes = large_inputs(name, rng)
+    for isa in library_info()["available"]:
+        expected = run(name, inputs, attributes, isa, threads=1)
+        for threads in (2, 5):
+            found = run(name, inputs, attributes, isa, threads)
+            np.testing.assert_array_equal(found, expected, f"{isa}, {threads} threads")
+
+
+def large_inputs(
+    name: str, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    if name.startswith("Packed"):
+        inputs, attributes = packed_inputs(4 if "Int4" in name else 8, 101, 200, 333, rng)
+        if name.endswith("Add"):
+            inputs["residual"] = rng.integers(-128, 128, (101, 333)).astype(np.int8)
+            inputs["residual_multiplier"] = rng.integers(0, 32768, 333).astype(np.int16)
+        if name.endswith("ToInt32"):
+            inputs = {key: inputs[key] for key in ("A", "B", "bias")}
+        return inputs, attributes
+    x = rng.integers(-128, 128, (3, 131, 99)).astype(np.int8)
+    if name == "IntMatMul":
+        return {"A": x, "B": x[:, ::-1].copy()}, {}
+    if name == "IntSoftmax2n":
+        logits = rng.integers(-(2**20), 2**20, (9, 131, 99)).astype(np.int32)
+        return {"X": logits}, {"shift": 9, "multiplier": 20000, "log2": 0}
+    if name == "IntWeightedMean":
+        w = rng.integers(0, 256, (3, 131, 131)).astype(np.uint8)
+        return {"W": w, "V": x}, {"shift": -7, "multiplier": 20000}
+    if name == "IntLayerNorm":
+        inputs = {
+            "X": rng.integers(-128, 128, (1301, 99)).astype(np.int8),
+            "exponent": rng.integers(0, 4, 99).astype(np.int8),
+            "shift": rng.integers(10, 16, 99).astype(np.int8),
+            "multiplier": rng.integers(-32767, 32768, 99).astype(np.int16),
+            "bias": rng.integers(-999, 999, 99).astype(np.int16),
+        }
+        return inputs, {"epsilon": 3}
+    table = rng.integers(-128, 128, 256).astype(np.int8)
+    return {"X": rng.integers(-128, 128, 300001).astype(np.int8), "table": table}, {}
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_few_rows_are_cut_by_channels(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    inputs, attributes = packed_inputs(8, rows, 2048, 4099, rng)
+    inputs["shift"][:] = 10
+    for isa in library_info()["available"]:
+        expected = run("PackedInt8MatMul", inputs, attributes, isa, threads=1)
+        found = run("PackedInt8MatMul", inputs, attributes, isa, threads=2)
+        np.testing.assert_array_equal(found, expected)
+
+
+@every_op
+def test_concurrent_runs_of_one_session(name: str) -> None:
+    inputs, attributes = large_inputs(name, np.random.default_rng(8))
+    session = make_session(make_model(name, inputs, attributes), threads=2)
+    feeds = {k: v for k, v in inputs.items() if k not in constant_inputs(name)}
+    (expected,) = session.run(None, feeds)
+    with ThreadPoolExecutor(4) as pool:
+        for (found,) in pool.map(lambda _: session.run(None, feeds), range(12)):
+            np.testing.assert_array_equal(found, expected)
+
+
+ZERO_SIZED = [
+    ("PackedInt4MatMul", {"A": (0, 5)}, (0, 6)),
+    ("PackedInt8MatMul", {"A": (3, 0, 5)}, (3, 0, 6)),
+    ("PackedInt8MatMulToInt32", {"A": (2, 0, 5)}, (2, 0, 6)),
+    ("PackedInt4MatMulAdd", {"A": (0, 5), "residual": (0, 6)}, (0, 6)),
+    ("PackedInt8MatMulAdd", {"A": (0, 7, 5), "residual": (1, 7, 6)}, (0, 7, 6)),
+    ("IntMatMul", {"A": (0, 3, 4), "B": (0, 2, 4)}, (0, 3, 2)),
+    ("IntMatMul", {"A": (3, 4), "B": (0, 4)}, (3, 0)),
+    ("IntMatMul", {"A": (2, 3, 0), "B": (2, 5, 0)}, (2, 3, 5)),
+    ("IntSoftmax2n", {"X": (0, 3)}, (0, 3)),
+    ("IntSoftmax2n", {"X": (3, 0)}, (3, 0)),
+    ("IntWeightedMean", {"W": (0, 4), "V": (4, 3)}, (0, 3)),
+    ("IntWeightedMean", {"W": (2, 4, 0), "V": (2, 0, 3)}, (2, 4, 3)),
+    ("IntWeightedMean", {"W": (2, 4), "V": (4, 0)}, (2, 0)),
+    ("IntLayerNorm", {"X": (0, 7)}, (0, 7)),
+    ("IntLayerNorm", {"X": (5, 0, 7)}, (5, 0, 7)),
+    ("IntGELU", {"X": (0,)}, (0,)),
+    ("IntGELU", {"X": (3, 0)}, (3, 0)),
+]
+
+
+@pytest.mark.parametrize("isa", ["scalar", None])
+@pytest.mark.parametrize(("name", "shapes", "expected"), ZERO_SIZED)
+def test_zero_sized_inputs(
+    name: str, shapes: dict[str, tuple[int, ...]], expected: tuple[int, ...], isa: str | None
+) -> None:
+    inputs, attributes = small_inputs(name)
+    for key, shape in shapes.items():
+        inputs[key] = np.zeros(shape, inputs[key].dtype)
+    y = run(name, inputs, attributes, isa)
+    assert y.shape == expected
+    assert not y.any()
+
+
+def small_inputs(name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Valid inputs with K = 5, N = 6 and C = 7."""
+    if name.startswith("Packed"):
+        rng = np.random.default_rng(0)
+        inputs, attributes = packed_inputs(4 if "Int4" in name else 8, 2, 5, 6, rng)
+        if name.endswith("Add"):
+            inputs["residual"] = np.zeros((2, 6), np.int8)
+            inputs["residual_multiplier"] = np.full(6, 8192, np.int16)
+        if name.endswith("ToInt32"):
+            inputs = {key: inputs[key] for key in ("A", "B", "bias")}
+        return inputs, attributes
+    inputs, attributes = large_inputs(name, np.random.default_rng(0))
+    if name == "IntLayerNorm":
+        inputs = {key: array[..., :7] for key, array in inputs.items()}
+    return inputs, attributes
+
+
+@pytest.mark.parametrize("name", ["IntSoftmax2n"])
+def test_values_out_of_range_do_no_harm(name: str) -> None:
+    """Unspecified values, no fault."""
+    x = np.array([[-(2**31), 2**31 - 1, 0, 5, 2**30 + 1] * 9], np.int32)
+    for isa in library_info()["available"]:
+        for shift in (-15, 0, 1, 30):
+            for log2 in (0, 1):
+                attributes = {"shift": shift, "multiplier": 32767, "log2": log2}
+                assert run(name, {"X": x}, attributes, isa).shape == x.shape
