@@ -77,7 +77,8 @@ def fit(
 
 def _parameter_groups(model: nn.Module, schedule: Schedule) -> list[dict[str, object]]:
     """Weight decay for weight matrices only: not for biases, norms and quantization steps."""
-    decayed, others = [], []
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         is_matrix = name.endswith("weight") and parameter.ndim > 1
         (decayed if is_matrix else others).append(parameter)
