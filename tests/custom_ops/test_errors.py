@@ -1,0 +1,272 @@
+"""Every way to break a node is an error whose one sentence names the op, the place and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pqv_onnx.ops.domain import OPS
+from tests.custom_ops.cases import small_inputs
+from tests.custom_ops.models import constant_inputs, make_model, make_session, run
+
+MATMUL = "PackedInt4MatMul"
+MATMUL8 = "PackedInt8MatMul"
+ADD = "PackedInt4MatMulAdd"
+TO_INT32 = "PackedInt8MatMulToInt32"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A valid node of `op` with some inputs or attributes replaced, and what is said of it."""
+
+    op: str
+    sentence: str
+    inputs: dict[str, np.ndarray] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    """None removes an attribute."""
+    put: tuple[str, tuple[int, ...], int] | None = None
+    """An input, an index into it and the value to put there."""
+
+    def __str__(self) -> str:
+        return f"{self.op}: {self.sentence}"
+
+    def make(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        inputs, attributes = small_inputs(self.op)
+        inputs = {**inputs, **self.inputs}
+        if self.put is not None:
+            name, index, value = self.put
+            inputs[name] = inputs[name].copy()
+            inputs[name][index] = value
+        attributes = {**attributes, **self.attributes}
+        return inputs, {key: value for key, value in attributes.items() if value is not None}
+
+
+def i8(*shape: int) -> np.ndarray:
+    return np.zeros(shape, np.int8)
+
+
+def u8(*shape: int) -> np.ndarray:
+    return np.zeros(shape, np.uint8)
+
+
+def i16(*shape: int) -> np.ndarray:
+    return np.zeros(shape, np.int16)
+
+
+def i32(*shape: int) -> np.ndarray:
+    return np.zeros(shape, np.int32)
+
+
+AT_CREATION = [
+    # Attributes.
+    Broken(MATMUL, 'attribute layout is "n8k4.v2", expected "n8k4.v1"', {}, {"layout": "n8k4.v2"}),
+    Broken(MATMUL, 'attribute layout is "", expected "n8k4.v1"', {}, {"layout": ""}),
+    Broken(MATMUL, "attribute layout has 5000 characters", {}, {"layout": "n" * 5000}),
+    Broken(MATMUL, "attribute layout is missing", {}, {"layout": None}),
+    Broken(MATMUL, "attribute layout is no string", {}, {"layout": 1}),
+    Broken(MATMUL, "attribute K is missing, expected an integer in [1, 32768]", {}, {"K": None}),
+    Broken(MATMUL, "attribute K is no integer", {}, {"K": "5"}),
+    Broken(MATMUL, "attribute K is no integer", {}, {"K": 5.0}),
+    Broken(MATMUL, "attribute K is no integer", {}, {"K": [5]}),
+    Broken(MATMUL, "attribute K is 0, expected [1, 32768]", {}, {"K": 0}),
+    Broken(MATMUL, "attribute K is 32769, expected [1, 32768]", {}, {"K": 32769}),
+    Broken(MATMUL, "attribute N is -6, expected [1, 16777216]", {}, {"N": -6}),
+    Broken(MATMUL, "attribute N is 9223372036854775807", {}, {"N": 2**63 - 1}),
+    Broken(MATMUL, "attribute y_bits is 5, expected 4 or 8", {}, {"y_bits": 5}),
+    Broken(MATMUL, "attribute y_bits is 0, expected", {}, {"y_bits": 0}),
+    Broken(MATMUL, "attribute y_bits is no integer", {}, {"y_bits": "8"}),
+    Broken(MATMUL, "attribute y_bits is no integer", {}, {"y_bits": 8.0}),
+    Broken(MATMUL, "attribute y_bits is no integer", {}, {"y_bits": [8, 4]}),
+    Broken("IntSoftmax2n", "attribute shift is 31, expected [-15, 30]", {}, {"shift": 31}),
+    Broken("IntSoftmax2n", "attribute multiplier is 0, expected [1, 3", {}, {"multiplier": 0}),
+    Broken("IntSoftmax2n", "attribute multiplier is missing", {}, {"multiplier": None}),
+    Broken("IntSoftmax2n", "attribute log2 is 2, expected [0, 1]", {}, {"log2": 2}),
+    Broken("IntWeightedMean", "attribute shift is 8, expected [-16, 7]", {}, {"shift": 8}),
+    Broken("IntWeightedMean", "attribute shift is -17, expected [-16", {}, {"shift": -17}),
+    Broken("IntWeightedMean", "attribute multiplier is 32768", {}, {"multiplier": 32768}),
+    Broken("IntWeightedMean", "attribute y_bits is 6, expected 4 or 8", {}, {"y_bits": 6}),
+    Broken("IntLayerNorm", "attribute epsilon is -1, expected [0, 7", {}, {"epsilon": -1}),
+    Broken("IntLayerNorm", "attribute epsilon is 70368744177665", {}, {"epsilon": 2**46 + 1}),
+    Broken("IntLayerNorm", "attribute epsilon is missing", {}, {"epsilon": None}),
+    # Shapes of constants.
+    Broken(MATMUL, "input B has shape [1, 2, 15], expected [1, 2, 16]", {"B": u8(1, 2, 15)}),
+    Broken(MATMUL, "input B has shape [2, 2, 16], expected [1, 2, 16]", {"B": u8(2, 2, 16)}),
+    Broken(MATMUL, "input B has shape [32], expected [1, 2, 16]", {"B": u8(32)}),
+    Broken(MATMUL, "input B has shape [], expected [1, 2, 16]", {"B": u8()}),
+    Broken(MATMUL, "input B has 17 dimensions, expected at most 16", {"B": u8(*[1] * 17)}),
+    Broken(MATMUL8, "input B has shape [1, 2, 16], expected [1, 2, 32]", {"B": i8(1, 2, 16)}),
+    Broken(MATMUL, "input B has shape [1, 2, 16], expected [1, 8192, 16]", {}, {"K": 32768}),
+    Broken(MATMUL, "input B has shape [1, 2, 16], expected [2097152, 2, 16]", {}, {"N": 2**24}),
+    Broken(MATMUL, "input bias has shape [5], expected [6]", {"bias": i32(5)}),
+    Broken(MATMUL, "input shift has shape [7], expected [6]", {"shift": i8(7)}),
+    Broken(MATMUL, "input multiplier has shape [6, 1]", {"multiplier": i16(6, 1)}),
+    Broken(
+        ADD,
+        "input residual_multiplier has shape [0], expected [6]",
+        {"residual_multiplier": i16(0)},
+    ),
+    Broken("IntLayerNorm", "input exponent has shape [0], expected one dim", {"exponent": i8(0)}),
+    Broken("IntLayerNorm", "input exponent has shape [7, 1]", {"exponent": i8(7, 1)}),
+    Broken("IntLayerNorm", "input exponent has shape [8193]", {"exponent": i8(8193)}),
+    Broken("IntLayerNorm", "input shift has shape [6], expected [7]", {"shift": i8(6)}),
+    Broken("IntLayerNorm", "input bias has shape [8], expected [7]", {"bias": i16(8)}),
+    Broken("IntGELU", "input table has shape [255], expected [256]", {"table": i8(255)}),
+    # Values of constants.
+    Broken(
+        MATMUL,
+        "input bias is 536870913 at 5, expected [-536870912, 536870912]",
+        put=("bias", (5,), 2**29 + 1),
+    ),
+    Broken(MATMUL, "input shift is 31 at 0, expected [-15, 30]", put=("shift", (0,), 31)),
+    Broken(MATMUL, "input shift is -16 at 0, expected [-15, 30]", put=("shift", (0,), -16)),
+    Broken(MATMUL, "input multiplier is -32768 at 2", put=("multiplier", (2,), -32768)),
+    Broken(
+        ADD,
+        "input residual_multiplier is -1 at 3, expected [0, 32767]",
+        put=("residual_multiplier", (3,), -1),
+    ),
+    Broken(
+        MATMUL,
+        "input B has weight -8 at k = 4, n = 0, expected [-7, 7]",
+        put=("B", (0, 1, 0), 0x08),
+    ),
+    Broken(
+        MATMUL,
+        "input B has weight -8 at k = 4, n = 4, expected [-7, 7]",
+        put=("B", (0, 1, 0), 0x80),
+    ),
+    Broken(MATMUL, "input B has padding 1 at k = 5, n = 0, expected 0", put=("B", (0, 1, 1), 0x01)),
+    Broken(MATMUL, "input B has padding 1 at k = 0, n = 6, expected 0", put=("B", (0, 0, 8), 0x11)),
+    Broken(
+        MATMUL8,
+        "input B has weight -128 at k = 3, n = 5, expected [-127, 127]",
+        put=("B", (0, 0, 23), -128),
+    ),
+    Broken(
+        MATMUL8, "input B has padding -128 at k = 7, n = 7, expected 0", put=("B", (0, 1, 31), -128)
+    ),
+    Broken(TO_INT32, "input bias is -536870913 at 0", put=("bias", (0,), -(2**29) - 1)),
+    Broken("IntLayerNorm", "input exponent is 4 at 6, expected [0, 3]", put=("exponent", (6,), 4)),
+    Broken(
+        "IntLayerNorm", "input exponent is -1 at 6, expected [0, 3]", put=("exponent", (6,), -1)
+    ),
+    Broken("IntLayerNorm", "input multiplier is -32768 at 1", put=("multiplier", (1,), -32768)),
+]
+
+AT_RUN = [
+    Broken(MATMUL, "input A has shape [2, 6], expected 5 in dimension 1", {"A": i8(2, 6)}),
+    Broken(MATMUL, "input A has shape [5, 0], expected 5 in dimension 1", {"A": i8(5, 0)}),
+    Broken(MATMUL, "input A has shape [], expected at least 1 dimensions", {"A": i8()}),
+    Broken(MATMUL, "input A has 17 dimensions, expected at most 16", {"A": i8(*[1] * 16, 5)}),
+    Broken(ADD, "input residual has shape [3, 6], expected [2, 6]", {"residual": i8(3, 6)}),
+    Broken(ADD, "input residual has shape [2, 5], expected [2, 6]", {"residual": i8(2, 5)}),
+    Broken(ADD, "input residual has shape [2, 1], expected [2, 6]", {"residual": i8(2, 1)}),
+    Broken(ADD, "input residual has shape [6], expected [2, 6]", {"residual": i8(6)}),
+    Broken(ADD, "input residual has shape [1, 2, 6], expected [2, 6]", {"residual": i8(1, 2, 6)}),
+    Broken(ADD, "input residual has shape [0, 6], expected [2, 6]", {"residual": i8(0, 6)}),
+    Broken(
+        ADD,
+        "input residual has shape [3, 1, 6], expected [3, 2, 6] with 1 in leading",
+        {"A": i8(3, 2, 5), "residual": i8(3, 1, 6)},
+    ),
+    Broken("IntMatMul", "input A has shape [4], expected at least 2", {"A": i8(4)}),
+    Broken(
+        "IntMatMul",
+        "input B has shape [2, 5], expected 4 in dimension 1",
+        {"A": i8(3, 4), "B": i8(2, 5)},
+    ),
+    Broken(
+        "IntMatMul",
+        "input B has shape [2, 4], expected the leading dimensions of input A, [1, 3, 4]",
+        {"A": i8(1, 3, 4), "B": i8(2, 4)},
+    ),
+    Broken(
+        "IntMatMul",
+        "input B has shape [2, 3, 4], expected the leading",
+        {"A": i8(1, 3, 4), "B": i8(2, 3, 4)},
+    ),
+    Broken(
+        "IntMatMul",
+        "input A has shape [1, 32769], expected K of at most 32768",
+        {"A": i8(1, 32769), "B": i8(1, 32769)},
+    ),
+    Broken("IntSoftmax2n", "input X has shape [], expected at least 1", {"X": i32()}),
+    Broken(
+        "IntWeightedMean",
+        "input V has shape [5, 3], expected 4 in dimension 0",
+        {"W": u8(2, 4), "V": i8(5, 3)},
+    ),
+    Broken(
+        "IntWeightedMean",
+        "input W has shape [1, 32769], expected N of at most 32768",
+        {"W": u8(1, 32769), "V": i8(32769, 1)},
+    ),
+    Broken(
+        "IntWeightedMean", "input V has shape [4], expected at least 2", {"W": u8(2, 4), "V": i8(4)}
+    ),
+    Broken("IntLayerNorm", "input X has shape [2, 8], expected 7 in dimension 1", {"X": i8(2, 8)}),
+    Broken("IntLayerNorm", "input X has shape [], expected at least 1", {"X": i8()}),
+]
+
+
+def assert_says(error: pytest.ExceptionInfo[Exception], op: str, sentence: str) -> None:
+    text = str(error.value)
+    assert f"{op} (node the_node): {sentence}" in text, text
+
+
+@pytest.mark.parametrize("broken", AT_CREATION, ids=str)
+def test_broken_attributes_and_constants(broken: Broken) -> None:
+    inputs, attributes = broken.make()
+    with pytest.raises(Exception) as error:  # noqa: B017 - onnxruntime's own classes
+        make_session(make_model(broken.op, inputs, attributes))
+    assert_says(error, broken.op, broken.sentence)
+
+
+@pytest.mark.parametrize("broken", AT_RUN, ids=str)
+def test_broken_shapes(broken: Broken) -> None:
+    inputs, attributes = broken.make()
+    with pytest.raises(Exception) as error:  # noqa: B017
+        run(broken.op, inputs, attributes)
+    assert_says(error, broken.op, broken.sentence)
+
+
+CONSTANTS = [(op.name, entry.name) for op in OPS.values() for entry in op.inputs if entry.constant]
+
+
+@pytest.mark.parametrize(("op", "name"), CONSTANTS)
+def test_constants_must_be_constant(op: str, name: str) -> None:
+    inputs, attributes = small_inputs(op)
+    model = make_model(op, inputs, attributes, constant_inputs(op) - {name})
+    with pytest.raises(Exception) as error:  # noqa: B017
+        make_session(model)
+    assert_says(error, op, f"input {name} is computed or missing, expected a constant")
+
+
+INPUTS = [(op.name, entry.name) for op in OPS.values() for entry in op.inputs]
+
+
+@pytest.mark.parametrize(("op", "name"), INPUTS)
+def test_wrong_element_types(op: str, name: str) -> None:
+    """onnxruntime itself compares the types with the ones that the library declares."""
+    inputs, attributes = small_inputs(op)
+    inputs[name] = inputs[name].astype(np.int64)
+    with pytest.raises(Exception, match=f"(?s)int64.*{name}.*{op}"):
+        make_session(make_model(op, inputs, attributes))
+
+
+@pytest.mark.parametrize(("op", "name"), INPUTS)
+def test_missing_inputs(op: str, name: str) -> None:
+    inputs, attributes = small_inputs(op)
+    del inputs[name]
+    with pytest.raises(Exception, match=op):
+        make_session(make_model(op, inputs, attributes))
+
+
+def test_valid_nodes_are_valid() -> None:
+    """What the tests above break is whole."""
+    for op in OPS:
+        inputs, attributes = small_inputs(op)
+        assert run(op, inputs, attributes).size > 0
