@@ -77,5 +77,5 @@ def randomize(model: nn.Module) -> None:
             module.weight.normal_(mean=1.0, std=0.2)
             module.bias.normal_(std=0.1)
     for name, parameter in model.named_parameters():
-        if name.endswith(("_token", "pos_embed")):
+        if name.endswith(("_token", "pos_embed", "gamma")):
             parameter.normal_(std=0.5)

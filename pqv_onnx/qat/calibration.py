@@ -55,10 +55,12 @@ def calibrate(model: QuantVisionTransformer, images: Tensor | Iterable[Tensor]) 
 
 
 def check_calibrated(model: QuantVisionTransformer) -> None:
-    """Raise PqvError naming a quantizer whose step was never set."""
+    """Raise PqvError naming a quantizer whose step was never set, or was lost in training."""
     for name, module in model.named_modules():
-        if isinstance(module, Quantizer) and not bool(torch.isfinite(module.log_step).all()):
-            raise PqvError(f"{name} has no step: calibrate the model first")
+        if isinstance(module, Quantizer):
+            step = module.step
+            if not bool(((step > 0) & torch.isfinite(step)).all()):
+                raise PqvError(f"{name} has no positive step: calibrate the model first")
 
 
 def _limit_ratios(model: QuantVisionTransformer) -> None:

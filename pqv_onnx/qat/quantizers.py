@@ -158,6 +158,8 @@ class GeluQuantizer(Quantizer):
         super().__init__(bits, 0, 2**bits - 1)
 
     def _lowest(self, step: float) -> int:
+        if not step > 0:
+            raise PqvError(f"a GELU's step is {step}: calibrate the model first")
         return -min(round(GELU_MINIMUM / step), 2 ** (self.bits - 1))
 
     @property

@@ -135,7 +135,15 @@ def test_distilled_head_is_one_matmul() -> None:
 
 def test_uncalibrated_models_are_refused() -> None:
     model = convert_to_qat(float_model(), QuantSpec.preset("w4a4"))
-    with pytest.raises(PqvError, match="has no step: calibrate the model first"):
+    with pytest.raises(PqvError, match="has no positive step: calibrate the model first"):
+        convert_to_integer(model)
+
+
+@pytest.mark.parametrize("log_step", [1e9, -1e9])
+def test_steps_out_of_range_are_refused(log_step: float) -> None:
+    model = qat_model()
+    model.norm.quantizer.log_step.data.fill_(log_step)
+    with pytest.raises(PqvError, match="norm.quantizer has no positive step"):
         convert_to_integer(model)
 
 

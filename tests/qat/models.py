@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from timm.models.deit import VisionTransformerDistilled
-from timm.models.vision_transformer import LayerScale, VisionTransformer
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from pqv_onnx.qat import QuantVisionTransformer, calibrate, convert_to_qat
@@ -34,9 +34,6 @@ def float_model(variant: str = "token", **changes: Any) -> nn.Module:
     width = {"embed_dim": 32, "depth": 2, "num_heads": 2}
     model: nn.Module = kind(**{**sizes, **width, **VARIANTS[variant], **changes})
     randomize(model)
-    for module in model.modules():
-        if isinstance(module, LayerScale):
-            nn.init.normal_(module.gamma)
     return model.eval()
 
 

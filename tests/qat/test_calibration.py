@@ -21,8 +21,10 @@ W4A4 = QuantSpec.preset("w4a4")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_step_is_set(variant: str) -> None:
     model = convert_to_qat(float_model(variant), W4A4)
-    with pytest.raises(PqvError, match="patch_embed.quantizer has no step"):
+    with pytest.raises(PqvError, match="patch_embed.quantizer has no positive step"):
         check_calibrated(model)
+    with pytest.raises(PqvError, match="calibrate the model first"):
+        model(images(2))
     calibrate(model, images(8).split(3))
     check_calibrated(model)
     assert bool(torch.isfinite(model(images(2))).all())
