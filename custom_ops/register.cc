@@ -25,7 +25,6 @@ const OpDefinition* const kOps[] = {
     &kIntGeluOp,
 };
 constexpr size_t kOpCount = sizeof(kOps) / sizeof(kOps[0]);
-constexpr size_t kMaxVariants = 16;
 
 const OpDefinition& DefinitionOf(const OrtCustomOp* op) {
   return *static_cast<const RegisteredOp*>(op)->definition;
@@ -120,7 +119,7 @@ OrtStatus* SelectVariant(const OrtApi* api, size_t* selected) {
       char message[256];
       snprintf(message, sizeof(message), "PQV_ISA=%s asks for instructions that this CPU lacks",
                variant.name);
-      return api->CreateStatus(ORT_INVALID_ARGUMENT, message);
+      return MakeStatus(api, ORT_INVALID_ARGUMENT, message);
     }
     const size_t used = strlen(names);
     snprintf(names + used, sizeof(names) - used, "%s%s", used > 0 ? ", " : "", variant.name);
@@ -129,7 +128,7 @@ OrtStatus* SelectVariant(const OrtApi* api, size_t* selected) {
   snprintf(message, sizeof(message),
            "PQV_ISA=%.64s is not a kernel variant of this library; it has: %s",
            is_forced ? forced : "", names);
-  return api->CreateStatus(ORT_INVALID_ARGUMENT, message);
+  return MakeStatus(api, ORT_INVALID_ARGUMENT, message);
 }
 
 OrtStatus* Register(OrtSessionOptions* options, const OrtApi* api) {

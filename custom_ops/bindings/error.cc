@@ -5,6 +5,13 @@
 
 namespace pqv {
 
+OrtStatus* MakeStatus(const OrtApi* api, OrtErrorCode code, char* message) {
+  for (char* c = message; *c != '\0'; ++c) {
+    if (*c < ' ' || *c > '~') *c = '?';
+  }
+  return api->CreateStatus(code, message);
+}
+
 OrtStatus* Error(const NodeId& node, const char* format, ...) {
   char sentence[512];
   va_list arguments;
@@ -16,7 +23,7 @@ OrtStatus* Error(const NodeId& node, const char* format, ...) {
   const bool has_name = node.name[0] != '\0';
   snprintf(message, sizeof(message), "%s%s%s%s: %s", node.op, has_name ? " (node " : "", node.name,
            has_name ? ")" : "", sentence);
-  return node.api->CreateStatus(ORT_INVALID_ARGUMENT, message);
+  return MakeStatus(node.api, ORT_INVALID_ARGUMENT, message);
 }
 
 OrtStatus* OutOfMemory(const NodeId& node, const char* what) {

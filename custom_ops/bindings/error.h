@@ -21,6 +21,10 @@ struct NodeId {
   char name[128];  // of the node, cut to fit; empty if it has none
 };
 
+// A status with `message`, of which everything but printable ASCII becomes '?': names and strings
+// of a model may hold anything, and a message is one line of valid UTF-8.
+OrtStatus* MakeStatus(const OrtApi* api, OrtErrorCode code, char* message);
+
 // `format` and what follows continue the sentence "Op (node X): ".
 [[gnu::format(printf, 2, 3)]] OrtStatus* Error(const NodeId& node, const char* format, ...);
 

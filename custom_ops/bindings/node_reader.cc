@@ -90,6 +90,9 @@ OrtStatus* NodeReader::String(const char* name, const char* expected) const {
     return Error(id_, "attribute %s has %zu characters, expected \"%s\"", name, size - 1, expected);
   }
   PQV_RETURN_IF_ERROR(api->KernelInfoGetAttribute_string(info_, name, value, &size));
+  for (size_t i = 0; i + 1 < size; ++i) {
+    if (value[i] == '\0') value[i] = '?';
+  }
   if (size != strlen(expected) + 1 || memcmp(value, expected, size) != 0) {
     return Error(id_, "attribute %s is \"%s\", expected \"%s\"", name, value, expected);
   }

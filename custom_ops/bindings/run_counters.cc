@@ -2,20 +2,17 @@
 
 #include <atomic>
 
+#include "kernels/variant.h"
+
 namespace pqv {
 namespace {
 
-constexpr size_t kMaxVariants = 16;
 std::atomic<uint64_t> counters[kMaxVariants];
 
 }  // namespace
 
-void CountRun(size_t variant) {
-  if (variant < kMaxVariants) counters[variant].fetch_add(1, std::memory_order_relaxed);
-}
+void CountRun(size_t variant) { counters[variant].fetch_add(1, std::memory_order_relaxed); }
 
-uint64_t RunCount(size_t variant) {
-  return variant < kMaxVariants ? counters[variant].load(std::memory_order_relaxed) : 0;
-}
+uint64_t RunCount(size_t variant) { return counters[variant].load(std::memory_order_relaxed); }
 
 }  // namespace pqv

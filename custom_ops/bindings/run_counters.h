@@ -8,6 +8,7 @@
 
 namespace pqv {
 
+// `variant` is an index into kVariants.
 void CountRun(size_t variant);
 uint64_t RunCount(size_t variant);
 

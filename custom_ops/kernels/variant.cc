@@ -24,4 +24,6 @@ const Variant kVariants[] = {
 
 const size_t kVariantCount = sizeof(kVariants) / sizeof(kVariants[0]);
 
+static_assert(sizeof(kVariants) / sizeof(kVariants[0]) <= kMaxVariants, "raise kMaxVariants");
+
 }  // namespace pqv

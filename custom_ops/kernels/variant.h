@@ -25,6 +25,8 @@ struct Variant {
   void (*gelu)(const int8_t* table, const int8_t* x, size_t count, int8_t* y);
 };
 
+constexpr size_t kMaxVariants = 16;  // sizes tables that have an entry per variant
+
 // The compiled-in variants, the preferred one first; scalar, which runs anywhere, last.
 extern const Variant kVariants[];
 extern const size_t kVariantCount;

@@ -82,6 +82,7 @@ def make_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
+    options.enable_cpu_mem_arena = False  # outputs from malloc, which AddressSanitizer watches
     with forced_isa(isa):
         options.register_custom_ops_library(get_library_path())
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from pqv_onnx.ops.domain import OPS
@@ -231,6 +233,35 @@ def test_broken_shapes(broken: Broken) -> None:
     with pytest.raises(Exception) as error:  # noqa: B017
         run(broken.op, inputs, attributes)
     assert_says(error, broken.op, broken.sentence)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "\u65e5" * 99, "a\nb", "%s%n", "\x7f"])
+def test_messages_are_one_line_whatever_the_name(name: str) -> None:
+    inputs, attributes = small_inputs(MATMUL)
+    model = onnx.load_from_string(make_model(MATMUL, inputs, {**attributes, "K": 0}))
+    model.graph.node[0].name = name
+    with pytest.raises(Exception) as error:  # noqa: B017
+        make_session(model.SerializeToString())
+    sentence = f"{MATMUL} (node {re.sub('[^ -~]', '?', name)}"[:120]
+    assert sentence.rstrip("?") in str(error.value)
+    assert "attribute K is 0, expected [1, 32768]" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("layout", [b"n8k4.v1\0", b"n8k4.v1\0junk", b"n8k4.\xff\xfe"])
+def test_strings_that_are_no_text(layout: bytes) -> None:
+    inputs, attributes = small_inputs(MATMUL)
+    model = onnx.load_from_string(make_model(MATMUL, inputs, attributes))
+    (attribute,) = (a for a in model.graph.node[0].attribute if a.name == "layout")
+    attribute.s = layout
+    with pytest.raises(Exception, match=r'attribute layout is "n8k4\.[v1]*\?[?junk]*", expected'):
+        make_session(model.SerializeToString())
+
+
+def test_outputs_beyond_memory() -> None:
+    """Nothing in, 2^80 elements out."""
+    with pytest.raises(Exception, match="IntMatMul"):
+        run("IntMatMul", {"A": i8(2**40, 0), "B": i8(2**40, 0)}, {})
 
 
 CONSTANTS = [(op.name, entry.name) for op in OPS.values() for entry in op.inputs if entry.constant]
