@@ -8,20 +8,33 @@ namespace {
 
 constexpr size_t kVector = 32;
 constexpr size_t kSlice = 16;  // entries that one vpshufb looks up
+constexpr size_t kSlices = 8;  // of one half of the table
 
-// Sixteen slices of the table, each looked up for all lanes: vpshufb gives zero where the index
-// has bit 7 set, which the saturating addition sets outside of the slice.
-__m256i LookUp(const int8_t* table, __m256i x) {
-  const __m256i outside = _mm256_set1_epi8(0x70);
-  const __m256i slice = _mm256_set1_epi8(kSlice);
-  __m256i index = _mm256_xor_si256(x, _mm256_set1_epi8(INT8_MIN));  // x + 128
-  __m256i y = _mm256_setzero_si256();
-  for (size_t first = 0; first < kGeluTableSize; first += kSlice) {
-    const __m256i entries = _mm256_broadcastsi128_si256(
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(table + first)));
-    const __m256i found = _mm256_shuffle_epi8(entries, _mm256_adds_epu8(index, outside));
-    y = _mm256_or_si256(y, found);
-    index = _mm256_sub_epi8(index, slice);
+// One half of the table, for 128 indices. vpshufb gives zero where an index is negative, so slice i
+// answers for every index from 16 * i on: each slice is stored as its difference (exclusive or)
+// from the one before, and the answers of slices 0 .. i add up to slice i alone.
+struct Half {
+  __m256i slice[kSlices];
+};
+
+Half Prepare(const int8_t* entries) {
+  Half half;
+  __m256i previous = _mm256_setzero_si256();
+  for (size_t i = 0; i < kSlices; ++i) {
+    const __m256i slice = _mm256_broadcastsi128_si256(
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(entries + kSlice * i)));
+    half.slice[i] = _mm256_xor_si256(slice, previous);
+    previous = slice;
+  }
+  return half;
+}
+
+// half[index], 0 for a negative index, which the saturating subtraction keeps negative.
+__m256i LookUp(const Half& half, __m256i index) {
+  __m256i y = _mm256_shuffle_epi8(half.slice[0], index);
+  for (size_t i = 1; i < kSlices; ++i) {
+    index = _mm256_subs_epi8(index, _mm256_set1_epi8(kSlice));
+    y = _mm256_xor_si256(y, _mm256_shuffle_epi8(half.slice[i], index));
   }
   return y;
 }
@@ -29,10 +42,15 @@ __m256i LookUp(const int8_t* table, __m256i x) {
 }  // namespace
 
 void RunGelu(const int8_t* table, const int8_t* x, size_t count, int8_t* y) {
+  const Half negative = Prepare(table);
+  const Half positive = Prepare(table + 128);
+  const __m256i sign = _mm256_set1_epi8(INT8_MIN);
   size_t i = 0;
   for (; i + kVector <= count; i += kVector) {
     const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i), LookUp(table, bytes));
+    const __m256i found =
+        _mm256_or_si256(LookUp(negative, _mm256_xor_si256(bytes, sign)), LookUp(positive, bytes));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i), found);
   }
   for (; i < count; ++i) y[i] = table[x[i] + 128];
 }
