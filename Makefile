@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 OP_SOURCES := $(shell find custom_ops -type f)
-CXX_SOURCES := $(filter %.cc %.h,$(OP_SOURCES))
+CXX_SOURCES := $(shell find custom_ops tests -name '*.cc' -o -name '*.h')
 PYTEST_ARGS ?= --numprocesses auto --dist loadscope
 
 .DEFAULT_GOAL := help
@@ -31,13 +31,15 @@ test: $(STAMP) ## Run the tests
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $(CXX_SOURCES)
+	@echo clang-format --dry-run --Werror ...
+	@$(BIN)/clang-format --dry-run --Werror $(CXX_SOURCES)
 	$(BIN)/mypy
 
 format: $(STAMP) ## Rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $(CXX_SOURCES)
+	@echo clang-format -i ...
+	@$(BIN)/clang-format -i $(CXX_SOURCES)
 
 clean: ## Remove what the build made, .venv included
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
