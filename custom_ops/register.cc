@@ -20,6 +20,7 @@ const OpDefinition* const kOps[] = {
     &kPackedInt8MatMulToInt32Op,
     &kIntMatMulOp,
     &kIntSoftmax2nOp,
+    &kIntSoftmax2nBiasOp,
     &kIntWeightedMeanOp,
     &kIntLayerNormOp,
     &kIntGeluOp,

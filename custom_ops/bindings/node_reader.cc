@@ -121,6 +121,17 @@ OrtStatus* NodeReader::Constant(size_t index, const Shape& shape, const void** d
   return nullptr;
 }
 
+OrtStatus* NodeReader::ConstantShape(size_t index, size_t rank, Shape* shape) const {
+  TensorView view;
+  PQV_RETURN_IF_ERROR(ConstantTensor(index, &view));
+  if (view.shape.rank != rank) {
+    return Error(id_, "input %s has shape %s, expected %zu dimensions", InputName(index),
+                 ShapeText(view.shape).text, rank);
+  }
+  *shape = view.shape;
+  return nullptr;
+}
+
 OrtStatus* NodeReader::ChannelCount(size_t index, size_t max, size_t* channels) const {
   TensorView view;
   PQV_RETURN_IF_ERROR(ConstantTensor(index, &view));

@@ -30,6 +30,9 @@ class NodeReader {
   // Input `index` as a constant of the given shape.
   OrtStatus* Constant(size_t index, const Shape& shape, const void** data) const;
 
+  // The shape of constant input `index`, which has `rank` dimensions.
+  OrtStatus* ConstantShape(size_t index, size_t rank, Shape* shape) const;
+
   // The length of constant input `index`, which has one dimension of 1 .. max.
   OrtStatus* ChannelCount(size_t index, size_t max, size_t* channels) const;
 

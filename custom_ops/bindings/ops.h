@@ -23,6 +23,7 @@ extern const OpDefinition kPackedInt8MatMulAddOp;
 extern const OpDefinition kPackedInt8MatMulToInt32Op;
 extern const OpDefinition kIntMatMulOp;
 extern const OpDefinition kIntSoftmax2nOp;
+extern const OpDefinition kIntSoftmax2nBiasOp;
 extern const OpDefinition kIntWeightedMeanOp;
 extern const OpDefinition kIntLayerNormOp;
 extern const OpDefinition kIntGeluOp;

@@ -11,6 +11,7 @@ namespace pqv {
    &isa::kPackedInt8MatMul,         \
    isa::RunIntMatMul,               \
    isa::RunSoftmax2n,               \
+   isa::RunSoftmax2nBias,           \
    isa::RunWeightedMean,            \
    isa::RunLayerNorm,               \
    isa::RunGelu}

@@ -20,6 +20,8 @@ struct Variant {
   const PackedMatMulKernel* packed_int8_matmul;
   void (*int_matmul)(const IntMatMul& op);
   void (*softmax2n)(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y);
+  void (*softmax2n_bias)(const Softmax2n& op, const int32_t* x, const int16_t* bias,
+                         const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
   void (*weighted_mean)(const WeightedMean& op);
   void (*layer_norm)(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
   void (*gelu)(const int8_t* table, const int8_t* x, size_t count, int8_t* y);

@@ -35,7 +35,10 @@ MAX_BIAS = 2**29
 
 @dataclass(frozen=True)
 class Input:
-    """One input: ``dtype`` is a numpy name, ``dims`` names the axes ("..." = any leading)."""
+    """One input: ``dtype`` is a numpy name, ``dims`` names the axes.
+
+    "..." stands for any leading axes, "N/8" for the ceiling of N / 8; "W or 1" may be 1, too.
+    """
 
     name: str
     dtype: str
@@ -79,6 +82,7 @@ _RESIDUAL = (
     Input("residual", "int8", ("...", "N")),
     Input("residual_multiplier", "int16", ("N",), constant=True),
 )
+_SOFTMAX = (Attribute("shift", int), Attribute("multiplier", int), Attribute("log2", int))
 
 
 def _packed_inputs(bits: int) -> tuple[Input, ...]:
@@ -117,9 +121,20 @@ _OPS = (
     Op(
         "IntSoftmax2n",
         (Input("X", "int32", ("...", "N")),),
-        (Attribute("shift", int), Attribute("multiplier", int), Attribute("log2", int)),
+        _SOFTMAX,
         "uint8",
         ("...", "N"),
+    ),
+    Op(
+        "IntSoftmax2nBias",
+        (
+            Input("X", "int32", ("...", "W", "H", "M", "N")),
+            Input("bias", "int16", ("H", "M", "N"), constant=True),
+            Input("mask", "uint8", ("W or 1", "M", "N"), constant=True),
+        ),
+        _SOFTMAX,
+        "uint8",
+        ("...", "W", "H", "M", "N"),
     ),
     Op(
         "IntWeightedMean",

@@ -64,8 +64,13 @@ def function_protos(names: Iterable[str]) -> list[onnx.FunctionProto]:
         if function.name in protos:
             return
         proto = function.to_function_proto()
-        for callee in _callees(proto.node):
+        callees = list(_callees(proto.node))
+        for callee in callees:
             add(_MATH[callee])
+        # onnxscript overlooks the domains of calls within the branches of an If.
+        math = arithmetic.math
+        if callees and math.domain not in {entry.domain for entry in proto.opset_import}:
+            proto.opset_import.append(onnx.helper.make_opsetid(math.domain, math.version))
         protos[function.name] = proto
 
     for name in names:

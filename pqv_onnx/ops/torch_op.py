@@ -111,7 +111,10 @@ def _check_inputs(op: Op, arguments: Mapping[str, Any]) -> dict[str, int]:
         split = tensor.ndim - len(named)
         if tensor.dtype != getattr(torch, entry.dtype) or split < 0:
             raise PqvError(f"{expected}, {found}")
-        for dim, size in zip(named, tensor.shape[split:], strict=True):
+        for axis, size in zip(named, tensor.shape[split:], strict=True):
+            dim, or_one, _ = axis.partition(" or 1")
+            if or_one and size == 1:
+                continue
             if size != sizes.setdefault(dim, _size(dim, sizes, size)):
                 named_size = "" if dim.isdigit() else f" with {dim} = {sizes[dim]}"
                 raise PqvError(f"{expected}{named_size}, {found}")

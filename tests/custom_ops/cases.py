@@ -43,6 +43,13 @@ def large_inputs(
     if name == "IntSoftmax2n":
         logits = rng.integers(-(2**20), 2**20, (9, 131, 99)).astype(np.int32)
         return {"X": logits}, {"shift": 9, "multiplier": 20000, "log2": 0}
+    if name == "IntSoftmax2nBias":
+        inputs = {
+            "X": rng.integers(-(2**20), 2**20, (4, 3, 2, 49, 99)).astype(np.int32),
+            "bias": rng.integers(-999, 999, (2, 49, 99)).astype(np.int16),
+            "mask": rng.integers(0, 2, (3, 49, 99)).astype(np.uint8),
+        }
+        return inputs, {"shift": 9, "multiplier": 20000, "log2": 0}
     if name == "IntWeightedMean":
         w = rng.integers(0, 256, (3, 131, 131)).astype(np.uint8)
         return {"W": w, "V": x}, {"shift": -7, "multiplier": 20000}

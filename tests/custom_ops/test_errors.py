@@ -18,6 +18,7 @@ MATMUL = "PackedInt4MatMul"
 MATMUL8 = "PackedInt8MatMul"
 ADD = "PackedInt4MatMulAdd"
 TO_INT32 = "PackedInt8MatMulToInt32"
+BIAS = "IntSoftmax2nBias"
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,15 @@ AT_CREATION = [
     Broken("IntSoftmax2n", "attribute multiplier is 0, expected [1, 3", {}, {"multiplier": 0}),
     Broken("IntSoftmax2n", "attribute multiplier is missing", {}, {"multiplier": None}),
     Broken("IntSoftmax2n", "attribute log2 is 2, expected [0, 1]", {}, {"log2": 2}),
+    Broken(BIAS, "attribute multiplier is missing", {}, {"multiplier": None}),
+    Broken(BIAS, "input bias has shape [49, 99], expected 3 dim", {"bias": i16(49, 99)}),
+    Broken(BIAS, "input mask has shape [49, 99], expected 3 dim", {"mask": u8(49, 99)}),
+    Broken(
+        BIAS,
+        "input mask has shape [3, 49, 98], expected the last two of input bias, [2, 49, 99]",
+        {"mask": u8(3, 49, 98)},
+    ),
+    Broken(BIAS, "input mask has shape [3, 48, 99], expected the", {"mask": u8(3, 48, 99)}),
     Broken("IntWeightedMean", "attribute shift is 8, expected [-16, 7]", {}, {"shift": 8}),
     Broken("IntWeightedMean", "attribute shift is -17, expected [-16", {}, {"shift": -17}),
     Broken("IntWeightedMean", "attribute multiplier is 32768", {}, {"multiplier": 32768}),
@@ -196,6 +206,27 @@ AT_RUN = [
         {"A": i8(1, 32769), "B": i8(1, 32769)},
     ),
     Broken("IntSoftmax2n", "input X has shape [], expected at least 1", {"X": i32()}),
+    Broken(BIAS, "input X has shape [2, 49, 99], expected at least 4", {"X": i32(2, 49, 99)}),
+    Broken(
+        BIAS,
+        "input X has shape [4, 2, 49, 99], expected 3 in dimension 0",
+        {"X": i32(4, 2, 49, 99)},
+    ),
+    Broken(
+        BIAS,
+        "input X has shape [3, 3, 49, 99], expected 2 in dimension 1",
+        {"X": i32(3, 3, 49, 99)},
+    ),
+    Broken(
+        BIAS,
+        "input X has shape [3, 2, 48, 99], expected 49 in dimension 2",
+        {"X": i32(3, 2, 48, 99)},
+    ),
+    Broken(
+        BIAS,
+        "input X has shape [3, 2, 49, 98], expected 99 in dimension 3",
+        {"X": i32(3, 2, 49, 98)},
+    ),
     Broken(
         "IntWeightedMean",
         "input V has shape [5, 3], expected 4 in dimension 0",

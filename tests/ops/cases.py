@@ -100,12 +100,29 @@ def int_matmul(name: str, draw: Draw) -> Case:
     return Case(name, inputs, {})
 
 
-def int_softmax2n(name: str, draw: Draw) -> Case:
+def softmax(name: str, draw: Draw, shape: tuple[int, ...]) -> Case:
     bits = draw.one(1, 30)
-    x = draw.array(-(2**bits), 2**bits, (*draw.leading(), draw.size(), draw.size()), "int32")
+    x = draw.array(-(2**bits), 2**bits, shape, "int32")
     shift = int(draw.shifts(bits - 11, ()))
     attributes = {"shift": shift, "multiplier": draw.multiplier(), "log2": draw.one(0, 1)}
     return Case(name, {"X": x}, attributes)
+
+
+def int_softmax2n(name: str, draw: Draw) -> Case:
+    return softmax(name, draw, (*draw.leading(), draw.size(), draw.size()))
+
+
+def int_softmax2n_bias(name: str, draw: Draw) -> Case:
+    windows, heads, m, n = draw.one(1, 3), draw.one(1, 3), draw.one(1, 9), draw.size()
+    case = softmax(name, draw, (*draw.leading(), windows, heads, m, n))
+    limit = draw.one(1, 2**15 - 1)
+    excluded = draw.rng.random((draw.rng.choice([1, windows]), m, n)) < draw.rng.choice([0, 0.3, 1])
+    inputs = {
+        **case.inputs,
+        "bias": draw.array(-limit - 1, limit, (heads, m, n), "int16"),
+        "mask": np.where(excluded, draw.array(1, 255, excluded.shape, "uint8"), 0).astype("uint8"),
+    }
+    return Case(name, inputs, case.attributes)
 
 
 def int_weighted_mean(name: str, draw: Draw) -> Case:
@@ -142,6 +159,7 @@ def int_gelu(name: str, draw: Draw) -> Case:
 _MAKERS: dict[str, Callable[[str, Draw], Case]] = {
     "IntMatMul": int_matmul,
     "IntSoftmax2n": int_softmax2n,
+    "IntSoftmax2nBias": int_softmax2n_bias,
     "IntWeightedMean": int_weighted_mean,
     "IntLayerNorm": int_layer_norm,
     "IntGELU": int_gelu,

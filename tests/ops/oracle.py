@@ -84,14 +84,33 @@ def int_softmax2n(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
     for at in np.ndindex(x.shape[:-1]):
         z = [requantize(v, attributes["shift"], attributes["multiplier"]) for v in x[at].tolist()]
         for j, value in enumerate(z):
-            d = max(z) - value
-            if attributes["log2"]:
-                c = (d + 128) >> 8
-                y[(*at, j)] = 2 ** (7 - c) if c <= 7 else 0
-            else:
-                i, fraction = d >> 8, (d & 255) * 128
-                t = 32640 - mul_q15(fraction, 21920 - mul_q15(fraction, 5600))
-                y[(*at, j)] = (t * (256 >> min(i, 9)) + 2**14) >> 15
+            y[(*at, j)] = softmax_weight(max(z) - value, attributes["log2"])
+    return y
+
+
+def softmax_weight(d: int, log2: int) -> int:
+    if log2:
+        c = (d + 128) >> 8
+        return 2 ** (7 - c) if c <= 7 else 0
+    i, fraction = d >> 8, (d & 255) * 128
+    t = 32640 - mul_q15(fraction, 21920 - mul_q15(fraction, 5600))
+    return (t * (256 >> min(i, 9)) + 2**14) >> 15
+
+
+def int_softmax2n_bias(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
+    x, bias, mask = inputs["X"], inputs["bias"], inputs["mask"]
+    y = np.zeros(x.shape, np.uint8)
+    for at in np.ndindex(x.shape[:-1]):
+        window, head, row = at[-3:]
+        excluded = mask[window if len(mask) > 1 else 0, row]
+        logits = zip(x[at].tolist(), bias[head, row].tolist(), strict=True)
+        z = [
+            sat16(requantize(v, attributes["shift"], attributes["multiplier"]) + b)
+            for v, b in logits
+        ]
+        kept = [j for j in range(len(z)) if excluded[j] == 0]
+        for j in kept:
+            y[(*at, j)] = softmax_weight(max(z[i] for i in kept) - z[j], attributes["log2"])
     return y
 
 
@@ -142,6 +161,7 @@ ORACLES: dict[str, Callable[[Inputs, Mapping[str, Any]], np.ndarray]] = {
     "PackedInt8MatMulToInt32": packed_matmul,
     "IntMatMul": int_matmul,
     "IntSoftmax2n": int_softmax2n,
+    "IntSoftmax2nBias": int_softmax2n_bias,
     "IntWeightedMean": int_weighted_mean,
     "IntLayerNorm": int_layer_norm,
     "IntGELU": int_gelu,

@@ -72,6 +72,15 @@ MATMUL = Case("IntMatMul", {"A": i8(2, 3, 5), "B": i8(2, 4, 5)}, {})
 SOFTMAX = Case(
     "IntSoftmax2n", {"X": np.zeros((2, 3), np.int32)}, {"shift": 0, "multiplier": 1, "log2": 1}
 )
+BIAS = Case(
+    "IntSoftmax2nBias",
+    {
+        "X": np.zeros((2, 3, 2, 4, 5), np.int32),
+        "bias": i16(2, 4, 5),
+        "mask": np.zeros((3, 4, 5), np.uint8),
+    },
+    {"shift": 0, "multiplier": 1, "log2": 1},
+)
 MEAN = Case(
     "IntWeightedMean",
     {"W": np.zeros((2, 3, 4), np.uint8), "V": i8(2, 4, 5)},
@@ -123,6 +132,12 @@ ERRORS = [
     (SOFTMAX, {"shift": 31}, "shift must be in [-15, 30], found 31"),
     (SOFTMAX, {"multiplier": 0}, "multiplier must be in [1, 32767], found 0"),
     (SOFTMAX, {"log2": 2}, "log2 must be in [0, 1], found 2"),
+    (BIAS, {"X": np.zeros((2, 4, 5), np.int32)}, "X must be int32 [..., W, H, M, N], found int32"),
+    (BIAS, {"bias": i16(3, 4, 5)}, "bias must be int16 [H, M, N] with H = 2, found int16 [3, 4, 5"),
+    (BIAS, {"bias": i16(1, 2, 4, 5)}, "bias must be int16 [H, M, N], found int16 [1, 2, 4, 5]"),
+    (BIAS, {"mask": full((2, 4, 5), 0, "uint8")}, "mask must be uint8 [W or 1, M, N] with W = 3"),
+    (BIAS, {"mask": full((1, 4, 6), 0, "uint8")}, "mask must be uint8 [W or 1, M, N] with N = 5"),
+    (BIAS, {"shift": 31}, "shift must be in [-15, 30], found 31"),
     (MEAN, {"V": i8(2, 5, 5)}, "V must be int8 [..., N, D] with N = 4"),
     (MEAN, {"shift": 8}, "shift must be in [-16, 7], found 8"),
     (MEAN, {"multiplier": -1}, "multiplier must be in [1, 32767], found -1"),

@@ -67,12 +67,74 @@ void RunRow(const Requantizer& requantizer, const int32_t* x, size_t n, uint8_t*
   }
 }
 
+__m256i LoadPartial16(const int16_t* x, size_t count) {
+  if (count == kLanes) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+  alignas(32) int16_t values[kLanes] = {};
+  memcpy(values, x, count * sizeof(int16_t));
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(values));
+}
+
+// All ones in the bytes that the mask keeps; those beyond `count` are excluded.
+__m128i LoadKept(const uint8_t* mask, size_t count) {
+  alignas(16) uint8_t bytes[kLanes];
+  memset(bytes, 1, sizeof(bytes));
+  memcpy(bytes, mask, count);
+  const __m128i excluded = _mm_load_si128(reinterpret_cast<const __m128i*>(bytes));
+  return _mm_cmpeq_epi8(excluded, _mm_setzero_si128());
+}
+
+// z of 16 places, the smallest one where excluded: it leaves the maximum alone.
+__m256i BiasedLogits(const Requantizer& requantizer, const int32_t* x, const int16_t* bias,
+                     __m128i kept, size_t count) {
+  const __m256i z = Requantize16(requantizer, LoadPartial32(x, count));
+  return _mm256_blendv_epi8(_mm256_set1_epi16(INT16_MIN),
+                            _mm256_adds_epi16(z, LoadPartial16(bias, count)),
+                            _mm256_cvtepi8_epi16(kept));
+}
+
+__m256i BroadcastMax16(__m256i x) {
+  __m128i max = _mm_max_epi16(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  max = _mm_max_epi16(max, _mm_shuffle_epi32(max, 0x4E));
+  max = _mm_max_epi16(max, _mm_shuffle_epi32(max, 0xB1));
+  max = _mm_max_epi16(max, _mm_shufflelo_epi16(max, 0xB1));
+  return _mm256_broadcastw_epi16(max);
+}
+
+template <bool kLog2>
+void RunBiasRow(const Requantizer& requantizer, const int32_t* x, const int16_t* bias,
+                const uint8_t* mask, size_t n, uint8_t* y) {
+  __m256i max = _mm256_set1_epi16(INT16_MIN);
+  for (size_t i = 0; i < n; i += kLanes) {
+    const size_t count = n - i < kLanes ? n - i : kLanes;
+    const __m128i kept = LoadKept(mask + i, count);
+    max = _mm256_max_epi16(max, BiasedLogits(requantizer, x + i, bias + i, kept, count));
+  }
+  max = BroadcastMax16(max);
+  for (size_t i = 0; i < n; i += kLanes) {
+    const size_t count = n - i < kLanes ? n - i : kLanes;
+    const __m128i kept = LoadKept(mask + i, count);
+    const __m256i distance =
+        _mm256_sub_epi16(max, BiasedLogits(requantizer, x + i, bias + i, kept, count));
+    const __m128i weights = kLog2 ? PowersOfTwo(distance) : Uniform(distance);
+    StorePartial8(y + i, _mm_and_si128(weights, kept), count);
+  }
+}
+
 }  // namespace
 
 void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
   const Requantizer requantizer = UniformRequantizer(op.shift, op.multiplier);
   const auto run_row = op.log2 ? RunRow<true> : RunRow<false>;
   for (size_t row = 0; row < rows; ++row) run_row(requantizer, x + row * n, n, y + row * n);
+}
+
+void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
+                      const uint8_t* mask, size_t rows, size_t n, uint8_t* y) {
+  const Requantizer requantizer = UniformRequantizer(op.shift, op.multiplier);
+  const auto run_row = op.log2 ? RunBiasRow<true> : RunBiasRow<false>;
+  for (size_t offset = 0; offset < rows * n; offset += n) {
+    run_row(requantizer, x + offset, bias + offset, mask + offset, n, y + offset);
+  }
 }
 
 }  // namespace avx2

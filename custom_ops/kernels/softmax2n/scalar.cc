@@ -18,14 +18,34 @@ uint8_t Uniform(int32_t distance) {
   return static_cast<uint8_t>(MulQ15(fraction, 256 >> shift));
 }
 
+uint8_t Weight(const Softmax2n& op, int32_t distance) {
+  return op.log2 ? PowerOfTwo(distance) : Uniform(distance);
+}
+
 void RunRow(const Softmax2n& op, const int32_t* x, size_t n, uint8_t* y) {
   int32_t max = INT32_MIN;
   for (size_t i = 0; i < n; ++i) max = x[i] > max ? x[i] : max;
   // requantize never falls, so the largest input has the largest z.
   const int32_t max_z = Requantize(max, op.shift, op.multiplier);
   for (size_t i = 0; i < n; ++i) {
-    const int32_t distance = max_z - Requantize(x[i], op.shift, op.multiplier);
-    y[i] = op.log2 ? PowerOfTwo(distance) : Uniform(distance);
+    y[i] = Weight(op, max_z - Requantize(x[i], op.shift, op.multiplier));
+  }
+}
+
+int32_t BiasedLogit(const Softmax2n& op, int32_t x, int16_t bias) {
+  return Saturate16(Requantize(x, op.shift, op.multiplier) + bias);
+}
+
+void RunBiasRow(const Softmax2n& op, const int32_t* x, const int16_t* bias, const uint8_t* mask,
+                size_t n, uint8_t* y) {
+  int32_t max = INT16_MIN;
+  for (size_t i = 0; i < n; ++i) {
+    if (mask[i] != 0) continue;
+    const int32_t z = BiasedLogit(op, x[i], bias[i]);
+    max = z > max ? z : max;
+  }
+  for (size_t i = 0; i < n; ++i) {
+    y[i] = mask[i] != 0 ? 0 : Weight(op, max - BiasedLogit(op, x[i], bias[i]));
   }
 }
 
@@ -33,6 +53,13 @@ void RunRow(const Softmax2n& op, const int32_t* x, size_t n, uint8_t* y) {
 
 void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
   for (size_t row = 0; row < rows; ++row) RunRow(op, x + row * n, n, y + row * n);
+}
+
+void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
+                      const uint8_t* mask, size_t rows, size_t n, uint8_t* y) {
+  for (size_t offset = 0; offset < rows * n; offset += n) {
+    RunBiasRow(op, x + offset, bias + offset, mask + offset, n, y + offset);
+  }
 }
 
 }  // namespace scalar

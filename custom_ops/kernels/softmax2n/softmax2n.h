@@ -1,4 +1,6 @@
-// IntSoftmax2n: base-2 weights of a row, relative to its maximum.
+// IntSoftmax2n, IntSoftmax2nBias: base-2 weights of a row, relative to its maximum.
+//
+// bias and mask are [rows, n] like the logits; a nonzero mask excludes a place.
 
 #ifndef PQV_KERNELS_SOFTMAX2N_SOFTMAX2N_H_
 #define PQV_KERNELS_SOFTMAX2N_SOFTMAX2N_H_
@@ -24,10 +26,14 @@ constexpr int kSoftmaxMaxShift = 9;  // uniform: 256 >> 9 is 0
 
 namespace scalar {
 void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y);
-}
+void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
+                      const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
+}  // namespace scalar
 namespace avx2 {
 void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y);
-}
+void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
+                      const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
+}  // namespace avx2
 
 }  // namespace pqv
 
