@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pqv_onnx.cli.options import JsonOption, check_json, megabytes, write_json
+from pqv_onnx.cli.options import JsonOption, check_json, console, megabytes, write_json
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable
 from pqv_onnx.graph.inspect import inspect_model
@@ -68,16 +68,16 @@ def command(
         raise typer.BadParameter("--model and --random-weights go together")
     check_writable(output)
     check_json(json_file)
-    console = Console(stderr=True)
-    with console.status("importing torch"):
+    progress = Console(stderr=True)
+    with progress.status("importing torch"):
         from pqv_onnx.graph.export import export_onnx
         from pqv_onnx.integer import convert_to_integer
-    with console.status("building the integer model"):
+    with progress.status("building the integer model"):
         integer = convert_to_integer(_qat_model(checkpoint, model, random_weights, precision))
-    with console.status("exporting"):
+    with progress.status("exporting"):
         export_onnx(integer, output, input=input_format.value, layout=layout.value)
     summary = inspect_model(output)
-    Console().print(
+    console.print(
         f"{output}: {megabytes(summary['file_bytes'])}, "
         f"{summary['macs']['total'] / 1e6:.1f} M MACs, "
         f"{len(summary['float_nodes'])} float nodes inside"

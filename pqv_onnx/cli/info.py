@@ -6,9 +6,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-from rich import print as rich_print
-
-from pqv_onnx.cli.options import JsonOption, check_json, write_json
+from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
 from pqv_onnx.ops.domain import DOMAIN, VERSION
 from pqv_onnx.runtime.library import get_library_path, library_info
 from pqv_onnx.version import __version__
@@ -50,11 +48,11 @@ def _version(package: str) -> str | None:
 
 def _show(result: dict[str, Any]) -> None:
     library = result["library"]
-    rich_print(f"pqv_onnx {result['pqv_onnx']}, Python {result['python']}, {result['machine']}")
+    console.print(f"pqv_onnx {result['pqv_onnx']}, Python {result['python']}, {result['machine']}")
     for name, version in result["packages"].items():
-        rich_print(f"  {name:24}{version or 'not installed'}")
-    rich_print(f"op domain   {DOMAIN}, version {VERSION}")
-    rich_print(f"op library  {library['path']}, version {library['version']}")
-    rich_print(f"  compiled in   {', '.join(library['variants'])}")
-    rich_print(f"  on this CPU   {', '.join(library['available'])}")
-    rich_print(f"  chosen        {library['selected']}")
+        console.print(f"  {name:24}{version or 'not installed'}")
+    console.print(f"op domain   {DOMAIN}, version {VERSION}")
+    console.print(f"op library  {library['path']}, version {library['version']}")
+    console.print(f"  compiled in   {', '.join(library['variants'])}")
+    console.print(f"  on this CPU   {', '.join(library['available'])}")
+    console.print(f"  chosen        {library['selected']}")

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, megabytes, write_json
+from pqv_onnx.cli.options import (
+    JsonOption,
+    ModelArgument,
+    check_json,
+    console,
+    megabytes,
+    write_json,
+)
 from pqv_onnx.graph.inspect import inspect_model
 
 
@@ -23,11 +29,11 @@ def command(
     """
     check_json(json_file)
     result = inspect_model(model, batch)
-    _show(result, Console())
+    _show(result)
     write_json(json_file, result)
 
 
-def _show(result: dict[str, Any], console: Console) -> None:
+def _show(result: dict[str, Any]) -> None:
     ops = Table("domain", "op", "nodes", "MMACs")
     ops.columns[2].justify = ops.columns[3].justify = "right"
     for domain, counts in result["ops"].items():
@@ -45,4 +51,4 @@ def _show(result: dict[str, Any], console: Console) -> None:
         console.print(f"  {name}")
     console.print("metadata")
     for key, value in result["metadata"].items():
-        console.print(f"  {key}: {value if len(value) <= 200 else value[:197] + '...'}")
+        console.print(f"  {key}: {value if len(value) <= 200 else value[:197] + '...'}", markup=False)

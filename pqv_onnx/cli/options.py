@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from pqv_onnx.files import check_writable, write_atomically
+
+console = Console(highlight=False, soft_wrap=True)
+"""Where results go. Lines are not wrapped: a path stays whole for copying."""
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An exported .onnx file.")]
 JsonOption = Annotated[

@@ -11,10 +11,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import typer
-from rich import print as rich_print
 from rich.markup import escape
 
-from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, write_json
+from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, console, write_json
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.runtime.preprocess import Preprocessing
@@ -91,6 +90,6 @@ def _best(logits: np.ndarray, top: int, labels: list[str]) -> list[dict[str, Any
 
 
 def _show(name: str, best: list[dict[str, Any]]) -> None:
-    rich_print(f"[bold]{escape(name)}[/]")
+    console.print(f"[bold]{escape(name)}[/]")
     for entry in best:
-        rich_print(f"  {entry['class']:5}  {entry['logit']:9.4f}  {entry['label'] or ''}")
+        console.print(f"  {entry['class']:5}  {entry['logit']:9.4f}  {entry['label'] or ''}")

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, write_json
+from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, console, write_json
 from pqv_onnx.errors import PqvError
 from pqv_onnx.verify import Comparison, verify_model
 
@@ -36,7 +35,6 @@ def command(
     Example: `pqv verify m.onnx --batch 1 --batch 3`
     """
     check_json(json_file)
-    console = Console(highlight=False)
     report = verify_model(
         model,
         checkpoint=checkpoint,
