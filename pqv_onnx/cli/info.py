@@ -8,7 +8,8 @@ from typing import Any
 
 from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
 from pqv_onnx.ops.domain import DOMAIN, VERSION
-from pqv_onnx.runtime.library import get_library_path, library_info
+from pqv_onnx.runtime.info import library_info
+from pqv_onnx.runtime.library import get_library_path
 from pqv_onnx.version import __version__
 
 _PACKAGES = (

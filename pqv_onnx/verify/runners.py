@@ -12,7 +12,8 @@ import onnx
 import onnxruntime
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.library import ISA_VARIABLE, get_library_path, library_info
+from pqv_onnx.runtime.info import library_info
+from pqv_onnx.runtime.library import ISA_VARIABLE, get_library_path
 from pqv_onnx.runtime.session import InferenceSession, one_line
 from pqv_onnx.verify.compare import Values
 

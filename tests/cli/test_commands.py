@@ -11,7 +11,7 @@ from PIL import Image
 
 import pqv_onnx
 from pqv_onnx.demo.model import MODEL_NAME
-from pqv_onnx.runtime.library import library_info
+from pqv_onnx.runtime.info import library_info
 
 COMMANDS = ("export", "run", "verify", "inspect", "info")
 

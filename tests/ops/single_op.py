@@ -16,7 +16,8 @@ from onnx.reference import ReferenceEvaluator
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.domain import DOMAIN, OPS, VERSION
 from pqv_onnx.ops.registry import TORCH_OPS, function_protos
-from pqv_onnx.runtime.library import get_library_path, library_info
+from pqv_onnx.runtime.info import library_info
+from pqv_onnx.runtime.library import get_library_path
 
 Inputs = Mapping[str, np.ndarray]
 

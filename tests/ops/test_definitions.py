@@ -6,7 +6,8 @@ import onnxruntime
 import pytest
 
 from pqv_onnx.ops.domain import OPS
-from pqv_onnx.runtime.library import get_library_path, library_info
+from pqv_onnx.runtime.info import library_info
+from pqv_onnx.runtime.library import get_library_path
 from tests.ops.cases import random_case
 from tests.ops.oracle import ORACLES
 from tests.ops.single_op import (

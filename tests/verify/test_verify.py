@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.library import library_info
+from pqv_onnx.runtime.info import library_info
 from pqv_onnx.verify import verify_model
 from pqv_onnx.verify.compare import describe_difference, first_difference
 
