@@ -21,7 +21,8 @@ from pqv_onnx.ops.domain import MAX_EXPONENT
 from pqv_onnx.qat.build import create_timm
 from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.config import ModelConfig
-from pqv_onnx.qat.vit import QuantVisionTransformer
+from pqv_onnx.qat.convert import build_qat
+from pqv_onnx.qat.model import QuantModel
 
 FORMAT = "pqv_onnx.qat"
 VERSION = "1"
@@ -29,7 +30,7 @@ VERSION = "1"
 _State = dict[str, Tensor]
 
 
-def save_qat(path: str | os.PathLike[str], model: QuantVisionTransformer) -> None:
+def save_qat(path: str | os.PathLike[str], model: QuantModel) -> None:
     """Write ``model`` to one safetensors file with its config in the metadata.
 
     The file is written whole or not at all.
@@ -53,7 +54,7 @@ def save_qat(path: str | os.PathLike[str], model: QuantVisionTransformer) -> Non
     write_atomically(path, save(state, metadata))
 
 
-def load_qat(path: str | os.PathLike[str]) -> QuantVisionTransformer:
+def load_qat(path: str | os.PathLike[str]) -> QuantModel:
     """Read a checkpoint of ``save_qat``, or a torch file of weights.
 
     Args:
@@ -71,7 +72,7 @@ def load_qat(path: str | os.PathLike[str]) -> QuantVisionTransformer:
     try:
         state, config = _read_qat(source)
         with torch.device("meta"):
-            model = QuantVisionTransformer(ModelConfig.from_dict(config))
+            model = build_qat(ModelConfig.from_dict(config))
         _check_state(state, model.state_dict())
         model.load_state_dict(state, assign=True)
     except PqvError as error:

@@ -15,7 +15,7 @@ from pqv_onnx.files import check_writable
 from pqv_onnx.graph.inspect import inspect_model
 
 if TYPE_CHECKING:
-    from pqv_onnx.qat import QuantVisionTransformer
+    from pqv_onnx.qat import QuantModel
 
 
 class Precision(StrEnum):
@@ -87,7 +87,7 @@ def command(
 
 def _qat_model(
     checkpoint: Path | None, model: str | None, seed: int | None, precision: Precision | None
-) -> QuantVisionTransformer:
+) -> QuantModel:
     if checkpoint is not None:
         from pqv_onnx.checkpoint import load_qat
 

@@ -19,7 +19,7 @@ from pqv_onnx.files import check_writable, write_atomically
 from pqv_onnx.graph.passes import AttachFunctions, NameByModule, SetMetadata, check_exported
 from pqv_onnx.graph.pixels import PixelLookup
 from pqv_onnx.graph.translate import OPSET, translation_table
-from pqv_onnx.integer import IntegerVisionTransformer
+from pqv_onnx.integer import IntegerModel
 from pqv_onnx.ops.domain import VERSION
 from pqv_onnx.runtime.session import MINIMUM_ONNXRUNTIME
 from pqv_onnx.version import __version__
@@ -32,7 +32,7 @@ IR_VERSION = 10
 
 
 def export_onnx(
-    model: IntegerVisionTransformer,
+    model: IntegerModel,
     path: str | os.PathLike[str],
     *,
     input: InputFormat = "float",
@@ -67,9 +67,7 @@ def export_onnx(
     write_atomically(path, proto.SerializeToString())
 
 
-def with_input(
-    model: IntegerVisionTransformer, input: str, layout: str
-) -> IntegerVisionTransformer:
+def with_input(model: IntegerModel, input: str, layout: str) -> IntegerModel:
     """The model with the front end for ``input``; weights are shared with ``model``.
 
     Raises:
@@ -88,13 +86,13 @@ def with_input(
     return changed
 
 
-def _example(model: IntegerVisionTransformer, input: str, layout: str) -> tuple[torch.Tensor, str]:
+def _example(model: IntegerModel, input: str, layout: str) -> tuple[torch.Tensor, str]:
     """A batch of two (a batch of one would be exported as a constant) and the input's name."""
-    vit = model.config.vit
-    height, width = vit.img_size
+    channels = model.config.geometry.in_chans
+    height, width = model.config.geometry.img_size
     if input == "float":
-        return torch.zeros(2, vit.in_chans, height, width), "images"
-    pixels = torch.zeros(2, vit.in_chans, height, width, dtype=torch.uint8)
+        return torch.zeros(2, channels, height, width), "images"
+    pixels = torch.zeros(2, channels, height, width, dtype=torch.uint8)
     return pixels if layout == "nchw" else pixels.permute(0, 2, 3, 1).contiguous(), "pixels"
 
 
@@ -125,11 +123,11 @@ def _drop_redundant_value_info(proto: onnx.ModelProto) -> None:
     proto.graph.value_info.extend(kept)
 
 
-def _metadata(model: IntegerVisionTransformer, input: str, layout: str) -> dict[str, str]:
+def _metadata(model: IntegerModel, input: str, layout: str) -> dict[str, str]:
     config = model.config
     preprocessing = config.preprocessing
     entries = {
-        "pqv.model": config.vit.architecture,
+        "pqv.model": config.geometry.architecture,
         "pqv.precision": config.spec.name,
         "pqv.scheme": json.dumps(config.spec.to_dict()),
         "pqv.op_domain_version": str(VERSION),
@@ -137,7 +135,7 @@ def _metadata(model: IntegerVisionTransformer, input: str, layout: str) -> dict[
         "pqv.minimum_onnxruntime": ".".join(map(str, MINIMUM_ONNXRUNTIME)),
         "pqv.input": input,
         "pqv.layout": "nchw" if input == "float" else layout,
-        "pqv.input_size": json.dumps([config.vit.in_chans, *config.vit.img_size]),
+        "pqv.input_size": json.dumps([config.geometry.in_chans, *config.geometry.img_size]),
         "pqv.mean": json.dumps(preprocessing.mean),
         "pqv.std": json.dumps(preprocessing.std),
         "pqv.crop_pct": str(preprocessing.crop_pct),

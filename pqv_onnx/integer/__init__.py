@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from pqv_onnx.integer.convert import convert_to_integer
-from pqv_onnx.integer.vit import IntegerVisionTransformer
+from pqv_onnx.integer.model import IntegerModel
 
-__all__ = ["IntegerVisionTransformer", "convert_to_integer"]
+__all__ = ["IntegerModel", "convert_to_integer"]

@@ -169,6 +169,32 @@ class Softmax2n(nn.Module):
         return out
 
 
+class Softmax2nBias(Softmax2n):
+    """IntSoftmax2nBias."""
+
+    position_bias: Tensor
+    mask: Tensor
+
+    def __init__(
+        self,
+        scale: tuple[int, int],
+        log2: bool,
+        bias: NDArray[np.int16],
+        mask: NDArray[np.uint8],
+    ) -> None:
+        """As ``Softmax2n``, with a bias [H, M, N] and a mask [W, M, N] or [1, M, N]."""
+        super().__init__(scale, log2)
+        _buffer(self, "position_bias", bias)
+        _buffer(self, "mask", mask)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Unnormalised weights, uint8, of int32 logits ``x`` [..., W, H, M, N]."""
+        out: Tensor = _OPS.int_softmax2n_bias(
+            x, self.position_bias, self.mask, self.shift, self.multiplier, self.log2
+        )
+        return out
+
+
 class WeightedMean(nn.Module):
     """IntWeightedMean."""
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from pqv_onnx.qat.build import build_random_qat, random_images
 from pqv_onnx.qat.calibration import calibrate
-from pqv_onnx.qat.config import ModelConfig, Preprocessing, VitConfig
+from pqv_onnx.qat.config import ModelConfig, Preprocessing
 from pqv_onnx.qat.convert import convert_to_qat
+from pqv_onnx.qat.geometry import Geometry, SwinConfig, VitConfig
+from pqv_onnx.qat.model import QuantModel
+from pqv_onnx.qat.swin import QuantSwinTransformer
 from pqv_onnx.qat.vit import QuantVisionTransformer
 
 __all__ = [
+    "Geometry",
     "ModelConfig",
     "Preprocessing",
+    "QuantModel",
+    "QuantSwinTransformer",
     "QuantVisionTransformer",
+    "SwinConfig",
     "VitConfig",
     "build_random_qat",
     "calibrate",

@@ -12,7 +12,7 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.qat.calibration import calibrate
 from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.convert import convert_to_qat
-from pqv_onnx.qat.vit import QuantVisionTransformer
+from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.spec import QuantSpec
 
 _CALIBRATION_IMAGES = 8
@@ -20,14 +20,14 @@ _CALIBRATION_IMAGES = 8
 
 def build_random_qat(
     timm_name: str, spec: QuantSpec, seed: int, images: Tensor | None = None
-) -> QuantVisionTransformer:
+) -> QuantModel:
     """Build a timm model with random weights, and calibrate it.
 
     The weights are drawn wider than timm's initial ones, so that attention is not flat and
     every step and channel differs, as in a trained model.
 
     Args:
-        timm_name: a Vision Transformer's name in timm.
+        timm_name: the name in timm of a supported model.
         spec: the quantization scheme.
         seed: seed of the weights and of the images; the global generator is left alone.
         images: normalised images to calibrate on, [B, C, H, W]; random ones by default.
@@ -61,7 +61,7 @@ def random_images(config: ModelConfig, count: int) -> Tensor:
     """Normalised images of uniform random pixels, float32 [count, C, H, W]."""
     mean = torch.tensor(config.preprocessing.mean)[:, None, None]
     std = torch.tensor(config.preprocessing.std)[:, None, None]
-    pixels = torch.rand(count, config.vit.in_chans, *config.vit.img_size)
+    pixels = torch.rand(count, config.geometry.in_chans, *config.geometry.img_size)
     return (pixels - mean) / std
 
 
@@ -77,5 +77,5 @@ def randomize(model: nn.Module) -> None:
             module.weight.normal_(mean=1.0, std=0.2)
             module.bias.normal_(std=0.1)
     for name, parameter in model.named_parameters():
-        if name.endswith(("_token", "pos_embed", "gamma")):
+        if name.endswith(("_token", "pos_embed", "gamma", "bias_table")):
             parameter.normal_(std=0.5)

@@ -9,15 +9,15 @@ from torch import Tensor
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.domain import MAX_EXPONENT
+from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
-from pqv_onnx.qat.vit import QuantVisionTransformer
 
 _LARGEST_RATIO = 2.0
 """Residual step in / residual step out; the op's limit is 4, the rest is room for training."""
 
 
 @torch.no_grad()
-def calibrate(model: QuantVisionTransformer, images: Tensor | Iterable[Tensor]) -> None:
+def calibrate(model: QuantModel, images: Tensor | Iterable[Tensor]) -> None:
     """Choose every step and residual exponent of ``model`` in one forward pass.
 
     Each quantizer sees what the calibrated layers before it produce, and takes the step of
@@ -35,8 +35,8 @@ def calibrate(model: QuantVisionTransformer, images: Tensor | Iterable[Tensor]) 
     if not batches or not sum(batch.shape[0] for batch in batches):
         raise PqvError("calibration: found no images, expected at least one")
     data = torch.cat(batches)
-    vit = model.config.vit
-    expected = (vit.in_chans, *vit.img_size)
+    geometry = model.config.geometry
+    expected = (geometry.in_chans, *geometry.img_size)
     if tuple(data.shape[1:]) != expected:
         raise PqvError(
             f"calibration: images have shape {list(data.shape)}, expected [B, "
@@ -50,11 +50,12 @@ def calibrate(model: QuantVisionTransformer, images: Tensor | Iterable[Tensor]) 
     finally:
         for quantizer in quantizers:
             quantizer.calibrating = False
-    _limit_ratios(model)
+    for stream in model.residual_streams():
+        _limit_ratios(stream)
     check_calibrated(model)
 
 
-def check_calibrated(model: QuantVisionTransformer) -> None:
+def check_calibrated(model: QuantModel) -> None:
     """Raise PqvError naming a quantizer whose step was never set, or was lost in training."""
     for name, module in model.named_modules():
         if isinstance(module, Quantizer):
@@ -63,9 +64,8 @@ def check_calibrated(model: QuantVisionTransformer) -> None:
                 raise PqvError(f"{name} has no positive step: calibrate the model first")
 
 
-def _limit_ratios(model: QuantVisionTransformer) -> None:
+def _limit_ratios(stream: list[ResidualQuantizer]) -> None:
     """Coarsen residual steps that fall too fast for the op's ratio between two of them."""
-    stream = [m for m in model.modules() if isinstance(m, ResidualQuantizer)]
     for before, after in zip(stream, stream[1:], strict=False):
         smallest = before.channel_step / _LARGEST_RATIO
         exponent = (smallest / after.step).log2().ceil().clamp(0, MAX_EXPONENT)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from pqv_onnx.qat.quantizers import (
     ActivationQuantizer,
     GeluQuantizer,
+    Quantizer,
+    ResidualQuantizer,
     WeightQuantizer,
     lsq,
 )
@@ -43,13 +45,13 @@ class QuantLinear(nn.Module):
 class QuantLayerNorm(nn.Module):
     """LayerNorm over the last axis with a quantized output."""
 
-    def __init__(self, channels: int, eps: float, bits: int) -> None:
-        """Create a LayerNorm with weight 1 and bias 0."""
+    def __init__(self, channels: int, eps: float, quantizer: Quantizer) -> None:
+        """Create a LayerNorm with weight 1, bias 0 and a quantizer for the output."""
         super().__init__()
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.quantizer = ActivationQuantizer(bits)
+        self.quantizer = quantizer
 
     @property
     def step(self) -> Tensor:
@@ -100,14 +102,25 @@ class QuantAttention(nn.Module):
 
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
         """Attend over ``x`` [B, T, dim], multiples of ``step``."""
-        b, t, c = x.shape
-        qkv = self.qkv(x, step).reshape(b, t, 3, self.num_heads, c // self.num_heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        q, k, v = self.split_heads(self.qkv(x, step)).unbind(0)
         q, k, v = self.q_quantizer(q), self.k_quantizer(k), self.v_quantizer(v)
-        attention = softmax_2n((q * self.logit_scale) @ k.transpose(-2, -1), self.log2)
-        context = self.quantizer((attention @ v).transpose(1, 2).reshape(b, t, c))
+        attention = self.weights((q * self.logit_scale) @ k.transpose(-2, -1))
+        context = self.quantizer(self.merge_heads(attention @ v))
         out: Tensor = self.proj(context, self.quantizer.step)
         return out
+
+    def split_heads(self, qkv: Tensor) -> Tensor:
+        """[B, T, 3 * dim] to [3, B, heads, T, dim / heads]."""
+        b, t, c = qkv.shape
+        return qkv.reshape(b, t, 3, self.num_heads, c // 3 // self.num_heads).permute(2, 0, 3, 1, 4)
+
+    def weights(self, logits: Tensor) -> Tensor:
+        """Attention weights of ``logits`` [B, heads, T, T] in log2 units."""
+        return softmax_2n(logits, self.log2)
+
+    def merge_heads(self, context: Tensor) -> Tensor:
+        """[B, heads, T, dim / heads] to [B, T, dim]."""
+        return context.transpose(1, 2).flatten(2)
 
 
 class QuantGelu(nn.Module):
@@ -149,6 +162,36 @@ class QuantMlp(nn.Module):
         """Transform ``x`` [..., dim], multiples of ``step``."""
         out: Tensor = self.fc2(self.act(self.fc1(x, step)), self.act.step)
         return out
+
+
+class QuantBlock(nn.Module):
+    """A pre-norm transformer block; the residual stream is requantized after each addition."""
+
+    def __init__(
+        self,
+        attn: QuantAttention,
+        mlp: QuantMlp,
+        eps: float,
+        spec: QuantSpec,
+        layer_scale: bool = False,
+    ) -> None:
+        """Create an uncalibrated block around attention and MLP."""
+        super().__init__()
+        dim = attn.proj.weight.shape[0]
+        self.norm1 = QuantLayerNorm(dim, eps, ActivationQuantizer(spec.norm.bits))
+        self.attn = attn
+        self.ls1 = LayerScale(dim) if layer_scale else nn.Identity()
+        self.residual1 = ResidualQuantizer(spec.residual.bits, dim)
+        self.norm2 = QuantLayerNorm(dim, eps, ActivationQuantizer(spec.norm.bits))
+        self.mlp = mlp
+        self.ls2 = LayerScale(dim) if layer_scale else nn.Identity()
+        self.residual2 = ResidualQuantizer(spec.residual.bits, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform ``x`` [..., dim]."""
+        x = self.residual1(x + self.ls1(self.attn(self.norm1(x), self.norm1.step)))
+        x = self.residual2(x + self.ls2(self.mlp(self.norm2(x), self.norm2.step)))
+        return x
 
 
 class QuantPatchEmbed(nn.Module):

@@ -95,6 +95,11 @@ class Quantizer(nn.Module):
         """The real value of one code."""
         return self.log_step.exp()
 
+    @property
+    def channel_step(self) -> Tensor:
+        """The step of each channel, or the one step of all."""
+        return self.step
+
     def set_step(self, step: Tensor) -> None:
         """Set the step from a positive float tensor of the parameter's shape."""
         with torch.no_grad():

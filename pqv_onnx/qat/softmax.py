@@ -17,20 +17,24 @@ class _Softmax2nFunction(torch.autograd.Function):
     """Normalised quantized weights; the backward is a base-2 softmax's at those weights."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, log2: bool) -> Tensor:
+    def forward(ctx: Any, z: Tensor, log2: bool, excluded: Tensor | None) -> Tensor:
         fixed = (z * _UNIT).round_().clamp_(-32768, 32767)
+        if excluded is not None:
+            fixed.masked_fill_(excluded, -32768)
         d = (fixed.amax(-1, keepdim=True) - fixed).div_(_UNIT)
         weights = _log2_weights(d) if log2 else _uniform_weights(d)
-        attention = weights.div_(weights.sum(-1, keepdim=True))
+        if excluded is not None:
+            weights.masked_fill_(excluded, 0)
+        attention = weights.div_(weights.sum(-1, keepdim=True).clamp_min_(1))
         ctx.save_for_backward(attention)
         return attention
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (attention,) = ctx.saved_tensors
         weighted = grads[0] * attention
         total = weighted.sum(-1, keepdim=True)
-        return weighted.sub_(attention * total).mul_(math.log(2)), None
+        return weighted.sub_(attention * total).mul_(math.log(2)), None, None
 
 
 def _log2_weights(d: Tensor) -> Tensor:
@@ -47,7 +51,7 @@ def _uniform_weights(d: Tensor) -> Tensor:
     return mantissa.mul_(torch.exp2(-7 - whole)).add_(0.5).floor_()
 
 
-def softmax_2n(z: Tensor, log2: bool) -> Tensor:
+def softmax_2n(z: Tensor, log2: bool, excluded: Tensor | None = None) -> Tensor:
     """Attention weights of base-2 logits, quantized relative to each row's maximum.
 
     Int-2^n-Softmax of PackQViT, section 3.2, in the form of ``docs/ops.md``.
@@ -55,10 +59,11 @@ def softmax_2n(z: Tensor, log2: bool) -> Tensor:
     Args:
         z: logits in log2 units, [..., N].
         log2: weights 2^(7 - round(d)) if true, else round(255 * 2^-d), d = max(z) - z.
+        excluded: boolean, broadcast against z: places left out of the maximum, of weight 0.
 
     Returns:
         Weights divided by their sum, [..., N]. Gradients are those of 2^z / sum(2^z), taken at
         the quantized weights.
     """
-    out: Tensor = _Softmax2nFunction.apply(z, log2)
+    out: Tensor = _Softmax2nFunction.apply(z, log2, excluded)
     return out

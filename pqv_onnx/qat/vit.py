@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
-from pqv_onnx.qat.config import ModelConfig, VitConfig
+from pqv_onnx.qat.config import ModelConfig
+from pqv_onnx.qat.geometry import VitConfig
 from pqv_onnx.qat.layers import (
-    LayerScale,
     QuantAttention,
+    QuantBlock,
     QuantLayerNorm,
     QuantLinear,
     QuantMean,
@@ -16,51 +19,22 @@ from pqv_onnx.qat.layers import (
     QuantPatchEmbed,
     quantize_constant,
 )
-from pqv_onnx.qat.quantizers import ResidualQuantizer
+from pqv_onnx.qat.model import FloatSource, QuantModel, same
+from pqv_onnx.qat.quantizers import ActivationQuantizer, ResidualQuantizer
 from pqv_onnx.spec import QuantSpec
 
 
-class QuantBlock(nn.Module):
-    """A pre-norm transformer block; the residual stream is requantized after each addition."""
-
-    def __init__(self, vit: VitConfig, spec: QuantSpec) -> None:
-        """Create an uncalibrated block."""
-        super().__init__()
-        dim, bits = vit.embed_dim, spec.norm.bits
-        self.norm1 = QuantLayerNorm(dim, vit.norm_eps, bits)
-        self.attn = QuantAttention(dim, vit.num_heads, vit.qkv_bias, vit.proj_bias, spec)
-        self.ls1 = LayerScale(dim) if vit.layer_scale else nn.Identity()
-        self.residual1 = ResidualQuantizer(spec.residual.bits, dim)
-        self.norm2 = QuantLayerNorm(dim, vit.norm_eps, bits)
-        self.mlp = QuantMlp(dim, vit.mlp_dim, vit.proj_bias, spec)
-        self.ls2 = LayerScale(dim) if vit.layer_scale else nn.Identity()
-        self.residual2 = ResidualQuantizer(spec.residual.bits, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Transform ``x`` [B, T, dim]."""
-        x = self.residual1(x + self.ls1(self.attn(self.norm1(x), self.norm1.step)))
-        x = self.residual2(x + self.ls2(self.mlp(self.norm2(x), self.norm2.step)))
-        return x
-
-
-class QuantVisionTransformer(nn.Module):
+class QuantVisionTransformer(QuantModel):
     """A Vision Transformer for quantization-aware training.
 
     With a distillation token the two heads are one: ``head`` reads both tokens' features side
     by side, and its logits are the mean of the two heads' logits.
-
-    Attributes:
-        config: geometry, quantization scheme and preprocessing.
-        checkpoint_sha256: of the file it was loaded from, if it was.
     """
-
-    checkpoint_sha256: str | None = None
 
     def __init__(self, config: ModelConfig) -> None:
         """Create an uncalibrated model of zeros; ``config`` stays with it."""
-        super().__init__()
-        self.config = config
-        vit, spec = config.vit, config.spec
+        super().__init__(config)
+        vit, spec = self.vit, config.spec
         dim = vit.embed_dim
         self.patch_embed = QuantPatchEmbed(vit.patch_size, vit.in_chans, dim, spec)
         self.cls_token = _tokens(int(vit.class_token), dim)
@@ -69,10 +43,35 @@ class QuantVisionTransformer(nn.Module):
         embedded = vit.num_patches + (0 if vit.no_embed_class else vit.num_prefix_tokens)
         self.pos_embed = nn.Parameter(torch.zeros(1, embedded, dim))
         self.residual = ResidualQuantizer(spec.residual.bits, dim)
-        self.blocks = nn.ModuleList(QuantBlock(vit, spec) for _ in range(vit.depth))
-        self.norm = QuantLayerNorm(dim, vit.norm_eps, spec.final_norm.bits)
+        self.blocks = nn.ModuleList(_block(vit, spec) for _ in range(vit.depth))
+        self.norm = QuantLayerNorm(dim, vit.norm_eps, ActivationQuantizer(spec.final_norm.bits))
         self.pool = QuantMean(spec.final_norm.bits) if vit.global_pool == "avg" else None
         self.head = QuantLinear(vit.head_features, vit.num_classes, spec.head_weight.bits, True)
+
+    @property
+    def vit(self) -> VitConfig:
+        """The geometry."""
+        assert isinstance(self.config.geometry, VitConfig)
+        return self.config.geometry
+
+    def residual_streams(self) -> list[list[ResidualQuantizer]]:
+        """The one stream, from the embedding to the last block."""
+        blocks = [block for block in self.blocks if isinstance(block, QuantBlock)]
+        added = [quantizer for block in blocks for quantizer in (block.residual1, block.residual2)]
+        return [[self.residual, *added]]
+
+    def float_source(self, name: str, state: Mapping[str, Tensor]) -> FloatSource:
+        """The same key, but for the patches' convolution, the final norm and the two heads."""
+        if name == "patch_embed.proj.weight":
+            return (name,), lambda weight: weight.flatten(1)
+        if self.vit.dist_token and name.startswith("head."):
+            keys = (name, name.replace("head.", "head_dist."))
+            if name == "head.weight":
+                return keys, lambda head, dist: torch.cat((head, dist), 1) / 2
+            return keys, lambda head, dist: (head + dist) / 2
+        if name.startswith("norm.") and "fc_norm.weight" in state:
+            return (f"fc_{name}",), same
+        return (name,), same
 
     def prefix(self) -> Tensor | None:
         """The tokens in front of the patches with their positions, [1, prefix, dim]."""
@@ -81,13 +80,13 @@ class QuantVisionTransformer(nn.Module):
         if not tokens:
             return None
         prefix = torch.cat(tokens, 1)
-        if self.config.vit.no_embed_class:
+        if self.vit.no_embed_class:
             return prefix
         return prefix + self.pos_embed[:, : prefix.shape[1]]
 
     def patch_positions(self) -> Tensor:
         """The positional embedding of the patches, [1, patches, dim]."""
-        return self.pos_embed[:, -self.config.vit.num_patches :]
+        return self.pos_embed[:, -self.vit.num_patches :]
 
     def forward_features(self, images: Tensor) -> Tensor:
         """The residual stream after the last block, [B, T, dim]."""
@@ -102,7 +101,7 @@ class QuantVisionTransformer(nn.Module):
 
     def forward_head(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of the residual stream ``x``."""
-        vit = self.config.vit
+        vit = self.vit
         if self.pool is None:
             features = self.norm(x[:, : vit.head_tokens]).flatten(1)
         elif vit.fc_norm:
@@ -123,7 +122,7 @@ class QuantVisionTransformer(nn.Module):
     @property
     def head_step(self) -> Tensor:
         """The step of the head's input."""
-        if self.pool is None or self.config.vit.fc_norm:
+        if self.pool is None or self.vit.fc_norm:
             return self.norm.step
         return self.pool.quantizer.step
 
@@ -134,3 +133,13 @@ class QuantVisionTransformer(nn.Module):
 
 def _tokens(count: int, dim: int) -> nn.Parameter | None:
     return nn.Parameter(torch.zeros(1, count, dim)) if count else None
+
+
+def _block(vit: VitConfig, spec: QuantSpec) -> QuantBlock:
+    return QuantBlock(
+        QuantAttention(vit.embed_dim, vit.num_heads, vit.qkv_bias, vit.proj_bias, spec),
+        QuantMlp(vit.embed_dim, vit.mlp_dim, vit.proj_bias, spec),
+        vit.norm_eps,
+        spec,
+        vit.layer_scale,
+    )

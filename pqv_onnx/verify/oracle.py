@@ -13,7 +13,7 @@ from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.export import with_input
 from pqv_onnx.graph.load import metadata
-from pqv_onnx.integer import IntegerVisionTransformer, convert_to_integer
+from pqv_onnx.integer import IntegerModel, convert_to_integer
 from pqv_onnx.verify.compare import Values
 from pqv_onnx.verify.runners import Oracle
 
@@ -31,7 +31,7 @@ def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> 
     integer = convert_to_integer(load_qat(checkpoint))
     entries = metadata(model)
     for key, found in (
-        ("pqv.model", integer.config.vit.architecture),
+        ("pqv.model", integer.config.geometry.architecture),
         ("pqv.precision", integer.config.spec.name),
     ):
         if (stated := entries.get(key)) != found:
@@ -40,7 +40,7 @@ def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> 
     return recorded(changed, model.graph.output[0].name)
 
 
-def recorded(model: IntegerVisionTransformer, output: str) -> Oracle:
+def recorded(model: IntegerModel, output: str) -> Oracle:
     """A function that runs ``model`` and returns every module's output by module path."""
 
     def run(images: np.ndarray) -> Values:

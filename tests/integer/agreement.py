@@ -73,7 +73,7 @@ def _record(integer: IntegerVisionTransformer, images: Tensor) -> dict[str, Tens
     if integer.pool is not None:
         codes["pool.quantizer"] = outputs["pool"]
     for index in range(len(integer.blocks)):
-        codes |= _block_codes(f"blocks.{index}", outputs, integer.config.vit.num_heads)
+        codes |= _block_codes(f"blocks.{index}", outputs, integer.config.geometry.num_heads)
     return codes
 
 

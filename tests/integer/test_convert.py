@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.integer import IntegerVisionTransformer, convert_to_integer
+from pqv_onnx.integer import IntegerModel, convert_to_integer
 from pqv_onnx.integer.layers import PackedMatMulToInt32
 from pqv_onnx.ops.domain import MAX_BIAS
 from pqv_onnx.packing import unpack_weight
 from pqv_onnx.qat import convert_to_qat
-from pqv_onnx.qat.vit import QuantBlock
+from pqv_onnx.qat.layers import QuantBlock
 from pqv_onnx.spec import QuantSpec
 from tests.integer.agreement import code_agreement
 from tests.qat.models import VARIANTS, float_model, images, qat_model
@@ -163,7 +163,7 @@ def test_scales_out_of_range_are_refused() -> None:
 def test_the_model_is_left_alone() -> None:
     model = qat_model().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    integer: IntegerVisionTransformer = convert_to_integer(model)
+    integer: IntegerModel = convert_to_integer(model)
     assert model.training
     assert not integer.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -69,8 +69,8 @@ def test_w8a8_stays_near_float(variant: str) -> None:
 )
 def test_names_of_timm(name: str) -> None:
     config = convert_to_qat(timm.create_model(name), W8A8).config
-    assert config.vit.architecture == name
-    assert config.vit.num_prefix_tokens == (2 if "distilled" in name else 1)
+    assert config.geometry.architecture == name
+    assert config.geometry.num_prefix_tokens == (2 if "distilled" in name else 1)
     assert len(config.preprocessing.mean) == 3
     assert config.preprocessing.crop_pct == 0.9
 

@@ -1,0 +1,83 @@
+"""The fake-quantized Vision Transformer to the integer one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.integer.blocks import IntegerAttention, IntegerBlock
+from pqv_onnx.integer.layers import Quantize, Softmax2n, WeightedMean
+from pqv_onnx.integer.lower import attention_ops, block, head, layer_norm, matmul_add, real
+from pqv_onnx.integer.vit import IntegerPatchEmbed, IntegerVisionTransformer
+from pqv_onnx.ops import fixed_point
+from pqv_onnx.qat.layers import QuantBlock, constant_step
+from pqv_onnx.qat.quantizers import ResidualQuantizer
+from pqv_onnx.qat.vit import QuantVisionTransformer
+
+_LARGEST_RESIDUAL_RATIO = 3.999
+"""A little below the op's limit of 4."""
+
+
+def convert_vit(model: QuantVisionTransformer) -> IntegerVisionTransformer:
+    """Build the integer form of a calibrated Vision Transformer.
+
+    Raises:
+        PqvError: a scale is out of an op's range.
+    """
+    stream = model.residual
+    blocks = []
+    for index, source in enumerate(model.blocks):
+        assert isinstance(source, QuantBlock)
+        try:
+            blocks.append(_block(source, stream))
+        except PqvError as error:
+            raise PqvError(f"blocks.{index}: {error}") from error
+        stream = source.residual2
+    norm_step, pool = real(stream.step), None
+    if model.pool is not None:
+        fc_norm = model.vit.fc_norm
+        pool_step = real(model.pool.quantizer.step)
+        source_step = norm_step if fc_norm else real(model.norm.step)
+        scale = fixed_point.weighted_mean_scale(float(source_step / pool_step))
+        pool = WeightedMean(scale, model.pool.quantizer.bits)
+        norm_step = pool_step if fc_norm else norm_step
+    classifier, dequantize = head(model.head, model.head_step)
+    return IntegerVisionTransformer(
+        config=model.config,
+        quantize=Quantize(model.patch_embed.quantizer.step.item()),
+        patch_embed=_patch_embed(model),
+        prefix=_prefix(model),
+        blocks=blocks,
+        norm=layer_norm(model.norm, stream.exponent, float(norm_step)),
+        pool=pool,
+        head=classifier,
+        dequantize=dequantize,
+    )
+
+
+def _block(source: QuantBlock, stream: ResidualQuantizer) -> IntegerBlock:
+    attn = source.attn
+    ops = attention_ops(source, stream)
+    softmax = Softmax2n(ops.softmax_scale, attn.log2)
+    attention = IntegerAttention(attn.num_heads, ops.qkv, softmax, ops.mean, ops.proj)
+    return block(source, attention, stream)
+
+
+def _patch_embed(model: QuantVisionTransformer) -> IntegerPatchEmbed:
+    embed = model.patch_embed
+    positions = model.patch_positions().detach()
+    # A coarser step than this saturates the residual stream whatever the codes are.
+    step = torch.minimum(
+        constant_step(positions), model.residual.channel_step * _LARGEST_RESIDUAL_RATIO
+    )
+    codes = (positions / step).round().clamp(-128, 127).to(torch.int8)
+    proj = matmul_add(embed.proj, embed.quantizer.step, real(step), model.residual)
+    return IntegerPatchEmbed(proj, codes, embed.patch_size)
+
+
+def _prefix(model: QuantVisionTransformer) -> Tensor:
+    prefix = model.prefix()
+    if prefix is None:
+        return torch.zeros(1, 0, model.vit.embed_dim, dtype=torch.int8)
+    return model.residual.codes(prefix).to(torch.int8)

@@ -1,0 +1,45 @@
+"""What every fake-quantized backbone has, whatever its family."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+
+from torch import Tensor, nn
+
+from pqv_onnx.qat.config import ModelConfig
+from pqv_onnx.qat.quantizers import ResidualQuantizer
+
+FloatSource = tuple[tuple[str, ...], Callable[..., Tensor]]
+"""Keys of a float state dict, and how their values become one parameter's value."""
+
+
+class QuantModel(nn.Module, ABC):
+    """A backbone for quantization-aware training; modules are named as in timm.
+
+    ``forward`` maps normalised images [B, in_chans, H, W] to logits [B, classes].
+
+    Attributes:
+        config: geometry, quantization scheme and preprocessing.
+        checkpoint_sha256: of the file it was loaded from, if it was.
+    """
+
+    checkpoint_sha256: str | None = None
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Keep ``config``."""
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def residual_streams(self) -> list[list[ResidualQuantizer]]:
+        """The quantizers of each residual stream in their order, one addition between two."""
+
+    @abstractmethod
+    def float_source(self, name: str, state: Mapping[str, Tensor]) -> FloatSource:
+        """Where the float value of the parameter ``name`` is in timm's ``state`` dict."""
+
+
+def same(value: Tensor) -> Tensor:
+    """The value of a parameter that is stored as it is."""
+    return value

@@ -1,0 +1,209 @@
+"""The fake-quantized Swin Transformer; modules are named as in timm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from pqv_onnx.ops.domain import SOFTMAX_FRACTION_BITS
+from pqv_onnx.qat.config import ModelConfig
+from pqv_onnx.qat.geometry import SwinConfig, SwinStageConfig
+from pqv_onnx.qat.layers import (
+    QuantAttention,
+    QuantBlock,
+    QuantLayerNorm,
+    QuantLinear,
+    QuantMean,
+    QuantMlp,
+    QuantPatchEmbed,
+)
+from pqv_onnx.qat.model import FloatSource, QuantModel, same
+from pqv_onnx.qat.quantizers import ActivationQuantizer, ResidualQuantizer
+from pqv_onnx.qat.softmax import softmax_2n
+from pqv_onnx.qat.windows import (
+    attention_mask,
+    merge_heads,
+    merge_patches,
+    relative_position_index,
+    roll,
+    split_heads,
+)
+from pqv_onnx.spec import QuantSpec
+
+
+class QuantWindowAttention(QuantAttention):
+    """Self-attention within windows, with a bias for the tokens' relative positions."""
+
+    relative_position_index: Tensor
+    mask: Tensor
+
+    def __init__(
+        self, stage: SwinStageConfig, shift: tuple[int, int], qkv_bias: bool, spec: QuantSpec
+    ) -> None:
+        """Create an attention layer of zeros whose windows are shifted by ``shift`` tokens."""
+        super().__init__(stage.dim, stage.num_heads, qkv_bias, True, spec)
+        self.grid, self.window, self.shift = stage.grid, stage.window, shift
+        h, w = stage.window
+        offsets = (2 * h - 1) * (2 * w - 1)
+        self.relative_position_bias_table = nn.Parameter(torch.zeros(offsets, stage.num_heads))
+        index = relative_position_index(stage.window)
+        self.register_buffer("relative_position_index", index, persistent=False)
+        mask = attention_mask(stage.grid, stage.window, shift)
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+        """Attend over ``x`` [B, H, W, dim], multiples of ``step``."""
+        back = (-self.shift[0], -self.shift[1])
+        return roll(super().forward(roll(x, self.shift), step), back)
+
+    def split_heads(self, qkv: Tensor) -> Tensor:
+        """[B, H, W, 3 * dim] to [3, B, windows, heads, T, dim / heads]."""
+        return split_heads(qkv, self.window, self.num_heads)
+
+    def bias_codes(self) -> Tensor:
+        """The bias of each pair of tokens in 1/256 of log2 units, float [heads, T, T]."""
+        table = self.relative_position_bias_table * (math.log2(math.e) * 2**SOFTMAX_FRACTION_BITS)
+        rounded = table.round().clamp(-(2**15), 2**15 - 1)
+        codes = table + (rounded - table).detach()
+        return codes[self.relative_position_index].permute(2, 0, 1)
+
+    def weights(self, logits: Tensor) -> Tensor:
+        """Attention weights of ``logits`` [B, windows, heads, T, T] in log2 units."""
+        biased = logits + self.bias_codes() / 2**SOFTMAX_FRACTION_BITS
+        return softmax_2n(biased, self.log2, self.mask.unsqueeze(1))
+
+    def merge_heads(self, context: Tensor) -> Tensor:
+        """[B, windows, heads, T, dim / heads] to [B, H, W, dim]."""
+        return merge_heads(context, self.window, self.grid)
+
+
+class QuantSwinPatchEmbed(QuantPatchEmbed):
+    """Patch embedding and a LayerNorm whose output is the residual stream."""
+
+    def __init__(self, swin: SwinConfig, spec: QuantSpec) -> None:
+        """Create an embedding of zeros."""
+        super().__init__(swin.patch_size, swin.in_chans, swin.embed_dim, spec)
+        self.grid = swin.grid
+        self.embedded = ResidualQuantizer(spec.residual.bits, swin.embed_dim)
+        stream = ResidualQuantizer(spec.residual.bits, swin.embed_dim)
+        self.norm = QuantLayerNorm(swin.embed_dim, swin.norm_eps, stream)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embed ``images`` [B, in_chans, H, W] as [B, rows, columns, dim]."""
+        out: Tensor = self.norm(self.embedded(super().forward(images)))
+        return out.unflatten(1, self.grid)
+
+
+class QuantPatchMerging(nn.Module):
+    """Halves the grid and doubles the channels; starts a new residual stream."""
+
+    def __init__(self, dim: int, eps: float, spec: QuantSpec) -> None:
+        """Create a layer of zeros for ``dim`` input channels."""
+        super().__init__()
+        self.norm = QuantLayerNorm(4 * dim, eps, ActivationQuantizer(spec.norm.bits))
+        self.reduction = QuantLinear(4 * dim, 2 * dim, spec.weight.bits, bias=False)
+        self.residual = ResidualQuantizer(spec.residual.bits, 2 * dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Merge ``x`` [B, H, W, dim] to [B, H / 2, W / 2, 2 * dim]."""
+        out: Tensor = self.residual(self.reduction(self.norm(merge_patches(x)), self.norm.step))
+        return out
+
+
+class QuantSwinStage(nn.Module):
+    """Patch merging, except in the first stage, and the blocks of one resolution."""
+
+    def __init__(self, swin: SwinConfig, index: int, spec: QuantSpec) -> None:
+        """Create the uncalibrated stage ``index``."""
+        super().__init__()
+        stage, eps = swin.stages[index], swin.norm_eps
+        self.downsample = QuantPatchMerging(stage.dim // 2, eps, spec) if index > 0 else None
+        self.blocks = nn.ModuleList(
+            QuantBlock(
+                QuantWindowAttention(stage, stage.shift(block), swin.qkv_bias, spec),
+                QuantMlp(stage.dim, stage.mlp_dim, True, spec),
+                eps,
+                spec,
+            )
+            for block in range(stage.depth)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform the residual stream ``x`` [B, H, W, dim]."""
+        if self.downsample is not None:
+            x = self.downsample(x)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class QuantSwinHead(nn.Module):
+    """Average pooling over the tokens and the classifier."""
+
+    def __init__(self, features: int, classes: int, spec: QuantSpec) -> None:
+        """Create a head of zeros."""
+        super().__init__()
+        self.pool = QuantMean(spec.final_norm.bits)
+        self.fc = QuantLinear(features, classes, spec.head_weight.bits, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [B, classes] of normalised tokens ``x`` [B, T, features]."""
+        pooled = self.pool(x, torch.ones_like(x[0, 0]))
+        out: Tensor = self.fc(pooled, self.pool.quantizer.step)
+        return out
+
+
+class QuantSwinTransformer(QuantModel):
+    """A Swin Transformer for quantization-aware training."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Create an uncalibrated model of zeros; ``config`` stays with it."""
+        super().__init__(config)
+        swin, spec = self.swin, config.spec
+        self.patch_embed = QuantSwinPatchEmbed(swin, spec)
+        self.layers = nn.ModuleList(
+            QuantSwinStage(swin, index, spec) for index in range(len(swin.depths))
+        )
+        features = swin.stages[-1].dim
+        final = ActivationQuantizer(spec.final_norm.bits)
+        self.norm = QuantLayerNorm(features, swin.norm_eps, final)
+        self.head = QuantSwinHead(features, swin.num_classes, spec)
+
+    @property
+    def swin(self) -> SwinConfig:
+        """The geometry."""
+        assert isinstance(self.config.geometry, SwinConfig)
+        return self.config.geometry
+
+    def residual_streams(self) -> list[list[ResidualQuantizer]]:
+        """One stream per stage, from the embedding or the merging on."""
+        streams = []
+        for stage in self.layers:
+            assert isinstance(stage, QuantSwinStage)
+            first = (
+                self.patch_embed.norm.quantizer
+                if stage.downsample is None
+                else stage.downsample.residual
+            )
+            assert isinstance(first, ResidualQuantizer)
+            blocks = [block for block in stage.blocks if isinstance(block, QuantBlock)]
+            added = [q for block in blocks for q in (block.residual1, block.residual2)]
+            streams.append([first, *added])
+        return streams
+
+    def float_source(self, name: str, state: Mapping[str, Tensor]) -> FloatSource:
+        """The same key, but for the patches' convolution."""
+        if name == "patch_embed.proj.weight":
+            return (name,), lambda weight: weight.flatten(1)
+        return (name,), same
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, classes] of normalised images [B, in_chans, H, W]."""
+        x = self.patch_embed(images)
+        for stage in self.layers:
+            x = stage(x)
+        out: Tensor = self.head(self.norm(x).flatten(1, 2))
+        return out
