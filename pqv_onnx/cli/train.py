@@ -1,0 +1,138 @@
+"""``pqv train``: quantization-aware training by a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
+from pqv_onnx.cli.training import (
+    DataOption,
+    PretrainedOption,
+    RandomOption,
+    WeightsOption,
+    float_source,
+    progress_bar,
+    status,
+)
+from pqv_onnx.errors import PqvError
+from pqv_onnx.files import check_writable
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pqv_onnx.qat import QuantModel
+    from pqv_onnx.train.models import FloatSource
+    from pqv_onnx.train.recipe import Recipe
+
+
+def command(
+    recipe: Annotated[Path, typer.Option(help="A .toml file, see docs/training.md.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run's files.")],
+    data: DataOption = None,
+    weights: WeightsOption = None,
+    random_weights: RandomOption = None,
+    pretrained: PretrainedOption = False,
+    calibrated: Annotated[
+        Path | None, typer.Option(help="QAT checkpoint to start from, as of `pqv calibrate`.")
+    ] = None,
+    teacher_weights: Annotated[
+        Path | None, typer.Option(help="Of the recipe's teacher; default: timm's pretrained.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the output folder.")
+    ] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, repeatable."),
+    ] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Train a quantized model by a recipe, on one process or many.
+
+    The float model (--weights, --random-weights or --pretrained) is what is quantized, and the
+    teacher. Many processes: `accelerate launch -m pqv_onnx.cli.main train ...`
+
+    Example: `pqv train --recipe export/recipes/deit_tiny_patch16_224.w4a4.toml --data imagenet
+    --weights deit.pth -o run --set train.batch_size=128`
+    """
+    from pqv_onnx.train.recipe import load_recipe
+
+    check_json(json_file)
+    source = float_source(weights, random_weights, pretrained)
+    options = load_recipe(recipe, changes or [])
+    _make_folder(output)
+    with status.status("importing torch"):
+        from pqv_onnx.train.engine import LAST, Report, Trainer, make_accelerator
+        from pqv_onnx.train.models import import_modules
+    import_modules(options.imports)
+    accelerator = make_accelerator(options.train.mixed_precision)
+    model, teacher = _models(options, source, calibrated, teacher_weights, data)
+    with progress_bar(accelerator.is_main_process) as bar:
+        task = bar.add_task(options.model, total=None)
+
+        def on_step(done: int, total: int, loss: float) -> None:
+            text = f"{options.model} loss {loss:.4f}"
+            bar.update(task, completed=done, total=total, description=text)
+
+        def on_epoch(row: dict[str, float]) -> None:
+            bar.print(
+                f"epoch {row['epoch']}: loss {row['loss']:.4f}, top-1 {row['top1']:.2f}%, "
+                f"top-5 {row['top5']:.2f}%"
+            )
+
+        report = Report(on_step, on_epoch)
+        trainer = Trainer(options, model, teacher, data, output, accelerator, report)
+        if resume:
+            trainer.resume()
+        result = trainer.run()
+    if accelerator.is_main_process:
+        console.print(f"{output / LAST}: top-1 {result.top1:.2f}%, top-5 {result.top5:.2f}%")
+        written = {"output": str(output), "step": trainer.progress.step}
+        write_json(json_file, {**written, **result.to_dict()})
+    accelerator.end_training()
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PqvError(f"{path}: cannot be made: {error.strerror}") from error
+    check_writable(path / "state.pt")
+
+
+def _models(
+    recipe: Recipe,
+    source: FloatSource,
+    calibrated: Path | None,
+    teacher_weights: Path | None,
+    data: str | None,
+) -> tuple[QuantModel, nn.Module | None]:
+    """The calibrated student, and the teacher if the recipe has one."""
+    from pqv_onnx.checkpoint import load_qat
+    from pqv_onnx.train.calibration import quantize
+    from pqv_onnx.train.data import Split
+    from pqv_onnx.train.models import FloatSource
+
+    train, options = recipe.train, recipe.train.distillation
+    own_teacher = options.kind != "none" and not options.teacher
+    if not source.given and (calibrated is None or own_teacher):
+        raise typer.BadParameter("give --weights, --random-weights or --pretrained")
+    float_model = source.load(recipe.model) if source.given else None
+    if calibrated is not None:
+        student = load_qat(calibrated)
+        if (found := student.config.spec.name) != recipe.precision:
+            raise PqvError(f"{calibrated} is {found}, the recipe's precision is {recipe.precision}")
+    else:
+        assert float_model is not None
+        split = Split(train.data.dataset, data, train.data.train_split, train.data.workers)
+        count = train.calibration_images
+        student = quantize(float_model, recipe.precision, split, images=count, seed=train.seed)
+    if options.kind == "none":
+        return student, None
+    if own_teacher:
+        return student, float_model
+    weights = FloatSource(teacher_weights, pretrained=teacher_weights is None)
+    return student, weights.load(options.teacher)

@@ -1,0 +1,53 @@
+"""Options that calibrate, train and eval share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from pqv_onnx.train.models import FloatSource
+
+ImportOption = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="Registers models or datasets, repeatable."),
+]
+DataOption = Annotated[
+    str | None, typer.Option(metavar="DIR", help="Folder of the data set, with its splits.")
+]
+DatasetOption = Annotated[
+    str,
+    typer.Option(help="timm's name of the data set (hfds/..., wds/...); default: image folders."),
+]
+WeightsOption = Annotated[
+    Path | None, typer.Option(help="Float weights: .safetensors, .pth or .pt.")
+]
+RandomOption = Annotated[int | None, typer.Option(metavar="SEED", help="Random float weights.")]
+PretrainedOption = Annotated[
+    bool, typer.Option("--pretrained", help="timm's pretrained float weights, downloaded.")
+]
+WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that load images.")]
+BatchOption = Annotated[int, typer.Option(min=1, help="Images at a time.")]
+
+status = Console(stderr=True)
+"""Where progress goes; results go to standard output."""
+
+
+def float_source(weights: Path | None, seed: int | None, pretrained: bool) -> FloatSource:
+    """The float model's weights, at most one kind of them."""
+    from pqv_onnx.train.models import FloatSource
+
+    source = FloatSource(weights, seed, pretrained)
+    if source.given > 1:
+        raise typer.BadParameter("give one of --weights, --random-weights and --pretrained")
+    return source
+
+
+def progress_bar(visible: bool = True) -> Progress:
+    """A progress bar on standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=status, disable=not visible)

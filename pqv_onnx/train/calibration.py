@@ -1,0 +1,51 @@
+"""A float model to a calibrated quantized one: post-training quantization, and QAT's start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from pqv_onnx.qat import QuantModel, calibrate, convert_to_qat
+from pqv_onnx.spec import QuantSpec
+from pqv_onnx.train.data import Split, eval_batches, normalise
+from pqv_onnx.train.models import preprocessing_of
+
+
+def quantize(
+    model: nn.Module,
+    precision: str,
+    split: Split,
+    *,
+    images: int,
+    batch_size: int = 32,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda images: None,
+) -> QuantModel:
+    """Convert a float model and choose its steps on images of ``split``.
+
+    Args:
+        model: a timm model.
+        precision: preset of QuantSpec.
+        split: where the images come from.
+        images: how many to use, chosen at random.
+        batch_size: images read at a time.
+        seed: of the choice.
+        progress: called with the number of images of each batch when it was read.
+
+    Returns:
+        A calibrated model in evaluation mode.
+
+    Raises:
+        PqvError: the model is not supported, or an image cannot be read.
+    """
+    quantized = convert_to_qat(model, QuantSpec.preset(precision))
+    preprocessing = preprocessing_of(quantized.config)
+    classes = quantized.config.geometry.num_classes
+    batches, _ = eval_batches(split, preprocessing, classes, batch_size, limit=images, seed=seed)
+    inputs = []
+    for pixels, _ in batches:
+        inputs.append(normalise(pixels, preprocessing))
+        progress(len(pixels))
+    calibrate(quantized, inputs)
+    return quantized.eval()

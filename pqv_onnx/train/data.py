@@ -1,0 +1,361 @@
+"""Images for calibration, training and evaluation, from timm's datasets.
+
+What a training image looks like depends on nothing but the seed, the epoch and the image's
+index: not on the number of processes or workers, and not on where a run was resumed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from timm.data import create_dataset, create_transform
+from timm.data.dataset import ImageDataset
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate, get_worker_info
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.train.recipe import Augmentation
+
+Batch = tuple[Tensor, Tensor]
+"""Images and labels: uint8 [B, H, W, C] for evaluation, normalised [B, C, H, W] for training."""
+Factory = Callable[[str | None, str], Dataset[Any]]
+
+_datasets: dict[str, Factory] = {}
+
+
+def register_dataset(name: str, factory: Factory) -> None:
+    """Give a name to a dataset that timm does not know.
+
+    Args:
+        name: what ``--dataset`` and recipes call it.
+        factory: makes a split from the data's folder (None if none was given) and the split's
+            name; items are pairs of a PIL image and a class.
+    """
+    _datasets[name] = factory
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split of a dataset, not yet opened."""
+
+    dataset: str
+    root: str | None
+    name: str
+    workers: int = 0
+
+    def open(self, channels: int, training: bool, batch_size: int, seed: int) -> Dataset[Any]:
+        """Open the split without a transform.
+
+        Raises:
+            PqvError: it cannot be found or opened, or it is empty.
+        """
+        mode = "L" if channels == 1 else "RGB"
+        try:
+            if self.dataset in _datasets:
+                return _datasets[self.dataset](self.root, self.name)
+            found: Dataset[Any] = create_dataset(
+                self.dataset,
+                self.root,
+                self.name,
+                is_training=training,
+                batch_size=batch_size,
+                seed=seed,
+                input_img_mode=mode,
+            )
+        # Readers of many libraries, and each has errors of its own.
+        except Exception as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            where = f"{self.dataset or 'folder'} {self.root or ''}".strip()
+            raise PqvError(f"split {self.name} of {where} cannot be opened: {text}") from error
+        if not self.dataset and self.root is not None:
+            self._check_folder(Path(self.root), found)
+        return found
+
+    def _check_folder(self, root: Path, found: Any) -> None:
+        """timm takes the whole folder where a split's own is missing: splits would be classes."""
+        if Path(found.reader.root) == root and (root / "train").is_dir():
+            raise PqvError(f"{root}: there is no split {self.name} beside train")
+
+
+def eval_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
+    """timm's evaluation transform up to the pixels, uint8 [H, W, C]."""
+    transform = create_transform(
+        (preprocessing.channels, preprocessing.height, preprocessing.width),
+        crop_pct=preprocessing.crop_pct,
+        interpolation=preprocessing.interpolation,
+        use_prefetcher=True,
+    )
+    return lambda image: torch.from_numpy(np.asarray(transform(image)).transpose(1, 2, 0).copy())
+
+
+def train_transform(
+    preprocessing: Preprocessing, augmentation: Augmentation
+) -> Callable[[Image.Image], Tensor]:
+    """timm's training transform, to normalised float [C, H, W].
+
+    Raises:
+        PqvError: timm does not know what the recipe asks for.
+    """
+    if not augmentation.enabled:
+        pixels = eval_transform(preprocessing)
+        return lambda image: normalise(pixels(image)[None], preprocessing)[0]
+    try:
+        transform: Callable[[Image.Image], Tensor] = create_transform(
+            (preprocessing.channels, preprocessing.height, preprocessing.width),
+            is_training=True,
+            scale=augmentation.scale,
+            ratio=augmentation.ratio,
+            hflip=augmentation.hflip,
+            color_jitter=augmentation.color_jitter,
+            auto_augment=augmentation.auto_augment or None,
+            interpolation=augmentation.interpolation,
+            re_prob=augmentation.random_erasing,
+            re_mode="pixel",
+            mean=preprocessing.mean,
+            std=preprocessing.std,
+        )
+    except (AssertionError, KeyError, ValueError) as error:
+        raise PqvError(f"train.augmentation: timm has no such transform: {error!r}") from error
+    return transform
+
+
+def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """uint8 [B, H, W, C] to float [B, C, H, W], with the bits that exported models get."""
+    as_float = Preprocessing(**{**vars(preprocessing), "input": "float"})
+    return torch.from_numpy(as_float.from_pixels(pixels.numpy()))
+
+
+class _Transformed(Dataset[Any]):
+    """Items (epoch, index) of a map-style dataset, transformed; an error is an item, too."""
+
+    def __init__(self, source: Any, channels: int, transform: Any, seed: int | None) -> None:
+        self.source, self.transform, self.seed = source, transform, seed
+        self.mode = "L" if channels == 1 else "RGB"
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | PqvError:
+        epoch, index = key
+        try:
+            image, label = self._read(index)
+            pixels = image.convert(self.mode)
+        except (OSError, ValueError, SyntaxError) as error:
+            return PqvError(f"{self._name(index)}: not an image that can be read: {error}")
+        if self.seed is not None:
+            seed_everything(self.seed, epoch, index)
+        return self.transform(pixels), int(label)
+
+    def _read(self, index: int) -> tuple[Image.Image, int]:
+        if isinstance(self.source, ImageDataset):
+            # timm's own way would replace an image that cannot be read by another one.
+            file, label = self.source.reader[index][:2]
+            return (file if isinstance(file, Image.Image) else Image.open(file)), label
+        image, label = self.source[index]
+        return image, label
+
+    def _name(self, index: int) -> str:
+        if isinstance(self.source, ImageDataset):
+            return str(self.source.filename(index, absolute=True))
+        return f"image {index}"
+
+
+class _Stream(IterableDataset[Any]):
+    """An iterable dataset, transformed, with random numbers of its own in each epoch."""
+
+    def __init__(self, source: Any, transform: Any, seed: int | None, epoch: int, rank: int):
+        self.source, self.transform = source, transform
+        self.seed, self.epoch, self.rank = seed, epoch, rank
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int] | PqvError]:
+        worker = get_worker_info()
+        if self.seed is not None:
+            seed_everything(self.seed, self.epoch, self.rank, worker.id if worker else 0)
+        try:
+            for image, label in self.source:
+                yield self.transform(image), int(label)
+        except (OSError, ValueError, SyntaxError) as error:
+            yield PqvError(f"an image of the stream cannot be read: {error}")
+
+
+def seed_everything(*key: int) -> None:
+    """Seed Python's, numpy's and torch's generators with a tuple of numbers."""
+    words = np.random.SeedSequence(key).generate_state(3)
+    random.seed(int(words[0]))
+    np.random.seed(int(words[1]))
+    torch.manual_seed(int(words[2]))
+
+
+def _shuffled(count: int, *key: int) -> np.ndarray:
+    return np.random.default_rng(key).permutation(count)
+
+
+def _collate(items: Sequence[tuple[Tensor, int] | PqvError]) -> Any:
+    errors = [item for item in items if isinstance(item, PqvError)]
+    return errors[0] if errors else default_collate(list(items))
+
+
+def _load(dataset: Dataset[Any], workers: int, classes: int, **kwargs: Any) -> Iterator[Batch]:
+    """Batches of a loader; bad images and bad labels are raised here, in the main process."""
+    loader = DataLoader(dataset, num_workers=workers, collate_fn=_collate, **kwargs)
+    try:
+        for batch in loader:
+            if isinstance(batch, PqvError):
+                raise batch
+            images, labels = batch
+            if int(labels.max()) >= classes or int(labels.min()) < 0:
+                found = int(labels.max()) if int(labels.max()) >= classes else int(labels.min())
+                raise PqvError(f"found an image of class {found}, the model has {classes} classes")
+            yield images, labels
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise PqvError(f"a loader process died: {str(error).splitlines()[0]}") from error
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of the work this process has."""
+
+    rank: int = 0
+    world: int = 1
+
+
+def eval_batches(
+    split: Split,
+    preprocessing: Preprocessing,
+    classes: int,
+    batch_size: int,
+    limit: int | None = None,
+    seed: int = 0,
+    share: Share = Share(),  # noqa: B008 - frozen
+) -> tuple[Iterator[Batch], int]:
+    """This process's images of a split, each once.
+
+    Args:
+        split: the split.
+        preprocessing: size, crop and interpolation.
+        classes: of the model.
+        batch_size: images of a batch; the last one may have fewer.
+        limit: use so many images, chosen at random; of a stream, the first ones.
+        seed: of the choice.
+        share: this process's part.
+
+    Returns:
+        Batches of uint8 pixels [B, H, W, C] with labels [B], and how many images they have
+        altogether (0 if a stream does not say).
+
+    Raises:
+        PqvError: the split cannot be opened; in the iteration, an image cannot be read or has
+            a class that the model lacks.
+    """
+    source: Any = split.open(preprocessing.channels, False, batch_size, 0)
+    transform = eval_transform(preprocessing)
+    if isinstance(source, IterableDataset):
+        stream = _Stream(source, transform, None, 0, share.rank)
+        batches = _load(stream, split.workers, classes, batch_size=batch_size)
+        return _first(batches, limit), limit or _size(source)
+    count = len(source) if limit is None else min(limit, len(source))
+    order = np.arange(len(source)) if limit is None else _shuffled(len(source), seed)[:count]
+    chosen = [int(index) for index in order[share.rank :: share.world]]
+    plan = [[(0, i) for i in chosen[s : s + batch_size]] for s in range(0, len(chosen), batch_size)]
+    dataset = _Transformed(source, preprocessing.channels, transform, None)
+    return _load(dataset, split.workers, classes, batch_sampler=plan), len(chosen)
+
+
+def _size(source: Any) -> int:
+    """Images of a map-style dataset, or of a stream that knows."""
+    return len(source)
+
+
+def _first(batches: Iterator[Batch], limit: int | None) -> Iterator[Batch]:
+    left = limit
+    for images, labels in batches:
+        yield images[:left], labels[:left]
+        if left is not None:
+            left -= len(labels)
+            if left <= 0:
+                return
+
+
+class TrainData:
+    """The training images, in pieces of a batch, from any step of any epoch on."""
+
+    def __init__(
+        self,
+        split: Split,
+        preprocessing: Preprocessing,
+        augmentation: Augmentation,
+        classes: int,
+        *,
+        batch_size: int,
+        accumulation: int,
+        seed: int,
+        share: Share,
+    ) -> None:
+        """Open the split.
+
+        Args:
+            split: the split.
+            preprocessing: size, mean and std.
+            augmentation: how the images are augmented.
+            classes: of the model.
+            batch_size: images of an update over all processes.
+            accumulation: pieces of each process's part of it.
+            seed: of order and augmentation.
+            share: this process's part.
+
+        Raises:
+            PqvError: the split cannot be opened or is smaller than a batch, or the batch cannot
+                be cut in equal pieces.
+        """
+        pieces = accumulation * share.world
+        if batch_size % pieces:
+            raise PqvError(
+                f"train.batch_size is {batch_size}, expected a multiple of {pieces} "
+                f"(accumulation {accumulation} x {share.world} processes)"
+            )
+        self.piece, self.batch_size, self.accumulation = (
+            batch_size // pieces,
+            batch_size,
+            accumulation,
+        )
+        self.split, self.classes, self.seed, self.share = split, classes, seed, share
+        self.channels = preprocessing.channels
+        self.transform = train_transform(preprocessing, augmentation)
+        self.source: Any = split.open(self.channels, True, self.piece, seed)
+        self.steps_per_epoch = _size(self.source) // batch_size
+        if not self.steps_per_epoch:
+            raise PqvError(
+                f"found {_size(self.source)} training images, "
+                f"expected at least train.batch_size, {batch_size}"
+            )
+
+    def epoch(self, epoch: int, start: int) -> Iterator[list[Batch]]:
+        """The updates of an epoch from the ``start``-th on, each a list of pieces of the batch."""
+        pieces = self._pieces(epoch, start)
+        for _ in range(start, self.steps_per_epoch):
+            update = list(islice(pieces, self.accumulation))
+            if len(update) < self.accumulation:
+                raise PqvError("the stream of training images ended before its epoch did")
+            yield update
+
+    def _pieces(self, epoch: int, start: int) -> Iterator[Batch]:
+        if isinstance(self.source, IterableDataset):
+            self.source.set_epoch(epoch)  # type: ignore[attr-defined]
+            stream = _Stream(self.source, self.transform, self.seed, epoch, self.share.rank)
+            workers = self.split.workers
+            batches = _load(stream, workers, self.classes, batch_size=self.piece, drop_last=True)
+            return islice(batches, start * self.accumulation, None)
+        order = _shuffled(len(self.source), self.seed, epoch)
+        used = order[start * self.batch_size : self.steps_per_epoch * self.batch_size]
+        mine = used.reshape(-1, self.share.world, self.piece)[:, self.share.rank]
+        plan = [[(epoch, int(index)) for index in piece] for piece in mine]
+        dataset = _Transformed(self.source, self.channels, self.transform, self.seed)
+        return _load(dataset, self.split.workers, self.classes, batch_sampler=plan)

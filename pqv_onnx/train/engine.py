@@ -1,0 +1,335 @@
+"""The training loop, on accelerate: one process or many, resumable to the same result."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from timm.data import Mixup
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from pqv_onnx.checkpoint import save_qat
+from pqv_onnx.errors import PqvError
+from pqv_onnx.qat import QuantModel
+from pqv_onnx.train.data import (
+    Batch,
+    Share,
+    Split,
+    TrainData,
+    eval_batches,
+    seed_everything,
+)
+from pqv_onnx.train.evaluate import Accuracy, evaluate, torch_subject
+from pqv_onnx.train.log import write_log
+from pqv_onnx.train.loss import Criterion
+from pqv_onnx.train.models import preprocessing_of, preprocessing_of_float
+from pqv_onnx.train.optimizer import make_optimizer, make_scheduler
+from pqv_onnx.train.recipe import Recipe
+from pqv_onnx.train.state import Progress, load_state, save_state
+
+LAST, BEST, STATE = "last.safetensors", "best.safetensors", "state.pt"
+
+
+@dataclass(frozen=True)
+class Report:
+    """Who is told how a run goes; by default nobody.
+
+    Attributes:
+        step: called after an update with the updates done, all updates, and the loss.
+        epoch: called after an epoch with its row of the log.
+    """
+
+    step: Callable[[int, int, float], None] = lambda done, total, loss: None
+    epoch: Callable[[dict[str, float]], None] = lambda row: None
+
+
+def make_accelerator(mixed_precision: str = "no") -> Accelerator:
+    """This process's part in the group that ``accelerate launch`` or ``torchrun`` made, if any."""
+    try:
+        return Accelerator(mixed_precision=mixed_precision)
+    except (ValueError, RuntimeError) as error:
+        raise PqvError(f"accelerate: {str(error).splitlines()[0]}") from error
+
+
+def share_of(accelerator: Accelerator) -> Share:
+    """Which part of the images this process takes."""
+    return Share(accelerator.process_index, accelerator.num_processes)
+
+
+def add_over(accelerator: Accelerator) -> Callable[[Tensor], Tensor]:
+    """A function that sums a tensor over all processes."""
+
+    def add(counts: Tensor) -> Tensor:
+        total: Tensor = accelerator.reduce(counts.to(accelerator.device), "sum")
+        return total.cpu()
+
+    return add
+
+
+class Trainer:
+    """A run: trains a quantized model by a recipe and leaves its files in a folder.
+
+    ``last.safetensors`` and ``best.safetensors`` are QAT checkpoints, of the moving average
+    where the recipe has one; ``state.pt`` is what a resumed run needs; ``log.csv`` and
+    ``curves.png`` have a row and a point per epoch.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: QuantModel,
+        teacher: nn.Module | None,
+        root: str | None,
+        output: Path,
+        accelerator: Accelerator,
+        report: Report = Report(),  # noqa: B008 - frozen
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            recipe: how to train.
+            model: a calibrated model; it is trained in place.
+            teacher: the float teacher, if the recipe wants one.
+            root: folder of the data.
+            output: an existing folder.
+            accelerator: see ``make_accelerator``.
+            report: who is told how it goes.
+
+        Raises:
+            PqvError: the data do not fit the recipe or the model, or the teacher wants other
+                images than the model.
+        """
+        self.recipe, self.accelerator, self.report = recipe, accelerator, report
+        self.root, self.output = root, output
+        train, device = recipe.train, accelerator.device
+        self.preprocessing = preprocessing_of(model.config)
+        self.classes: int = model.config.geometry.num_classes
+        if teacher is not None:
+            _check_teacher(teacher, model)
+            teacher = teacher.eval().requires_grad_(False).to(device)
+        self.data = TrainData(
+            self._split(train.data.train_split),
+            self.preprocessing,
+            train.augmentation,
+            self.classes,
+            batch_size=train.batch_size,
+            accumulation=train.accumulation,
+            seed=train.seed,
+            share=share_of(accelerator),
+        )
+        self.mixup = self._make_mixup()
+        self.criterion = Criterion(train.distillation, teacher, train.augmentation.label_smoothing)
+        self.model = model.to(device)
+        self.ema = ModelEmaV3(model, train.ema, use_warmup=True) if train.ema else None
+        optimizer = make_optimizer(model, train.optimizer)
+        self.scheduler = make_scheduler(optimizer, train, self.data.steps_per_epoch)
+        self.wrapped, self.optimizer = accelerator.prepare(model, optimizer)
+        self.progress = Progress()
+
+    def _split(self, name: str) -> Split:
+        data = self.recipe.train.data
+        return Split(data.dataset, self.root, name, data.workers)
+
+    def _make_mixup(self) -> Mixup | None:
+        augmentation = self.recipe.train.augmentation
+        if not (augmentation.mixup or augmentation.cutmix):
+            return None
+        if self.data.piece % 2:
+            raise PqvError(
+                f"mixup and cutmix need an even number of images, found {self.data.piece} per "
+                "process and piece of a batch"
+            )
+        return Mixup(
+            mixup_alpha=augmentation.mixup,
+            cutmix_alpha=augmentation.cutmix,
+            prob=augmentation.mixup_prob,
+            label_smoothing=augmentation.label_smoothing,
+            num_classes=self.classes,
+        )
+
+    def resume(self) -> None:
+        """Go on where the run in the output folder stopped.
+
+        Raises:
+            PqvError: there is none, or it had another recipe.
+        """
+        self.progress, parts = load_state(self.output / STATE, self.recipe)
+        try:
+            self.model.load_state_dict(parts["model"])
+            self.optimizer.load_state_dict(parts["optimizer"])
+            if self.ema is not None:
+                self.ema.module.load_state_dict(parts["ema"])
+            if self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(parts["scaler"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise PqvError(f"{self.output / STATE}: does not fit the model: {error}") from error
+
+    @property
+    def total_steps(self) -> int:
+        """Updates of the whole run."""
+        train = self.recipe.train
+        total = train.epochs * self.data.steps_per_epoch
+        return min(total, train.max_steps) if train.max_steps else total
+
+    def run(self) -> Accuracy:
+        """Train to the end of the recipe, or to its ``max_steps``.
+
+        Returns:
+            The accuracy of the trained model.
+
+        Raises:
+            PqvError: an image cannot be read, the loss is not finite, or a file cannot be
+                written; the last checkpoint that was written is whole.
+        """
+        progress, per_epoch = self.progress, self.data.steps_per_epoch
+        total, save_every = self.total_steps, self.recipe.train.save_every
+        if progress.step >= total:
+            return self._evaluate(self.snapshot())
+        while progress.step < total:
+            epoch = progress.step // per_epoch
+            end = min((epoch + 1) * per_epoch, total)
+            self.wrapped.train()
+            for pieces in self.data.epoch(epoch, progress.step % per_epoch):
+                self._update(pieces, epoch)
+                self.report.step(progress.step, total, progress.loss_sum / self._epoch_steps)
+                if progress.step == end:
+                    break
+                if save_every and not progress.step % save_every:
+                    self._save(self.snapshot(), STATE, LAST)
+            result = self._finish_epoch(epoch, whole=end == (epoch + 1) * per_epoch)
+        return result
+
+    @property
+    def _epoch_steps(self) -> int:
+        """Updates of the current epoch so far; all of it at its end."""
+        return (self.progress.step - 1) % self.data.steps_per_epoch + 1
+
+    def _update(self, pieces: list[Batch], epoch: int) -> None:
+        """One update of the weights; the loss is the mean over pieces and processes."""
+        accelerator, options = self.accelerator, self.recipe.train.optimizer
+        self.scheduler.step_update(self.progress.step)
+        total = torch.zeros((), device=accelerator.device)
+        for index, (images, labels) in enumerate(pieces):
+            loss = None
+            with self._sync(last=index == len(pieces) - 1):
+                loss = self._loss(images, labels, (self.progress.step, index))
+                accelerator.backward(loss / len(pieces))
+            total += loss.detach().float() / len(pieces)
+        mean = float(accelerator.reduce(total, "mean"))
+        if not math.isfinite(mean):
+            raise PqvError(
+                f"the loss is {mean} at step {self.progress.step + 1}, epoch {epoch + 1}: "
+                "lower train.optimizer.lr; the last checkpoint is kept"
+            )
+        if options.clip_grad:
+            accelerator.clip_grad_norm_(self.wrapped.parameters(), options.clip_grad)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.progress.step += 1
+        self.progress.loss_sum += mean
+        if self.ema is not None:
+            self.ema.update(self.model, self.progress.step)
+
+    def _sync(self, last: bool) -> AbstractContextManager[Any]:
+        """Gradients go between processes with the last piece of a batch only."""
+        return nullcontext() if last else self.accelerator.no_sync(self.wrapped)
+
+    def _loss(self, images: Tensor, labels: Tensor, key: tuple[int, int]) -> Tensor:
+        device = self.accelerator.device
+        images, targets = images.to(device), labels.to(device)
+        if self.mixup is not None:
+            seed_everything(self.recipe.train.seed, *key, self.accelerator.process_index)
+            images, targets = self.mixup(images, targets)
+        logits = self.wrapped(images)
+        return self.criterion(logits, targets, images, self.accelerator.autocast())
+
+    def _finish_epoch(self, epoch: int, whole: bool) -> Accuracy:
+        """Evaluate, log and save; of an epoch cut short, the state goes on inside of it."""
+        progress, snapshot = self.progress, self.snapshot()
+        result = self._evaluate(snapshot)
+        row = {
+            "epoch": epoch + 1,
+            "step": progress.step,
+            "lr": float(self.optimizer.param_groups[0]["lr"]),
+            "loss": progress.loss_sum / self._epoch_steps,
+            "top1": result.top1,
+            "top5": result.top5,
+        }
+        better = result.top1 > progress.best
+        history = [*progress.history, row]
+        if whole:
+            progress.history, progress.loss_sum = history, 0.0
+            progress.best = max(progress.best, result.top1)
+        snapshot.config = replace(snapshot.config, accuracy=result.top1 / 100)
+        self._save(snapshot, STATE, LAST, *([BEST] if better else []))
+        if self.accelerator.is_main_process:
+            write_log(self.output, history)
+        self.report.epoch(row)
+        return result
+
+    def _evaluate(self, model: nn.Module) -> Accuracy:
+        batches, _ = eval_batches(
+            self._split(self.recipe.train.data.val_split),
+            self.preprocessing,
+            self.classes,
+            max(self.data.piece, 1),
+            share=share_of(self.accelerator),
+        )
+        device = self.accelerator.device
+        shared = (self.classes, self.preprocessing, device)
+        subject = torch_subject(self.recipe.model, "fake-quantized", model, *shared)
+        return evaluate([subject], batches, add=add_over(self.accelerator))[0]
+
+    def snapshot(self) -> QuantModel:
+        """A copy of the model as it is saved: the moving average, if there is one."""
+        source = self.model if self.ema is None else self.ema.module
+        copy = type(self.model)(self.model.config)
+        copy.load_state_dict(source.state_dict())
+        return copy.to(self.accelerator.device).eval()
+
+    def _save(self, snapshot: QuantModel, *names: str) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        if not all(bool(torch.isfinite(value).all()) for value in _weights(self.model)):
+            raise PqvError(
+                f"a weight is not finite after step {self.progress.step}: lower "
+                "train.optimizer.lr; the last checkpoint is kept"
+            )
+        parts: dict[str, Any] = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        if self.ema is not None:
+            parts["ema"] = self.ema.module.state_dict()
+        if self.accelerator.scaler is not None:
+            parts["scaler"] = self.accelerator.scaler.state_dict()
+        for name in names:
+            if name == STATE:
+                save_state(self.output / name, self.recipe, self.progress, parts)
+            else:
+                save_qat(self.output / name, snapshot)
+
+
+def _weights(model: nn.Module) -> Iterator[Tensor]:
+    return (value for value in model.state_dict().values() if value.is_floating_point())
+
+
+def _check_teacher(teacher: nn.Module, model: QuantModel) -> None:
+    wanted, found = preprocessing_of(model.config), preprocessing_of_float(teacher)
+    for name in ("channels", "height", "width", "mean", "std"):
+        if getattr(wanted, name) != getattr(found, name):
+            raise PqvError(
+                f"the teacher wants images of {name} {getattr(found, name)}, "
+                f"the model {getattr(wanted, name)}"
+            )
+    if (classes := getattr(teacher, "num_classes", 0)) != model.config.geometry.num_classes:
+        raise PqvError(
+            f"the teacher has {classes} classes, the model {model.config.geometry.num_classes}"
+        )

@@ -1,0 +1,224 @@
+"""Top-1 and top-5 of models of every kind over the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from pqv_onnx.checkpoint import FORMAT, load_qat
+from pqv_onnx.errors import PqvError
+from pqv_onnx.graph.load import load_model, metadata
+from pqv_onnx.integer import convert_to_integer
+from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.runtime.session import InferenceSession, one_line
+from pqv_onnx.train.data import Batch, normalise
+from pqv_onnx.train.models import FloatSource, preprocessing_of, preprocessing_of_float
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to evaluate.
+
+    Attributes:
+        name: what to call it.
+        kind: ``float``, ``fake-quantized``, ``integer``, ``onnx, library`` or ``onnx, functions``.
+        classes: of its logits.
+        preprocessing: how it wants its images.
+        predict: uint8 pixels [B, H, W, C] to logits [B, classes] on the CPU.
+    """
+
+    name: str
+    kind: str
+    classes: int
+    preprocessing: Preprocessing
+    predict: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What an evaluation found; top-1 and top-5 in percent."""
+
+    name: str
+    kind: str
+    top1: float
+    top5: float
+    images: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return asdict(self)
+
+
+def torch_subject(
+    name: str,
+    kind: str,
+    model: nn.Module,
+    classes: int,
+    preprocessing: Preprocessing,
+    device: torch.device | str = "cpu",
+) -> Subject:
+    """A torch model of normalised images as a subject; it is moved to ``device``."""
+    model.eval().to(device)
+
+    @torch.inference_mode()
+    def predict(pixels: Tensor) -> Tensor:
+        logits: Tensor = model(normalise(pixels, preprocessing).to(device))
+        return logits.float().cpu()
+
+    return Subject(name, kind, classes, preprocessing, predict)
+
+
+def onnx_subject(path: Path, use_library: bool) -> Subject:
+    """An exported model as a subject, on onnxruntime with or without the op library."""
+    proto = load_model(path)
+    preprocessing = Preprocessing.from_metadata(metadata(proto))
+    session = InferenceSession(path, use_library=use_library)
+    given, wanted = session.get_inputs()[0].name, session.get_outputs()[0].shape[-1]
+
+    def predict(pixels: Tensor) -> Tensor:
+        try:
+            (logits,) = session.run(None, {given: preprocessing.from_pixels(pixels.numpy())})
+        except Exception as error:
+            raise PqvError(f"{path}: onnxruntime: {one_line(error)}") from error
+        return torch.from_numpy(np.asarray(logits))
+
+    kind = "onnx, library" if use_library else "onnx, functions"
+    return Subject(path.name, kind, int(wanted), preprocessing, predict)
+
+
+def subjects_of(
+    path: Path,
+    timm_name: str | None,
+    *,
+    integer: bool = False,
+    functions: bool = False,
+    device: torch.device | str = "cpu",
+) -> list[Subject]:
+    """The subjects that a file stands for.
+
+    Args:
+        path: an exported ``.onnx`` file, a QAT checkpoint, or weights of a float timm model.
+        timm_name: of the float model.
+        integer: of a QAT checkpoint, evaluate the integer model, too.
+        functions: of an ``.onnx`` file, evaluate it without the op library, too.
+        device: for the torch models; the integer model stays on the CPU.
+
+    Raises:
+        PqvError: the file is missing, damaged, or of none of these kinds.
+    """
+    if path.suffix == ".onnx":
+        return [onnx_subject(path, use_library=used) for used in (True, False)[: 1 + functions]]
+    if is_qat(path):
+        model = load_qat(path)
+        shared = (model.config.geometry.num_classes, preprocessing_of(model.config))
+        found = [torch_subject(path.name, "fake-quantized", model, *shared, device)]
+        if integer:
+            oracle = convert_to_integer(load_qat(path))
+            found.append(torch_subject(path.name, "integer", oracle, *shared))
+        return found
+    if timm_name is None:
+        raise PqvError(f"{path}: no QAT checkpoint; name the timm model of float weights (--model)")
+    return [float_subject(path.name, FloatSource(path).load(timm_name), device)]
+
+
+def float_subject(name: str, model: nn.Module, device: torch.device | str = "cpu") -> Subject:
+    """A float timm model as a subject."""
+    classes = int(model.num_classes)  # type: ignore[arg-type]
+    return torch_subject(name, "float", model, classes, preprocessing_of_float(model), device)
+
+
+def is_qat(path: Path) -> bool:
+    """Whether a file is a QAT checkpoint in safetensors.
+
+    Raises:
+        PqvError: there is no such file.
+    """
+    if not path.is_file():
+        raise PqvError(f"{path}: no such file")
+    if path.suffix != ".safetensors":
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") == FORMAT
+    except (SafetensorError, OSError) as error:
+        raise PqvError(f"{path}: is no readable safetensors file ({error})") from error
+
+
+def common_preprocessing(subjects: Sequence[Subject]) -> Preprocessing:
+    """The one way to make the images of all subjects.
+
+    Raises:
+        PqvError: two subjects want different images, or have different numbers of classes.
+    """
+    first = subjects[0]
+    for other in subjects[1:]:
+        for name, wanted in vars(first.preprocessing).items():
+            found = getattr(other.preprocessing, name)
+            # The file's own input format is its predict's business.
+            same = np.allclose(found, wanted) if name in ("mean", "std") else found == wanted
+            if name not in ("input", "layout") and not same:
+                raise PqvError(
+                    f"{first.name} and {other.name} want different images: "
+                    f"{name} {wanted} and {found}"
+                )
+        if other.classes != first.classes:
+            raise PqvError(
+                f"{first.name} has {first.classes} classes, {other.name} has {other.classes}"
+            )
+    return replace(first.preprocessing, input="float", layout="nchw")
+
+
+def count_correct(logits: Tensor, labels: Tensor) -> Tensor:
+    """How many labels are first, and how many among the first five, int64 [2].
+
+    Classes of equal logits are ranked by their number, so that equal logits always count alike.
+    """
+    own = logits.gather(1, labels[:, None])
+    before = torch.arange(logits.shape[1], device=labels.device) < labels[:, None]
+    rank = ((logits > own) | ((logits == own) & before)).sum(1)
+    # A NaN is larger than nothing: it must not make every label the first.
+    rank = torch.where(torch.isfinite(logits).all(1), rank, logits.shape[1])
+    return torch.stack([(rank < 1).sum(), (rank < 5).sum()])
+
+
+def evaluate(
+    subjects: Sequence[Subject],
+    batches: Iterable[Batch],
+    *,
+    add: Callable[[Tensor], Tensor] = lambda counts: counts,
+    progress: Callable[[int], None] = lambda images: None,
+) -> list[Accuracy]:
+    """Evaluate all subjects on the same batches.
+
+    Args:
+        subjects: models that want the same images.
+        batches: uint8 pixels [B, H, W, C] and labels [B], this process's part.
+        add: sums a tensor over all processes.
+        progress: called with the number of images of each batch when it is done.
+
+    Raises:
+        PqvError: there are no images, or one of ``batches`` cannot be had.
+    """
+    correct = torch.zeros(len(subjects), 2, dtype=torch.int64)
+    images = 0
+    for pixels, labels in batches:
+        for index, subject in enumerate(subjects):
+            correct[index] += count_correct(subject.predict(pixels), labels)
+        images += len(labels)
+        progress(len(labels))
+    totals = add(torch.cat([correct.flatten(), torch.tensor([images])]))
+    images, correct = int(totals[-1]), totals[:-1].reshape(-1, 2)
+    if not images:
+        raise PqvError("found no images to evaluate on")
+    percent = (100 * correct.double() / images).tolist()
+    return [
+        Accuracy(subject.name, subject.kind, top1, top5, images)
+        for subject, (top1, top5) in zip(subjects, percent, strict=True)
+    ]

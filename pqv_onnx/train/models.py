@@ -1,0 +1,108 @@
+"""Models to start from: a timm name with weights of a file, of the hub, or random ones."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from timm.data import resolve_data_config
+from torch import nn
+
+from pqv_onnx.checkpoint import load_float
+from pqv_onnx.errors import PqvError
+from pqv_onnx.qat import ModelConfig
+from pqv_onnx.qat.build import create_timm, randomize
+from pqv_onnx.runtime.preprocess import Preprocessing
+
+
+@dataclass(frozen=True)
+class FloatSource:
+    """Where a float model's weights come from: exactly one of the three.
+
+    Attributes:
+        weights: a file.
+        seed: of random weights.
+        pretrained: timm's pretrained weights, downloaded unless they are cached.
+    """
+
+    weights: Path | None = None
+    seed: int | None = None
+    pretrained: bool = False
+
+    @property
+    def given(self) -> int:
+        """How many of the three are set."""
+        return (self.weights is not None) + (self.seed is not None) + self.pretrained
+
+    def load(self, timm_name: str) -> nn.Module:
+        """Create the model in evaluation mode.
+
+        Raises:
+            PqvError: the name is unknown, or the weights are missing or do not fit.
+        """
+        if self.weights is not None:
+            return load_float(self.weights, timm_name)
+        if self.seed is not None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                model = create_timm(timm_name)
+                randomize(model)
+            return model.eval()
+        return load_pretrained(timm_name)
+
+
+def load_pretrained(timm_name: str) -> nn.Module:
+    """Create a timm model with timm's pretrained weights.
+
+    Raises:
+        PqvError: the name is unknown, or the weights can neither be downloaded nor found.
+    """
+    if not timm.is_model(timm_name):
+        raise PqvError(f"unknown timm model {timm_name!r}")
+    try:
+        model: nn.Module = timm.create_model(timm_name, pretrained=True)
+    # Whatever goes wrong between here and a hub.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise PqvError(f"{timm_name}: no pretrained weights to be had: {reason}") from error
+    return model.eval()
+
+
+def import_modules(names: Sequence[str]) -> None:
+    """Import modules that register models or datasets.
+
+    Raises:
+        PqvError: a module cannot be imported.
+    """
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise PqvError(f"module {name} cannot be imported: {error}") from error
+
+
+def preprocessing_of(config: ModelConfig) -> Preprocessing:
+    """How a quantized model's images are made."""
+    geometry, made = config.geometry, config.preprocessing
+    height, width = geometry.img_size
+    return Preprocessing(
+        geometry.in_chans, height, width, made.mean, made.std, made.crop_pct, made.interpolation,
+        input="float", layout="nchw",
+    )  # fmt: skip
+
+
+def preprocessing_of_float(model: nn.Module) -> Preprocessing:
+    """How a timm model's images are made, by what timm says about it."""
+    found = resolve_data_config(model=model)
+    channels, height, width = found["input_size"]
+    mean, std = tuple(found["mean"]), tuple(found["std"])
+    if len(mean) != channels:  # as convert_to_qat has it
+        mean, std = ((sum(mean) / len(mean),) * channels, (sum(std) / len(std),) * channels)
+    return Preprocessing(
+        channels, height, width, mean, std, float(found["crop_pct"]), found["interpolation"],
+        input="float", layout="nchw",
+    )  # fmt: skip

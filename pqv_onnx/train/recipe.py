@@ -1,0 +1,291 @@
+"""Recipes: TOML files that say how a model is trained, as frozen dataclasses.
+
+Imports no torch, so that a wrong key is found at once.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from pqv_onnx.errors import PqvError
+
+
+@dataclass(frozen=True)
+class Export:
+    """How ``export/export.py`` exports the model; see ``pqv export``."""
+
+    input: str = "float"
+    layout: str = "nhwc"
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the images come from.
+
+    Attributes:
+        dataset: timm's name: empty for folders of images by class, ``hfds/NAME`` (Hugging Face
+            datasets), ``wds/NAME`` (WebDataset), ...; or a name of ``register_dataset``.
+        train_split: split to train and to calibrate on.
+        val_split: split to evaluate on.
+        workers: loader processes of each training process; they do not change the result.
+    """
+
+    dataset: str = ""
+    train_split: str = "train"
+    val_split: str = "validation"
+    workers: int = 8
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Augmentation of training images; timm's transforms, mixup and cutmix.
+
+    Attributes:
+        enabled: whether images are augmented; else they are resized and cropped as in evaluation.
+        scale: smallest and largest area of the random crop.
+        ratio: smallest and largest aspect ratio of the random crop.
+        hflip: probability of a horizontal flip.
+        color_jitter: brightness, contrast, saturation; not with ``auto_augment``.
+        auto_augment: timm's policy, such as ``rand-m9-mstd0.5-inc1``; empty for none.
+        interpolation: ``random``, ``bilinear`` or ``bicubic``.
+        random_erasing: probability.
+        mixup: alpha, 0 for none.
+        cutmix: alpha, 0 for none.
+        mixup_prob: probability of either.
+        label_smoothing: share of the label that goes to all classes.
+    """
+
+    enabled: bool = True
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (0.75, 1.3333)
+    hflip: float = 0.5
+    color_jitter: float = 0.3
+    auto_augment: str = ""
+    interpolation: str = "bicubic"
+    random_erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    mixup_prob: float = 1.0
+    label_smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """One of timm's optimizers. Steps, norms, biases and tokens have no weight decay.
+
+    Attributes:
+        name: timm's name.
+        lr: peak learning rate, for the whole ``batch_size``.
+        weight_decay: of weight matrices.
+        momentum: of optimizers that have it.
+        clip_grad: largest norm of the gradient, 0 for any.
+    """
+
+    name: str = "adamw"
+    lr: float = 2e-4
+    weight_decay: float = 0.05
+    momentum: float = 0.9
+    clip_grad: float = 1.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One of timm's learning rate schedules, stepped after every update.
+
+    Attributes:
+        name: timm's name: ``cosine``, ``tanh``, ``poly``, ``step``.
+        warmup_epochs: of linear warm-up.
+        warmup_lr: where the warm-up begins.
+        min_lr: where the schedule ends.
+    """
+
+    name: str = "cosine"
+    warmup_epochs: int = 0
+    warmup_lr: float = 1e-6
+    min_lr: float = 1e-6
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """The float teacher's part in the loss.
+
+    Attributes:
+        kind: ``none``, ``soft`` (KL divergence of softened outputs) or ``hard`` (the teacher's
+            best class as the label).
+        weight: share of the teacher's loss; the labels have the rest.
+        temperature: that both outputs are softened by.
+        teacher: timm's name; empty for the float model that is quantized.
+    """
+
+    kind: str = "none"
+    weight: float = 1.0
+    temperature: float = 1.0
+    teacher: str = ""
+
+
+@dataclass(frozen=True)
+class Train:
+    """How the model is trained.
+
+    Attributes:
+        epochs: passes over the training images.
+        max_steps: end after so many updates, 0 for no such limit.
+        batch_size: images of one update, over all processes.
+        accumulation: pieces that each process computes its part of the batch in.
+        seed: of order, augmentation and mixup.
+        mixed_precision: ``no``, ``bf16`` or ``fp16``.
+        calibration_images: training images that the steps are initialised on.
+        ema: decay of the weights' moving average, which then is what is evaluated and saved;
+            0 for none.
+        save_every: updates between two checkpoints within an epoch, 0 for none.
+    """
+
+    epochs: int = 1
+    max_steps: int = 0
+    batch_size: int = 256
+    accumulation: int = 1
+    seed: int = 0
+    mixed_precision: str = "no"
+    calibration_images: int = 256
+    ema: float = 0.0
+    save_every: int = 1000
+    data: Data = field(default_factory=Data)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    distillation: Distillation = field(default_factory=Distillation)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model at a precision: how it is trained and exported.
+
+    Attributes:
+        model: timm's name.
+        precision: preset of QuantSpec.
+        imports: Python modules to import first, for models or datasets that they register.
+        export: options of the export.
+        train: options of the training.
+    """
+
+    model: str
+    precision: str
+    imports: tuple[str, ...] = ()
+    export: Export = field(default_factory=Export)
+    train: Train = field(default_factory=Train)
+
+    def __post_init__(self) -> None:
+        """Check the choices and ranges that can be checked without a model."""
+        train, distillation = self.train, self.train.distillation
+        _choose("precision", self.precision, ("w8a8", "w4a4"))
+        _choose("export.input", self.export.input, ("float", "uint8"))
+        _choose("export.layout", self.export.layout, ("nhwc", "nchw"))
+        _choose("train.mixed_precision", train.mixed_precision, ("no", "bf16", "fp16"))
+        _choose("train.schedule.name", train.schedule.name, ("cosine", "tanh", "poly", "step"))
+        _choose("train.distillation.kind", distillation.kind, ("none", "soft", "hard"))
+        for name in ("epochs", "batch_size", "accumulation", "calibration_images"):
+            _limit(f"train.{name}", getattr(train, name), 1)
+        for name in ("max_steps", "save_every", "seed"):
+            _limit(f"train.{name}", getattr(train, name), 0)
+        _limit("train.data.workers", train.data.workers, 0)
+        _limit("train.ema", train.ema, 0, 1)
+        _limit("train.distillation.weight", distillation.weight, 0, 1)
+        _limit("train.augmentation.label_smoothing", train.augmentation.label_smoothing, 0, 1)
+        if not distillation.temperature > 0:
+            raise PqvError(
+                f"train.distillation.temperature is {distillation.temperature}, expected above 0"
+            )
+        if not train.optimizer.lr > 0:
+            raise PqvError(f"train.optimizer.lr is {train.optimizer.lr}, expected above 0")
+
+
+def load_recipe(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: the TOML file.
+        changes: ``key=value`` with dots in the key and a TOML value, over what the file says.
+
+    Raises:
+        PqvError: the file is missing or no TOML, or a key is unknown, missing or has a wrong
+            value; the key is named.
+    """
+    source = Path(path)
+    try:
+        tables = tomllib.loads(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PqvError(f"{source}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PqvError(f"{source}: not TOML: {error}") from error
+    for change in changes:
+        _change(tables, change)
+    try:
+        recipe: Recipe = _parse(Recipe, tables, "")
+    except PqvError as error:
+        raise PqvError(f"{source}: {error}") from error
+    return recipe
+
+
+def _change(tables: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals:
+        raise PqvError(f"{change!r} is no change of a recipe, expected KEY=VALUE")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a string needs no quotes
+    *path, last = key.strip().split(".")
+    for name in path:
+        tables = tables.setdefault(name, {})
+        if not isinstance(tables, dict):
+            raise PqvError(f"{key}: {name} is no table of the recipe")
+    tables[last] = value
+
+
+def _parse(cls: type, table: object, prefix: str) -> Any:
+    if not isinstance(table, Mapping):
+        raise PqvError(f"{prefix.rstrip('.')} is {table!r}, expected a table")
+    types = get_type_hints(cls)
+    for key in table:
+        if key not in types:
+            raise PqvError(f"unknown key {prefix}{key}, expected one of {', '.join(types)}")
+    for entry in fields(cls):
+        required = prefix == "" and entry.name in ("model", "precision")
+        if required and entry.name not in table:
+            raise PqvError(f"found no key {entry.name}")
+    return cls(**{key: _value(types[key], value, prefix + key) for key, value in table.items()})
+
+
+def _value(kind: Any, value: object, name: str) -> Any:
+    if is_dataclass(kind):
+        return _parse(kind, value, f"{name}.")  # type: ignore[arg-type]
+    if get_origin(kind) is tuple:
+        inner = get_args(kind)
+        count = None if inner[-1] is Ellipsis else len(inner)
+        if not isinstance(value, list) or count not in (None, len(value)):
+            raise PqvError(f"{name} is {value!r}, expected a list of {count or 'some'} values")
+        return tuple(_value(inner[0], item, name) for item in value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise PqvError(f"{name} is {value!r}, expected {_KINDS[kind]}")
+    return value
+
+
+_KINDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _choose(name: str, found: str, allowed: tuple[str, ...]) -> None:
+    if found not in allowed:
+        raise PqvError(f"{name} is {found!r}, expected {' or '.join(allowed)}")
+
+
+def _limit(name: str, found: float, low: float, high: float = float("inf")) -> None:
+    if not low <= found <= high:
+        upper = "" if high == float("inf") else f" to {high}"
+        raise PqvError(f"{name} is {found}, expected {low}{upper or ' or more'}")

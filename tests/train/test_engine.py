@@ -1,0 +1,212 @@
+"""Runs: what they leave, that they resume to the same bits, and how they fail."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from runs import recipe, same_state, student, trainer
+
+from pqv_onnx.checkpoint import load_qat
+from pqv_onnx.errors import PqvError
+from pqv_onnx.train.optimizer import make_optimizer
+
+
+@pytest.fixture(scope="module")
+def whole(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing happened to; do not change it."""
+    folder = tmp_path_factory.mktemp("runs")
+    torch.set_num_threads(1)
+    trainer(recipe(folder), folders, folder / "whole").run()
+    return folder / "whole"
+
+
+def test_a_run_leaves_its_files(folders: Path, tmp_path: Path) -> None:
+    run = trainer(recipe(tmp_path), folders, tmp_path / "run")
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    result = run.run()
+    assert result.images == 16
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"last.safetensors", "best.safetensors", "state.pt", "log.csv", "curves.png"}
+    assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    with (tmp_path / "run" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert [row["step"] for row in rows] == ["4", "8"]
+    assert float(rows[1]["lr"]) < float(rows[0]["lr"])
+    changed = [
+        n for n, value in run.model.state_dict().items() if not torch.equal(value, before[n])
+    ]
+    assert any(name.endswith("log_step") for name in changed)
+    assert not any(name.endswith("exponent") for name in changed)
+
+
+def test_the_moving_average_is_what_is_saved(folders: Path, tmp_path: Path) -> None:
+    run = trainer(recipe(tmp_path), folders, tmp_path / "run")
+    result = run.run()
+    assert run.ema is not None
+    saved = load_qat(tmp_path / "run" / "last.safetensors")
+    assert same_state(saved.state_dict(), run.ema.module.state_dict())
+    assert not same_state(saved.state_dict(), run.model.state_dict())
+    assert saved.config.accuracy == result.top1 / 100
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", [3, 5, 6])
+def test_a_killed_run_resumes_to_the_same_bits(
+    step: int, whole: Path, folders: Path, tmp_path: Path
+) -> None:
+    """Killed after the third, the fifth (a new epoch's first) and the sixth of eight updates."""
+    options = recipe(tmp_path, "train.save_every=1")
+
+    def kill(done: int, total: int, loss: float) -> None:
+        if done == step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trainer(options, folders, tmp_path / "killed", step=kill).run()
+    resumed = trainer(options, folders, tmp_path / "killed")
+    resumed.resume()
+    assert resumed.progress.step == step - 1
+    resumed.run()
+    _assert_same_files(whole, tmp_path / "killed")
+
+
+def test_a_run_ended_by_max_steps_goes_on(whole: Path, folders: Path, tmp_path: Path) -> None:
+    run = trainer(recipe(tmp_path, "train.max_steps=3"), folders, tmp_path / "parts")
+    run.run()
+    assert run.progress.step == 3
+    resumed = trainer(recipe(tmp_path), folders, tmp_path / "parts")
+    resumed.resume()
+    resumed.run()
+    _assert_same_files(whole, tmp_path / "parts")
+
+
+def test_loader_processes_do_not_change_the_result(folders: Path, tmp_path: Path) -> None:
+    one_epoch = "train.max_steps=2"
+    for workers in (0, 2):
+        options = recipe(tmp_path, one_epoch, f"train.data.workers={workers}")
+        trainer(options, folders, tmp_path / str(workers)).run()
+    _assert_same_files(tmp_path / "0", tmp_path / "2")
+
+
+def _assert_same_files(a: Path, b: Path) -> None:
+    assert (a / "log.csv").read_text() == (b / "log.csv").read_text()
+    saved = [load_qat(folder / "last.safetensors") for folder in (a, b)]
+    assert saved[0].config == saved[1].config
+    assert same_state(saved[0].state_dict(), saved[1].state_dict())
+    states = [torch.load(folder / "state.pt", weights_only=True)["parts"] for folder in (a, b)]
+    assert same_state(states[0]["model"], states[1]["model"])
+    moments = [state["optimizer"]["state"] for state in states]
+    assert all(same_state(moments[0][key], moments[1][key]) for key in moments[0])
+
+
+def test_resuming_needs_the_same_recipe(folders: Path, tmp_path: Path) -> None:
+    trainer(recipe(tmp_path, "train.max_steps=1"), folders, tmp_path / "run").run()
+    other = trainer(recipe(tmp_path, "train.optimizer.lr=0.1"), folders, tmp_path / "run")
+    with pytest.raises(PqvError, match=r"train.optimizer.lr = 0.001, the recipe 0.1"):
+        other.resume()
+    with pytest.raises(PqvError, match="no run to resume"):
+        trainer(recipe(tmp_path), folders, tmp_path / "empty").resume()
+    (tmp_path / "run" / "state.pt").write_bytes(b"damaged")
+    with pytest.raises(PqvError, match="damaged"):
+        other.resume()
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(folders: Path, tmp_path: Path) -> None:
+    options = recipe(tmp_path, "train.save_every=1")
+
+    def spoil(done: int, total: int, loss: float) -> None:
+        if done == 3:
+            with torch.no_grad():
+                run.model.head.bias.fill_(float("nan"))
+
+    run = trainer(options, folders, tmp_path / "run", step=spoil)
+    with pytest.raises(PqvError, match=r"not finite after step 3|loss is nan at step 4"):
+        run.run()
+    resumed = trainer(options, folders, tmp_path / "run")
+    resumed.resume()
+    assert resumed.progress.step == 2
+    load_qat(tmp_path / "run" / "last.safetensors")
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = recipe(tmp_path, "train.save_every=1")
+
+    def fill(done: int, total: int, loss: float) -> None:
+        def replace(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        if done == 3:
+            monkeypatch.setattr(os, "replace", replace)
+
+    with pytest.raises(PqvError, match=r"state.pt: cannot be written: No space left on device"):
+        trainer(options, folders, tmp_path / "run", step=fill).run()
+    monkeypatch.undo()
+    resumed = trainer(options, folders, tmp_path / "run")
+    resumed.resume()
+    assert resumed.progress.step == 2
+    assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
+
+
+def test_mixed_precision_trains_close_to_float32(folders: Path, tmp_path: Path) -> None:
+    losses = {}
+    from accelerate.state import AcceleratorState
+
+    for kind in ("no", "bf16"):
+        AcceleratorState._reset_state(True)
+        changes = ("train.max_steps=2", f"train.mixed_precision={kind}")
+        seen: list[float] = []
+        run = trainer(
+            recipe(tmp_path, *changes), folders, tmp_path / kind,
+            step=lambda done, total, loss, seen=seen: seen.append(loss),
+        )  # fmt: skip
+        run.run()
+        losses[kind] = seen[-1]
+    assert losses["bf16"] == pytest.approx(losses["no"], rel=0.2)
+    assert losses["bf16"] != losses["no"]
+
+
+def test_steps_and_vectors_have_no_weight_decay(folders: Path, tmp_path: Path) -> None:
+    options = recipe(tmp_path)
+    model = student(options, folders)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    optimizer = make_optimizer(model, options.train.optimizer)
+    decayed = {
+        names[id(p)] for group in optimizer.param_groups if group["weight_decay"]
+        for p in group["params"]
+    }  # fmt: skip
+    everything = sum(len(group["params"]) for group in optimizer.param_groups)
+    assert everything == len(names)
+    assert decayed == {
+        name
+        for name in names.values()
+        if name.endswith(("qkv.weight", "proj.weight", "fc1.weight", "fc2.weight", "head.weight"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("train.optimizer.name=no_such", "no_such"),
+        ("train.batch_size=5", "multiple of 2"),
+        ("train.batch_size=32", "found 16 training images"),
+        ("train.batch_size=6", "even number"),
+        ("train.augmentation.auto_augment=nonsense", "train.augmentation"),
+        ("train.data.train_split=other", "no split other"),
+        ("train.data.dataset=wds/none", "split train of wds/none"),
+    ],
+)
+def test_a_recipe_that_does_not_fit(
+    change: str, message: str, folders: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(PqvError, match=message):
+        trainer(recipe(tmp_path, change), folders, tmp_path / "run")
