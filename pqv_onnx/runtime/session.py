@@ -11,7 +11,7 @@ from typing import Any
 import onnxruntime
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.library import get_library_path
+from pqv_onnx.runtime.library import LIBRARY_VARIABLE, get_library_path
 
 MINIMUM_ONNXRUNTIME = (1, 18)
 
@@ -22,29 +22,24 @@ def one_line(error: BaseException) -> str:
     return " ".join(lines) or type(error).__name__
 
 
-def session_options(use_library: bool = True) -> onnxruntime.SessionOptions:
-    """New session options, with the op library registered unless told otherwise.
+def register_library(options: onnxruntime.SessionOptions) -> None:
+    """Register the op library with ``options``.
 
-    Without a library the options are plain: onnxruntime then runs the functions that
-    every exported model carries, to the same bits but slower. A warning says so.
+    If the package has no library the options stay plain: onnxruntime then runs the functions
+    that every exported model carries, to the same bits but slower. A warning says so.
 
     Raises:
-        PqvError: onnxruntime is too old, or the library refuses (``PQV_ISA``).
+        PqvError: onnxruntime is too old, the library that ``PQV_LIBRARY`` names is missing, or
+            the library refuses (``PQV_ISA``).
     """
-    options = onnxruntime.SessionOptions()
-    if use_library:
-        register_library(options)
-    return options
-
-
-def register_library(options: onnxruntime.SessionOptions) -> None:
-    """Register the op library with ``options``; see `session_options`."""
     version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
     if version < MINIMUM_ONNXRUNTIME:
         raise PqvError(f"onnxruntime {onnxruntime.__version__} is too old: 1.18 or newer is needed")
     try:
         path = get_library_path()
     except PqvError as error:
+        if os.environ.get(LIBRARY_VARIABLE):
+            raise
         warnings.warn(f"{error}; running the models' functions instead, slower", stacklevel=3)
         return
     try:
@@ -80,6 +75,9 @@ def InferenceSession(  # noqa: N802 - named after the class it makes
     options = sess_options or onnxruntime.SessionOptions()
     if use_library:
         register_library(options)
+    # onnxruntime's fall-back tries the same provider again and prints about it; what went wrong
+    # is in the error already.
+    kwargs.setdefault("enable_fallback", 0)
     try:
         return onnxruntime.InferenceSession(path_or_bytes, options, list(providers), **kwargs)
     except Exception as error:

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.runtime.preprocess import Preprocessing
+
+METADATA = {
+    "pqv.input_size": "[3, 24, 24]",
+    "pqv.mean": "[0.485, 0.456, 0.406]",
+    "pqv.std": "[0.229, 0.224, 0.225]",
+    "pqv.crop_pct": "0.9",
+    "pqv.interpolation": "bicubic",
+    "pqv.input": "float",
+    "pqv.layout": "nchw",
+}
+
+
+@pytest.mark.parametrize("size", [(40, 30), (30, 40), (24, 24), (101, 57)])
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("crop_pct", ["0.9", "1.0", "0.875"])
+def test_equal_to_timms_transform(
+    size: tuple[int, int], interpolation: str, crop_pct: str, tmp_path: Path
+) -> None:
+    timm_data = pytest.importorskip("timm.data")
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    path = tmp_path / "image.png"
+    Image.fromarray(pixels).save(path)
+    entries = {**METADATA, "pqv.interpolation": interpolation, "pqv.crop_pct": crop_pct}
+    preprocessing = Preprocessing.from_metadata(entries)
+    transform = timm_data.create_transform(
+        (3, 24, 24),
+        interpolation=interpolation,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        crop_pct=float(crop_pct),
+    )
+    expected = transform(Image.open(path).convert("RGB")).numpy()
+    assert np.array_equal(preprocessing.load(path)[0], expected)
+
+
+def test_uint8_models_get_the_pixels(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    entries = {**METADATA, "pqv.input": "uint8", "pqv.crop_pct": "1.0"}
+    for layout, expected in (("nhwc", pixels), ("nchw", pixels.transpose(2, 0, 1))):
+        preprocessing = Preprocessing.from_metadata({**entries, "pqv.layout": layout})
+        assert np.array_equal(preprocessing.load(tmp_path / "image.png")[0], expected)
+
+
+def test_bad_files_and_metadata_are_named(tmp_path: Path) -> None:
+    preprocessing = Preprocessing.from_metadata(METADATA)
+    with pytest.raises(PqvError, match="there is no such file"):
+        preprocessing.load(tmp_path / "none.png")
+    (tmp_path / "text.png").write_text("not a picture")
+    with pytest.raises(PqvError, match="not an image"):
+        preprocessing.load(tmp_path / "text.png")
+    with pytest.raises(PqvError, match="pqv.std"):
+        Preprocessing.from_metadata({k: v for k, v in METADATA.items() if k != "pqv.std"})
+    with pytest.raises(PqvError, match="malformed"):
+        Preprocessing.from_metadata({**METADATA, "pqv.input_size": "[3, 24"})

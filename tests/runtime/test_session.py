@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pqv_onnx
+from pqv_onnx.errors import PqvError
+from pqv_onnx.runtime import library
+
+
+def test_a_named_library_that_is_missing_is_an_error(
+    tiny_onnx: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PQV_LIBRARY", "/nowhere/lib.so")
+    with pytest.raises(PqvError, match="/nowhere/lib.so"):
+        pqv_onnx.InferenceSession(tiny_onnx["w4a4"])
+
+
+def test_a_library_that_is_none_is_an_error(
+    tiny_onnx: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = tmp_path / "fake.so"
+    fake.write_text("not a library")
+    monkeypatch.setenv("PQV_LIBRARY", str(fake))
+    with pytest.raises(PqvError, match="not registered"):
+        pqv_onnx.InferenceSession(tiny_onnx["w4a4"])
+
+
+def test_without_a_library_the_functions_run_and_a_warning_says_so(
+    tiny_onnx: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.zeros((1, 3, 16, 16), np.float32)
+    (expected,) = pqv_onnx.InferenceSession(tiny_onnx["w4a4"]).run(None, {"images": images})
+    monkeypatch.delenv("PQV_LIBRARY", raising=False)
+    monkeypatch.setattr(library, "LIBRARY_NAME", "no_such_library.so")
+    with pytest.warns(UserWarning, match="running the models' functions instead"):
+        session = pqv_onnx.InferenceSession(tiny_onnx["w4a4"])
+    assert np.array_equal(session.run(None, {"images": images})[0], expected)
+
+
+def test_a_missing_model_and_one_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(PqvError, match="there is no such file"):
+        pqv_onnx.InferenceSession(tmp_path / "m.onnx")
+    with pytest.raises(PqvError, match="the model: "):
+        pqv_onnx.InferenceSession(b"not a model")
+
+
+def test_options_and_bytes_are_taken(tiny_onnx: dict[str, Path]) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = pqv_onnx.InferenceSession(tiny_onnx["w8a8"].read_bytes(), options)
+    assert session.get_session_options().intra_op_num_threads == 1
