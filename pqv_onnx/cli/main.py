@@ -8,18 +8,18 @@ from typing import Any
 
 import typer
 
-from pqv_onnx.cli import export, info, inspect, run, verify
+from pqv_onnx.cli import bench, calibrate, eval, export, info, inspect, run, train, verify
 from pqv_onnx.errors import PqvError
 
 app = typer.Typer(
     name="pqv",
-    help="Quantized Vision Transformers as integer-only ONNX: export, run, verify, inspect.",
+    help="Quantized Vision Transformers: train, export as integer-only ONNX, run, verify, time.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (export, run, verify, inspect, info):
+for command in (calibrate, train, eval, export, run, verify, bench, inspect, info):
     app.command(command.__name__.rsplit(".", 1)[1])(command.command)
 
 

@@ -1,0 +1,91 @@
+"""Which file holds which form of a model, made anew when what it is made by has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+import pqv_onnx
+from benchmarks.peers import Contestant
+from pqv_onnx.errors import PqvError
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / "build" / "bench"
+_SOURCES = ("qat", "integer", "graph", "ops", "spec.py", "packing.py")
+_PACKAGES = ("torch", "timm", "onnxruntime", "openvino", "nncf")
+
+
+def prepare(
+    model: str, contestants: Mapping[str, Contestant]
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Make the files that are not there yet.
+
+    Args:
+        model: a timm name.
+        contestants: what will be run, by name.
+
+    Returns:
+        The file of each contestant that has one, and why each other has none.
+    """
+    folder = CACHE / model
+    folder.mkdir(parents=True, exist_ok=True)
+    targets = {name: folder / _file_name(one) for name, one in contestants.items()}
+    fp32 = folder / f"fp32-{_digest('fp32')}.onnx"
+    wanted = {one.recipe: targets[name] for name, one in contestants.items()}
+    if any(one.runtime != "pqv" for one in contestants.values()):
+        wanted = {"fp32": fp32} | wanted  # the others are made from it
+    failed = {}
+    if not all(path.exists() for path in wanted.values()):
+        failed = _run_recipes(model, wanted, folder / "prepare.log")
+    errors = {name: failed[one.recipe] for name, one in contestants.items() if one.recipe in failed}
+    return {name: path for name, path in targets.items() if name not in errors}, errors
+
+
+def _run_recipes(model: str, wanted: Mapping[str, Path], log: Path) -> dict[str, str]:
+    """Why each recipe failed that did."""
+    command = [sys.executable, "-m", "benchmarks.prepare", model]
+    command += [f"{recipe}={path}" for recipe, path in wanted.items()]
+    with log.open("w") as stderr:
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False
+        )
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode:
+        raise PqvError(f"preparing {model} failed with code {done.returncode}: see {log}")
+    return {entry["recipe"]: entry["error"] for entry in said if entry["error"]}
+
+
+def size(path: Path) -> int:
+    """Bytes of a model's file, and of OpenVINO's weights beside it."""
+    beside = path.with_suffix(".bin")
+    return path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
+
+
+def _file_name(contestant: Contestant) -> str:
+    return f"{contestant.recipe}-{_digest(contestant.recipe)}{contestant.suffix}"
+
+
+def _digest(recipe: str) -> str:
+    """Changes with our sources, and for the peers' files with the versions of their tools."""
+    digest = hashlib.sha256(Path(__file__).with_name("prepare.py").read_bytes())
+    if recipe in ("w8a8", "w4a4"):
+        for path in _source_files():
+            digest.update(path.read_bytes())
+    for package in _PACKAGES:
+        try:
+            digest.update(f"{package} {metadata.version(package)}".encode())
+        except metadata.PackageNotFoundError:
+            continue
+    return digest.hexdigest()[:8]
+
+
+def _source_files() -> Iterable[Path]:
+    package = Path(pqv_onnx.__file__).parent
+    for name in _SOURCES:
+        path = package / name
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
