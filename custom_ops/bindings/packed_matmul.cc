@@ -115,6 +115,8 @@ class PackedMatMulNode {
     const void* n8k4 = nullptr;
     PQV_RETURN_IF_ERROR(reader.Constant(kB, shape, &n8k4));
     PQV_RETURN_IF_ERROR(ValidateWeights(reader, kBits, op_.k, op_.n, n8k4));
+    op_.weights = n8k4;
+    if (kernel_->pack == nullptr) return nullptr;
     if (!weights_.Allocate(kernel_->packed_bytes(op_.k, op_.n))) {
       return OutOfMemory(reader.id(), "the weights");
     }

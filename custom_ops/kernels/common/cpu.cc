@@ -3,6 +3,10 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
 #endif
 
 namespace pqv {
@@ -13,6 +17,16 @@ bool CpuIsAny() { return true; }
 
 namespace {
 
+enum Feature : uint32_t {
+  kDetected = 1u << 0,
+  kAvx2 = 1u << 1,
+  kAvx512Vnni = 1u << 2,
+  kAvx512Vbmi = 1u << 3,
+  kAmx = 1u << 4,
+};
+
+constexpr bool HasBits(uint64_t word, uint64_t bits) { return (word & bits) == bits; }
+
 // The register states that the operating system saves on a context switch (XCR0).
 uint64_t EnabledStates() {
   uint32_t low = 0;
@@ -21,19 +35,62 @@ uint64_t EnabledStates() {
   return (uint64_t{high} << 32) | low;
 }
 
+// Linux hands out the tile registers on request, for the whole process.
+bool RequestTiles() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
+uint32_t Detect() {
+  constexpr uint32_t kOsxsaveAndAvx = 1u << 27 | 1u << 28;                     // leaf 1, ecx
+  constexpr uint32_t kLeafAvx2 = 1u << 5;                                      // leaf 7, ebx
+  constexpr uint32_t kLeafAvx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;  // F, DQ, BW, VL
+  constexpr uint32_t kLeafVbmi = 1u << 1;                                      // leaf 7, ecx
+  constexpr uint32_t kLeafGfni = 1u << 8;
+  constexpr uint32_t kLeafVnni = 1u << 11;
+  constexpr uint32_t kLeafAmx = 1u << 24 | 1u << 25;  // leaf 7, edx: tiles and int8
+  constexpr uint64_t kYmm = 0x6;
+  constexpr uint64_t kZmm = 0xE6;
+  constexpr uint64_t kTiles = 0x60000;
+  uint32_t a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !HasBits(c, kOsxsaveAndAvx)) return 0;
+  const uint64_t states = EnabledStates();
+  if (!HasBits(states, kYmm) || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+  if (!HasBits(b, kLeafAvx2)) return 0;
+  uint32_t features = kAvx2;
+  if (!HasBits(states, kZmm) || !HasBits(b, kLeafAvx512) || !HasBits(c, kLeafVnni)) {
+    return features;
+  }
+  features |= kAvx512Vnni;
+  if (HasBits(c, kLeafVbmi)) features |= kAvx512Vbmi;
+  if (HasBits(states, kTiles) && HasBits(d, kLeafAmx) && HasBits(c, kLeafGfni) && RequestTiles()) {
+    features |= kAmx;
+  }
+  return features;
+}
+
+// CPUID is slow in virtual machines, so it is asked once.
+bool Has(Feature feature) {
+  static std::atomic<uint32_t> detected{0};
+  uint32_t features = detected.load(std::memory_order_relaxed);
+  if (features == 0) {
+    features = Detect() | kDetected;
+    detected.store(features, std::memory_order_relaxed);
+  }
+  return (features & feature) != 0;
+}
+
 }  // namespace
 
-bool CpuHasAvx2() {
-  constexpr uint32_t kOsxsave = 1u << 27;
-  constexpr uint32_t kAvx = 1u << 28;
-  constexpr uint32_t kAvx2 = 1u << 5;
-  constexpr uint64_t kXmmAndYmm = 0x6;
-  uint32_t a = 0, b = 0, c = 0, d = 0;
-  if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
-  if ((c & kOsxsave) == 0 || (c & kAvx) == 0) return false;
-  if ((EnabledStates() & kXmmAndYmm) != kXmmAndYmm) return false;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & kAvx2) != 0;
-}
+bool CpuHasAvx2() { return Has(kAvx2); }
+bool CpuHasAvx512Vnni() { return Has(kAvx512Vnni); }
+bool CpuHasAvx512Vbmi() { return Has(kAvx512Vbmi); }
+bool CpuHasAmx() { return Has(kAmx); }
 
 #endif
 

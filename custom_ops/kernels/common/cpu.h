@@ -7,6 +7,11 @@ namespace pqv {
 
 bool CpuIsAny();
 bool CpuHasAvx2();
+bool CpuHasAvx512Vnni();  // with AVX512 F, BW, DQ and VL
+bool CpuHasAvx512Vbmi();
+// AMX int8 and what its kernels use besides. Asks the operating system, once, for leave to use the
+// tile registers.
+bool CpuHasAmx();
 
 }  // namespace pqv
 

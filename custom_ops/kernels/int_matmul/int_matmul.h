@@ -25,6 +25,12 @@ void RunIntMatMul(const IntMatMul& op);
 namespace avx2 {
 void RunIntMatMul(const IntMatMul& op);
 }
+namespace avx512vnni {
+void RunIntMatMul(const IntMatMul& op);
+}
+namespace amx {
+void RunIntMatMul(const IntMatMul& op);
+}
 
 }  // namespace pqv
 

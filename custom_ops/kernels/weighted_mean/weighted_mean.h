@@ -28,6 +28,12 @@ void RunWeightedMean(const WeightedMean& op);
 namespace avx2 {
 void RunWeightedMean(const WeightedMean& op);
 }
+namespace avx512vnni {
+void RunWeightedMean(const WeightedMean& op);
+}
+namespace amx {
+void RunWeightedMean(const WeightedMean& op);
+}
 
 }  // namespace pqv
 

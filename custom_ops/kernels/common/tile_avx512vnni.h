@@ -1,0 +1,134 @@
+// Tiles of an int8 matrix product with VPDPBUSD, for files built with AVX512-VNNI flags.
+//
+// VPDPBUSD multiplies unsigned by signed bytes. A panel of unsigned bytes meets signed rows, and
+// one of signed bytes unsigned rows. Signed values become unsigned by an offset, which adds offset
+// times the sum of the row to each of its sums; RowSum gives what is to be taken off again.
+
+#ifndef PQV_KERNELS_COMMON_TILE_AVX512VNNI_H_
+#define PQV_KERNELS_COMMON_TILE_AVX512VNNI_H_
+
+#include <string.h>
+
+#include "kernels/common/fixed_point_avx512.h"
+
+namespace pqv {
+namespace avx512 {
+
+constexpr size_t kGroup = 4;         // k of one step
+constexpr size_t kVectorBytes = 64;  // of one step of 16 channels
+constexpr size_t kTileRows = 6;      // 24 sums, 4 vectors of the panel, 1 of the row
+constexpr size_t kMaxPanelK = 512;   // 32 KiB of 64 channels stay in L1
+
+enum class PanelSign { kUnsigned, kSigned };
+
+// sum of a[0 .. k).
+static inline int32_t RowSum(const int8_t* a, size_t k) {
+  const __m512i ones = _mm512_set1_epi8(1);
+  __m512i sums = _mm512_setzero_si512();
+  for (size_t i = 0; i < k; i += 64) {
+    sums = _mm512_dpbusd_epi32(sums, ones, _mm512_maskz_loadu_epi8(FirstLanes(k - i), a + i));
+  }
+  return _mm512_reduce_add_epi32(sums);
+}
+
+static PQV_INLINE __m512i BroadcastGroup(const uint8_t* a) {
+  int32_t group;
+  memcpy(&group, a, kGroup);
+  return _mm512_set1_epi32(group);
+}
+
+// sums[r][v] += rows times panel. Step g of the panel has kVectors vectors of 16 channels, 4 k of
+// each channel side by side.
+template <PanelSign kSign, size_t kRows, size_t kVectors>
+static PQV_INLINE void Accumulate(const uint8_t* a, size_t stride, const uint8_t* panel,
+                                  size_t groups, __m512i (&sums)[kRows][kVectors]) {
+  for (size_t g = 0; g < groups; ++g) {
+    __m512i w[kVectors];
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kVectors; ++v) {
+      w[v] = _mm512_load_si512(panel + (g * kVectors + v) * kVectorBytes);
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+      const __m512i x = BroadcastGroup(a + r * stride + g * kGroup);
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kVectors; ++v) {
+        sums[r][v] = kSign == PanelSign::kUnsigned ? _mm512_dpbusd_epi32(sums[r][v], w[v], x)
+                                                   : _mm512_dpbusd_epi32(sums[r][v], x, w[v]);
+      }
+    }
+  }
+}
+
+// begin(r, sums) sets the sums of row r before, end(r, sums) takes them after.
+template <PanelSign kSign, size_t kRows, size_t kVectors, typename Begin, typename End>
+static PQV_INLINE void RunTile(const uint8_t* a, size_t stride, size_t row, const uint8_t* panel,
+                               size_t groups, const Begin& begin, const End& end) {
+  __m512i sums[kRows][kVectors];
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r) begin(row + r, sums[r]);
+  Accumulate<kSign>(a, stride, panel, groups, sums);
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r) end(row + r, sums[r]);
+}
+
+// Copies rows of k bytes, each zero-padded to whole vectors.
+static inline void PadRows(const uint8_t* a, size_t stride, size_t rows, size_t k,
+                           size_t padded_stride, uint8_t* padded) {
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t i = 0; i < k; i += 64) {
+      const __m512i x = _mm512_maskz_loadu_epi8(FirstLanes(k - i), a + r * stride + i);
+      _mm512_storeu_si512(padded + r * padded_stride + i, x);
+    }
+  }
+}
+
+// All rows of k bytes with one panel. k <= kMaxPanelK.
+template <PanelSign kSign, size_t kVectors, typename Begin, typename End>
+static PQV_INLINE void RunRows(const uint8_t* a, size_t stride, size_t rows, size_t k,
+                               const uint8_t* panel, const Begin& begin, const End& end) {
+  alignas(64) uint8_t padded[kTileRows * kMaxPanelK];
+  const size_t groups = (k + kGroup - 1) / kGroup;
+  for (size_t row = 0; row < rows; row += kTileRows) {
+    const size_t count = Min(rows - row, kTileRows);
+    const uint8_t* tile = a + row * stride;
+    size_t tile_stride = stride;
+    if (k % kGroup != 0) {
+      PadRows(tile, stride, count, k, kMaxPanelK, padded);
+      tile = padded;
+      tile_stride = kMaxPanelK;
+    }
+    switch (count) {
+      case 1:
+        RunTile<kSign, 1, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
+        break;
+      case 2:
+        RunTile<kSign, 2, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
+        break;
+      case 3:
+        RunTile<kSign, 3, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
+        break;
+      case 4:
+        RunTile<kSign, 4, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
+        break;
+      case 5:
+        RunTile<kSign, 5, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
+        break;
+      default:
+        RunTile<kSign, 6, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
+        break;
+    }
+  }
+}
+
+// The k of each pass over at most kMaxPanelK: as even as can be, whole multiples of `unit`.
+static inline size_t PassSize(size_t k, size_t max, size_t unit) {
+  const size_t passes = (k + max - 1) / max;
+  const size_t size = (k + passes - 1) / passes;
+  return (size + unit - 1) / unit * unit;
+}
+
+}  // namespace avx512
+}  // namespace pqv
+
+#endif  // PQV_KERNELS_COMMON_TILE_AVX512VNNI_H_
