@@ -52,6 +52,7 @@ __attribute__((target("amx-tile,amx-int8"))) size_t RunAmx() {
     unsigned short bytes_per_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
     unsigned char rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
   } config;
+  __asm__ volatile("" ::: "memory");  // the intrinsic does not say that it reads config
   _tile_loadconfig(&config);
   for (size_t i = 0; i < kRepeats; ++i) {
     _tile_dpbssd(0, 4, 6);
