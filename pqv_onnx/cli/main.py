@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -27,14 +27,22 @@ def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"pqv: warning: {message}", file=sys.stderr)
 
 
+def _fail(sentence: str) -> NoReturn:
+    print(f"pqv: error: {sentence}", file=sys.stderr)
+    sys.exit(1)
+
+
 def main() -> None:
     """Run the command line: exit 0 on success, 1 on bad input, 2 on wrong usage."""
     warnings.showwarning = _print_warning
     try:
         app()
     except PqvError as error:
-        print(f"pqv: error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(error))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("pqv_onnx"):
+            raise
+        _fail(f"this command needs {error.name}: pip install 'pqv_onnx[train]'")
 
 
 if __name__ == "__main__":

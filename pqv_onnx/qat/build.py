@@ -42,7 +42,10 @@ def build_random_qat(
         torch.manual_seed(seed)
         model = create_timm(timm_name)
         randomize(model)
-        quantized = convert_to_qat(model, spec)
+        try:
+            quantized = convert_to_qat(model, spec)
+        except PqvError as error:
+            raise PqvError(f"{timm_name}: {error}") from error
         if images is None:
             images = random_images(quantized.config, _CALIBRATION_IMAGES)
     calibrate(quantized, images)

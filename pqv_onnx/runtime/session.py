@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,12 @@ def one_line(error: BaseException) -> str:
     return " ".join(lines) or type(error).__name__
 
 
+_registered: weakref.WeakSet[onnxruntime.SessionOptions] = weakref.WeakSet()
+"""Options that know the library: onnxruntime refuses a domain that is registered twice."""
+
+
 def register_library(options: onnxruntime.SessionOptions) -> None:
-    """Register the op library with ``options``.
+    """Register the op library with ``options``, once.
 
     If the package has no library the options stay plain: onnxruntime then runs the functions
     that every exported model carries, to the same bits but slower. A warning says so.
@@ -32,6 +37,8 @@ def register_library(options: onnxruntime.SessionOptions) -> None:
         PqvError: onnxruntime is too old, the library that ``PQV_LIBRARY`` names is missing, or
             the library refuses (``PQV_ISA``).
     """
+    if options in _registered:
+        return
     version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
     if version < MINIMUM_ONNXRUNTIME:
         raise PqvError(f"onnxruntime {onnxruntime.__version__} is too old: 1.18 or newer is needed")
@@ -46,6 +53,7 @@ def register_library(options: onnxruntime.SessionOptions) -> None:
         options.register_custom_ops_library(path)
     except Exception as error:
         raise PqvError(f"the op library was not registered: {one_line(error)}") from error
+    _registered.add(options)
 
 
 def InferenceSession(  # noqa: N802 - named after the class it makes

@@ -274,3 +274,12 @@ def test_json_is_whole(pqv, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
     target = tmp_path / "out.json"
     assert pqv("inspect", tiny_onnx["w8a8"], "--json", target).code == 0
     assert json.loads(target.read_text())["float_nodes"] == []
+
+
+def test_a_missing_package_is_named(pqv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_torch(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr("pqv_onnx.cli.main.app", without_torch)
+    error = pqv("export", "-o", tmp_path / "m.onnx").error
+    assert "torch" in error and "pqv_onnx[train]" in error

@@ -52,5 +52,6 @@ def test_options_and_bytes_are_taken(tiny_onnx: dict[str, Path]) -> None:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = pqv_onnx.InferenceSession(tiny_onnx["w8a8"].read_bytes(), options)
-    assert session.get_session_options().intra_op_num_threads == 1
+    for precision in ("w8a8", "w4a4"):  # one object may serve several sessions
+        session = pqv_onnx.InferenceSession(tiny_onnx[precision].read_bytes(), options)
+        assert session.get_session_options().intra_op_num_threads == 1
