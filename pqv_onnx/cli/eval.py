@@ -82,7 +82,8 @@ def command(
         )
     if accelerator.is_main_process:
         console.print(_table(found))
-        write_json(json_file, {"results": [accuracy.to_dict() for accuracy in found]})
+        results = [accuracy.to_dict() for accuracy in found]
+        write_json(json_file, {"processes": accelerator.num_processes, "results": results})
 
 
 def _table(found: list[Accuracy]) -> Table:

@@ -83,15 +83,15 @@ def command(
                 f"top-5 {row['top5']:.2f}%"
             )
 
-        report = Report(on_step, on_epoch)
+        report = Report(on_step, on_epoch) if accelerator.is_main_process else Report()
         trainer = Trainer(options, model, teacher, data, output, accelerator, report)
         if resume:
             trainer.resume()
         result = trainer.run()
     if accelerator.is_main_process:
         console.print(f"{output / LAST}: top-1 {result.top1:.2f}%, top-5 {result.top5:.2f}%")
-        written = {"output": str(output), "step": trainer.progress.step}
-        write_json(json_file, {**written, **result.to_dict()})
+        run = {"step": trainer.progress.step, "processes": accelerator.num_processes}
+        write_json(json_file, {"output": str(output), **run, **result.to_dict()})
     accelerator.end_training()
 
 

@@ -51,9 +51,16 @@ class Report:
 
 
 def make_accelerator(mixed_precision: str = "no") -> Accelerator:
-    """This process's part in the group that ``accelerate launch`` or ``torchrun`` made, if any."""
+    """This process's part in the group that ``accelerate launch`` or ``torchrun`` made, if any.
+
+    Raises:
+        PqvError: the group cannot be joined, or the device lacks ``mixed_precision``.
+    """
     try:
-        return Accelerator(mixed_precision=mixed_precision)
+        # Told so, accelerate joins a group of CPU processes, too, instead of each being alone.
+        return Accelerator(
+            mixed_precision=mixed_precision, cpu=not torch.accelerator.is_available()
+        )
     except (ValueError, RuntimeError) as error:
         raise PqvError(f"accelerate: {str(error).splitlines()[0]}") from error
 

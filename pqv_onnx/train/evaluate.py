@@ -21,6 +21,8 @@ from pqv_onnx.runtime.session import InferenceSession, one_line
 from pqv_onnx.train.data import Batch, normalise
 from pqv_onnx.train.models import FloatSource, preprocessing_of, preprocessing_of_float
 
+_NO_RANK = 1 << 30
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -183,8 +185,8 @@ def count_correct(logits: Tensor, labels: Tensor) -> Tensor:
     own = logits.gather(1, labels[:, None])
     before = torch.arange(logits.shape[1], device=labels.device) < labels[:, None]
     rank = ((logits > own) | ((logits == own) & before)).sum(1)
-    # A NaN is larger than nothing: it must not make every label the first.
-    rank = torch.where(torch.isfinite(logits).all(1), rank, logits.shape[1])
+    # Nothing is larger than a NaN: it must not make any label the first.
+    rank = torch.where(torch.isfinite(logits).all(1), rank, _NO_RANK)
     return torch.stack([(rank < 1).sum(), (rank < 5).sum()])
 
 

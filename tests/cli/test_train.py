@@ -1,0 +1,196 @@
+"""The way of a model on the command line, as docs/training.md shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("accelerate")
+
+import torch  # noqa: E402
+from accelerate.state import AcceleratorState  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+TRAIN_TESTS = ROOT / "tests" / "train"
+sys.path.insert(0, str(TRAIN_TESTS))
+
+import striped  # noqa: E402
+
+IMAGENET = ROOT / "export" / "recipes" / "deit_tiny_patch16_224.w4a4.toml"
+TINY = (
+    *("--set", f"model={striped.NAME}"),
+    *("--set", 'imports=["striped"]'),
+    *("--set", "train.batch_size=8"),
+    *("--set", "train.calibration_images=8"),
+    *("--set", "train.data.workers=0"),
+)
+"""What makes the ImageNet recipe fit sixteen images and a tiny model."""
+
+
+@pytest.fixture(autouse=True)
+def _fresh_accelerate():
+    yield
+    AcceleratorState._reset_state(True)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return striped.make_folders(tmp_path_factory.mktemp("stripes"))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Float weights as people have them: a state dict in a .pth file."""
+    from pqv_onnx.train.models import FloatSource
+
+    path = tmp_path_factory.mktemp("weights") / "float.pth"
+    torch.save({"model": FloatSource(seed=0).load(striped.NAME).state_dict()}, path)
+    return path
+
+
+def test_calibrate_train_eval_export_verify(pqv, data: Path, weights: Path, tmp_path: Path) -> None:
+    calibrated, run, model = tmp_path / "cal.safetensors", tmp_path / "run", tmp_path / "m.onnx"
+    result = tmp_path / "result.json"
+    given = ("--weights", weights, "--data", data)
+
+    done = pqv(
+        "calibrate", "--model", striped.NAME, "--import", "striped", *given,
+        "--precision", "w4a4", "--images", 12, "-o", calibrated, "--json", result,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "calibrated on 12 images" in done.out
+    assert json.loads(result.read_text())["images"] == 12
+
+    done = pqv(
+        "train", "--recipe", IMAGENET, *TINY, *given, "--calibrated", calibrated, "-o", run,
+        "--set", "train.max_steps=2", "--json", result,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    trained = json.loads(result.read_text())
+    assert trained["step"] == 2 and trained["images"] == 16
+
+    checkpoint = run / "last.safetensors"
+    done = pqv("export", "--checkpoint", checkpoint, "-o", model, "--input", "uint8")
+    assert done.code == 0, done.err
+    done = pqv("verify", model, "--checkpoint", checkpoint, "--batch", 1)
+    assert done.code == 0, done.err
+
+    done = pqv(
+        "eval", weights, calibrated, checkpoint, model, "--integer", "--functions",
+        "--model", striped.NAME, "--import", "striped", "--data", data, "--json", result,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    found = json.loads(result.read_text())["results"]
+    kinds = [entry["kind"] for entry in found]
+    quantized = ["fake-quantized", "integer"]
+    assert kinds == ["float", *quantized, *quantized, "onnx, library", "onnx, functions"]
+    assert found[3]["top1"] == trained["top1"]
+    assert found[4]["top1"] == found[5]["top1"] == found[6]["top1"]
+    assert all(kind in done.out for kind in kinds)
+
+
+def test_resume_and_bad_input(pqv, data: Path, weights: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train = ("train", "--recipe", IMAGENET, *TINY, "--data", data, "-o", run)
+    assert "no run to resume" in pqv(*train, "--weights", weights, "--resume").error
+    two = ("--set", "train.max_steps=2")
+    assert pqv(*train, "--weights", weights, *two).code == 0
+    AcceleratorState._reset_state(True)
+    one_more = ("--set", "train.max_steps=3", "--json", tmp_path / "result.json")
+    assert pqv(*train, "--weights", weights, "--resume", *one_more).code == 0
+    assert json.loads((tmp_path / "result.json").read_text())["step"] == 3
+
+    assert "no such file" in pqv(*train, "--weights", tmp_path / "none.pth").error
+    assert "unknown key train.epoch" in pqv(*train, "--set", "train.epoch=1").error
+    other = ("--weights", weights, "--set", "precision=w8a8", "--calibrated")
+    assert "is w4a4" in pqv(*train, *other, run / "last.safetensors").error
+    assert "w4a4.toml" in pqv("train", "--recipe", tmp_path / "w4a4.toml", "-o", run).error
+    model = ("calibrate", "--model", striped.NAME, "-o", tmp_path / "m.safetensors")
+    missing = ("--random-weights", 0, "--data", tmp_path / "none")
+    assert "cannot be opened" in pqv(*model, *missing).error
+    assert "no_such" in pqv(*model, "--random-weights", 0, "--import", "no_such").error
+    assert "none.onnx" in pqv("eval", tmp_path / "none.onnx").error
+    assert "--model" in pqv("eval", weights, "--data", data).error
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("calibrate", "--model", "m", "-o", "m.safetensors"),
+        ("calibrate", "--model", "m", "-o", "m.safetensors", "--weights", "a", "--pretrained"),
+        ("train", "-o", "run"),
+        ("eval",),
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: tuple[str, ...], pqv) -> None:
+    done = pqv(*arguments)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("command", ["calibrate", "train", "eval"])
+def test_help_has_an_example(command: str, pqv) -> None:
+    done = pqv(command, "--help")
+    assert done.code == 0
+    assert "Example: " in done.out and f"pqv {command}" in done.out and "--json" in done.out
+
+
+def test_digits(pqv, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    digits = ("--dataset", "digits", "--import", "pqv_onnx.train.digits")
+    checkpoint = tmp_path / "digits.safetensors"
+    done = pqv(
+        "calibrate", "--model", "vit_digits_patch8_32", "--random-weights", 0, *digits,
+        "--precision", "w8a8", "--images", 16, "-o", checkpoint,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    done = pqv("eval", checkpoint, *digits)
+    assert done.code == 0, done.err
+    assert "364 images" in done.out
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def test_two_processes_train_and_evaluate_as_one_does(
+    pqv, data: Path, weights: Path, tmp_path: Path
+) -> None:
+    if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
+        pytest.skip("this torch has no gloo")
+    result, run = tmp_path / "two.json", tmp_path / "run"
+    launch = (
+        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"),
+        *("--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"),
+        *("--dynamo_backend", "no", "--main_process_port", str(free_port())),
+    )
+    train = (
+        *("-m", "pqv_onnx.cli.main", "train", "--recipe", IMAGENET, *TINY, "--data", data),
+        *("--weights", weights, "--set", "train.max_steps=1", "-o", run, "--json", result),
+    )
+    paths = [str(ROOT), str(TRAIN_TESTS), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [*map(str, launch), *map(str, train)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    two = json.loads(result.read_text())
+    assert two["processes"] == 2 and two["step"] == 1 and two["images"] == 16
+    evaluate = ("eval", run / "last.safetensors", "--data", data, "--json", result)
+    assert pqv(*evaluate).code == 0
+    one = json.loads(result.read_text())
+    assert one["processes"] == 1
+    assert [one["results"][0][key] for key in ("top1", "top5", "images")] == [
+        two[key] for key in ("top1", "top5", "images")
+    ]

@@ -1,0 +1,92 @@
+"""Recipes: what they say, and what is wrong with them."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.train.recipe import Recipe, load_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "export" / "recipes").glob("*.toml"))
+HEAD = 'model = "m"\nprecision = "w4a4"\n'
+
+
+def load(folder: Path, text: str, *changes: str) -> Recipe:
+    path = folder / "r.toml"
+    path.write_text(text)
+    return load_recipe(path, changes)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_recipes_of_the_repository_are_valid(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert path.name == f"{recipe.model}.{recipe.precision}.toml"
+
+
+@pytest.mark.parametrize("family", ["deit_{}_patch16_224", "swin_{}_patch4_window7_224"])
+@pytest.mark.parametrize("size", ["tiny", "small", "base"])
+@pytest.mark.parametrize("precision", ["w8a8", "w4a4"])
+def test_the_papers_models_have_training_recipes(family: str, size: str, precision: str) -> None:
+    name = f"{family.format(size)}.{precision}.toml"
+    (path,) = [path for path in RECIPES if path.name == name]
+    assert "train" in tomllib.loads(path.read_text())
+
+
+def test_defaults_and_changes(tmp_path: Path) -> None:
+    recipe = load(tmp_path, HEAD)
+    assert recipe.train.optimizer.name == "adamw"
+    assert recipe.train.distillation.kind == "none"
+    changed = load(
+        tmp_path,
+        HEAD + "[train]\nepochs = 3\n",
+        "train.epochs=5",
+        "train.optimizer.lr=1",
+        "train.optimizer.name=sgd",
+        'train.data.dataset="hfds/x"',
+        "train.augmentation.scale=[0.5, 1]",
+    )
+    assert changed.train.epochs == 5
+    assert changed.train.optimizer.lr == 1.0
+    assert changed.train.optimizer.name == "sgd"
+    assert changed.train.data.dataset == "hfds/x"
+    assert changed.train.augmentation.scale == (0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('precision = "w4a4"', "found no key model"),
+        (HEAD + "[trane]", "unknown key trane, expected one of model"),
+        (HEAD + "[train]\nepoch = 1", "unknown key train.epoch, expected one of epochs"),
+        (HEAD + "[train.optimizer]\nlearning_rate = 1", "unknown key train.optimizer.learning_ra"),
+        (HEAD + "[train]\nepochs = 1.5", "train.epochs is 1.5, expected a whole number"),
+        (HEAD + "[train]\nepochs = true", "train.epochs is True, expected a whole number"),
+        (HEAD + "[train]\nepochs = 0", "train.epochs is 0, expected 1 or more"),
+        (HEAD + "[train]\noptimizer = 3", "train.optimizer is 3, expected a table"),
+        (HEAD + "[train]\nema = 1.5", "train.ema is 1.5, expected 0 to 1"),
+        (HEAD + "[train.augmentation]\nscale = [1]", "expected a list of 2 values"),
+        (HEAD + "[train.distillation]\nkind = 'warm'", "'warm', expected none or soft or hard"),
+        (HEAD + "[train.distillation]\ntemperature = 0", "temperature is 0.0, expected above 0"),
+        (HEAD.replace("w4a4", "w3a3"), "precision is 'w3a3', expected w8a8 or w4a4"),
+        ("model =", "not TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(PqvError) as caught:
+        load(tmp_path, text)
+    assert message in str(caught.value)
+    assert str(tmp_path / "r.toml") in str(caught.value)
+
+
+def test_bad_changes_and_files(tmp_path: Path) -> None:
+    with pytest.raises(PqvError, match="unknown key train.epoch"):
+        load(tmp_path, HEAD, "train.epoch=1")
+    with pytest.raises(PqvError, match="KEY=VALUE"):
+        load(tmp_path, HEAD, "train.epochs")
+    with pytest.raises(PqvError, match="model is no table"):
+        load(tmp_path, HEAD, "model.name=1")
+    with pytest.raises(PqvError, match="No such file"):
+        load_recipe(tmp_path / "missing.toml")
