@@ -99,8 +99,9 @@ def load_float(path: str | os.PathLike[str], timm_name: str) -> nn.Module:
         for key in ("model", "state_dict"):
             state = state.get(key, state) if isinstance(state, Mapping) else state
         state = _tensors(state)
-        classes = {"num_classes": len(state["head.weight"])} if "head.weight" in state else {}
-        model = create_timm(timm_name, **classes)
+        head = state.get("head.weight", state.get("head.fc.weight"))
+        model = create_timm(timm_name, **({} if head is None else {"num_classes": len(head)}))
+        state = _without_derived(state, model)
         _check_state(state, model.state_dict())
         model.load_state_dict(state)
     except PqvError as error:
@@ -178,6 +179,15 @@ def _check_state(state: _State, expected: Mapping[str, Tensor]) -> None:
             ((tensor >= 0) & (tensor <= MAX_EXPONENT)).all()
         ):
             raise PqvError(f"{name} has exponents outside of [0, {MAX_EXPONENT}]")
+
+
+def _without_derived(state: _State, model: nn.Module) -> _State:
+    """Drop buffers that ``model`` derives from its geometry; some versions of timm store them."""
+    derived = {k: v for k, v in model.named_buffers() if k not in model.state_dict()}
+    for name in derived.keys() & state.keys():
+        if not torch.equal(state[name], derived[name]):
+            raise PqvError(f"{name} is not what the geometry of the model gives")
+    return {name: tensor for name, tensor in state.items() if name not in derived}
 
 
 def _listed(names: list[str], limit: int = 5) -> str:

@@ -110,6 +110,39 @@ def test_wrong_metadata(metadata: dict[str, str], sentence: str, checkpoint: Pat
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("depths", [2], "expected one of each for 1 to 16 stages"),
+        ("depths", [2, 0], "depths is 0, expected 1 to"),
+        ("depths", 2, r"swin.depths is 2, expected tuple\[int, ...\]"),
+        ("num_heads", [2, 3], "embed_dim is 64, expected a multiple of num_heads 3"),
+        ("window_size", [4, 0], "window_size is 0, expected 1 to"),
+        ("window_size", [5, 3], r"grid of \(8, 6\) patches, expected a multiple of window_size"),
+        ("mlp_ratio", 0.0, "mlp_ratio is 0.0, expected above 0"),
+        ("mlp_ratio", 1e4, "mlp_ratio \\* dim is 320000, expected 1 to"),
+        ("embed_dim", 4096, "channels of merged patches, expected at most 8192"),
+        ("img_size", [2, 4], r"grid of \(1, 2\) patches, expected even numbers"),
+    ],
+)
+def test_wrong_swin_config(field: str, value: Any, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.pth"
+    model = qat_model("swin")
+    config = json.loads(json.dumps(model.config.to_dict()))
+    config["swin"][field] = value
+    torch.save({"state_dict": model.state_dict(), "config": config}, path)
+    with pytest.raises(PqvError, match=sentence):
+        load_qat(path)
+
+
+def test_one_family(tmp_path: Path) -> None:
+    path = tmp_path / "m.pth"
+    config = qat_model("swin").config.to_dict() | {"vit": qat_model().config.to_dict()["vit"]}
+    torch.save({"state_dict": {}, "config": config}, path)
+    with pytest.raises(PqvError, match="model config: found fields .*'swin'.*'vit'"):
+        load_qat(path)
+
+
+@pytest.mark.parametrize(
     ("part", "field", "value", "sentence"),
     [
         ("vit", "depth", 10**9, "depth is 1000000000, expected 1 to"),
@@ -227,6 +260,24 @@ def test_outputs_that_cannot_be_written(model: QuantVisionTransformer, tmp_path:
             tmp_path / "m.safetensors", convert_to_qat(float_model(), QuantSpec.preset("w4a4"))
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_float_checkpoints_with_derived_buffers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older versions of timm stored Swin's masks and position indices."""
+    monkeypatch.setattr("pqv_onnx.checkpoint.create_timm", lambda _name, **_: float_model("swin"))
+    model = float_model("swin")
+    state = dict(model.named_buffers()) | model.state_dict()
+    assert "layers.0.blocks.1.attn_mask" in state
+    torch.save(state, tmp_path / "m.pth")
+    loaded = load_float(tmp_path / "m.pth", "swin")
+    assert torch.equal(loaded(images(2)), model(images(2)))
+    index = "layers.1.blocks.0.attn.relative_position_index"
+    for wrong in (state[index] + 1, state[index][:3]):
+        torch.save(state | {index: wrong}, tmp_path / "m.pth")
+        with pytest.raises(PqvError, match=f"{index} is not what the geometry of the model gives"):
+            load_float(tmp_path / "m.pth", "swin")
 
 
 @pytest.mark.parametrize("nesting", [None, "model", "state_dict"])

@@ -12,14 +12,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pqv_onnx.integer import IntegerModel
+from pqv_onnx.integer.blocks import IntegerBlock
+from pqv_onnx.integer.swin import (
+    IntegerPatchMerging,
+    IntegerSwinPatchEmbed,
+    IntegerWindowAttention,
+)
 from pqv_onnx.integer.vit import IntegerVisionTransformer
+from pqv_onnx.qat import QuantModel
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
-from pqv_onnx.qat.vit import QuantVisionTransformer
+from pqv_onnx.qat.windows import merge_heads
 
 
 @torch.no_grad()
 def code_agreement(
-    model: QuantVisionTransformer, integer: IntegerVisionTransformer, images: Tensor
+    model: QuantModel, integer: IntegerModel, images: Tensor
 ) -> dict[str, tuple[float, int]]:
     """The share of equal codes and the largest difference in codes, for each quantizer."""
     expected = _record(integer, images)
@@ -50,43 +58,58 @@ def _force(
     return hook
 
 
-def _record(integer: IntegerVisionTransformer, images: Tensor) -> dict[str, Tensor]:
+def _record(integer: Any, images: Tensor) -> dict[str, Tensor]:
     """The integer model's codes under the names of the quantizers that make them."""
     outputs: dict[str, Tensor] = {}
     handles = [
         module.register_forward_hook(lambda _m, _i, out, name=name: outputs.update({name: out}))
         for name, module in integer.named_modules()
     ]
-    handles += [
-        integer.blocks[0].register_forward_hook(
-            lambda _m, inputs, _out: outputs.update({"residual": inputs[0]})
-        )
-    ]
+    if isinstance(integer, IntegerVisionTransformer):
+        handles += [
+            integer.blocks[0].register_forward_hook(
+                lambda _m, inputs, _out: outputs.update({"residual": inputs[0]})
+            )
+        ]
     integer(images)
     for handle in handles:
         handle.remove()
-    codes = {
-        "patch_embed.quantizer": outputs["quantize"],
-        "residual": outputs["residual"],
-        "norm.quantizer": outputs["norm"],
-    }
-    if integer.pool is not None:
-        codes["pool.quantizer"] = outputs["pool"]
-    for index in range(len(integer.blocks)):
-        codes |= _block_codes(f"blocks.{index}", outputs, integer.config.geometry.num_heads)
+    codes = {"patch_embed.quantizer": outputs["quantize"], "norm.quantizer": outputs["norm"]}
+    for name, op in _SOURCES.items():
+        if op in outputs:
+            codes[name] = outputs[op]
+    for name, module in integer.named_modules():
+        if isinstance(module, IntegerBlock):
+            codes |= _block_codes(name, outputs, module.attn)
+        if isinstance(module, IntegerSwinPatchEmbed):
+            codes["patch_embed.embedded"] = outputs["patch_embed.proj"]
+        if isinstance(module, IntegerPatchMerging):
+            codes[f"{name}.norm.quantizer"] = outputs[f"{name}.norm"]
+            codes[f"{name}.residual"] = outputs[f"{name}.reduction"]
     return codes
 
 
-def _block_codes(path: str, outputs: dict[str, Tensor], heads: int) -> dict[str, Tensor]:
-    qkv = outputs[f"{path}.attn.qkv"]
-    b, t, c = qkv.shape
-    q, k, v = qkv.reshape(b, t, 3, heads, c // 3 // heads).permute(2, 0, 3, 1, 4).unbind(0)
+_SOURCES = {
+    "residual": "residual",
+    "pool.quantizer": "pool",
+    "head.pool.quantizer": "head.pool",
+    "patch_embed.norm.quantizer": "patch_embed.norm",
+}
+
+
+def _block_codes(path: str, outputs: dict[str, Tensor], attn: Any) -> dict[str, Tensor]:
+    q, k, v = attn.split_heads(outputs[f"{path}.attn.qkv"]).unbind(0)
+    context = outputs[f"{path}.attn.mean"]
+    if isinstance(attn, IntegerWindowAttention):  # in training, the roll comes after the projection
+        context = merge_heads(context, attn.window, attn.grid)
+    else:
+        context = attn.merge_heads(context)
     return {
         f"{path}.norm1.quantizer": outputs[f"{path}.norm1"],
         f"{path}.attn.q_quantizer": q,
         f"{path}.attn.k_quantizer": k,
         f"{path}.attn.v_quantizer": v,
-        f"{path}.attn.quantizer": outputs[f"{path}.attn.mean"].transpose(1, 2),
+        f"{path}.attn.quantizer": context,
         f"{path}.residual1": outputs[f"{path}.attn.proj"],
         f"{path}.norm2.quantizer": outputs[f"{path}.norm2"],
         f"{path}.mlp.act.input_quantizer": outputs[f"{path}.mlp.fc1"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,7 @@ from pqv_onnx.ops.domain import MAX_BIAS
 from pqv_onnx.packing import unpack_weight
 from pqv_onnx.qat import convert_to_qat
 from pqv_onnx.qat.layers import QuantBlock
+from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
 from pqv_onnx.spec import QuantSpec
 from tests.integer.agreement import code_agreement
 from tests.qat.models import VARIANTS, float_model, images, qat_model
@@ -34,11 +36,17 @@ def test_codes_agree_layer_by_layer(variant: str, precision: str) -> None:
     agreement = code_agreement(model, convert_to_integer(model), images(48, seed=2))
     for name, (same, largest) in agreement.items():
         coarse = precision == "w8a8" and (".norm" in name or name.endswith("attn.quantizer"))
-        # The head's input has few values to count, and always 8 bits.
-        coarse = coarse or name in ("norm.quantizer", "pool.quantizer")
+        # The head's input has few values to count, and always 8 bits, as Swin's embedding has.
+        coarse = coarse or name.removeprefix("head.") in ("norm.quantizer", "pool.quantizer")
+        coarse = coarse or name == "patch_embed.norm.quantizer"
         assert largest <= 1, name
         assert same > (0.95 if coarse else 0.99), name
-    assert len(agreement) == 3 + 10 * len(model.blocks) + ("average" in variant)
+    activations = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer)
+    ]
+    assert set(agreement) == set(activations)
 
 
 @pytest.mark.parametrize(("variant", "precision"), CASES)
@@ -93,14 +101,15 @@ def test_exports_with_a_dynamic_batch(variant: str) -> None:
     assert torch.equal(program.module()(images(5)), integer(images(5)))
 
 
-def test_modules_are_named_as_in_timm() -> None:
+@pytest.mark.parametrize("variant", ["token", "swin"])
+def test_modules_are_named_as_in_timm(variant: str) -> None:
     def leaves(model: nn.Module) -> Iterator[str]:
         return (name for name, module in model.named_modules() if not list(module.children()))
 
-    integer = convert_to_integer(qat_model())
-    own = {"quantize", "dequantize"}
-    own |= {f"blocks.{i}.attn.{name}" for i in (0, 1) for name in ("matmul", "softmax", "mean")}
-    assert set(leaves(integer)) - own <= set(leaves(float_model()))
+    integer = convert_to_integer(qat_model(variant))
+    own = re.compile(r"quantize|dequantize|head.pool|.*attn.(matmul|softmax|mean)")
+    named = {name for name in leaves(integer) if not own.fullmatch(name)}
+    assert named <= set(leaves(float_model(variant)))
 
 
 @pytest.mark.parametrize("precision", ["w8a8", "w4a4"])

@@ -1,4 +1,4 @@
-"""Small float models, one per feature of timm's VisionTransformer that is supported."""
+"""Small float models, one per feature of timm's models that is supported."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from timm.models.deit import VisionTransformerDistilled
+from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from pqv_onnx.qat import QuantVisionTransformer, calibrate, convert_to_qat
+from pqv_onnx.qat import calibrate, convert_to_qat
 from pqv_onnx.qat.build import randomize
 from pqv_onnx.spec import QuantSpec
 
@@ -22,17 +23,34 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "average_without_class_token": {"global_pool": "avg", "class_token": False},
     "token_fc_norm": {"fc_norm": True},
     "without_bias": {"qkv_bias": False, "proj_bias": False},
+    "swin": {"depths": (2, 2), "num_heads": (2, 4)},
+    "swin_one_axis": {"depths": (2,), "num_heads": (2,), "window_size": (4, 6), "qkv_bias": False},
 }
+"""Windows of the first Swin are shifted along both axes, those of the second along one."""
 CLASSES = 7
 
 
 def float_model(variant: str = "token", **changes: Any) -> nn.Module:
-    """A model of width 32 with two blocks on 16 x 12 grey images, the same at each call."""
+    """A model of width 32 with two blocks on 16 x 12 grey images, the same at each call.
+
+    Swin variants have 8 x 6 patches, and two blocks in each stage.
+    """
     torch.manual_seed(3)
+    if variant.startswith("swin"):
+        return _swin(**{**VARIANTS[variant], **changes})
     kind = VisionTransformerDistilled if variant == "distilled" else VisionTransformer
     sizes = {"img_size": (16, 12), "patch_size": 4, "in_chans": 1, "num_classes": CLASSES}
     width = {"embed_dim": 32, "depth": 2, "num_heads": 2}
     model: nn.Module = kind(**{**sizes, **width, **VARIANTS[variant], **changes})
+    randomize(model)
+    return model.eval()
+
+
+def _swin(**changes: Any) -> nn.Module:
+    sizes = {"img_size": (16, 12), "patch_size": 2, "in_chans": 1, "num_classes": CLASSES}
+    model: nn.Module = SwinTransformer(
+        **{**sizes, "embed_dim": 32, "window_size": (4, 3), **changes}
+    )
     randomize(model)
     return model.eval()
 
@@ -42,7 +60,7 @@ def images(count: int, seed: int = 0) -> Tensor:
     return torch.randn(count, 1, 16, 12, generator=torch.Generator().manual_seed(seed))
 
 
-def qat_model(variant: str = "token", precision: str = "w4a4") -> QuantVisionTransformer:
+def qat_model(variant: str = "token", precision: str = "w4a4") -> Any:
     """A calibrated fake-quantized model in evaluation mode."""
     model = convert_to_qat(float_model(variant), QuantSpec.preset(precision))
     calibrate(model, images(32))

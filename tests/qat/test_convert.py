@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -40,6 +41,8 @@ def test_logits_without_quantization_are_timms(
         "pqv_onnx.qat.layers.softmax_2n",
         lambda z, _log2: torch.softmax(z.double() * torch.log(torch.tensor(2.0)), -1).to(z.dtype),
     )
+    monkeypatch.setattr("pqv_onnx.qat.swin.softmax_2n", _float_softmax)
+    monkeypatch.setattr("pqv_onnx.qat.swin.QuantWindowAttention.bias_codes", _float_bias)
     model = convert_to_qat(float_model(variant), W8A8)
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
@@ -50,6 +53,15 @@ def test_logits_without_quantization_are_timms(
     torch.testing.assert_close(
         model(images(4)), float_model(variant)(images(4)), rtol=1e-4, atol=1e-4
     )
+
+
+def _float_softmax(z: torch.Tensor, _log2: bool, excluded: torch.Tensor) -> torch.Tensor:
+    return torch.softmax(z.masked_fill(excluded, -torch.inf) * math.log(2.0), -1)
+
+
+def _float_bias(self: Any) -> torch.Tensor:
+    table = self.relative_position_bias_table * (math.log2(math.e) * 256)
+    return table[self.relative_position_index].permute(2, 0, 1)
 
 
 def _float_linear(self: Any, x: torch.Tensor, _step: torch.Tensor) -> torch.Tensor:
