@@ -21,7 +21,12 @@ from pqv_onnx.bench.statistics import ratio, summarize
 from pqv_onnx.bench.turns import spin_pause, take_turns
 from pqv_onnx.errors import PqvError
 
-MODELS = ["deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224"]
+MODELS = [
+    "deit_tiny_patch16_224",
+    "deit_small_patch16_224",
+    "deit_base_patch16_224",
+    "swin_tiny_patch4_window7_224",
+]
 PACKAGES = ("pqv_onnx", "onnxruntime", "openvino", "nncf", "torch", "timm", "numpy")
 SESSIONS = 3
 PROFILED_RUNS = 20
@@ -42,7 +47,8 @@ class Setting:
 
 def main(
     models: Annotated[
-        list[str] | None, typer.Option(help="timm name, repeatable. Default: DeiT-T, -S, -B.")
+        list[str] | None,
+        typer.Option(help="timm name, repeatable. Default: DeiT-T, -S, -B, Swin-T."),
     ] = None,
     peers: Annotated[
         list[str] | None,

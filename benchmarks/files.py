@@ -50,14 +50,22 @@ def _run_recipes(model: str, wanted: Mapping[str, Path], log: Path) -> dict[str,
     """Why each recipe failed that did."""
     command = [sys.executable, "-m", "benchmarks.prepare", model]
     command += [f"{recipe}={path}" for recipe, path in wanted.items()]
-    with log.open("w") as stderr:
-        done = subprocess.run(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True, check=False
-        )
-    said = [json.loads(line) for line in done.stdout.splitlines()]
-    if done.returncode:
-        raise PqvError(f"preparing {model} failed with code {done.returncode}: see {log}")
-    return {entry["recipe"]: entry["error"] for entry in said if entry["error"]}
+    failed = {}
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            said = json.loads(line)
+            print(f"  {said['recipe']}: {said['error'] or 'done'}")
+            if said["error"]:
+                failed[said["recipe"]] = said["error"]
+    if process.returncode:
+        raise PqvError(f"preparing {model} failed with code {process.returncode}: see {log}")
+    return failed
 
 
 def size(path: Path) -> int:
