@@ -69,9 +69,10 @@ struct PanelSource {
 };
 
 // 32 or 16 rows, from `first` and `second` on, by 32 channels: adds k products to the tiles 0 .. 3.
-template <RowSign kSign, bool kHasSecond>
+// Calls between() after each step of k: other work for the core while the tiles multiply.
+template <RowSign kSign, bool kHasSecond, typename Between>
 static PQV_INLINE void Accumulate(const RowSource& a, size_t first, size_t second, size_t k,
-                                  const PanelSource& panel) {
+                                  const PanelSource& panel, const Between& between) {
   MemoryIsRead();
   const size_t whole = k / kTileK * kTileK;
   for (size_t i = 0; i < k; i += kTileK) {
@@ -89,6 +90,7 @@ static PQV_INLINE void Accumulate(const RowSource& a, size_t first, size_t secon
       PQV_TILE_DOT(kSign, 2, 5, 6);
       PQV_TILE_DOT(kSign, 3, 5, 7);
     }
+    between();
   }
 }
 

@@ -121,13 +121,6 @@ static PQV_INLINE void RunRows(const uint8_t* a, size_t stride, size_t rows, siz
   }
 }
 
-// The k of each pass over at most kMaxPanelK: as even as can be, whole multiples of `unit`.
-static inline size_t PassSize(size_t k, size_t max, size_t unit) {
-  const size_t passes = (k + max - 1) / max;
-  const size_t size = (k + passes - 1) / passes;
-  return (size + unit - 1) / unit * unit;
-}
-
 }  // namespace avx512
 }  // namespace pqv
 

@@ -26,10 +26,10 @@ void RunPanel(const IntMatMul& op, const RowSource& a, size_t rows, int32_t* y, 
                               op.y_stride};
     ZeroSums();
     if (pair.has_second) {
-      Accumulate<RowSign::kSigned, true>(a, pair.first, pair.second, op.k, source);
+      Accumulate<RowSign::kSigned, true>(a, pair.first, pair.second, op.k, source, [] {});
       StoreSums<true>(target);
     } else {
-      Accumulate<RowSign::kSigned, false>(a, pair.first, pair.second, op.k, source);
+      Accumulate<RowSign::kSigned, false>(a, pair.first, pair.second, op.k, source, [] {});
       StoreSums<false>(target);
     }
   }

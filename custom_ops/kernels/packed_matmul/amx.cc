@@ -10,8 +10,7 @@ using namespace avx512;
 constexpr size_t kBlockRows = 208;      // rows that share an expanded panel, whole tiles
 constexpr size_t kWideChannels = 64;    // of a panel of four vectors
 constexpr size_t kNarrowChannels = 32;  // of a panel of two, for the rest
-constexpr size_t kMaxPanelK = 512;      // 32 KiB of 64 channels stay in L1
-constexpr size_t kStepK = 4;
+constexpr size_t kMaxPanelK = 1024;     // 32 KiB of 32 channels stay in L1
 
 // Signed weights as they are. GFNI sign-extends a nibble in one instruction: bit i of a byte is the
 // parity of the byte and byte 7 - i of the matrix.
@@ -33,18 +32,59 @@ struct Rows {
   RowSource a;
 };
 
+// The epilogue of a pair of tiles of rows, taken in portions between the products of the next pair:
+// the units for vectors and for tiles work side by side.
+template <size_t kVectors, typename Epilogue>
+class PendingRows {
+ public:
+  static constexpr size_t kChannels = kLanes32 * kVectors;
+
+  explicit PendingRows(const Epilogue& epilogue) : epilogue_(epilogue) {}
+
+  // The rows `first` .. and `second` .. of the output have their sums in 32 or 16 rows.
+  PQV_INLINE void Set(const int32_t* sums, size_t first, size_t second, size_t rows) {
+    sums_ = sums;
+    first_ = first;
+    second_ = second;
+    rows_ = rows;
+    next_ = 0;
+  }
+
+  PQV_INLINE void Finish(size_t count) {
+    const size_t end = Min(next_ + count, rows_);
+    const Epilogue epilogue =
+        epilogue_;  // in registers: stores of int8 may alias what is in memory
+    for (; next_ < end; ++next_) {
+      __m512i vectors[kVectors];
+      for (size_t v = 0; v < kVectors; ++v) {
+        vectors[v] = _mm512_load_si512(sums_ + next_ * kChannels + kLanes32 * v);
+      }
+      const size_t row = next_ < kTileRows ? first_ + next_ : second_ + next_ - kTileRows;
+      epilogue.Store(row, vectors);
+    }
+  }
+
+ private:
+  const Epilogue& epilogue_;
+  const int32_t* sums_ = nullptr;
+  size_t first_ = 0;
+  size_t second_ = 0;
+  size_t rows_ = 0;
+  size_t next_ = 0;
+};
+
 // One pass over k of one panel.
 struct Pass {
   const uint8_t* panel;
   RowSource a;
   size_t k;
   bool is_first;
-  bool is_last;
 };
 
 // The sums of a pair of tiles of rows by all channels of the panel.
-template <size_t kVectors, bool kHasSecond>
-PQV_INLINE void RunPair(const Pass& pass, const RowPair& pair, int32_t* sums) {
+template <size_t kVectors, bool kHasSecond, typename Between>
+PQV_INLINE void RunPair(const Pass& pass, const RowPair& pair, int32_t* sums,
+                        const Between& between) {
   constexpr size_t kChannels = kLanes32 * kVectors;
 #pragma GCC unroll 2
   for (size_t v = 0; v < kVectors; v += 2) {
@@ -56,8 +96,33 @@ PQV_INLINE void RunPair(const Pass& pass, const RowPair& pair, int32_t* sums) {
       LoadSums<kHasSecond>(target);
     }
     Accumulate<RowSign::kSigned, kHasSecond>(pass.a, pair.first, pair.second, pass.k,
-                                             {pass.panel + v * 64, kVectors * 64});
+                                             {pass.panel + v * 64, kVectors * 64}, between);
     StoreSums<kHasSecond>(target);
+  }
+}
+
+// All rows with one pass; `pending` takes the sums where it is the last.
+template <size_t kVectors, typename Pending>
+PQV_INLINE void RunPass(const Pass& pass, const Rows& rows, bool is_last, int32_t* sums,
+                        Pending* pending) {
+  constexpr size_t kPairSums = 2 * kTileRows * kLanes32 * kVectors;
+  const size_t steps = CeilDivide(pass.k, kTileK) * kVectors / 2;
+  const size_t portion = CeilDivide(2 * kTileRows, steps);
+  const auto between = [&]() __attribute__((always_inline)) { pending->Finish(portion); };
+  for (size_t row = 0; row < rows.count; row += 2 * kTileRows) {
+    const RowPair pair = PairAt(row, rows.count);
+    const size_t index = row / (2 * kTileRows);
+    // A single pass keeps only the sums that are pending and those that are being made.
+    int32_t* target = sums + (pass.is_first && is_last ? index % 2 : index) * kPairSums;
+    if (pair.has_second) {
+      RunPair<kVectors, true>(pass, pair, target, between);
+    } else {
+      RunPair<kVectors, false>(pass, pair, target, between);
+    }
+    if (!is_last) continue;
+    pending->Finish(2 * kTileRows);
+    pending->Set(target, rows.row + pair.first, rows.row + pair.second,
+                 pair.has_second ? 2 * kTileRows : kTileRows);
   }
 }
 
@@ -66,37 +131,20 @@ void RunPanel(const PackedMatMul& op, const PackedMatMulBlock& block, const Rows
               typename Epilogue::Output* y) {
   constexpr size_t kChannels = kLanes32 * kVectors;
   alignas(64) uint8_t panel[kMaxPanelK * kChannels];
-  alignas(64) int32_t sums[kBlockRows * kChannels];
+  alignas(64) int32_t sums[(kBlockRows + kTileRows) * kChannels];
   const Epilogue epilogue(op, block, n, y);
-  const size_t groups = CeilDivide(op.k, kGroupSize);
-  for (size_t k = 0; k < op.k; k += kMaxPanelK) {
-    Pass pass = {panel, rows.a, Min(op.k - k, kMaxPanelK), k == 0, op.k - k <= kMaxPanelK};
+  PendingRows<kVectors, Epilogue> pending(epilogue);
+  const size_t size = PassSize(op.k, kMaxPanelK, kTileK);
+  for (size_t k = 0; k < op.k; k += size) {
+    Pass pass = {panel, rows.a, Min(op.k - k, size), k == 0};
     pass.a.data += k;
-    const size_t first_group = k / kStepK;
-    const size_t count = Min(groups - first_group, kMaxPanelK / kStepK);
-    Expand<kBits, kVectors, SignedForm>(op, n, first_group, count, panel);
-    const size_t padded = CeilDivide(count, kTileRows) * kTileRows;
-    memset(panel + count * kVectors * 64, 0, (padded - count) * kVectors * 64);
-    for (size_t row = 0; row < rows.count; row += 2 * kTileRows) {
-      const RowPair pair = PairAt(row, rows.count);
-      // A single pass needs its sums for a moment only.
-      int32_t* target = pass.is_first && pass.is_last ? sums : sums + row * kChannels;
-      if (pair.has_second) {
-        RunPair<kVectors, true>(pass, pair, target);
-      } else {
-        RunPair<kVectors, false>(pass, pair, target);
-      }
-      if (!pass.is_last) continue;
-      for (size_t r = 0; r < (pair.has_second ? 2 * kTileRows : kTileRows); ++r) {
-        const size_t source = r < kTileRows ? pair.first + r : pair.second + r - kTileRows;
-        __m512i vectors[kVectors];
-        for (size_t v = 0; v < kVectors; ++v) {
-          vectors[v] = _mm512_load_si512(target + r * kChannels + kLanes32 * v);
-        }
-        epilogue.Store(rows.row + source, vectors);
-      }
-    }
+    const size_t groups = CeilDivide(pass.k, kGroupSize);
+    Expand<kBits, kVectors, SignedForm>(op, n, k / kGroupSize, groups, panel);
+    const size_t padded = CeilDivide(groups, kTileRows) * kTileRows;
+    memset(panel + groups * kVectors * 64, 0, (padded - groups) * kVectors * 64);
+    RunPass<kVectors>(pass, rows, k + pass.k == op.k, sums, &pending);
   }
+  pending.Finish(2 * kTileRows);
 }
 
 // Rows of blocks of at most kBlockRows and, where there are as many, at least kTileRows.

@@ -15,7 +15,7 @@ constexpr size_t kGroupSize = 4;
 static inline size_t CeilDivide(size_t a, size_t b) { return (a + b - 1) / b; }
 
 // Bytes of one group of one panel.
-static inline size_t GroupBytes(int bits) { return kPanelChannels * kGroupSize * bits / 8; }
+static constexpr size_t GroupBytes(int bits) { return kPanelChannels * kGroupSize * bits / 8; }
 
 // First byte of the group that holds W[k, n].
 static inline const uint8_t* Group(const void* n8k4, int bits, size_t k_total, size_t k, size_t n) {

@@ -35,7 +35,7 @@ class Panel {
       int32_t* const first = sums + kLanes32 * v;
       ZeroSums();
       Accumulate<RowSign::kUnsigned, kHasSecond>(w, pair.first, pair.second, op_.n,
-                                                 {data_ + v * 64, kVectors * 64});
+                                                 {data_ + v * 64, kVectors * 64}, [] {});
       StoreSums<kHasSecond>({first, first + kTileRows * kColumns, kColumns});
     }
     Store(pair.first, scales, sums);
