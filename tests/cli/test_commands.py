@@ -12,7 +12,17 @@ from PIL import Image
 from pqv_onnx.demo.model import MODEL_NAME
 from pqv_onnx.runtime.info import library_info
 
-COMMANDS = ("export", "run", "verify", "inspect", "info")
+COMMANDS = (
+    "calibrate",
+    "train",
+    "eval",
+    "export",
+    "run",
+    "verify",
+    "bench",
+    "inspect",
+    "info",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
