@@ -84,6 +84,7 @@ def command(
         console.print(_table(found))
         results = [accuracy.to_dict() for accuracy in found]
         write_json(json_file, {"processes": accelerator.num_processes, "results": results})
+    accelerator.end_training()
 
 
 def _table(found: list[Accuracy]) -> Table:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 from timm.data import create_dataset, create_transform
-from timm.data.dataset import ImageDataset
+from timm.data.dataset import ImageDataset, IterableImageDataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate, get_worker_info
 
@@ -76,6 +76,8 @@ class Split:
             text = " ".join(str(error).split()) or type(error).__name__
             where = f"{self.dataset or 'folder'} {self.root or ''}".strip()
             raise PqvError(f"split {self.name} of {where} cannot be opened: {text}") from error
+        if isinstance(found, IterableImageDataset):
+            found.set_loader_cfg(num_workers=self.workers)
         if not self.dataset and self.root is not None:
             self._check_folder(Path(self.root), found)
         return found

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from timm.data import Mixup
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -134,6 +135,8 @@ class Trainer:
         self.mixup = self._make_mixup()
         self.criterion = Criterion(train.distillation, teacher, train.augmentation.label_smoothing)
         self.model = model.to(device)
+        # Processes that calibrated on parts of a stream of their own have other steps.
+        broadcast(dict(model.state_dict()))
         self.ema = ModelEmaV3(model, train.ema, use_warmup=True) if train.ema else None
         optimizer = make_optimizer(model, train.optimizer)
         self.scheduler = make_scheduler(optimizer, train, self.data.steps_per_epoch)
@@ -224,7 +227,6 @@ class Trainer:
         self.scheduler.step_update(self.progress.step)
         total = torch.zeros((), device=accelerator.device)
         for index, (images, labels) in enumerate(pieces):
-            loss = None
             with self._sync(last=index == len(pieces) - 1):
                 loss = self._loss(images, labels, (self.progress.step, index))
                 accelerator.backward(loss / len(pieces))

@@ -67,7 +67,7 @@ def load_pretrained(timm_name: str) -> nn.Module:
         model: nn.Module = timm.create_model(timm_name, pretrained=True)
     # Whatever goes wrong between here and a hub.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split()).split(". ")[0]
         raise PqvError(f"{timm_name}: no pretrained weights to be had: {reason}") from error
     return model.eval()
 

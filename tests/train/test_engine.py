@@ -12,6 +12,9 @@ from runs import recipe, same_state, student, trainer
 
 from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.errors import PqvError
+from pqv_onnx.qat.build import create_timm
+from pqv_onnx.train.engine import Trainer, make_accelerator
+from pqv_onnx.train.models import FloatSource
 from pqv_onnx.train.optimizer import make_optimizer
 
 
@@ -210,3 +213,16 @@ def test_a_recipe_that_does_not_fit(
 ) -> None:
     with pytest.raises(PqvError, match=message):
         trainer(recipe(tmp_path, change), folders, tmp_path / "run")
+
+
+def test_a_teacher_that_does_not_fit_is_named(folders: Path, tmp_path: Path) -> None:
+    options = recipe(tmp_path, "train.distillation.kind=hard")
+    model = student(options, folders)
+    teacher = FloatSource(seed=1).load(options.model)
+    arguments = (str(folders), tmp_path, make_accelerator())
+    teacher.pretrained_cfg["mean"] = (0.5, 0.5, 0.5)
+    with pytest.raises(PqvError, match=r"teacher wants images of mean \(0.5, 0.5, 0.5\)"):
+        Trainer(options, model, teacher, *arguments)
+    other = create_timm(options.model, num_classes=3)
+    with pytest.raises(PqvError, match="teacher has 3 classes, the model 2"):
+        Trainer(options, model, other, *arguments)
