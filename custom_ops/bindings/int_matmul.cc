@@ -43,7 +43,7 @@ class IntMatMulNode {
       const size_t row = batch * m + first;
       run_({rows, n, k, a_data + row * k, k, b_data + batch * n * k, k, y + row * n, n});
     };
-    return context.ParallelRows(batches, m, n * k, run_rows);
+    return context.ParallelMatrices(batches, m, n * k, run_rows);
   }
 
  private:

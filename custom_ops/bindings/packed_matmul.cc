@@ -16,6 +16,12 @@ constexpr size_t kResidualMultiplier = 6;
 
 constexpr int64_t kMaxChannels = int64_t{1} << 24;
 
+constexpr size_t kEvenTasks = 8;         // so many keep a few threads evenly busy
+constexpr size_t kMaxChannelTasks = 16;  // each of them reads all activations
+constexpr size_t kMinTaskRows = 96;
+
+size_t Min(size_t a, size_t b) { return a < b ? a : b; }
+
 // What an op does after the sum of products.
 enum class Epilogue { kRequantize, kRequantizeAdd, kNone };
 
@@ -145,15 +151,19 @@ class PackedMatMulNode {
     return context.Count(kResidual, shape, 0, shape.rank - 1, &block->residual_rows);
   }
 
-  // A grid of tasks: rows first, channels where rows are few.
+  // A grid of tasks. Channels are cut first: every task prepares the weights of its channels anew.
   OrtStatus* RunTasks(const RunContext& context, const PackedMatMulBlock& whole,
                       typename Output::Type* y) const {
     const size_t row_tiles = CeilDivide(whole.row_end, kernel_->row_tile);
     const size_t channel_tiles = CeilDivide(whole.channel_end, kernel_->channel_tile);
     const size_t tasks =
         TaskCount(row_tiles * channel_tiles, kernel_->row_tile * kernel_->channel_tile * op_.k);
-    const size_t row_tasks = tasks < row_tiles ? tasks : row_tiles;
-    const size_t channel_tasks = CeilDivide(tasks, row_tasks);
+    const size_t channel_tasks = Min(Min(tasks, channel_tiles), kMaxChannelTasks);
+    const size_t max_row_tasks = Min(row_tiles, whole.row_end / kMinTaskRows + 1);
+    const size_t row_tasks =
+        channel_tasks < kEvenTasks
+            ? Min(CeilDivide(Min(tasks, kEvenTasks), channel_tasks), max_row_tasks)
+            : 1;
     return context.ParallelFor(row_tasks * channel_tasks, [&](size_t task) {
       const size_t row_task = task / channel_tasks;
       const size_t channel_task = task % channel_tasks;

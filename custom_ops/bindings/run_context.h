@@ -74,6 +74,24 @@ class RunContext {
     });
   }
 
+  // Matrices of `rows` rows, each with something to prepare: all of one together, or halves where
+  // there are few. function(batch, first row, rows).
+  template <typename Function>
+  OrtStatus* ParallelMatrices(size_t batches, size_t rows, size_t row_cost,
+                              const Function& function) const {
+    constexpr size_t kFew = 8;
+    constexpr size_t kMinHalf = 64;
+    const size_t pieces = batches < kFew && rows >= 2 * kMinHalf ? 2 : 1;
+    const size_t piece_cost = (rows + pieces - 1) / pieces * row_cost;
+    return ParallelRanges(batches * pieces, piece_cost, [&](size_t begin, size_t end) {
+      for (size_t unit = begin; unit < end; ++unit) {
+        const size_t first = TaskBegin(rows, pieces, unit % pieces);
+        const size_t last = TaskBegin(rows, pieces, unit % pieces + 1);
+        function(unit / pieces, first, last - first);
+      }
+    });
+  }
+
   // The rows of all batches as ranges: function(batch, first row, rows).
   template <typename Function>
   OrtStatus* ParallelRows(size_t batches, size_t rows, size_t row_cost,

@@ -55,7 +55,7 @@ class WeightedMeanNode {
       op.y_stride = d;
       run_(op);
     };
-    return context.ParallelRows(batches, m, n * d, run_rows);
+    return context.ParallelMatrices(batches, m, n * d, run_rows);
   }
 
  private:

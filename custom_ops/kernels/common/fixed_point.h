@@ -59,12 +59,13 @@ static inline int32_t Reciprocal(uint64_t x, int bit_length) {
 // floor(sqrt(x)) by Newton's method from above, where it falls monotonically. x < 2^62.
 static inline uint64_t IntegerSqrt(uint64_t x) {
   if (x == 0) return 0;
-  uint64_t root = uint64_t{1} << ((BitLength(x) + 1) / 2);
-  for (;;) {
-    const uint64_t next = (root + x / root) / 2;
-    if (next >= root) return root;
-    root = next;
-  }
+  // x is in [1/4, 1) of 4^half. There the tangent of the root at 9/16 is above it by 1/12 at most,
+  // and three steps of Newton's square the error to less than 2^-35.
+  const int half = (BitLength(x) + 1) / 2;
+  uint64_t root = ((x >> half) + (uint64_t{9} << half) / 16 + 2) * 2 / 3 + 1;
+  for (int step = 0; step < 3; ++step) root = (root + x / root) / 2;
+  while (root * root > x) --root;
+  return root;
 }
 
 // The two numbers with which IntWeightedMean requantizes one row.
