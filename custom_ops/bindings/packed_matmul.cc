@@ -25,12 +25,29 @@ size_t Min(size_t a, size_t b) { return a < b ? a : b; }
 // What an op does after the sum of products.
 enum class Epilogue { kRequantize, kRequantizeAdd, kNone };
 
+// Whether some value is the lowest of its type, -8 or -128. A loop that compilers vectorise.
+bool HasLowest(const uint8_t* bytes, size_t count, int bits) {
+  const uint8_t low_mask = bits == 4 ? 0x0F : 0x00;
+  const uint8_t high_mask = bits == 4 ? 0xF0 : 0xFF;
+  uint8_t found = 0;
+  for (size_t i = 0; i < count; ++i) {
+    found |= (bytes[i] & high_mask) == 0x80;
+    found |= (bytes[i] & low_mask) == 0x08;
+  }
+  return found != 0;
+}
+
 // Every weight in the symmetric range, every padding zero.
 OrtStatus* ValidateWeights(const NodeReader& reader, int bits, size_t k, size_t n,
                            const void* n8k4) {
   const int limit = (1 << (bits - 1)) - 1;
   const size_t n_padded = CeilDivide(n, kPanelChannels) * kPanelChannels;
   const size_t k_padded = CeilDivide(k, kGroupSize) * kGroupSize;
+  const bool has_padding = n_padded != n || k_padded != k;
+  if (!has_padding && !HasLowest(static_cast<const uint8_t*>(n8k4), n * k * bits / 8, bits)) {
+    return nullptr;
+  }
+  // Weight by weight, to name the one that is wrong.
   for (size_t channel = 0; channel < n_padded; ++channel) {
     for (size_t i = 0; i < k_padded; ++i) {
       const int weight = WeightAt(n8k4, bits, k, i, channel);

@@ -39,7 +39,7 @@ def test_an_empty_name_forces_nothing() -> None:
     assert library_info("")["selected"] == library_info()["selected"]
 
 
-@pytest.mark.parametrize("isa", ["scalar", "avx2"])
+@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512vnni", "amx"])
 def test_the_forced_variant_is_the_one_that_runs(isa: str) -> None:
     if isa not in library_info()["available"]:
         pytest.skip(f"this machine has no {isa}")
