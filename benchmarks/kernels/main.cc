@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <new>
 #include <random>
 #include <string>
 #include <vector>
@@ -30,10 +31,28 @@ constexpr double kMinSeconds = 0.001;  // of one measurement
 
 std::mt19937 generator(1);
 
+// Memory as onnxruntime gives it: at the start of a cache line.
 template <typename T>
-std::vector<T> Random(size_t count, int low, int high) {
+struct LineAllocator {
+  using value_type = T;
+  LineAllocator() = default;
+  template <typename U>
+  LineAllocator(const LineAllocator<U>&) {}
+  T* allocate(size_t count) {
+    return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{64}));
+  }
+  void deallocate(T* memory, size_t) { ::operator delete(memory, std::align_val_t{64}); }
+  friend bool operator==(const LineAllocator&, const LineAllocator&) { return true; }
+  friend bool operator!=(const LineAllocator&, const LineAllocator&) { return false; }
+};
+
+template <typename T>
+using Vector = std::vector<T, LineAllocator<T>>;
+
+template <typename T>
+Vector<T> Random(size_t count, int low, int high) {
   std::uniform_int_distribution<int> values(low, high);
-  std::vector<T> data(count);
+  Vector<T> data(count);
   for (T& x : data) x = static_cast<T>(values(generator));
   return data;
 }
@@ -68,10 +87,10 @@ void Measure(Case* c) {
 // A packed matmul and the memory it needs.
 struct Packed {
   size_t m, k, n;
-  std::vector<int8_t> a, y, residual, shift;
-  std::vector<uint8_t> file, weights;
-  std::vector<int32_t> bias, right, rounding, left;
-  std::vector<int16_t> multiplier, residual_multiplier;
+  Vector<int8_t> a, y, residual, shift;
+  Vector<uint8_t> file, weights;
+  Vector<int32_t> bias, right, rounding, left;
+  Vector<int16_t> multiplier, residual_multiplier;
   PackedMatMul op = {};
   PackedMatMulBlock block = {};
 
@@ -134,10 +153,10 @@ void AddAttention(const Variant& variant, std::vector<Case>* cases) {
   for (const auto& [heads, tokens, d] : shapes) {
     const size_t count = heads * tokens * d;
     const size_t pairs = heads * tokens * tokens;
-    const auto q = std::make_shared<std::vector<int8_t>>(Random<int8_t>(count, -128, 127));
-    const auto w = std::make_shared<std::vector<uint8_t>>(Random<uint8_t>(pairs, 0, 255));
-    const auto logits = std::make_shared<std::vector<int32_t>>(pairs);
-    const auto y = std::make_shared<std::vector<int8_t>>(count);
+    const auto q = std::make_shared<Vector<int8_t>>(Random<int8_t>(count, -128, 127));
+    const auto w = std::make_shared<Vector<uint8_t>>(Random<uint8_t>(pairs, 0, 255));
+    const auto logits = std::make_shared<Vector<int32_t>>(pairs);
+    const auto y = std::make_shared<Vector<int8_t>>(count);
     char shape[64];
     snprintf(shape, sizeof(shape), " %zu x %zu x %zu", heads, tokens, d);
     const size_t h = heads, t = tokens, depth = d;
@@ -168,15 +187,14 @@ void AddAttention(const Variant& variant, std::vector<Case>* cases) {
 void AddElementwise(const Variant& variant, std::vector<Case>* cases) {
   for (const size_t channels : {192, 768}) {
     const size_t rows = 197, padded = PaddedChannels(channels);
-    const auto x =
-        std::make_shared<std::vector<int8_t>>(Random<int8_t>(rows * channels * 4, -128, 127));
-    const auto y = std::make_shared<std::vector<int8_t>>(x->size());
-    const auto ones = std::make_shared<std::vector<int16_t>>(padded, int16_t{1});
-    const auto shift = std::make_shared<std::vector<int8_t>>(padded, int8_t{13});
-    const auto right = std::make_shared<std::vector<int32_t>>(padded, 13);
-    const auto rounding = std::make_shared<std::vector<int32_t>>(padded, 1 << 12);
-    const auto left = std::make_shared<std::vector<int32_t>>(padded, 0);
-    const auto multiplier = std::make_shared<std::vector<int16_t>>(padded, int16_t{20000});
+    const auto x = std::make_shared<Vector<int8_t>>(Random<int8_t>(rows * channels * 4, -128, 127));
+    const auto y = std::make_shared<Vector<int8_t>>(x->size());
+    const auto ones = std::make_shared<Vector<int16_t>>(padded, int16_t{1});
+    const auto shift = std::make_shared<Vector<int8_t>>(padded, int8_t{13});
+    const auto right = std::make_shared<Vector<int32_t>>(padded, 13);
+    const auto rounding = std::make_shared<Vector<int32_t>>(padded, 1 << 12);
+    const auto left = std::make_shared<Vector<int32_t>>(padded, 0);
+    const auto multiplier = std::make_shared<Vector<int16_t>>(padded, int16_t{20000});
     const auto norm = variant.layer_norm;
     char shape[64];
     snprintf(shape, sizeof(shape), " %zu x %zu", rows, channels);
@@ -191,7 +209,7 @@ void AddElementwise(const Variant& variant, std::vector<Case>* cases) {
                         norm(op, x->data(), rows, y->data());
                       }});
     const auto gelu = variant.gelu;
-    const auto table = std::make_shared<std::vector<int8_t>>(Random<int8_t>(256, -128, 127));
+    const auto table = std::make_shared<Vector<int8_t>>(Random<int8_t>(256, -128, 127));
     snprintf(shape, sizeof(shape), " %zu x %zu", rows, channels * 4);
     cases->push_back({std::string("IntGELU") + shape, double(x->size()), false,
                       [=] { gelu(table->data(), x->data(), x->size(), y->data()); }});
