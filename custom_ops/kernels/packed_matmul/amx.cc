@@ -48,6 +48,7 @@ class PendingRows {
     second_ = second;
     rows_ = rows;
     next_ = 0;
+    for (size_t r = 0; r < rows; ++r) epilogue_.Prefetch(RowAt(r));
   }
 
   PQV_INLINE void Finish(size_t count) {
@@ -59,12 +60,15 @@ class PendingRows {
       for (size_t v = 0; v < kVectors; ++v) {
         vectors[v] = _mm512_load_si512(sums_ + next_ * kChannels + kLanes32 * v);
       }
-      const size_t row = next_ < kTileRows ? first_ + next_ : second_ + next_ - kTileRows;
-      epilogue.Store(row, vectors);
+      epilogue.Store(RowAt(next_), vectors);
     }
   }
 
  private:
+  PQV_INLINE size_t RowAt(size_t i) const {
+    return i < kTileRows ? first_ + i : second_ + i - kTileRows;
+  }
+
   const Epilogue& epilogue_;
   const int32_t* sums_ = nullptr;
   size_t first_ = 0;

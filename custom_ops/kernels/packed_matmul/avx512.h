@@ -101,6 +101,11 @@ class ToInt8 {
     _mm512_mask_storeu_epi8(y_ + row * block_.y_stride + n_, mask_, Narrow16<kVectors>(u, limits_));
   }
 
+  // Asks for the line that Store(row) will write.
+  PQV_INLINE void Prefetch(size_t row) const {
+    __builtin_prefetch(y_ + row * block_.y_stride + n_, /*rw=*/1);
+  }
+
  private:
   PQV_INLINE void AddResidual(size_t row, __m512i* u) const {
     const size_t source = row < block_.residual_rows ? row : row % block_.residual_rows;
@@ -142,6 +147,11 @@ class ToInt32 {
       const __mmask16 mask = static_cast<__mmask16>(mask_ >> (kLanes32 * v));
       _mm512_mask_storeu_epi32(target + kLanes32 * v, mask, y[v]);
     }
+  }
+
+  // Asks for the first line that Store(row) will write.
+  PQV_INLINE void Prefetch(size_t row) const {
+    __builtin_prefetch(y_ + row * block_.y_stride + n_, /*rw=*/1);
   }
 
  private:

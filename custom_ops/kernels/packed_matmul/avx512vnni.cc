@@ -51,6 +51,7 @@ void RunPanel(const PackedMatMul& op, const PackedMatMulBlock& block, const Rows
     Expand<kBits, kVectors, OffsetForm>(op, n, k / kGroupSize, CeilDivide(count, kGroupSize),
                                         panel);
     const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
+      if (is_last) epilogue.Prefetch(rows.row + r);
       const __m512i correction = _mm512_set1_epi32(rows.correction[r]);
       for (size_t v = 0; v < kVectors; ++v) {
         sums[v] = is_first ? correction : _mm512_load_si512(partial + r * kChannels + kLanes32 * v);
