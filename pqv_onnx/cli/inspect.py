@@ -51,4 +51,5 @@ def _show(result: dict[str, Any]) -> None:
         console.print(f"  {name}")
     console.print("metadata")
     for key, value in result["metadata"].items():
-        console.print(f"  {key}: {value if len(value) <= 200 else value[:197] + '...'}", markup=False)
+        shown = value if len(value) <= 200 else value[:197] + "..."
+        console.print(f"  {key}: {shown}", markup=False)
