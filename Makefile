@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 OP_SOURCES := $(shell find custom_ops -type f)
-CXX_SOURCES := $(shell find custom_ops tests -name '*.cc' -o -name '*.h')
+CXX_SOURCES := $(shell find custom_ops tests benchmarks -name '*.cc' -o -name '*.h')
 PYTEST_ARGS ?= --numprocesses auto --dist loadscope
 
 .DEFAULT_GOAL := help
