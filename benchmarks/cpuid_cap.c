@@ -20,7 +20,7 @@
 
 enum { SET_CPUID = 0x1012 };  // ARCH_SET_CPUID of <asm/prctl.h>; 0 traps, 1 does not
 
-struct mask {  // bits to clear in leaf 7
+struct mask {              // bits to clear in leaf 7
   uint32_t ebx, ecx, edx;  // subleaf 0
   uint32_t eax1, edx1;     // subleaf 1
 };
