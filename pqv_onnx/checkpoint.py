@@ -25,7 +25,7 @@ from pqv_onnx.qat.convert import build_qat
 from pqv_onnx.qat.model import QuantModel
 
 FORMAT = "pqv_onnx.qat"
-VERSION = "1"
+VERSION = 1
 
 _State = dict[str, Tensor]
 
@@ -49,9 +49,9 @@ def save_qat(path: str | os.PathLike[str], model: QuantModel) -> None:
     state = {
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
-    config = json.dumps(model.config.to_dict())
-    metadata = {"format": FORMAT, "version": VERSION, "config": config}
-    write_atomically(path, save(state, metadata))
+    # One entry: safetensors writes several in random order, and equal models would differ.
+    content = json.dumps({"version": VERSION, "config": model.config.to_dict()})
+    write_atomically(path, save(state, {FORMAT: content}))
 
 
 def load_qat(path: str | os.PathLike[str]) -> QuantModel:
@@ -116,13 +116,16 @@ def _read_qat(path: Path) -> tuple[_State, Any]:
             raise PqvError("found no checkpoint, expected a dict with state_dict and config")
         return _tensors(content["state_dict"]), content["config"]
     state, metadata = _read_safetensors(path)
-    found = metadata.get("format"), metadata.get("version")
-    if found != (FORMAT, VERSION):
-        raise PqvError(f"format and version are {found[0]} {found[1]}, expected {FORMAT} {VERSION}")
+    if FORMAT not in metadata:
+        raise PqvError(f"is no checkpoint of a quantized model: the metadata have no {FORMAT}")
     try:
-        return state, json.loads(metadata["config"])
-    except (KeyError, json.JSONDecodeError):
-        raise PqvError("the metadata have no config in JSON") from None
+        content = json.loads(metadata[FORMAT])
+        version, config = content["version"], content["config"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise PqvError(f"the metadata's {FORMAT} is not JSON with version and config") from None
+    if version != VERSION:
+        raise PqvError(f"is of version {version} of the format, expected {VERSION}")
+    return state, config
 
 
 def _is_safetensors(path: Path) -> bool:

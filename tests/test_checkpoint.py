@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pqv_onnx.checkpoint import load_float, load_qat, save_qat
+from pqv_onnx.checkpoint import FORMAT, load_float, load_qat, save_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import QuantVisionTransformer, convert_to_qat
 from pqv_onnx.spec import QuantSpec
@@ -33,15 +33,14 @@ def checkpoint(model: QuantVisionTransformer, tmp_path: Path) -> Path:
     return path
 
 
-def _metadata(path: Path) -> dict[str, str]:
+def _content(path: Path) -> dict[str, Any]:
     with safe_open(path, framework="pt") as file:
-        found: dict[str, str] = file.metadata()
+        found: dict[str, Any] = json.loads(file.metadata()[FORMAT])
         return found
 
 
-def _rewrite(path: Path, state: dict[str, Tensor], **metadata: str) -> None:
-    merged = _metadata(path) | metadata
-    save_file(state, path, merged)
+def _rewrite(path: Path, state: dict[str, Tensor], **changes: Any) -> None:
+    save_file(state, path, {FORMAT: json.dumps(_content(path) | changes)})
 
 
 @pytest.mark.parametrize("precision", ["w8a8", "w4a4"])
@@ -96,15 +95,18 @@ def test_wrong_keys(checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("metadata", "sentence"),
     [
-        ({"format": "other"}, "format and version are other 1, expected pqv_onnx.qat 1"),
-        ({"version": "2"}, "format and version are pqv_onnx.qat 2, expected pqv_onnx.qat 1"),
-        ({"config": "{"}, "no config in JSON"),
-        ({"config": "[]"}, "model config: found fields list"),
-        ({"config": "{}"}, r"model config: found fields \[\]"),
+        (None, "the metadata have no pqv_onnx.qat"),
+        ("{", "not JSON with version and config"),
+        ("[]", "not JSON with version and config"),
+        ('{"version": 1}', "not JSON with version and config"),
+        ('{"version": 2, "config": {}}', "is of version 2 of the format, expected 1"),
+        ('{"version": 1, "config": []}', "model config: found fields list"),
+        ('{"version": 1, "config": {}}', r"model config: found fields \[\]"),
     ],
 )
-def test_wrong_metadata(metadata: dict[str, str], sentence: str, checkpoint: Path) -> None:
-    _rewrite(checkpoint, load_file(checkpoint), **metadata)
+def test_wrong_metadata(metadata: str | None, sentence: str, checkpoint: Path) -> None:
+    entries = {} if metadata is None else {FORMAT: metadata}
+    save_file(load_file(checkpoint), checkpoint, entries)
     with pytest.raises(PqvError, match=sentence):
         load_qat(checkpoint)
 
@@ -171,9 +173,9 @@ def test_one_family(tmp_path: Path) -> None:
 def test_wrong_config(
     part: str | None, field: str, value: Any, sentence: str, checkpoint: Path
 ) -> None:
-    config = json.loads(_metadata(checkpoint)["config"])
+    config = _content(checkpoint)["config"]
     (config if part is None else config[part])[field] = value
-    _rewrite(checkpoint, load_file(checkpoint), config=json.dumps(config))
+    _rewrite(checkpoint, load_file(checkpoint), config=config)
     with pytest.raises(PqvError, match=sentence):
         load_qat(checkpoint)
 
@@ -293,3 +295,9 @@ def test_float_checkpoints(nesting: str | None, tmp_path: Path) -> None:
         load_float(tmp_path / "m.pth", "deit_tiny_distilled_patch16_224")
     with pytest.raises(PqvError, match="unknown timm model"):
         load_float(tmp_path / "m.pth", "vit_of_nowhere")
+
+
+def test_equal_models_are_equal_files(model: QuantVisionTransformer, tmp_path: Path) -> None:
+    for name in ("a.safetensors", "b.safetensors"):
+        save_qat(tmp_path / name, model)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()

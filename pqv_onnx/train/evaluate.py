@@ -148,7 +148,7 @@ def is_qat(path: Path) -> bool:
         return False
     try:
         with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("format") == FORMAT
+            return FORMAT in (file.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise PqvError(f"{path}: is no readable safetensors file ({error})") from error
 
