@@ -22,6 +22,7 @@ const OpDefinition* const kOps[] = {
     &kIntSoftmax2nOp,
     &kIntSoftmax2nBiasOp,
     &kIntWeightedMeanOp,
+    &kIntAttentionOp,
     &kIntLayerNormOp,
     &kIntGeluOp,
 };

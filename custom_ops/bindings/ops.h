@@ -25,6 +25,7 @@ extern const OpDefinition kIntMatMulOp;
 extern const OpDefinition kIntSoftmax2nOp;
 extern const OpDefinition kIntSoftmax2nBiasOp;
 extern const OpDefinition kIntWeightedMeanOp;
+extern const OpDefinition kIntAttentionOp;
 extern const OpDefinition kIntLayerNormOp;
 extern const OpDefinition kIntGeluOp;
 extern const OpDefinition kInfoOp;  // of the domain pqv.library

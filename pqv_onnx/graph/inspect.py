@@ -114,10 +114,14 @@ def _count_macs(model: onnx.ModelProto, batch: int) -> dict[str, int]:
     types = value_types(model)
     macs: Counter[str] = Counter()
     for node in model.graph.node:
-        if "MatMul" not in node.op_type and node.op_type != "IntWeightedMean":
+        if node.op_type == "IntAttention":
+            # An element of the output is a mean over T, after T logits of a head's d products.
+            length = 2 * _dims(types[node.input[0]], batch)[-2]
+        elif "MatMul" in node.op_type or node.op_type == "IntWeightedMean":
+            # Every output element is one dot product over the last axis of the first input.
+            length = _dims(types[node.input[0]], batch)[-1]
+        else:
             continue
-        # Every output element is one dot product over the last axis of the first input.
-        length = _dims(types[node.input[0]], batch)[-1]
         macs[node.op_type] += length * math.prod(_dims(types[node.output[0]], batch))
     return {"total": sum(macs.values()), **dict(macs.most_common())}
 

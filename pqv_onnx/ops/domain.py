@@ -144,6 +144,21 @@ _OPS = (
         ("...", "M", "D"),
     ),
     Op(
+        "IntAttention",
+        (Input("QKV", "int8", ("...", "T", "C")),),
+        (
+            Attribute("num_heads", int),
+            Attribute("softmax_shift", int),
+            Attribute("softmax_multiplier", int),
+            Attribute("log2", int),
+            Attribute("mean_shift", int),
+            Attribute("mean_multiplier", int),
+            _Y_BITS,
+        ),
+        "int8",
+        ("...", "T", "C/3"),
+    ),
+    Op(
         "IntLayerNorm",
         (
             Input("X", "int8", ("...", "C")),

@@ -11,6 +11,7 @@ from onnxscript import OnnxFunction
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops import (
     arithmetic,
+    int_attention,
     int_gelu,
     int_layer_norm,
     int_matmul,
@@ -25,6 +26,7 @@ _MODULES = (
     int_matmul,
     int_softmax2n,
     int_weighted_mean,
+    int_attention,
     int_layer_norm,
     int_gelu,
 )
@@ -40,8 +42,8 @@ TORCH_OPS: dict[str, torch._ops.OpOverload] = {
 }
 """The torch op of each op."""
 
-_MATH: dict[str, OnnxFunction] = (
-    arithmetic.FUNCTIONS | packed_matmul.FUNCTIONS | int_softmax2n.FUNCTIONS
+_CALLABLE: dict[str, OnnxFunction] = (
+    FUNCTIONS | arithmetic.FUNCTIONS | packed_matmul.FUNCTIONS | int_softmax2n.FUNCTIONS
 )
 
 
@@ -66,7 +68,7 @@ def function_protos(names: Iterable[str]) -> list[onnx.FunctionProto]:
         proto = function.to_function_proto()
         callees = list(_callees(proto.node))
         for callee in callees:
-            add(_MATH[callee])
+            add(_CALLABLE[callee])
         # onnxscript overlooks the domains of calls within the branches of an If.
         math = arithmetic.math
         if callees and math.domain not in {entry.domain for entry in proto.opset_import}:
@@ -82,7 +84,7 @@ def function_protos(names: Iterable[str]) -> list[onnx.FunctionProto]:
 
 def _callees(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
     for node in nodes:
-        if node.domain == arithmetic.math.domain:
+        if node.domain in (DOMAIN, arithmetic.math.domain):
             yield node.op_type
         for attribute in node.attribute:
             yield from _callees(attribute.g.node)

@@ -55,7 +55,8 @@ def torch_op(
                 raise PqvError(f"{name}: {error}") from None
             first: torch.Tensor = arguments[op.inputs[0].name]
             leading = first.shape[: first.ndim - len(_named(op.inputs[0].dims))]
-            shape = (*leading, *(sizes[dim] for dim in _named(op.output_dims)))
+            named = (_size(dim, sizes, sizes.get(dim, 0)) for dim in _named(op.output_dims))
+            shape = (*leading, *named)
             return first.new_empty(shape, dtype=getattr(torch, op.output_dtype))
 
         definition = torch.library.custom_op(

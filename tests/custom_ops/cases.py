@@ -53,6 +53,12 @@ def large_inputs(
     if name == "IntWeightedMean":
         w = rng.integers(0, 256, (3, 131, 131)).astype(np.uint8)
         return {"W": w, "V": x}, {"shift": -7, "multiplier": 20000}
+    if name == "IntAttention":
+        qkv = rng.integers(-128, 128, (3, 131, 198)).astype(np.int8)
+        softmax = {"softmax_shift": 4, "softmax_multiplier": 20000, "log2": 0}
+        return {"QKV": qkv}, {
+            "num_heads": 2, **softmax, "mean_shift": -7, "mean_multiplier": 20000
+        }
     if name == "IntLayerNorm":
         inputs = {
             "X": rng.integers(-128, 128, (1301, 99)).astype(np.int8),

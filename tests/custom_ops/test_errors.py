@@ -19,6 +19,7 @@ MATMUL8 = "PackedInt8MatMul"
 ADD = "PackedInt4MatMulAdd"
 TO_INT32 = "PackedInt8MatMulToInt32"
 BIAS = "IntSoftmax2nBias"
+ATTENTION = "IntAttention"
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,14 @@ AT_CREATION = [
     Broken("IntWeightedMean", "attribute shift is -17, expected [-16", {}, {"shift": -17}),
     Broken("IntWeightedMean", "attribute multiplier is 32768", {}, {"multiplier": 32768}),
     Broken("IntWeightedMean", "attribute y_bits is 6, expected 4 or 8", {}, {"y_bits": 6}),
+    Broken(ATTENTION, "attribute num_heads is 0, expected [1, 32768]", {}, {"num_heads": 0}),
+    Broken(ATTENTION, "attribute num_heads is missing", {}, {"num_heads": None}),
+    Broken(ATTENTION, "attribute softmax_shift is 31, expected [-15", {}, {"softmax_shift": 31}),
+    Broken(ATTENTION, "attribute softmax_multiplier is 0", {}, {"softmax_multiplier": 0}),
+    Broken(ATTENTION, "attribute log2 is 2, expected [0, 1]", {}, {"log2": 2}),
+    Broken(ATTENTION, "attribute mean_shift is 8, expected [-16, 7]", {}, {"mean_shift": 8}),
+    Broken(ATTENTION, "attribute mean_multiplier is 0", {}, {"mean_multiplier": 0}),
+    Broken(ATTENTION, "attribute y_bits is 6, expected 4 or 8", {}, {"y_bits": 6}),
     Broken("IntLayerNorm", "attribute epsilon is -1, expected [0, 7", {}, {"epsilon": -1}),
     Broken("IntLayerNorm", "attribute epsilon is 70368744177665", {}, {"epsilon": 2**46 + 1}),
     Broken("IntLayerNorm", "attribute epsilon is missing", {}, {"epsilon": None}),
@@ -239,6 +248,22 @@ AT_RUN = [
     ),
     Broken(
         "IntWeightedMean", "input V has shape [4], expected at least 2", {"W": u8(2, 4), "V": i8(4)}
+    ),
+    Broken(ATTENTION, "input QKV has shape [12], expected at least 2", {"QKV": i8(12)}),
+    Broken(
+        ATTENTION,
+        "input QKV has shape [4, 9], expected a multiple of 6 in dimension 1",
+        {"QKV": i8(4, 9)},
+    ),
+    Broken(
+        ATTENTION,
+        "input QKV has shape [32769, 6], expected at most 32768 tokens and channels of a head",
+        {"QKV": i8(32769, 6)},
+    ),
+    Broken(
+        ATTENTION,
+        "input QKV has shape [1, 196614], expected at most 32768 tokens and channels of a head",
+        {"QKV": i8(1, 196614)},
     ),
     Broken("IntLayerNorm", "input X has shape [2, 8], expected 7 in dimension 1", {"X": i8(2, 8)}),
     Broken("IntLayerNorm", "input X has shape [], expected at least 1", {"X": i8()}),

@@ -136,6 +136,23 @@ def int_weighted_mean(name: str, draw: Draw) -> Case:
     return Case(name, inputs, attributes)
 
 
+def int_attention(name: str, draw: Draw) -> Case:
+    heads, depth, tokens = draw.one(1, 3), draw.size(), draw.size()
+    scale = softmax(name, draw, (1,)).attributes
+    attributes = {
+        "num_heads": heads,
+        "softmax_shift": int(draw.shifts(np.log2(75**2 * (depth + 1) ** 0.5) - 11, ())),
+        "softmax_multiplier": scale["multiplier"],
+        "log2": scale["log2"],
+        "mean_shift": int(draw.rng.choice([-11, -10, -9, -8, -7, draw.one(-16, 7)])),
+        "mean_multiplier": draw.multiplier(),
+        "y_bits": draw.y_bits(),
+    }
+    limit = int(draw.rng.choice([7, 127]))
+    qkv = draw.array(-limit - 1, limit, (*draw.leading(), tokens, 3 * heads * depth), "int8")
+    return Case(name, {"QKV": qkv}, attributes)
+
+
 def int_layer_norm(name: str, draw: Draw) -> Case:
     c = draw.size()
     amplitude = draw.one(0, 127)
@@ -161,6 +178,7 @@ _MAKERS: dict[str, Callable[[str, Draw], Case]] = {
     "IntSoftmax2n": int_softmax2n,
     "IntSoftmax2nBias": int_softmax2n_bias,
     "IntWeightedMean": int_weighted_mean,
+    "IntAttention": int_attention,
     "IntLayerNorm": int_layer_norm,
     "IntGELU": int_gelu,
 }

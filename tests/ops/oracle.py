@@ -127,6 +127,23 @@ def int_weighted_mean(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarr
     return y
 
 
+def int_attention(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
+    qkv, heads = inputs["QKV"], attributes["num_heads"]
+    width = qkv.shape[-1] // 3
+    depth = width // heads
+    softmax = {name: attributes[f"softmax_{name}"] for name in ("shift", "multiplier")}
+    mean = {name: attributes[f"mean_{name}"] for name in ("shift", "multiplier")}
+    y = np.zeros((*qkv.shape[:-1], width), np.int8)
+    for first in range(0, width, depth):
+        q, k, v = (qkv[..., i * width + first :][..., :depth] for i in range(3))
+        logits = {"X": int_matmul({"A": q, "B": k}, {})}
+        weights = int_softmax2n(logits, {**softmax, "log2": attributes["log2"]})
+        y[..., first : first + depth] = int_weighted_mean(
+            {"W": weights, "V": v}, {**mean, "y_bits": attributes["y_bits"]}
+        )
+    return y
+
+
 def int_layer_norm(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
     y = np.zeros(inputs["X"].shape, np.int8)
     channels = y.shape[-1]
@@ -163,6 +180,7 @@ ORACLES: dict[str, Callable[[Inputs, Mapping[str, Any]], np.ndarray]] = {
     "IntSoftmax2n": int_softmax2n,
     "IntSoftmax2nBias": int_softmax2n_bias,
     "IntWeightedMean": int_weighted_mean,
+    "IntAttention": int_attention,
     "IntLayerNorm": int_layer_norm,
     "IntGELU": int_gelu,
 }

@@ -60,6 +60,7 @@ def test_no_float_in_any_function() -> None:
         versions = {opset.domain: opset.version for opset in proto.opset_import}
         assert versions.pop("", 19) == 19
         assert versions.pop(f"{DOMAIN}.math", 1) == 1
+        assert versions.pop(DOMAIN, 1) == 1
         assert not versions
         for node in nodes_of(proto.node):
             assert node.domain or node.op_type not in FLOAT_OPS

@@ -86,6 +86,19 @@ MEAN = Case(
     {"W": np.zeros((2, 3, 4), np.uint8), "V": i8(2, 4, 5)},
     {"shift": 0, "multiplier": 1, "y_bits": 8},
 )
+ATTENTION = Case(
+    "IntAttention",
+    {"QKV": i8(2, 4, 30)},
+    {
+        "num_heads": 2,
+        "softmax_shift": 0,
+        "softmax_multiplier": 1,
+        "log2": 1,
+        "mean_shift": 0,
+        "mean_multiplier": 1,
+        "y_bits": 8,
+    },
+)
 NORM = Case(
     "IntLayerNorm",
     {"X": i8(2, 5), "exponent": i8(5), "shift": i8(5), "multiplier": i16(5), "bias": i16(5)},
@@ -141,6 +154,17 @@ ERRORS = [
     (MEAN, {"V": i8(2, 5, 5)}, "V must be int8 [..., N, D] with N = 4"),
     (MEAN, {"shift": 8}, "shift must be in [-16, 7], found 8"),
     (MEAN, {"multiplier": -1}, "multiplier must be in [1, 32767], found -1"),
+    (ATTENTION, {"QKV": i8(30)}, "QKV must be int8 [..., T, C], found int8 [30]"),
+    (ATTENTION, {"num_heads": 4}, "C must be a multiple of 3 * num_heads = 12, found 30"),
+    (ATTENTION, {"num_heads": 0}, "num_heads must be in [1, 32768], found 0"),
+    (ATTENTION, {"QKV": i8(32769, 0)}, "T must be in [0, 32768], found 32769"),
+    (ATTENTION, {"QKV": i8(0, 6 * 32769)}, "C / (3 * num_heads) must be in [0, 32768]"),
+    (ATTENTION, {"softmax_shift": 31}, "softmax_shift must be in [-15, 30], found 31"),
+    (ATTENTION, {"softmax_multiplier": 0}, "softmax_multiplier must be in [1, 32767], found 0"),
+    (ATTENTION, {"log2": 2}, "log2 must be in [0, 1], found 2"),
+    (ATTENTION, {"mean_shift": 8}, "mean_shift must be in [-16, 7], found 8"),
+    (ATTENTION, {"mean_multiplier": 0}, "mean_multiplier must be in [1, 32767], found 0"),
+    (ATTENTION, {"y_bits": 5}, "y_bits must be 4 or 8, found 5"),
     (NORM, {"exponent": full(5, 4, "int8")}, "exponent must be in [0, 3], found values in [4, 4]"),
     (NORM, {"exponent": i8(4)}, "exponent must be int8 [C] with C = 5, found int8 [4]"),
     (NORM, {"epsilon": -1}, "epsilon must be in [0, 70368744177664], found -1"),

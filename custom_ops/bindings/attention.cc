@@ -1,0 +1,101 @@
+#include "kernels/attention/attention.h"
+
+#include <atomic>
+
+#include "bindings/ops.h"
+#include "bindings/scratch_pool.h"
+#include "kernels/common/fixed_point.h"
+
+namespace pqv {
+namespace {
+
+constexpr size_t kQkv = 0;
+
+class AttentionNode {
+ public:
+  OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
+    variant_ = &variant;
+    int log2 = 0;
+    PQV_RETURN_IF_ERROR(reader.Int("num_heads", 1, kMaxReduction, &heads_));
+    PQV_RETURN_IF_ERROR(reader.Int("softmax_shift", kMinShift, kMaxShift, &op_.softmax.shift));
+    PQV_RETURN_IF_ERROR(
+        reader.Int("softmax_multiplier", 1, kMaxMultiplier, &op_.softmax.multiplier));
+    PQV_RETURN_IF_ERROR(reader.Int("log2", 0, 1, &log2));
+    op_.softmax.log2 = log2 != 0;
+    PQV_RETURN_IF_ERROR(reader.Int("mean_shift", -16, 7, &op_.mean_shift));
+    PQV_RETURN_IF_ERROR(reader.Int("mean_multiplier", 1, kMaxMultiplier, &op_.mean_multiplier));
+    return reader.YBits(&op_.y_bits);
+  }
+
+  OrtStatus* Run(const RunContext& context) const {
+    TensorView qkv;
+    PQV_RETURN_IF_ERROR(context.Input(kQkv, 2, &qkv));
+    const size_t rank = qkv.shape.rank;
+    const size_t heads = static_cast<size_t>(heads_);
+    const size_t tokens = static_cast<size_t>(qkv.shape.dims[rank - 2]);
+    const size_t channels = static_cast<size_t>(qkv.shape.Last());
+    const size_t depth = channels / 3 / heads;
+    size_t batches = 0;
+    PQV_RETURN_IF_ERROR(context.Count(kQkv, qkv.shape, 0, rank - 2, &batches));
+    if (channels % (3 * heads) != 0) {
+      return Error(context.id(), "input QKV has shape %s, expected a multiple of %zu in dimension %zu",
+                   ShapeText(qkv.shape).text, 3 * heads, rank - 1);
+    }
+    if (tokens > kMaxReduction || depth > kMaxReduction) {
+      return Error(context.id(),
+                   "input QKV has shape %s, expected at most %zu tokens and channels of a head",
+                   ShapeText(qkv.shape).text, kMaxReduction);
+    }
+    Shape y_shape = qkv.shape;
+    y_shape.dims[rank - 1] /= 3;
+    int8_t* y = nullptr;
+    PQV_RETURN_IF_ERROR(context.Output(y_shape, &y));
+    if (batches == 0 || tokens == 0 || depth == 0) return nullptr;
+    return RunHeads(context, batches, tokens, depth, static_cast<const int8_t*>(qkv.data), y);
+  }
+
+ private:
+  OrtStatus* RunHeads(const RunContext& context, size_t batches, size_t tokens, size_t depth,
+                      const int8_t* qkv, int8_t* y) const {
+    const size_t heads = static_cast<size_t>(heads_);
+    const size_t width = heads * depth;
+    const size_t block_rows = AttentionBlockRows(tokens);
+    const size_t blocks = (tokens + block_rows - 1) / block_rows;
+    std::atomic<bool> has_memory{true};
+    const auto run_blocks = [&](size_t begin, size_t end) {
+      const ScratchPool::Lease scratch(&pool_, AttentionScratchBytes(tokens));
+      if (scratch.data() == nullptr) return has_memory.store(false);
+      for (size_t i = begin; i < end; ++i) {
+        const size_t row = i % blocks * block_rows;
+        const size_t head = i / blocks % heads;
+        const size_t token = i / blocks / heads * tokens;  // the first one of the image
+        Attention op = op_;
+        op.rows = tokens - row < block_rows ? tokens - row : block_rows;
+        op.tokens = tokens;
+        op.depth = depth;
+        op.k = qkv + token * 3 * width + width + head * depth;
+        op.v = op.k + width;
+        op.q = op.k - width + row * 3 * width;
+        op.stride = 3 * width;
+        op.y = y + (token + row) * width + head * depth;
+        op.y_stride = width;
+        RunAttention(*variant_, op, scratch.data());
+      }
+    };
+    PQV_RETURN_IF_ERROR(context.ParallelRanges(batches * heads * blocks,
+                                               2 * block_rows * tokens * depth, run_blocks));
+    return has_memory.load() ? nullptr : OutOfMemory(context.id(), "logits");
+  }
+
+  const Variant* variant_ = nullptr;
+  int heads_ = 0;
+  Attention op_ = {};
+  mutable ScratchPool pool_;
+};
+
+}  // namespace
+
+const OpDefinition kIntAttentionOp = {
+    "IntAttention", 1, {{"QKV", kInt8}}, kInt8, PQV_OP_CALLBACKS(AttentionNode)};
+
+}  // namespace pqv

@@ -1,0 +1,49 @@
+#include "kernels/attention/attention.h"
+
+namespace pqv {
+namespace {
+
+// Every block makes the kernels rearrange all of K and V again, so blocks are not too small. These
+// are multiples of the rows of a tile of any variant.
+constexpr size_t kMaxBlockRows = 112;
+constexpr size_t kMinBlockRows = 16;
+constexpr size_t kLogitsBytes = size_t{1} << 19;  // of a block, half of a usual L2 or less
+
+size_t RoundUp(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
+
+size_t Min(size_t a, size_t b) { return a < b ? a : b; }
+
+size_t LogitsBytes(size_t tokens) {
+  return RoundUp(AttentionBlockRows(tokens) * tokens * sizeof(int32_t), 64);
+}
+
+}  // namespace
+
+size_t AttentionBlockRows(size_t tokens) {
+  const size_t fitting = kLogitsBytes / sizeof(int32_t) / (tokens > 0 ? tokens : 1);
+  const size_t limit = Min(fitting, kMaxBlockRows) / kMinBlockRows * kMinBlockRows;
+  const size_t most = limit > kMinBlockRows ? limit : kMinBlockRows;
+  const size_t blocks = (tokens + most - 1) / most;
+  return blocks > 1 ? RoundUp((tokens + blocks - 1) / blocks, kMinBlockRows) : most;
+}
+
+size_t AttentionScratchBytes(size_t tokens) {
+  return LogitsBytes(tokens) + AttentionBlockRows(tokens) * tokens;
+}
+
+void RunAttention(const Variant& variant, const Attention& op, void* scratch) {
+  int32_t* const logits = static_cast<int32_t*>(scratch);
+  uint8_t* const weights = static_cast<uint8_t*>(scratch) + LogitsBytes(op.tokens);
+  const size_t block_rows = AttentionBlockRows(op.tokens);
+  for (size_t row = 0; row < op.rows; row += block_rows) {
+    const size_t rows = Min(op.rows - row, block_rows);
+    variant.int_matmul({rows, op.tokens, op.depth, op.q + row * op.stride, op.stride, op.k,
+                        op.stride, logits, op.tokens});
+    variant.softmax2n(op.softmax, logits, rows, op.tokens, weights);
+    variant.weighted_mean({op.mean_shift, op.mean_multiplier, op.y_bits, rows, op.tokens, op.depth,
+                           weights, op.tokens, op.v, op.stride, op.y + row * op.y_stride,
+                           op.y_stride});
+  }
+}
+
+}  // namespace pqv
