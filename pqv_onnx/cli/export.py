@@ -55,6 +55,9 @@ def command(
         typer.Option("--input", help="float: normalised NCHW; uint8: pixels, mean/std inside."),
     ] = Input.float,
     layout: Annotated[Layout, typer.Option(help="Of uint8 pixels.")] = Layout.nhwc,
+    fuse: Annotated[
+        bool, typer.Option("--fuse/--no-fuse", help="Self-attention as one op, or as its parts.")
+    ] = True,
     json_file: JsonOption = None,
 ) -> None:
     """Export a quantized model as integer-only ONNX.
@@ -75,7 +78,7 @@ def command(
     with progress.status("building the integer model"):
         integer = convert_to_integer(_qat_model(checkpoint, model, random_weights, precision))
     with progress.status("exporting"):
-        export_onnx(integer, output, input=input_format.value, layout=layout.value)
+        export_onnx(integer, output, input=input_format.value, layout=layout.value, fuse=fuse)
     summary = inspect_model(output)
     console.print(
         f"{output}: {megabytes(summary['file_bytes'])}, "
