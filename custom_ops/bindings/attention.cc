@@ -38,7 +38,8 @@ class AttentionNode {
     size_t batches = 0;
     PQV_RETURN_IF_ERROR(context.Count(kQkv, qkv.shape, 0, rank - 2, &batches));
     if (channels % (3 * heads) != 0) {
-      return Error(context.id(), "input QKV has shape %s, expected a multiple of %zu in dimension %zu",
+      return Error(context.id(),
+                   "input QKV has shape %s, expected a multiple of %zu in dimension %zu",
                    ShapeText(qkv.shape).text, 3 * heads, rank - 1);
     }
     if (tokens > kMaxReduction || depth > kMaxReduction) {

@@ -47,7 +47,7 @@ class _Attention(RewriteRuleClassBase):
         split_dims, merged_dims = _constant(split), _constant(merged)
         if len(split_dims) != 5 or split_dims[2] != 3:
             return result.fail(f"{split_dims} does not split Q, K and V")
-        images, tokens, _, heads, depth = split_dims
+        images, tokens, heads, depth = split_dims[:2] + split_dims[3:]
         if merged_dims != [images, tokens, heads * depth]:
             return result.fail(f"{merged_dims} does not merge heads of {split_dims}")
         return result

@@ -1,7 +1,8 @@
 """Passes on an exported graph, each small, each with what must hold after it.
 
 Order: `NameByModule`, `FuseAttention` (in `pqv_onnx.graph.fusion`), onnx_ir's
-ClearMetadataAndDocStringPass (the exporter's notes), `AttachFunctions`, `SetMetadata`, then `check_exported` on the proto.
+ClearMetadataAndDocStringPass (the exporter's notes), `AttachFunctions`, `SetMetadata`, then
+`check_exported` on the proto.
 """
 
 from __future__ import annotations

@@ -58,6 +58,19 @@ def test_export_and_verify_a_checkpoint(
     assert {c["batch"] for c in report["comparisons"]} == {1, 3}
 
 
+def test_export_without_fusion(pqv, tiny_checkpoint: dict[str, Path], tmp_path: Path) -> None:
+    model, result = tmp_path / "m.onnx", tmp_path / "r.json"
+    done = pqv(
+        *("export", "--checkpoint", tiny_checkpoint["w4a4"], "--no-fuse"),
+        *("-o", model, "--json", result),
+    )
+    assert done.code == 0, done.err
+    ops = json.loads(result.read_text())["ops"]["pqv"]
+    assert ops["IntMatMul"] == ops["IntSoftmax2n"] == ops["IntWeightedMean"] == 2
+    assert "IntAttention" not in ops
+    assert pqv("verify", model, "--checkpoint", tiny_checkpoint["w4a4"]).code == 0
+
+
 def test_export_keeps_the_checkpoints_hash(
     pqv, tiny_checkpoint: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -124,5 +137,5 @@ def test_run_with_and_without_the_library(pqv, tiny_onnx: dict[str, Path], tmp_p
 def test_inspect_shows_ops_and_bits(pqv, tiny_onnx: dict[str, Path]) -> None:
     done = pqv("inspect", tiny_onnx["w4a4"])
     assert done.code == 0, done.err
-    for text in ("PackedInt4MatMul", "IntSoftmax2n", "float nodes inside  0", "pqv.scheme"):
+    for text in ("PackedInt4MatMul", "IntAttention", "float nodes inside  0", "pqv.scheme"):
         assert text in done.out

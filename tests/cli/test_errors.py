@@ -93,14 +93,14 @@ def test_a_bad_node_is_named(case: str, pqv, tiny_onnx: dict[str, Path], tmp_pat
 
 
 def test_a_wrong_rank_at_run_time_is_named(pqv, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
-    """The softmax wired to a matmul of other leading dimensions."""
+    """The projection wired to what attention reads."""
 
     def edit(model: onnx.ModelProto) -> None:
-        mean = node(model, "blocks.0.attn.mean")
-        mean.input[1] = node(model, "blocks.0.attn.qkv").output[0]
+        projection = node(model, "blocks.0.attn.proj")
+        projection.input[0] = node(model, "blocks.0.attn.qkv").output[0]
 
     model = edited(tiny_onnx["w4a4"], tmp_path / "bad.onnx", edit)
-    assert "IntWeightedMean" in pqv("run", model, "--random", 0).error
+    assert "PackedInt4MatMulAdd" in pqv("run", model, "--random", 0).error
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 5000, 20000])

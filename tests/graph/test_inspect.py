@@ -14,7 +14,7 @@ def test_macs_are_those_of_the_architecture(tiny_onnx: dict[str, Path]) -> None:
     per_block = tokens * width * (3 * width + width + 2 * hidden)
     attention = heads * tokens * tokens * (width // heads)
     macs = inspect_model(tiny_onnx["w4a4"])["macs"]
-    assert macs["IntMatMul"] == macs["IntWeightedMean"] == 2 * attention
+    assert macs["IntAttention"] == 2 * 2 * attention
     assert macs["total"] == patches * 48 * width + 2 * (per_block + 2 * attention) + width * 5
     doubled = inspect_model(tiny_onnx["w4a4"], batch=2)["macs"]
     assert doubled["total"] == 2 * macs["total"]

@@ -1,0 +1,84 @@
+"""Fused files: one op per self-attention, the bits of the plain ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from pqv_onnx.checkpoint import save_qat
+from pqv_onnx.graph import export_onnx, inspect_model
+from pqv_onnx.graph.fusion import FuseAttention
+from pqv_onnx.integer import convert_to_integer
+from pqv_onnx.verify import verify_model
+from pqv_onnx.verify.compare import first_difference
+from pqv_onnx.verify.runners import all_runners, expose_values
+from tests.qat.models import images, qat_model
+
+
+@pytest.mark.parametrize("precision", ["w8a8", "w4a4"])
+@pytest.mark.parametrize("variant", ["token", "distilled", "average"])
+def test_fused_and_plain_give_the_same_bits(variant: str, precision: str, tmp_path: Path) -> None:
+    model = qat_model(variant, precision)
+    integer = convert_to_integer(model)
+    export_onnx(integer, tmp_path / "fused.onnx")
+    export_onnx(integer, tmp_path / "plain.onnx", fuse=False)
+    fused, plain = (onnx.load(tmp_path / f"{name}.onnx") for name in ("fused", "plain"))
+    names = [(node.name, node.op_type, node.output[0]) for node in fused.graph.node]
+    pixels = images(3).numpy()
+    for runner in all_runners():
+        values = [
+            runner.run(runner.session(expose_values(each)), pixels) for each in (plain, fused)
+        ]
+        compared, difference = first_difference(names, values[0], values[1])
+        assert difference is None, runner.name
+        assert compared == len(names) - 2  # all but the two new nodes
+        # What IntAttention writes is what its parts did.
+        for block in range(2):
+            merged = values[0][f"blocks.{block}.attn/Reshape_2"]
+            assert np.array_equal(values[1][f"blocks.{block}.attn.attention"], merged)
+    save_qat(tmp_path / "m.safetensors", model)
+    assert verify_model(tmp_path / "fused.onnx", checkpoint=tmp_path / "m.safetensors").bit_exact
+
+
+def test_one_node_takes_the_place_of_all(tiny_onnx: dict[str, Path]) -> None:
+    for path in tiny_onnx.values():
+        model = onnx.load(path)
+        between = [n for n in model.graph.node if n.name.startswith("blocks.1.attn")]
+        assert [n.name.rpartition(".")[2] for n in between] == ["qkv", "attention", "proj"]
+        assert list(between[1].input) == list(between[0].output) == ["blocks.1.attn.qkv"]
+        assert list(between[1].output) == ["blocks.1.attn.attention"] == [between[2].input[0]]
+        read = {name for node in model.graph.node for name in node.input}
+        assert {tensor.name for tensor in model.graph.initializer} <= read
+        assert inspect_model(path)["ops"]["pqv"]["IntAttention"] == 2
+
+
+def test_macs_stay_the_same(tiny_qat: dict[str, object], tmp_path: Path) -> None:
+    integer = convert_to_integer(tiny_qat["w4a4"])
+    macs = []
+    for fuse in (False, True):
+        export_onnx(integer, tmp_path / "m.onnx", fuse=fuse)
+        macs.append(inspect_model(tmp_path / "m.onnx")["macs"])
+    assert macs[1]["IntAttention"] == macs[0]["IntMatMul"] + macs[0]["IntWeightedMean"]
+    assert macs[1]["total"] == macs[0]["total"]
+
+
+def test_weights_that_are_read_elsewhere_stay(tiny_qat: dict[str, object], tmp_path: Path) -> None:
+    export_onnx(convert_to_integer(tiny_qat["w8a8"]), tmp_path / "m.onnx", fuse=False)
+    model = ir.load(tmp_path / "m.onnx")
+    softmax = next(node for node in model.graph if node.name == "blocks.0.attn.softmax")
+    model.graph.outputs.append(softmax.outputs[0])
+    FuseAttention()(model)
+    names = {node.name for node in model.graph}
+    assert "blocks.0.attn.softmax" in names and "blocks.0.attn.attention" not in names
+    assert "blocks.1.attn.softmax" not in names and "blocks.1.attn.attention" in names
+
+
+def test_swin_stays_as_it_is(tmp_path: Path) -> None:
+    integer = convert_to_integer(qat_model("swin", "w4a4"))
+    for fuse in (False, True):
+        export_onnx(integer, tmp_path / f"{fuse}.onnx", fuse=fuse)
+    assert (tmp_path / "True.onnx").read_bytes() == (tmp_path / "False.onnx").read_bytes()
