@@ -56,9 +56,7 @@ def large_inputs(
     if name == "IntAttention":
         qkv = rng.integers(-128, 128, (3, 131, 198)).astype(np.int8)
         softmax = {"softmax_shift": 4, "softmax_multiplier": 20000, "log2": 0}
-        return {"QKV": qkv}, {
-            "num_heads": 2, **softmax, "mean_shift": -7, "mean_multiplier": 20000
-        }
+        return {"QKV": qkv}, {"num_heads": 2, **softmax, "mean_shift": -7, "mean_multiplier": 20000}
     if name == "IntLayerNorm":
         inputs = {
             "X": rng.integers(-128, 128, (1301, 99)).astype(np.int8),

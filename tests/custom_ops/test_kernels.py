@@ -86,6 +86,32 @@ def test_the_largest_sums_of_activations(value: int, simd: list[str]) -> None:
         np.testing.assert_array_equal(mean, expected)
 
 
+@pytest.mark.parametrize(("tokens", "heads", "depth"), [(300, 2, 40), (1500, 1, 3), (5000, 1, 1)])
+def test_attention_in_blocks_is_its_parts(
+    tokens: int, heads: int, depth: int, simd: list[str]
+) -> None:
+    """More tokens than the logits of a block have rows, up to the smallest block."""
+    rng = np.random.default_rng(tokens)
+    qkv = rng.integers(-128, 128, (2, tokens, 3, heads, depth)).astype(np.int8)
+    softmax = {"shift": 3, "multiplier": 20000, "log2": 1}
+    mean = {"shift": -7, "multiplier": 20000}
+    parts = np.ascontiguousarray(np.moveaxis(qkv, [2, 3], [0, 2]))
+    attributes = {
+        "num_heads": heads,
+        "log2": softmax["log2"],
+        **{f"softmax_{name}": softmax[name] for name in ("shift", "multiplier")},
+        **{f"mean_{name}": value for name, value in mean.items()},
+    }
+    logits = run("IntMatMul", {"A": parts[0], "B": parts[1]}, {})
+    weights = run("IntSoftmax2n", {"X": logits}, softmax)
+    context = run("IntWeightedMean", {"W": weights, "V": parts[2]}, mean)
+    expected = np.moveaxis(context, 1, 2).reshape(2, tokens, heads * depth)
+    inputs = {"QKV": qkv.reshape(2, tokens, 3 * heads * depth)}
+    for isa in simd:
+        found = run("IntAttention", inputs, attributes, isa, threads=2)
+        np.testing.assert_array_equal(found, expected, isa)
+
+
 @every_op
 def test_threads_change_nothing(name: str) -> None:
     """Work large enough to be cut into tasks."""

@@ -7,15 +7,17 @@ namespace {
 // are multiples of the rows of a tile of any variant.
 constexpr size_t kMaxBlockRows = 112;
 constexpr size_t kMinBlockRows = 16;
+constexpr size_t kCacheLine = 64;
 constexpr size_t kLogitsBytes = size_t{1} << 19;  // of a block, half of a usual L2 or less
 
 size_t RoundUp(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
 
 size_t Min(size_t a, size_t b) { return a < b ? a : b; }
 
-size_t LogitsBytes(size_t tokens) {
-  return RoundUp(AttentionBlockRows(tokens) * tokens * sizeof(int32_t), 64);
-}
+// Rows begin at a cache line: none of the kernels' vectors then lies across two.
+size_t LogitsStride(size_t tokens) { return RoundUp(tokens, kCacheLine / sizeof(int32_t)); }
+
+size_t WeightsStride(size_t tokens) { return RoundUp(tokens, kCacheLine); }
 
 }  // namespace
 
@@ -28,20 +30,26 @@ size_t AttentionBlockRows(size_t tokens) {
 }
 
 size_t AttentionScratchBytes(size_t tokens) {
-  return LogitsBytes(tokens) + AttentionBlockRows(tokens) * tokens;
+  return AttentionBlockRows(tokens) *
+         (LogitsStride(tokens) * sizeof(int32_t) + WeightsStride(tokens));
 }
 
 void RunAttention(const Variant& variant, const Attention& op, void* scratch) {
-  int32_t* const logits = static_cast<int32_t*>(scratch);
-  uint8_t* const weights = static_cast<uint8_t*>(scratch) + LogitsBytes(op.tokens);
   const size_t block_rows = AttentionBlockRows(op.tokens);
+  const size_t logits_stride = LogitsStride(op.tokens);
+  const size_t weights_stride = WeightsStride(op.tokens);
+  int32_t* const logits = static_cast<int32_t*>(scratch);
+  uint8_t* const weights = reinterpret_cast<uint8_t*>(logits + block_rows * logits_stride);
   for (size_t row = 0; row < op.rows; row += block_rows) {
     const size_t rows = Min(op.rows - row, block_rows);
     variant.int_matmul({rows, op.tokens, op.depth, op.q + row * op.stride, op.stride, op.k,
-                        op.stride, logits, op.tokens});
-    variant.softmax2n(op.softmax, logits, rows, op.tokens, weights);
+                        op.stride, logits, logits_stride});
+    for (size_t r = 0; r < rows; ++r) {
+      variant.softmax2n(op.softmax, logits + r * logits_stride, 1, op.tokens,
+                        weights + r * weights_stride);
+    }
     variant.weighted_mean({op.mean_shift, op.mean_multiplier, op.y_bits, rows, op.tokens, op.depth,
-                           weights, op.tokens, op.v, op.stride, op.y + row * op.y_stride,
+                           weights, weights_stride, op.v, op.stride, op.y + row * op.y_stride,
                            op.y_stride});
   }
 }
