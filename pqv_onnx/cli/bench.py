@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from pqv_onnx.bench.machine import describe_machine, machine_lines
@@ -16,7 +15,7 @@ from pqv_onnx.bench.profile import OpTime
 from pqv_onnx.bench.session import TimedSession
 from pqv_onnx.bench.statistics import ratio, summarize
 from pqv_onnx.bench.turns import spin_pause, take_turns
-from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, write_json
+from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, console, write_json
 from pqv_onnx.graph.load import load_model
 from pqv_onnx.runtime.info import library_info
 
@@ -68,7 +67,6 @@ def command(
     """
     check_json(json_file)
     load_model(model)
-    console = Console(highlight=False)
     machine = describe_machine(_PACKAGES)
     console.print("\n".join(machine_lines(machine)), markup=False)
     ways = _ways(model, isa, functions, against)
@@ -94,12 +92,12 @@ def command(
 def _ways(
     model: Path, isa: list[str] | None, functions: bool, against: list[Path] | None
 ) -> list[_Way]:
-    """What takes turns; MODEL with the library first."""
+    """What takes turns; MODEL first. The others run on the first of its variants."""
     variants = isa or [library_info()["selected"]]
     ways = [_Way(f"{model.name}, {name}", model, isa=name) for name in variants]
     if functions:
         ways.append(_Way(f"{model.name}, functions", model, use_library=False))
-    return ways + [_Way(path.name, path) for path in against or []]
+    return ways + [_Way(path.name, path, isa=variants[0]) for path in against or []]
 
 
 def _time(
