@@ -24,7 +24,7 @@ def test_everything_takes_part(pqv, tiny_onnx: dict[str, Path], tmp_path: Path) 
     flags += ("--isa", "scalar", "--functions", "--against", tiny_onnx["w8a8"], "--profile")
     done = pqv("bench", tiny_onnx["w4a4"], *flags, "--json", result)
     assert done.code == 0, done.err
-    for words in ("w4a4.onnx, scalar", "w4a4.onnx, functions", "w8a8.onnx", "IntSoftmax2n"):
+    for words in ("w4a4.onnx, scalar", "w4a4.onnx, functions", "w8a8.onnx", "IntAttention"):
         assert words in done.out
     report = json.loads(result.read_text())
     assert [(r["threads"], r["batch"]) for r in report["results"]] == [(1, 3)] * 3 + [(2, 3)] * 3
