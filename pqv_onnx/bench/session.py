@@ -10,8 +10,8 @@ import onnxruntime
 
 from pqv_onnx.bench.profile import OpTime, read_profile
 from pqv_onnx.errors import PqvError
+from pqv_onnx.runtime.library import forced_isa
 from pqv_onnx.runtime.session import InferenceSession, one_line
-from pqv_onnx.verify.runners import forced_isa
 
 _TYPES = {
     "tensor(float)": np.float32,

@@ -29,6 +29,8 @@ LAYER_NORM_UNIT_BITS = 24
 """IntLayerNorm hands 2^24 per standard deviation to its requantizer."""
 
 MIN_SHIFT, MAX_SHIFT = -15, 30
+MIN_MEAN_SHIFT, MAX_MEAN_SHIFT = -16, 7
+"""Of IntWeightedMean, whose shift grows by the bit length of the sum of weights."""
 MAX_MULTIPLIER = 32767
 MAX_BIAS = 2**29
 

@@ -19,14 +19,15 @@ from pqv_onnx.ops.domain import (
     FRACTION_BITS,
     LAYER_NORM_UNIT_BITS,
     MAX_BIAS,
+    MAX_MEAN_SHIFT,
     MAX_MULTIPLIER,
     MAX_SHIFT,
+    MIN_MEAN_SHIFT,
     MIN_SHIFT,
     SOFTMAX_FRACTION_BITS,
 )
 
 _MEAN_UNIT_BITS = 7
-_MEAN_MIN_SHIFT, _MEAN_MAX_SHIFT = -16, 7
 _RESIDUAL_BITS = 13
 _MAX_EPSILON = 2**46
 _INT16 = np.iinfo(np.int16)
@@ -95,7 +96,7 @@ def weighted_mean_scale(ratio: float) -> tuple[int, int]:
     Raises:
         PqvError: The ratio is not finite, not positive, or out of the op's range.
     """
-    return _positive(ratio, _MEAN_UNIT_BITS, _MEAN_MIN_SHIFT, _MEAN_MAX_SHIFT)
+    return _positive(ratio, _MEAN_UNIT_BITS, MIN_MEAN_SHIFT, MAX_MEAN_SHIFT)
 
 
 def residual_multiplier(ratio: ArrayLike) -> NDArray[np.int16]:

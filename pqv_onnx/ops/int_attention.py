@@ -8,7 +8,14 @@ from onnxscript import opset19 as op
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.arithmetic import pqv, vector
-from pqv_onnx.ops.domain import MAX_K, MAX_MULTIPLIER, MAX_SHIFT, MIN_SHIFT
+from pqv_onnx.ops.domain import (
+    MAX_K,
+    MAX_MEAN_SHIFT,
+    MAX_MULTIPLIER,
+    MAX_SHIFT,
+    MIN_MEAN_SHIFT,
+    MIN_SHIFT,
+)
 from pqv_onnx.ops.int_matmul import IntMatMul, int_matmul
 from pqv_onnx.ops.int_softmax2n import IntSoftmax2n, int_softmax2n
 from pqv_onnx.ops.int_weighted_mean import IntWeightedMean, int_weighted_mean
@@ -65,7 +72,7 @@ def _check(
     check_range("softmax_shift", softmax_shift, MIN_SHIFT, MAX_SHIFT)
     check_range("softmax_multiplier", softmax_multiplier, 1, MAX_MULTIPLIER)
     check_range("log2", log2, 0, 1)
-    check_range("mean_shift", mean_shift, -16, 7)
+    check_range("mean_shift", mean_shift, MIN_MEAN_SHIFT, MAX_MEAN_SHIFT)
     check_range("mean_multiplier", mean_multiplier, 1, MAX_MULTIPLIER)
     check_y_bits(y_bits)
     tokens, channels = QKV.shape[-2:]

@@ -1,8 +1,10 @@
-"""Where the op library is."""
+"""Where the op library is, and which of its variants a session gets."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pqv_onnx
@@ -33,3 +35,20 @@ def get_library_path() -> str:
         f"the op library {LIBRARY_NAME} is not in this installation of pqv_onnx: "
         f"reinstall the package, or name a built one with {LIBRARY_VARIABLE}"
     )
+
+
+@contextmanager
+def forced_isa(isa: str | None) -> Iterator[None]:
+    """Set ``PQV_ISA`` while a session is made; None leaves the environment alone."""
+    if isa is None:
+        yield
+        return
+    before = os.environ.get(ISA_VARIABLE)
+    os.environ[ISA_VARIABLE] = isa
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ISA_VARIABLE]
+        else:
+            os.environ[ISA_VARIABLE] = before

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ import onnxruntime
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.runtime.info import library_info
-from pqv_onnx.runtime.library import ISA_VARIABLE, get_library_path
+from pqv_onnx.runtime.library import ISA_VARIABLE, forced_isa
 from pqv_onnx.runtime.session import InferenceSession, one_line
 from pqv_onnx.verify.compare import Values
 
@@ -43,23 +42,6 @@ class Runner:
         return dict(zip(names, arrays, strict=True))
 
 
-@contextmanager
-def forced_isa(isa: str | None) -> Iterator[None]:
-    """Set ``PQV_ISA`` while a session is made; None leaves the environment alone."""
-    if isa is None:
-        yield
-        return
-    before = os.environ.get(ISA_VARIABLE)
-    os.environ[ISA_VARIABLE] = isa
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[ISA_VARIABLE]
-        else:
-            os.environ[ISA_VARIABLE] = before
-
-
 def all_runners() -> list[Runner]:
     """Stock onnxruntime with the functions, then each ISA variant; 1 thread and all.
 
@@ -68,7 +50,6 @@ def all_runners() -> list[Runner]:
     Raises:
         PqvError: the op library is missing or refuses ``PQV_ISA``.
     """
-    get_library_path()
     info = library_info()
     forced = os.environ.get(ISA_VARIABLE)
     variants = [forced] if forced else info["available"]
