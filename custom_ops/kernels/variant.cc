@@ -4,31 +4,43 @@
 
 namespace pqv {
 
-// The matrix products of `isa`, the rest of `base`.
-#define PQV_VARIANT_OF(isa, base, supported) \
-  {#isa,                                     \
-   supported,                                \
-   &isa::kPackedInt4MatMul,                  \
-   &isa::kPackedInt8MatMul,                  \
-   isa::RunIntMatMul,                        \
-   base::RunSoftmax2n,                       \
-   base::RunSoftmax2nBias,                   \
-   isa::RunWeightedMean,                     \
-   base::RunLayerNorm,                       \
-   base::RunGelu}
-#define PQV_VARIANT(isa, supported) PQV_VARIANT_OF(isa, isa, supported)
+// Beside the name of a variant, the one whose kernel it runs for each op.
+#define PQV_VARIANT(name, supported, packed_matmul, int_matmul, weighted_mean, softmax2n, \
+                    layer_norm, gelu)                                                     \
+  {#name,                                                                                 \
+   supported,                                                                             \
+   &packed_matmul::kPackedInt4MatMul,                                                     \
+   &packed_matmul::kPackedInt8MatMul,                                                     \
+   int_matmul::RunIntMatMul,                                                              \
+   softmax2n::RunSoftmax2n,                                                               \
+   softmax2n::RunSoftmax2nBias,                                                           \
+   weighted_mean::RunWeightedMean,                                                        \
+   layer_norm::RunLayerNorm,                                                              \
+   gelu::RunGelu}
+
+// Every kernel its own.
+#define PQV_OWN_VARIANT(isa, supported) PQV_VARIANT(isa, supported, isa, isa, isa, isa, isa, isa)
 
 const Variant kVariants[] = {
 #if defined(PQV_HAS_AMX)
-    PQV_VARIANT_OF(amx, avx512vnni, CpuHasAmx),
+    PQV_VARIANT(amx, CpuHasAmx, amx, amx, amx, avx512vnni, avx512vnni, avx512vnni),
 #endif
 #if defined(PQV_HAS_AVX512VNNI)
-    PQV_VARIANT(avx512vnni, CpuHasAvx512Vnni),
+    PQV_OWN_VARIANT(avx512vnni, CpuHasAvx512Vnni),
 #endif
-#if defined(__x86_64__)
-    PQV_VARIANT(avx2, CpuHasAvx2),
+#if defined(PQV_HAS_AVX2)
+    PQV_OWN_VARIANT(avx2, CpuHasAvx2),
 #endif
-    PQV_VARIANT(scalar, CpuIsAny),
+#if defined(PQV_HAS_I8MM)
+    PQV_VARIANT(i8mm, CpuHasI8mm, scalar, scalar, scalar, scalar, scalar, neon),
+#endif
+#if defined(PQV_HAS_DOTPROD)
+    PQV_VARIANT(dotprod, CpuHasDotprod, scalar, scalar, scalar, scalar, scalar, neon),
+#endif
+#if defined(PQV_HAS_NEON)
+    PQV_VARIANT(neon, CpuIsAny, scalar, scalar, scalar, scalar, scalar, neon),
+#endif
+    PQV_OWN_VARIANT(scalar, CpuIsAny),
 };
 
 const size_t kVariantCount = sizeof(kVariants) / sizeof(kVariants[0]);

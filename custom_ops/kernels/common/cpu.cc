@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 namespace pqv {
@@ -91,6 +93,19 @@ bool CpuHasAvx2() { return Has(kAvx2); }
 bool CpuHasAvx512Vnni() { return Has(kAvx512Vnni); }
 bool CpuHasAvx512Vbmi() { return Has(kAvx512Vbmi); }
 bool CpuHasAmx() { return Has(kAmx); }
+
+#elif defined(__aarch64__)
+
+namespace {
+
+// Bits that Linux sets where it lets programs use the instructions, by name of its headers.
+constexpr unsigned long kHwcapAsimddp = 1ul << 20;  // of AT_HWCAP
+constexpr unsigned long kHwcap2I8mm = 1ul << 13;    // of AT_HWCAP2
+
+}  // namespace
+
+bool CpuHasDotprod() { return (getauxval(AT_HWCAP) & kHwcapAsimddp) != 0; }
+bool CpuHasI8mm() { return CpuHasDotprod() && (getauxval(AT_HWCAP2) & kHwcap2I8mm) != 0; }
 
 #endif
 

@@ -12,6 +12,8 @@ bool CpuHasAvx512Vbmi();
 // AMX int8 and what its kernels use besides. Asks the operating system, once, for leave to use the
 // tile registers.
 bool CpuHasAmx();
+bool CpuHasDotprod();
+bool CpuHasI8mm();  // with the dot products
 
 }  // namespace pqv
 

@@ -19,6 +19,9 @@ void RunGelu(const int8_t* table, const int8_t* x, size_t count, int8_t* y);
 namespace avx512vnni {
 void RunGelu(const int8_t* table, const int8_t* x, size_t count, int8_t* y);
 }
+namespace neon {
+void RunGelu(const int8_t* table, const int8_t* x, size_t count, int8_t* y);
+}
 
 }  // namespace pqv
 
