@@ -1,0 +1,95 @@
+// The shared arithmetic of docs/ops.md on NEON registers, for arm64. ARMv8.0 is enough.
+//
+// A step is 8 channels: two vectors of int32, one of int16, half a vector of int8.
+
+#ifndef PQV_KERNELS_COMMON_FIXED_POINT_NEON_H_
+#define PQV_KERNELS_COMMON_FIXED_POINT_NEON_H_
+
+#include <arm_neon.h>
+#include <string.h>
+
+#include "kernels/common/fixed_point.h"
+#include "kernels/common/requantizer.h"
+
+#define PQV_INLINE __attribute__((always_inline)) inline
+
+namespace pqv {
+namespace arm64 {
+
+constexpr size_t kLanes16 = 8;  // channels of a step
+
+static PQV_INLINE size_t Min(size_t a, size_t b) { return a < b ? a : b; }
+
+// The first `count` bytes, the rest zero; reads nothing beyond them. count <= 16.
+static PQV_INLINE uint8x16_t LoadPartial8(const void* x, size_t count) {
+  uint8_t bytes[16] = {};
+  memcpy(bytes, x, count);
+  return vld1q_u8(bytes);
+}
+
+static PQV_INLINE void StorePartial8(void* y, uint8x16_t x, size_t count) {
+  uint8_t bytes[16];
+  vst1q_u8(bytes, x);
+  memcpy(y, bytes, count);
+}
+
+static PQV_INLINE void StorePartial32(int32_t* y, int32x4_t low, int32x4_t high, size_t count) {
+  int32_t values[kLanes16];
+  vst1q_s32(values, low);
+  vst1q_s32(values + 4, high);
+  memcpy(y, values, count * sizeof(int32_t));
+}
+
+struct Requantizer {
+  int32x4_t shift[2];  // to the left, as SQRSHL has it
+  int16x8_t multiplier;
+};
+
+// Channels n .. n + 7.
+static PQV_INLINE Requantizer LoadRequantizer(const ChannelRequantizer& r, size_t n) {
+  const int16x8_t shift = vmovl_s8(vneg_s8(vld1_s8(r.shift + n)));
+  return {{vmovl_s16(vget_low_s16(shift)), vmovl_high_s16(shift)}, vld1q_s16(r.multiplier + n)};
+}
+
+// One shift in [-15, 30] for all channels.
+static PQV_INLINE Requantizer UniformRequantizer(int shift, int multiplier) {
+  const int32x4_t left = vdupq_n_s32(-shift);
+  return {{left, left}, vdupq_n_s16(static_cast<int16_t>(multiplier))};
+}
+
+// sat16(round_shift(x, shift)). A left shift that saturates to int32 first is the same.
+static PQV_INLINE int16x8_t RoundShift16(const Requantizer& r, int32x4_t low, int32x4_t high) {
+  const int16x4_t t = vqmovn_s32(vqrshlq_s32(low, r.shift[0]));
+  return vqmovn_high_s32(t, vqrshlq_s32(high, r.shift[1]));
+}
+
+// SQRDMULH is mul_q15; no multiplier is -32768, its only overflow.
+static PQV_INLINE int16x8_t Requantize16(const Requantizer& r, int32x4_t low, int32x4_t high) {
+  return vqrdmulhq_s16(RoundShift16(r, low, high), r.multiplier);
+}
+
+// The range of an output of 4 or 8 bits.
+struct Limits {
+  int8x16_t low;
+  int8x16_t high;
+};
+
+static PQV_INLINE Limits MakeLimits(int y_bits) {
+  const int limit = 1 << (y_bits - 1);
+  return {vdupq_n_s8(static_cast<int8_t>(-limit)), vdupq_n_s8(static_cast<int8_t>(limit - 1))};
+}
+
+static PQV_INLINE int8x8_t Narrow16(int16x8_t u, const Limits& limits) {
+  const int8x8_t y = vqrshrn_n_s16(u, kFractionBits);
+  return vmin_s8(vmax_s8(y, vget_low_s8(limits.low)), vget_low_s8(limits.high));
+}
+
+static PQV_INLINE int8x16_t Narrow16(int16x8_t low, int16x8_t high, const Limits& limits) {
+  const int8x16_t y = vqrshrn_high_n_s16(vqrshrn_n_s16(low, kFractionBits), high, kFractionBits);
+  return vminq_s8(vmaxq_s8(y, limits.low), limits.high);
+}
+
+}  // namespace arm64
+}  // namespace pqv
+
+#endif  // PQV_KERNELS_COMMON_FIXED_POINT_NEON_H_
