@@ -1,0 +1,391 @@
+// Random cases of every op: the variants that this processor runs against scalar, bit for bit.
+//
+//   pqv_fuzz_kernels [--cases N] [--first I] [--seed S] [--op NAME] [--variant NAME]
+//
+// Case I of a seed is always the same. Inputs lie beside pages that are not there, so that a read
+// beyond them is a fault, too.
+
+#include <signal.h>
+
+#include "kernels/attention/attention.h"
+#include "kernels/packed_matmul/layout.h"
+#include "tests/custom_ops/fuzz.h"
+
+namespace pqv {
+namespace {
+
+size_t RoundUp(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
+
+// Rows of `width` elements, some of them apart.
+size_t Stride(Fuzz& fuzz, size_t width) {
+  return fuzz.random().OneIn(4) ? width + static_cast<size_t>(fuzz.random().Within(1, 40)) : width;
+}
+
+size_t Span(size_t rows, size_t stride, size_t width) {
+  return rows > 0 ? (rows - 1) * stride + width : 0;
+}
+
+int YBits(Fuzz& fuzz) { return fuzz.Int("y_bits", 1, 2) * 4; }
+
+// An array of channels as nodes own it: padded with zeros.
+template <typename T>
+T* Channels(Fuzz& fuzz, size_t count, int64_t low, int64_t high) {
+  T* values = fuzz.Fill<T>(PaddedChannels(count), low, high);
+  std::fill(values + count, values + PaddedChannels(count), T{0});
+  return values;
+}
+
+ChannelRequantizer Requantizer(Fuzz& fuzz, size_t channels) {
+  const int low = fuzz.Int("lowest shift", kMinShift, kMaxShift);
+  const int high = fuzz.Int("highest shift", low, std::min(low + 6, kMaxShift));
+  const size_t padded = PaddedChannels(channels);
+  const int8_t* shift = Channels<int8_t>(fuzz, channels, low, high);
+  const int limit = kMaxMultiplier;
+  const int16_t* multiplier = Channels<int16_t>(fuzz, channels, -limit, limit);
+  int32_t* right = fuzz.Memory<int32_t>(padded);
+  int32_t* rounding = fuzz.Memory<int32_t>(padded);
+  int32_t* left = fuzz.Memory<int32_t>(padded);
+  bool has_left = false;
+  for (size_t i = 0; i < padded; ++i) {
+    right[i] = std::max<int>(shift[i], 0);
+    rounding[i] = shift[i] > 0 ? 1 << (shift[i] - 1) : 0;
+    left[i] = std::max<int>(-shift[i], 0);
+    has_left |= left[i] > 0;
+  }
+  return {shift, multiplier, right, rounding, left, has_left};
+}
+
+// Random weights in the layout of the file.
+uint8_t* Weights(Fuzz& fuzz, int bits, size_t k, size_t n) {
+  const int limit = (1 << (bits - 1)) - 1;
+  const size_t count = CeilDivide(n, kPanelChannels) * CeilDivide(k, kGroupSize) * GroupBytes(bits);
+  uint8_t* file = fuzz.Memory<uint8_t>(count);
+  const int8_t* values = fuzz.Fill<int8_t>(n * k, -limit, limit);
+  memset(file, 0, count);
+  for (size_t channel = 0; channel < n; ++channel) {
+    for (size_t i = 0; i < k; ++i) {
+      uint8_t* group = const_cast<uint8_t*>(Group(file, bits, k, i, channel));
+      const size_t c = channel % kPanelChannels;
+      const int weight = *values++;
+      if (bits == 8) {
+        group[kGroupSize * c + i % kGroupSize] = static_cast<uint8_t>(weight);
+      } else {
+        const int nibble = (weight & 0x0F) << (c < 4 ? 0 : 4);
+        group[kGroupSize * (c % 4) + i % kGroupSize] |= static_cast<uint8_t>(nibble);
+      }
+    }
+  }
+  return file;
+}
+
+// The block whole, or cut in four where the tiles of the kernel allow.
+template <typename Run>
+void RunCut(const PackedMatMulKernel& kernel, PackedMatMulBlock block, bool cut, const Run& run) {
+  const size_t rows[] = {0, cut ? block.row_end / 2 / kernel.row_tile * kernel.row_tile : 0,
+                         block.row_end};
+  const size_t channels[] = {
+      0, cut ? block.channel_end / 2 / kernel.channel_tile * kernel.channel_tile : 0,
+      block.channel_end};
+  for (size_t i = 0; i < 2; ++i) {
+    for (size_t j = 0; j < 2; ++j) {
+      block.row_begin = rows[i];
+      block.row_end = rows[i + 1];
+      block.channel_begin = channels[j];
+      block.channel_end = channels[j + 1];
+      if (rows[i] < rows[i + 1] && channels[j] < channels[j + 1]) run(block);
+    }
+  }
+}
+
+enum class Epilogue { kRequantize, kRequantizeAdd, kNone };
+
+template <int kBits, Epilogue kEpilogue>
+bool FuzzPackedMatMul(Fuzz& fuzz) {
+  const size_t m = fuzz.Size("M", 1, 40);
+  const size_t k = fuzz.Size("K", 1, fuzz.random().OneIn(64) ? 1100 : 140);
+  const size_t n = fuzz.Size("N", 1, 140);
+  PackedMatMul op = {};
+  op.k = k;
+  op.n = n;
+  uint8_t* const file = Weights(fuzz, kBits, k, n);
+  op.bias = Channels<int32_t>(fuzz, n, -kMaxBias, kMaxBias);
+  PackedMatMulBlock block = {};
+  block.row_end = m;
+  block.channel_end = n;
+  block.a_stride = Stride(fuzz, k);
+  block.a = fuzz.Fill<int8_t>(Span(m, block.a_stride, k), -128, 127);
+  block.y_stride = Stride(fuzz, n);
+  if (kEpilogue != Epilogue::kNone) {
+    op.y_bits = YBits(fuzz);
+    op.requantizer = Requantizer(fuzz, n);
+  }
+  if (kEpilogue == Epilogue::kRequantizeAdd) {
+    op.residual_multiplier = Channels<int16_t>(fuzz, n, 0, kMaxMultiplier);
+    block.residual_stride = Stride(fuzz, n);
+    block.residual_rows = fuzz.random().OneIn(2) ? m : fuzz.Size("residual rows", 1, m);
+    const size_t span = Span(block.residual_rows, block.residual_stride, n);
+    block.residual = fuzz.Fill<int8_t>(span, -128, 127);
+  }
+  const bool cut = fuzz.random().OneIn(2);
+  const auto run_variant = [&](const Variant& variant, auto* y) {
+    const PackedMatMulKernel& kernel =
+        kBits == 4 ? *variant.packed_int4_matmul : *variant.packed_int8_matmul;
+    op.weights = file;
+    if (kernel.pack != nullptr) {
+      uint8_t* packed = fuzz.Memory<uint8_t>(RoundUp(kernel.packed_bytes(k, n), 64));
+      kernel.pack(file, k, n, packed);
+      op.weights = packed;
+    }
+    RunCut(kernel, block, cut, [&](const PackedMatMulBlock& part) {
+      if constexpr (kEpilogue == Epilogue::kNone) {
+        kernel.run_to_int32(op, part, y);
+      } else {
+        kernel.run(op, part, y);
+      }
+    });
+  };
+  using Y = std::conditional_t<kEpilogue == Epilogue::kNone, int32_t, int8_t>;
+  return fuzz.Compare<Y>(Span(m, block.y_stride, n), run_variant);
+}
+
+bool FuzzIntMatMul(Fuzz& fuzz) {
+  IntMatMul op = {};
+  op.m = fuzz.Size("M", 1, 40);
+  op.n = fuzz.Size("N", 1, 60);
+  op.k = fuzz.Size("K", 0, fuzz.random().OneIn(64) ? 1100 : 100);
+  op.a_stride = Stride(fuzz, op.k);
+  op.a = fuzz.Fill<int8_t>(Span(op.m, op.a_stride, op.k), -128, 127);
+  op.b_stride = Stride(fuzz, op.k);
+  op.b = fuzz.Fill<int8_t>(Span(op.n, op.b_stride, op.k), -128, 127);
+  op.y_stride = Stride(fuzz, op.n);
+  const size_t count = Span(op.m, op.y_stride, op.n);
+  return fuzz.Compare<int32_t>(count, [&](const Variant& variant, int32_t* y) {
+    op.y = y;
+    variant.int_matmul(op);
+  });
+}
+
+Softmax2n Softmax(Fuzz& fuzz) {
+  const int shift = fuzz.Int("shift", kMinShift, kMaxShift);
+  const int multiplier = fuzz.Int("multiplier", 1, kMaxMultiplier);
+  return {shift, multiplier, fuzz.Int("log2", 0, 1) != 0};
+}
+
+const int32_t* Logits(Fuzz& fuzz, size_t count) {
+  const int64_t limit = int64_t{1} << fuzz.Int("log2 of the largest logit", 0, 30);
+  return fuzz.Fill<int32_t>(count, -limit, limit);
+}
+
+bool FuzzSoftmax2n(Fuzz& fuzz) {
+  const Softmax2n op = Softmax(fuzz);
+  const size_t rows = fuzz.Size("rows", 1, 9);
+  const size_t n = fuzz.Size("N", 1, 300);
+  const int32_t* x = Logits(fuzz, rows * n);
+  return fuzz.Compare<uint8_t>(
+      rows * n, [&](const Variant& variant, uint8_t* y) { variant.softmax2n(op, x, rows, n, y); });
+}
+
+bool FuzzSoftmax2nBias(Fuzz& fuzz) {
+  const Softmax2n op = Softmax(fuzz);
+  const size_t rows = fuzz.Size("rows", 1, 9);
+  const size_t n = fuzz.Size("N", 1, 150);
+  const int32_t* x = Logits(fuzz, rows * n);
+  const int limit = fuzz.Int("largest bias", 0, 32767);
+  const int16_t* bias = fuzz.Fill<int16_t>(rows * n, -limit - 1, limit);
+  const uint8_t* mask = fuzz.Fill<uint8_t>(rows * n, 0, fuzz.random().OneIn(2) ? 1 : 255);
+  return fuzz.Compare<uint8_t>(rows * n, [&](const Variant& variant, uint8_t* y) {
+    variant.softmax2n_bias(op, x, bias, mask, rows, n, y);
+  });
+}
+
+bool FuzzWeightedMean(Fuzz& fuzz) {
+  WeightedMean op = {};
+  op.shift = fuzz.Int("shift", -16, 7);
+  op.multiplier = fuzz.Int("multiplier", 1, kMaxMultiplier);
+  op.y_bits = YBits(fuzz);
+  op.m = fuzz.Size("M", 1, 40);
+  op.n = fuzz.Size("N", 0, fuzz.random().OneIn(64) ? 1100 : 100);
+  op.d = fuzz.Size("D", 1, 80);
+  op.w_stride = Stride(fuzz, op.n);
+  op.w = fuzz.Fill<uint8_t>(Span(op.m, op.w_stride, op.n), 0, 255);
+  op.v_stride = Stride(fuzz, op.d);
+  op.v = fuzz.Fill<int8_t>(Span(op.n, op.v_stride, op.d), -128, 127);
+  op.y_stride = Stride(fuzz, op.d);
+  const size_t count = Span(op.m, op.y_stride, op.d);
+  return fuzz.Compare<int8_t>(count, [&](const Variant& variant, int8_t* y) {
+    op.y = y;
+    variant.weighted_mean(op);
+  });
+}
+
+bool FuzzAttention(Fuzz& fuzz) {
+  Attention op = {};
+  op.softmax = Softmax(fuzz);
+  op.mean_shift = fuzz.Int("mean_shift", -16, 7);
+  op.mean_multiplier = fuzz.Int("mean_multiplier", 1, kMaxMultiplier);
+  op.y_bits = YBits(fuzz);
+  op.tokens = fuzz.Size("tokens", 1, fuzz.random().OneIn(256) ? 300 : 24);
+  op.rows = fuzz.Size("rows", 1, op.tokens);
+  op.depth = fuzz.Size("depth", 1, 40);
+  op.stride = 3 * op.depth + Stride(fuzz, 0);
+  op.y_stride = Stride(fuzz, op.depth);
+  const int8_t* qkv = fuzz.Fill<int8_t>(Span(op.tokens, op.stride, 3 * op.depth), -128, 127);
+  op.q = qkv;
+  op.k = qkv + op.depth;
+  op.v = qkv + 2 * op.depth;
+  uint8_t* scratch = fuzz.Memory<uint8_t>(AttentionScratchBytes(op.tokens));
+  const size_t count = Span(op.rows, op.y_stride, op.depth);
+  return fuzz.Compare<int8_t>(count, [&](const Variant& variant, int8_t* y) {
+    op.y = y;
+    RunAttention(variant, op, scratch);
+  });
+}
+
+bool FuzzLayerNorm(Fuzz& fuzz) {
+  LayerNorm op = {};
+  const size_t limit = fuzz.random().OneIn(256) ? kMaxLayerNormChannels : 200;
+  op.channels = fuzz.Size("C", 1, limit);
+  op.epsilon = fuzz.Int("epsilon", 0, 1 << 23) << fuzz.Int("epsilon's shift", 0, 7);
+  op.epsilon <<= fuzz.Int("epsilon's second shift", 0, 16);
+  op.y_bits = YBits(fuzz);
+  const int max_exponent = fuzz.Int("largest exponent", 0, 3);
+  int16_t* step = Channels<int16_t>(fuzz, op.channels, 0, max_exponent);
+  for (size_t c = 0; c < op.channels; ++c) step[c] = static_cast<int16_t>(1 << step[c]);
+  op.step = step;
+  op.requantizer = Requantizer(fuzz, op.channels);
+  op.bias = Channels<int16_t>(fuzz, op.channels, INT16_MIN, INT16_MAX);
+  const size_t rows = fuzz.Size("rows", 1, 10);
+  const int x_limit = fuzz.Int("largest x", 0, 127);
+  const int8_t* x = fuzz.Fill<int8_t>(rows * op.channels, -x_limit - 1, x_limit);
+  return fuzz.Compare<int8_t>(rows * op.channels, [&](const Variant& variant, int8_t* y) {
+    variant.layer_norm(op, x, rows, y);
+  });
+}
+
+bool FuzzGelu(Fuzz& fuzz) {
+  const size_t count = fuzz.Size("count", 0, 600);
+  const int8_t* table = fuzz.Fill<int8_t>(kGeluTableSize, -128, 127);
+  const int8_t* x = fuzz.Fill<int8_t>(count, -128, 127);
+  return fuzz.Compare<int8_t>(
+      count, [&](const Variant& variant, int8_t* y) { variant.gelu(table, x, count, y); });
+}
+
+struct Op {
+  const char* name;
+  bool (*fuzz)(Fuzz& fuzz);  // one case; false where a variant differs
+};
+
+constexpr Op kOps[] = {
+    {"PackedInt4MatMul", FuzzPackedMatMul<4, Epilogue::kRequantize>},
+    {"PackedInt4MatMulAdd", FuzzPackedMatMul<4, Epilogue::kRequantizeAdd>},
+    {"PackedInt8MatMul", FuzzPackedMatMul<8, Epilogue::kRequantize>},
+    {"PackedInt8MatMulAdd", FuzzPackedMatMul<8, Epilogue::kRequantizeAdd>},
+    {"PackedInt8MatMulToInt32", FuzzPackedMatMul<8, Epilogue::kNone>},
+    {"IntMatMul", FuzzIntMatMul},
+    {"IntSoftmax2n", FuzzSoftmax2n},
+    {"IntSoftmax2nBias", FuzzSoftmax2nBias},
+    {"IntWeightedMean", FuzzWeightedMean},
+    {"IntAttention", FuzzAttention},
+    {"IntLayerNorm", FuzzLayerNorm},
+    {"IntGELU", FuzzGelu},
+};
+
+struct Options {
+  uint64_t cases = 2000;
+  uint64_t first = 0;
+  uint64_t seed = 1;
+  std::string op;
+  std::string variant;
+};
+
+[[noreturn]] void Fail(const std::string& message) {
+  fprintf(stderr, "%s\n", message.c_str());
+  exit(2);
+}
+
+Options ParseArguments(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; i += 2) {
+    const std::string flag = argv[i];
+    if (i + 1 == argc) Fail(flag + " has no value");
+    const char* const value = argv[i + 1];
+    if (flag == "--op") {
+      options.op = value;
+    } else if (flag == "--variant") {
+      options.variant = value;
+    } else {
+      uint64_t* const number = flag == "--cases"   ? &options.cases
+                               : flag == "--first" ? &options.first
+                               : flag == "--seed"  ? &options.seed
+                                                   : nullptr;
+      char* end = nullptr;
+      if (number == nullptr) Fail("unknown flag " + flag);
+      *number = strtoull(value, &end, 10);
+      if (*value == '\0' || *end != '\0') Fail(flag + " is " + value + ", expected a number");
+    }
+  }
+  return options;
+}
+
+std::vector<const Variant*> Selected(const std::string& name) {
+  std::vector<const Variant*> variants;
+  for (size_t i = 0; i + 1 < kVariantCount; ++i) {
+    const Variant& variant = kVariants[i];
+    if (variant.supported() && (name.empty() || name == variant.name)) variants.push_back(&variant);
+  }
+  if (variants.empty()) Fail("no variant " + name + " on this processor beside scalar");
+  return variants;
+}
+
+// Where the case that runs is written down for the handler of faults.
+const Fuzz* running = nullptr;
+const char* running_op = "";
+uint64_t running_case = 0;
+
+void OnFault(int) {
+  char message[256];
+  const int size =
+      snprintf(message, sizeof(message), "%s %s case %llu: access out of bounds\n", running_op,
+               running->current(), static_cast<unsigned long long>(running_case));
+  const ssize_t written = write(STDERR_FILENO, message, static_cast<size_t>(size));
+  _exit(written > 0 ? 1 : 3);
+}
+
+bool RunOp(const Op& op, const Options& options, Fuzz* fuzz) {
+  running_op = op.name;
+  for (uint64_t i = 0; i < options.cases; ++i) {
+    running_case = options.first + i;
+    fuzz->Begin(options.seed, running_case);
+    if (op.fuzz(*fuzz)) continue;
+    printf("%s case %llu of seed %llu\n", op.name, static_cast<unsigned long long>(running_case),
+           static_cast<unsigned long long>(options.seed));
+    return false;
+  }
+  return true;
+}
+
+int Main(int argc, char** argv) {
+  const Options options = ParseArguments(argc, argv);
+  const std::vector<const Variant*> variants = Selected(options.variant);
+  Fuzz fuzz(variants);
+  running = &fuzz;
+  signal(SIGSEGV, OnFault);
+  signal(SIGBUS, OnFault);
+  bool found = false;
+  for (const Op& op : kOps) {
+    if (!options.op.empty() && options.op != op.name) continue;
+    found = true;
+    if (!RunOp(op, options, &fuzz)) return 1;
+    printf("%s: %llu cases equal on", op.name, static_cast<unsigned long long>(options.cases));
+    for (const Variant* variant : variants) printf(" %s", variant->name);
+    printf("\n");
+    fflush(stdout);
+  }
+  if (!found) Fail("no op " + options.op);
+  return 0;
+}
+
+}  // namespace
+}  // namespace pqv
+
+int main(int argc, char** argv) { return pqv::Main(argc, argv); }
