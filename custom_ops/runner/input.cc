@@ -1,0 +1,56 @@
+#include "runner/input.h"
+
+#include "runner/file.h"
+#include "runner/npy.h"
+
+namespace pqv {
+
+namespace {
+
+bool HasSuffix(const char* text, const char* suffix) {
+  const size_t length = strlen(text);
+  const size_t suffix_length = strlen(suffix);
+  return length >= suffix_length && strcmp(text + length - suffix_length, suffix) == 0;
+}
+
+// SplitMix64 (Steele, Lea, Flood 2014), which needs no seed worth the name.
+uint64_t NextRandom(uint64_t* state) {
+  uint64_t z = *state += 0x9E3779B97F4A7C15u;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return z ^ (z >> 31);
+}
+
+}  // namespace
+
+Buffer<uint8_t> ReadInput(const char* path, const Port& port) {
+  const bool is_npy = HasSuffix(path, ".npy");
+  if (!is_npy && !HasSuffix(path, ".raw") && !HasSuffix(path, ".bin")) {
+    Fail("%s: expected a name that ends in .npy, .raw or .bin", path);
+  }
+  Buffer<uint8_t> bytes = ReadFile(path);
+  if (is_npy) StripNpyHeader(path, port, &bytes);
+  if (bytes.size() == 0 || bytes.size() % port.ByteCount() != 0) {
+    Fail(
+        "%s: found %zu bytes of data, expected a multiple of %zu, the size of an input of the "
+        "model",
+        path, bytes.size(), port.ByteCount());
+  }
+  return bytes;
+}
+
+Buffer<uint8_t> MakeRandomInput(const Port& port) {
+  Buffer<uint8_t> bytes(port.ByteCount());
+  uint64_t state = 0;
+  if (port.type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(NextRandom(&state));
+    return bytes;
+  }
+  for (size_t i = 0; i < port.ElementCount(); ++i) {
+    const float value = static_cast<float>(NextRandom(&state) >> 40) / (1 << 22) - 2.0f;
+    memcpy(bytes.data() + i * sizeof(value), &value, sizeof(value));
+  }
+  return bytes;
+}
+
+}  // namespace pqv

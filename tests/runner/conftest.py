@@ -1,0 +1,61 @@
+"""pqv_run, built for this machine, and the onnxruntime library that it loads."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+from pqv_onnx.runtime.library import get_library_path
+
+ROOT = Path(__file__).parents[2]
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def pqv_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program, in a folder of its own."""
+    if shutil.which("cmake") is None:
+        pytest.skip("cmake is not installed")
+    folder = tmp_path_factory.mktemp("pqv_run")
+    for command in (
+        ["cmake", "-S", ROOT / "custom_ops", "-B", folder],
+        ["cmake", "--build", folder, "--target", "pqv_run"],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    return folder / "pqv_run"
+
+
+@pytest.fixture(scope="session")
+def onnxruntime_library() -> Path:
+    """libonnxruntime.so of the Python package."""
+    found = list((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*"))
+    if not found:
+        pytest.skip(f"onnxruntime {onnxruntime.__version__} for Python has no libonnxruntime.so")
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def run(pqv_run: Path, onnxruntime_library: Path) -> Run:
+    """Runs the program with onnxruntime and the op library named."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        libraries = ["--onnxruntime", onnxruntime_library, "--library", get_library_path()]
+        return subprocess.run(
+            [pqv_run, *libraries, *arguments], capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def error_of(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a run that failed."""
+    assert done.returncode == 1, done
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("pqv_run: error: ")
+    return line.removeprefix("pqv_run: error: ")
