@@ -32,13 +32,13 @@ const Variant kVariants[] = {
     PQV_OWN_VARIANT(avx2, CpuHasAvx2),
 #endif
 #if defined(PQV_HAS_I8MM)
-    PQV_VARIANT(i8mm, CpuHasI8mm, scalar, scalar, scalar, scalar, scalar, neon),
+    PQV_VARIANT(i8mm, CpuHasI8mm, scalar, scalar, scalar, neon, neon, neon),
 #endif
 #if defined(PQV_HAS_DOTPROD)
-    PQV_VARIANT(dotprod, CpuHasDotprod, scalar, scalar, scalar, scalar, scalar, neon),
+    PQV_VARIANT(dotprod, CpuHasDotprod, scalar, scalar, scalar, neon, neon, neon),
 #endif
 #if defined(PQV_HAS_NEON)
-    PQV_VARIANT(neon, CpuIsAny, scalar, scalar, scalar, scalar, scalar, neon),
+    PQV_VARIANT(neon, CpuIsAny, scalar, scalar, scalar, neon, neon, neon),
 #endif
     PQV_OWN_VARIANT(scalar, CpuIsAny),
 };

@@ -50,6 +50,9 @@ void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
 namespace avx512vnni {
 void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
 }
+namespace neon {
+void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
+}
 
 }  // namespace pqv
 

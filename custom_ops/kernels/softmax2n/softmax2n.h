@@ -39,6 +39,11 @@ void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, 
 void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
                       const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
 }  // namespace avx512vnni
+namespace neon {
+void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y);
+void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
+                      const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
+}  // namespace neon
 
 }  // namespace pqv
 

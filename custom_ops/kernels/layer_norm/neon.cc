@@ -1,0 +1,124 @@
+#include "kernels/common/fixed_point_neon.h"
+#include "kernels/layer_norm/layer_norm.h"
+
+namespace pqv {
+namespace neon {
+namespace {
+
+using namespace arm64;
+
+constexpr size_t kStep = 16;       // channels
+constexpr size_t kBlockRows = 64;  // share what is loaded of a step's channels
+
+struct Int16x16 {
+  int16x8_t low;
+  int16x8_t high;
+};
+
+PQV_INLINE Int16x16 Load16(const int16_t* x) { return {vld1q_s16(x), vld1q_s16(x + 8)}; }
+
+PQV_INLINE int8x16_t LoadChannels(const int8_t* x, size_t count) {
+  return count < kStep ? vreinterpretq_s8_u8(LoadPartial8(x, count)) : vld1q_s8(x);
+}
+
+PQV_INLINE Int16x16 Scale(int8x16_t x, const Int16x16& step) {
+  return {vmulq_s16(vmovl_s8(vget_low_s8(x)), step.low), vmulq_s16(vmovl_high_s8(x), step.high)};
+}
+
+RowStatistics Statistics(const LayerNorm& op, const int8_t* row) {
+  int32x4_t sums = vdupq_n_s32(0);
+  // A lane adds at most 1024 squares of 2^20, 2^30 in all.
+  static_assert(kMaxLayerNormChannels / 8 <= 1 << 10, "int32 sums of squares");
+  int32x4_t squares[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
+  for (size_t c = 0; c < op.channels; c += kStep) {
+    const int8x16_t bytes = LoadChannels(row + c, Min(op.channels - c, kStep));
+    const Int16x16 x = Scale(bytes, Load16(op.step + c));
+    sums = vpadalq_s16(vpadalq_s16(sums, x.low), x.high);
+    squares[0] = vmlal_s16(squares[0], vget_low_s16(x.low), vget_low_s16(x.low));
+    squares[1] = vmlal_high_s16(squares[1], x.low, x.low);
+    squares[0] = vmlal_s16(squares[0], vget_low_s16(x.high), vget_low_s16(x.high));
+    squares[1] = vmlal_high_s16(squares[1], x.high, x.high);
+  }
+  const int64_t square_sum = vaddlvq_s32(squares[0]) + vaddlvq_s32(squares[1]);
+  return FinishStatistics(op, vaddvq_s32(sums), square_sum);
+}
+
+// The statistics of a row in every lane.
+struct Row {
+  int32x4_t sum;
+  int32x4_t normal_shift;  // to the left, as SQRSHL has it
+  int16x8_t reciprocal;
+};
+
+PQV_INLINE Row Broadcast(const RowStatistics& s) {
+  return {vdupq_n_s32(s.sum), vdupq_n_s32(-s.normal_shift),
+          vdupq_n_s16(static_cast<int16_t>(s.reciprocal))};
+}
+
+// What a node fixes, of 8 channels.
+struct Channels {
+  Requantizer requantizer;
+  int16x8_t bias;
+};
+
+PQV_INLINE Channels LoadConstants(const LayerNorm& op, size_t c) {
+  return {LoadRequantizer(op.requantizer, c), vld1q_s16(op.bias + c)};
+}
+
+PQV_INLINE int16x8_t Normalize(const Row& row, int16x8_t x, int16x8_t count) {
+  const int32x4_t low = vsubq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(count)), row.sum);
+  const int32x4_t high = vsubq_s32(vmull_high_s16(x, count), row.sum);
+  const int16x4_t normal = vqmovn_s32(vqrshlq_s32(low, row.normal_shift));
+  return vqmovn_high_s32(normal, vqrshlq_s32(high, row.normal_shift));
+}
+
+PQV_INLINE int16x8_t Affine(const Channels& channels, const Row& row, int16x8_t normal) {
+  const int32x4_t low = vmull_s16(vget_low_s16(normal), vget_low_s16(row.reciprocal));
+  const int32x4_t high = vmull_high_s16(normal, row.reciprocal);
+  return vqaddq_s16(Requantize16(channels.requantizer, low, high), channels.bias);
+}
+
+// Channels c .. c + 15 of a block of rows.
+template <bool kWhole>
+PQV_INLINE void RunChannels(const LayerNorm& op, size_t c, const int8_t* x, const Row* rows,
+                            size_t count, int8_t* y) {
+  const Int16x16 step = Load16(op.step + c);
+  const Channels low = LoadConstants(op, c);
+  const Channels high = LoadConstants(op, c + 8);
+  const int16x8_t channels = vdupq_n_s16(static_cast<int16_t>(op.channels));
+  const Limits limits = MakeLimits(op.y_bits);
+  const size_t width = kWhole ? kStep : op.channels - c;
+  for (size_t r = 0; r < count; ++r) {
+    const Row& row = rows[r];
+    const Int16x16 scaled = Scale(LoadChannels(x + r * op.channels + c, width), step);
+    const int16x8_t y_low = Affine(low, row, Normalize(row, scaled.low, channels));
+    const int16x8_t y_high = Affine(high, row, Normalize(row, scaled.high, channels));
+    const int8x16_t narrow = Narrow16(y_low, y_high, limits);
+    int8_t* const target = y + r * op.channels + c;
+    if (kWhole) {
+      vst1q_s8(target, narrow);
+    } else {
+      StorePartial8(target, vreinterpretq_u8_s8(narrow), width);
+    }
+  }
+}
+
+void RunBlock(const LayerNorm& op, const int8_t* x, size_t count, int8_t* y) {
+  Row rows[kBlockRows];
+  for (size_t r = 0; r < count; ++r) rows[r] = Broadcast(Statistics(op, x + r * op.channels));
+  size_t c = 0;
+  for (; c + kStep <= op.channels; c += kStep) RunChannels<true>(op, c, x, rows, count, y);
+  if (c < op.channels) RunChannels<false>(op, c, x, rows, count, y);
+}
+
+}  // namespace
+
+void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
+  for (size_t r = 0; r < rows; r += kBlockRows) {
+    const size_t offset = r * op.channels;
+    RunBlock(op, x + offset, Min(rows - r, kBlockRows), y + offset);
+  }
+}
+
+}  // namespace neon
+}  // namespace pqv
