@@ -30,6 +30,8 @@ def main(
             source = ["--checkpoint", str(checkpoint)]
         else:
             source = ["--model", recipe["model"], "--random-weights", str(random_weights)]
+            schemes = recipe.get("quantization", {}).items()
+            source += [f"--scheme={kind}={scheme}" for kind, scheme in schemes]
         flags = [f"--{name}={value}" for name, value in recipe["export"].items()]
         flags += ["--precision", recipe["precision"], "-o", str(target)]
         for command in (["export", *source, *flags], ["verify", str(target)]):

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, write_atomically
-from pqv_onnx.ops.domain import MAX_EXPONENT
 from pqv_onnx.qat.build import create_timm
 from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.convert import build_qat
 from pqv_onnx.qat.model import QuantModel
+from pqv_onnx.qat.quantizers import ResidualQuantizer
 
 FORMAT = "pqv_onnx.qat"
 VERSION = 1
@@ -75,6 +75,7 @@ def load_qat(path: str | os.PathLike[str]) -> QuantModel:
             model = build_qat(ModelConfig.from_dict(config))
         _check_state(state, model.state_dict())
         model.load_state_dict(state, assign=True)
+        _check_exponents(model)
     except PqvError as error:
         raise PqvError(f"{source}: {error}") from error
     with source.open("rb") as file:
@@ -178,10 +179,15 @@ def _check_state(state: _State, expected: Mapping[str, Tensor]) -> None:
             )
         if not bool(torch.isfinite(tensor).all()):
             raise PqvError(f"{name} has values that are not finite")
-        if name.endswith(".exponent") and not bool(
-            ((tensor >= 0) & (tensor <= MAX_EXPONENT)).all()
-        ):
-            raise PqvError(f"{name} has exponents outside of [0, {MAX_EXPONENT}]")
+
+
+def _check_exponents(model: QuantModel) -> None:
+    """Raise PqvError naming a residual quantizer with exponents that its scheme has not."""
+    for name, module in model.named_modules():
+        if isinstance(module, ResidualQuantizer):
+            low, high = module.exponent.aminmax()
+            if low < 0 or high > module.max_exponent:
+                raise PqvError(f"{name} has exponents outside of [0, {module.max_exponent}]")
 
 
 def _without_derived(state: _State, model: nn.Module) -> _State:

@@ -6,7 +6,7 @@ Imports no torch, so that a machine that only runs models can read the metadata 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pqv_onnx.errors import PqvError
@@ -19,37 +19,39 @@ GELU_CLIP = 10.0
 class TensorSpec:
     """Bits and scheme of one kind of tensor.
 
-    Schemes: ``per-tensor`` and ``per-channel`` are symmetric with one learned step for the
-    tensor or for each output channel; ``asymmetric`` is per tensor with a zero point;
-    ``per-channel-power-of-two`` is one learned step times a fixed 2^k per channel, k in 0..3;
-    ``uniform`` and ``log2`` are the two output forms of the base-2 softmax.
+    Schemes: ``per-tensor`` and ``per-channel`` have signed codes and one learned step for the
+    tensor or for each output channel; ``power-of-two`` is one learned step times a fixed 2^k
+    per channel, k in 0..3; ``asymmetric`` and ``symmetric`` are per tensor, for the GELU's
+    output, with the range of its values and a clip or with signed codes and none; ``log2`` and
+    ``uniform`` are the two output forms of the base-2 softmax.
     """
 
     bits: int
     scheme: str
 
 
-_SCHEMES: dict[str, tuple[str, tuple[int, ...]]] = {
-    "image": ("per-tensor", (8,)),
-    "patch_weight": ("per-channel", (8,)),
-    "residual": ("per-channel-power-of-two", (8,)),
-    "norm": ("per-tensor", (4, 8)),
-    "weight": ("per-channel", (4, 8)),
-    "qkv": ("per-tensor", (4, 8)),
-    "context": ("per-tensor", (4, 8)),
-    "pre_gelu": ("per-tensor", (8,)),
-    "gelu": ("asymmetric", (4, 8)),
-    "final_norm": ("per-tensor", (8,)),
-    "head_weight": ("per-channel", (8,)),
+def _specs(scheme: str, *bits: int) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(count, scheme) for count in bits)
+
+
+_ALLOWED: dict[str, tuple[TensorSpec, ...]] = {
+    "image": _specs("per-tensor", 8),
+    "patch_weight": _specs("per-channel", 8),
+    "residual": _specs("power-of-two", 8) + _specs("per-tensor", 8),
+    "norm": _specs("per-tensor", 4, 8),
+    "weight": _specs("per-channel", 4, 8),
+    "qkv": _specs("per-tensor", 4, 8),
+    "attention": _specs("log2", 4) + _specs("uniform", 8),
+    "context": _specs("per-tensor", 4, 8),
+    "pre_gelu": _specs("per-tensor", 8),
+    "gelu": _specs("asymmetric", 4, 8) + _specs("symmetric", 4, 8),
+    "final_norm": _specs("per-tensor", 8),
+    "head_weight": _specs("per-channel", 8),
 }
-_ATTENTION = (TensorSpec(4, "log2"), TensorSpec(8, "uniform"))
+"""What the ops compute; of several schemes with the same bits, the presets take the first."""
 
-
-def _allowed(kind: str) -> tuple[TensorSpec, ...]:
-    if kind == "attention":
-        return _ATTENTION
-    scheme, bits = _SCHEMES[kind]
-    return tuple(TensorSpec(b, scheme) for b in bits)
+PRESETS = ("w8a8", "w4a4")
+"""The names that ``QuantSpec.preset`` knows."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ class QuantSpec:
         """Check every kind of tensor against what the ops compute."""
         for field in fields(self):
             found = getattr(self, field.name)
-            if found not in _allowed(field.name):
-                expected = " or ".join(f"{t.bits} bits {t.scheme}" for t in _allowed(field.name))
+            if found not in _ALLOWED[field.name]:
+                expected = " or ".join(f"{t.bits} bits {t.scheme}" for t in _ALLOWED[field.name])
                 raise PqvError(f"quantization spec: {field.name} is {found}, expected {expected}")
 
     @classmethod
@@ -105,19 +107,53 @@ class QuantSpec:
         Raises:
             PqvError: the name is unknown.
         """
-        if name not in ("w8a8", "w4a4"):
-            raise PqvError(f"unknown precision {name!r}, expected w8a8 or w4a4")
+        if name not in PRESETS:
+            raise PqvError(f"unknown precision {name!r}, expected {' or '.join(PRESETS)}")
         pick = min if name == "w4a4" else max
-        kinds = {f.name: pick(_allowed(f.name), key=lambda t: t.bits) for f in fields(cls)}
+        kinds = {f.name: pick(_ALLOWED[f.name], key=lambda t: t.bits) for f in fields(cls)}
         return cls(**kinds)
+
+    def with_schemes(self, schemes: Mapping[str, str]) -> QuantSpec:
+        """The same with other schemes for some kinds of tensor.
+
+        Args:
+            schemes: scheme by kind, as ``{"attention": "uniform", "gelu": "symmetric"}``. A
+                kind keeps its bits if the scheme has them, and else takes the scheme's.
+
+        Raises:
+            PqvError: there is no such kind, or no such scheme for it.
+        """
+        changes = {}
+        for kind, scheme in schemes.items():
+            if kind not in _ALLOWED:
+                raise PqvError(f"unknown kind of tensor {kind!r}, expected {', '.join(_ALLOWED)}")
+            found = {t.bits: t for t in _ALLOWED[kind] if t.scheme == scheme}
+            if not found:
+                expected = " or ".join(dict.fromkeys(t.scheme for t in _ALLOWED[kind]))
+                raise PqvError(f"scheme of {kind} is {scheme!r}, expected {expected}")
+            bits = getattr(self, kind).bits
+            changes[kind] = found[bits] if bits in found else next(iter(found.values()))
+        return replace(self, **changes)
+
+    @property
+    def base(self) -> str:
+        """The name of the preset that differs least."""
+        return min(PRESETS, key=lambda name: len(self._differences(name)))
 
     @property
     def name(self) -> str:
-        """The preset's name, or ``custom``."""
-        for name in ("w8a8", "w4a4"):
-            if self == QuantSpec.preset(name):
-                return name
-        return "custom"
+        """The nearest preset's name and what differs: ``w4a4, attention 8 bits uniform``."""
+        return ", ".join([self.base, *self._differences(self.base)])
+
+    def _differences(self, name: str) -> list[str]:
+        """What a preset lacks, for people."""
+        preset = QuantSpec.preset(name)
+        own = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return [
+            f"{kind} {spec.bits} bits {spec.scheme}"
+            for kind, spec in own
+            if spec != getattr(preset, kind)
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict that ``from_dict`` reads."""

@@ -24,6 +24,28 @@ def test_presets() -> None:
     assert w8a8.attention == TensorSpec(8, "uniform")
 
 
+def test_other_schemes() -> None:
+    w4a4, w8a8 = QuantSpec.preset("w4a4"), QuantSpec.preset("w8a8")
+    plain = {"attention": "uniform", "gelu": "symmetric", "residual": "per-tensor"}
+    changed = w4a4.with_schemes(plain)
+    assert changed.attention == TensorSpec(8, "uniform")
+    assert changed.gelu == TensorSpec(4, "symmetric")
+    assert changed.residual == TensorSpec(8, "per-tensor")
+    assert changed.base == "w4a4"
+    assert changed.name == (
+        "w4a4, residual 8 bits per-tensor, attention 8 bits uniform, gelu 4 bits symmetric"
+    )
+    assert w8a8.with_schemes(plain).gelu == TensorSpec(8, "symmetric")
+    assert w8a8.with_schemes({"attention": "log2"}).name == "w8a8, attention 4 bits log2"
+    assert w4a4.with_schemes({"attention": "log2", "gelu": "asymmetric"}) == w4a4
+    with pytest.raises(
+        PqvError, match="scheme of gelu is 'flat', expected asymmetric or symmetric"
+    ):
+        w4a4.with_schemes({"gelu": "flat"})
+    with pytest.raises(PqvError, match="unknown kind of tensor 'gello'"):
+        w4a4.with_schemes({"gello": "symmetric"})
+
+
 @pytest.mark.parametrize("precision", ["w4a4", "w8a8"])
 def test_json_round_trip(precision: str) -> None:
     spec = QuantSpec.preset(precision)
@@ -41,7 +63,7 @@ def test_unknown_preset() -> None:
         ("weight", {"bits": 3, "scheme": "per-channel"}, "weight is .*bits=3.* expected 4 bits"),
         ("weight", {"bits": 4, "scheme": "per-tensor"}, "weight is .*expected 4 bits per-channel"),
         ("attention", {"bits": 8, "scheme": "log2"}, "attention is .*expected 4 bits log2 or 8"),
-        ("residual", {"bits": 4, "scheme": "per-channel-power-of-two"}, "residual is"),
+        ("residual", {"bits": 4, "scheme": "power-of-two"}, "residual is"),
         ("gelu", {"bits": "4", "scheme": "asymmetric"}, "expected an int and a string"),
         ("gelu", {"bits": True, "scheme": "asymmetric"}, "expected an int and a string"),
         ("gelu", {"bits": 4}, "expected bits and scheme"),

@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 
 from pqv_onnx.cli.export import Precision
-from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
+from pqv_onnx.cli.options import (
+    JsonOption,
+    SchemeOption,
+    check_json,
+    console,
+    quant_spec,
+    write_json,
+)
 from pqv_onnx.cli.training import (
     BatchOption,
     DataOption,
@@ -35,6 +42,7 @@ def command(
     random_weights: RandomOption = None,
     pretrained: PretrainedOption = False,
     precision: Annotated[Precision, typer.Option()] = Precision.w4a4,
+    schemes: SchemeOption = None,
     images: Annotated[int, typer.Option(min=1, help="How many images to use.")] = 256,
     batch_size: BatchOption = 32,
     workers: WorkersOption = 0,
@@ -52,6 +60,7 @@ def command(
     source = float_source(weights, random_weights, pretrained)
     if not source.given:
         raise typer.BadParameter("give --weights, --random-weights or --pretrained")
+    spec = quant_spec(precision.value, schemes)
     check_writable(output)
     check_json(json_file)
     with status.status("importing torch"):
@@ -65,7 +74,7 @@ def command(
         task = bar.add_task("calibrating", total=images)
         quantized = quantize(
             float_model,
-            precision.value,
+            spec,
             Split(dataset, data, split, workers),
             images=images,
             batch_size=batch_size,
@@ -74,6 +83,6 @@ def command(
         )
         used = int(bar.tasks[task].completed)
     save_qat(output, quantized)
-    console.print(f"{output}: {model}, {precision.value}, calibrated on {used} images")
-    result = {"model": model, "precision": precision.value, "images": used, "seed": seed}
+    console.print(f"{output}: {model}, {spec.name}, calibrated on {used} images")
+    result = {"model": model, "precision": spec.name, "images": used, "seed": seed}
     write_json(json_file, {"output": str(output), **result})

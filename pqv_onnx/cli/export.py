@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pqv_onnx.cli.options import JsonOption, check_json, console, megabytes, write_json
+from pqv_onnx.cli.options import (
+    JsonOption,
+    SchemeOption,
+    check_json,
+    console,
+    megabytes,
+    quant_spec,
+    write_json,
+)
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable
 from pqv_onnx.graph.inspect import inspect_model
@@ -50,6 +58,7 @@ def command(
     precision: Annotated[
         Precision | None, typer.Option(help="Default: the checkpoint's, or w4a4.")
     ] = None,
+    schemes: SchemeOption = None,
     input_format: Annotated[
         Input,
         typer.Option("--input", help="float: normalised NCHW; uint8: pixels, mean/std inside."),
@@ -69,14 +78,23 @@ def command(
         raise typer.BadParameter("give either --checkpoint or --model with --random-weights")
     if (model is None) != (random_weights is None):
         raise typer.BadParameter("--model and --random-weights go together")
+    if checkpoint is not None and schemes:
+        raise typer.BadParameter("--scheme goes with --random-weights, a checkpoint has its own")
+    spec = quant_spec((precision or Precision.w4a4).value, schemes)
     check_writable(output)
     check_json(json_file)
     progress = Console(stderr=True)
     with progress.status("importing torch"):
         from pqv_onnx.graph.export import export_onnx
         from pqv_onnx.integer import convert_to_integer
+        from pqv_onnx.qat import build_random_qat
     with progress.status("building the integer model"):
-        integer = convert_to_integer(_qat_model(checkpoint, model, random_weights, precision))
+        if checkpoint is not None:
+            qat = _load_qat(checkpoint, precision)
+        else:
+            assert model is not None and random_weights is not None
+            qat = build_random_qat(model, spec, random_weights)
+        integer = convert_to_integer(qat)
     with progress.status("exporting"):
         export_onnx(integer, output, input=input_format.value, layout=layout.value, fuse=fuse)
     summary = inspect_model(output)
@@ -88,19 +106,11 @@ def command(
     write_json(json_file, {"output": str(output), **summary})
 
 
-def _qat_model(
-    checkpoint: Path | None, model: str | None, seed: int | None, precision: Precision | None
-) -> QuantModel:
-    if checkpoint is not None:
-        from pqv_onnx.checkpoint import load_qat
+def _load_qat(checkpoint: Path, precision: Precision | None) -> QuantModel:
+    from pqv_onnx.checkpoint import load_qat
 
-        loaded = load_qat(checkpoint)
-        found = loaded.config.spec.name
-        if precision is not None and precision.value != found:
-            raise PqvError(f"{checkpoint} is {found}, --precision {precision.value} was asked for")
-        return loaded
-    from pqv_onnx.qat import build_random_qat
-    from pqv_onnx.spec import QuantSpec
-
-    assert model is not None and seed is not None  # checked with the flags
-    return build_random_qat(model, QuantSpec.preset((precision or Precision.w4a4).value), seed)
+    loaded = load_qat(checkpoint)
+    spec = loaded.config.spec
+    if precision is not None and precision.value != spec.base:
+        raise PqvError(f"{checkpoint} is {spec.name}, --precision {precision.value} was asked for")
+    return loaded

@@ -10,15 +10,36 @@ import typer
 from rich.console import Console
 
 from pqv_onnx.files import check_writable, write_atomically
+from pqv_onnx.spec import QuantSpec
 
 console = Console(highlight=False, soft_wrap=True)
 """Where results go. Lines are not wrapped: a path stays whole for copying."""
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An exported .onnx file.")]
+SchemeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scheme",
+        metavar="KIND=SCHEME",
+        help="Change the precision's preset, repeatable: attention=log2|uniform, "
+        "gelu=asymmetric|symmetric, residual=power-of-two|per-tensor.",
+    ),
+]
 JsonOption = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="Write the result to FILE as JSON, too."),
 ]
+
+
+def quant_spec(precision: str, schemes: list[str] | None) -> QuantSpec:
+    """The preset ``precision`` with the changes of ``--scheme``."""
+    changes = {}
+    for change in schemes or []:
+        kind, equals, scheme = change.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"--scheme is {change!r}, expected KIND=SCHEME")
+        changes[kind] = scheme
+    return QuantSpec.preset(precision).with_schemes(changes)
 
 
 def check_json(path: Path | None) -> None:

@@ -123,13 +123,13 @@ def _models(
     float_model = source.load(recipe.model) if source.given else None
     if calibrated is not None:
         student = load_qat(calibrated)
-        if (found := student.config.spec.name) != recipe.precision:
-            raise PqvError(f"{calibrated} is {found}, the recipe's precision is {recipe.precision}")
+        if (found := student.config.spec) != recipe.spec:
+            raise PqvError(f"{calibrated} is {found.name}, the recipe's is {recipe.spec.name}")
     else:
         assert float_model is not None
         split = Split(train.data.dataset, data, train.data.train_split, train.data.workers)
         count = train.calibration_images
-        student = quantize(float_model, recipe.precision, split, images=count, seed=train.seed)
+        student = quantize(float_model, recipe.spec, split, images=count, seed=train.seed)
     if options.kind == "none":
         return student, None
     if own_teacher:

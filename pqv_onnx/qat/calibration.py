@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.ops.domain import MAX_EXPONENT
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
 
@@ -68,6 +67,6 @@ def _limit_ratios(stream: list[ResidualQuantizer]) -> None:
     """Coarsen residual steps that fall too fast for the op's ratio between two of them."""
     for before, after in zip(stream, stream[1:], strict=False):
         smallest = before.channel_step / _LARGEST_RATIO
-        exponent = (smallest / after.step).log2().ceil().clamp(0, MAX_EXPONENT)
+        exponent = (smallest / after.step).log2().ceil().clamp(0, after.max_exponent)
         after.exponent.copy_(torch.maximum(after.exponent, exponent.to(torch.int8)))
         after.set_step(torch.maximum(after.step, (smallest / 2.0**after.exponent).amax()))

@@ -124,23 +124,29 @@ class QuantAttention(nn.Module):
 
 
 class QuantGelu(nn.Module):
-    """GELU of an 8-bit input, clipped and quantized: a 256-entry table in the integer model."""
+    """GELU of an 8-bit input, quantized: a 256-entry table in the integer model.
+
+    The asymmetric scheme clips it from above (PackQViT, section 3.2).
+    """
 
     def __init__(self, spec: QuantSpec) -> None:
         """Create uncalibrated quantizers for input and output."""
         super().__init__()
         self.input_quantizer = ActivationQuantizer(spec.pre_gelu.bits)
-        self.quantizer = GeluQuantizer(spec.gelu.bits)
+        bits, asymmetric = spec.gelu.bits, spec.gelu.scheme == "asymmetric"
+        self.clip = GELU_CLIP if asymmetric else math.inf
+        self.quantizer: Quantizer = (
+            GeluQuantizer(bits) if asymmetric else ActivationQuantizer(bits, narrow=False)
+        )
 
     @property
     def step(self) -> Tensor:
         """The step of the output."""
         return self.quantizer.step
 
-    @staticmethod
-    def activation(x: Tensor) -> Tensor:
-        """The exact GELU, clipped from above (PackQViT, section 3.2)."""
-        return F.gelu(x).clamp(max=GELU_CLIP)
+    def activation(self, x: Tensor) -> Tensor:
+        """The exact GELU up to the clip."""
+        return F.gelu(x).clamp(max=self.clip)
 
     def forward(self, x: Tensor) -> Tensor:
         """Activate ``x`` of any shape."""
@@ -181,11 +187,11 @@ class QuantBlock(nn.Module):
         self.norm1 = QuantLayerNorm(dim, eps, ActivationQuantizer(spec.norm.bits))
         self.attn = attn
         self.ls1 = LayerScale(dim) if layer_scale else nn.Identity()
-        self.residual1 = ResidualQuantizer(spec.residual.bits, dim)
+        self.residual1 = ResidualQuantizer(spec.residual, dim)
         self.norm2 = QuantLayerNorm(dim, eps, ActivationQuantizer(spec.norm.bits))
         self.mlp = mlp
         self.ls2 = LayerScale(dim) if layer_scale else nn.Identity()
-        self.residual2 = ResidualQuantizer(spec.residual.bits, dim)
+        self.residual2 = ResidualQuantizer(spec.residual, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform ``x`` [..., dim]."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.domain import FRACTION_BITS, MAX_EXPONENT
 from pqv_onnx.qat.step_search import search_exponents, search_step
+from pqv_onnx.spec import TensorSpec
 
 GELU_MINIMUM = 0.16997121
 """The GELU's smallest value, negated."""
@@ -100,6 +101,11 @@ class Quantizer(nn.Module):
         """The step of each channel, or the one step of all."""
         return self.step
 
+    @property
+    def zero_point(self) -> int:
+        """The stored code that stands for zero."""
+        return 0
+
     def set_step(self, step: Tensor) -> None:
         """Set the step from a positive float tensor of the parameter's shape."""
         with torch.no_grad():
@@ -169,7 +175,7 @@ class GeluQuantizer(Quantizer):
 
     @property
     def zero_point(self) -> int:
-        """The stored signed code that stands for zero."""
+        """The stored code that stands for zero."""
         return -self._lowest(self.step.item()) - 2 ** (self.bits - 1)
 
     def calibrate(self, x: Tensor) -> None:
@@ -193,14 +199,19 @@ class ResidualQuantizer(Quantizer):
     """The residual stream: 8 bits, step * 2^exponent per channel (PackQViT, section 3.3).
 
     The exponents are chosen once, at calibration, so that outlier channels get a larger step.
+
+    Attributes:
+        exponent: int8 [channels].
+        max_exponent: the largest; 0 if one step is for all channels.
     """
 
     exponent: Tensor
     narrow = True
 
-    def __init__(self, bits: int, channels: int) -> None:
+    def __init__(self, spec: TensorSpec, channels: int) -> None:
         """Create an uncalibrated quantizer for [..., channels]."""
-        super().__init__(bits, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        super().__init__(spec.bits, -(2 ** (spec.bits - 1)), 2 ** (spec.bits - 1) - 1)
+        self.max_exponent = MAX_EXPONENT if spec.scheme == "power-of-two" else 0
         self.register_buffer("exponent", torch.zeros(channels, dtype=torch.int8))
 
     @property
@@ -210,7 +221,7 @@ class ResidualQuantizer(Quantizer):
 
     def calibrate(self, x: Tensor) -> None:
         """Choose step and exponents of least squared error."""
-        step, exponent = search_exponents(x.reshape(-1, x.shape[-1]), self.hi, MAX_EXPONENT)
+        step, exponent = search_exponents(x.reshape(-1, x.shape[-1]), self.hi, self.max_exponent)
         self.set_step(step)
         self.exponent.copy_(exponent)
 

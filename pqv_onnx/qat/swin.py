@@ -87,8 +87,8 @@ class QuantSwinPatchEmbed(QuantPatchEmbed):
         """Create an embedding of zeros."""
         super().__init__(swin.patch_size, swin.in_chans, swin.embed_dim, spec)
         self.grid = swin.grid
-        self.embedded = ResidualQuantizer(spec.residual.bits, swin.embed_dim)
-        stream = ResidualQuantizer(spec.residual.bits, swin.embed_dim)
+        self.embedded = ResidualQuantizer(spec.residual, swin.embed_dim)
+        stream = ResidualQuantizer(spec.residual, swin.embed_dim)
         self.norm = QuantLayerNorm(swin.embed_dim, swin.norm_eps, stream)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ class QuantPatchMerging(nn.Module):
         super().__init__()
         self.norm = QuantLayerNorm(4 * dim, eps, ActivationQuantizer(spec.norm.bits))
         self.reduction = QuantLinear(4 * dim, 2 * dim, spec.weight.bits, bias=False)
-        self.residual = ResidualQuantizer(spec.residual.bits, 2 * dim)
+        self.residual = ResidualQuantizer(spec.residual, 2 * dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Merge ``x`` [B, H, W, dim] to [B, H / 2, W / 2, 2 * dim]."""

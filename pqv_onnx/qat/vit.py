@@ -42,7 +42,7 @@ class QuantVisionTransformer(QuantModel):
         self.reg_token = _tokens(vit.reg_tokens, dim)
         embedded = vit.num_patches + (0 if vit.no_embed_class else vit.num_prefix_tokens)
         self.pos_embed = nn.Parameter(torch.zeros(1, embedded, dim))
-        self.residual = ResidualQuantizer(spec.residual.bits, dim)
+        self.residual = ResidualQuantizer(spec.residual, dim)
         self.blocks = nn.ModuleList(_block(vit, spec) for _ in range(vit.depth))
         self.norm = QuantLayerNorm(dim, vit.norm_eps, ActivationQuantizer(spec.final_norm.bits))
         self.pool = QuantMean(spec.final_norm.bits) if vit.global_pool == "avg" else None

@@ -14,7 +14,7 @@ from pqv_onnx.train.models import preprocessing_of
 
 def quantize(
     model: nn.Module,
-    precision: str,
+    spec: QuantSpec,
     split: Split,
     *,
     images: int,
@@ -26,7 +26,7 @@ def quantize(
 
     Args:
         model: a timm model.
-        precision: preset of QuantSpec.
+        spec: the quantization scheme.
         split: where the images come from.
         images: how many to use, chosen at random.
         batch_size: images read at a time.
@@ -39,7 +39,7 @@ def quantize(
     Raises:
         PqvError: the model is not supported, or an image cannot be read.
     """
-    quantized = convert_to_qat(model, QuantSpec.preset(precision))
+    quantized = convert_to_qat(model, spec)
     preprocessing = preprocessing_of(quantized.config)
     classes = quantized.config.geometry.num_classes
     batches, _ = eval_batches(split, preprocessing, classes, batch_size, limit=images, seed=seed)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.spec import PRESETS, QuantSpec
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,21 @@ class Export:
 
     input: str = "float"
     layout: str = "nhwc"
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """What differs from the precision's preset of QuantSpec; an empty string: nothing.
+
+    Attributes:
+        attention: ``log2`` (4 bits) or ``uniform`` (8 bits).
+        gelu: ``asymmetric`` (clipped) or ``symmetric``.
+        residual: ``power-of-two`` (a ratio for each channel) or ``per-tensor``.
+    """
+
+    attention: str = ""
+    gelu: str = ""
+    residual: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,6 +185,7 @@ class Recipe:
         model: timm's name.
         precision: preset of QuantSpec.
         imports: Python modules to import first, for models or datasets that they register.
+        quantization: what differs from the preset.
         export: options of the export.
         train: options of the training.
     """
@@ -176,13 +193,18 @@ class Recipe:
     model: str
     precision: str
     imports: tuple[str, ...] = ()
+    quantization: Quantization = field(default_factory=Quantization)
     export: Export = field(default_factory=Export)
     train: Train = field(default_factory=Train)
 
     def __post_init__(self) -> None:
         """Check the choices and ranges that can be checked without a model."""
         train, distillation = self.train, self.train.distillation
-        _choose("precision", self.precision, ("w8a8", "w4a4"))
+        _choose("precision", self.precision, PRESETS)
+        try:
+            self.spec  # noqa: B018 - checks the schemes
+        except PqvError as error:
+            raise PqvError(f"quantization: {error}") from error
         _choose("export.input", self.export.input, ("float", "uint8"))
         _choose("export.layout", self.export.layout, ("nhwc", "nchw"))
         _choose("train.mixed_precision", train.mixed_precision, ("no", "bf16", "fp16"))
@@ -202,6 +224,12 @@ class Recipe:
             )
         if not train.optimizer.lr > 0:
             raise PqvError(f"train.optimizer.lr is {train.optimizer.lr}, expected above 0")
+
+    @property
+    def spec(self) -> QuantSpec:
+        """The preset with the changes of ``quantization``."""
+        schemes = {kind: scheme for kind, scheme in asdict(self.quantization).items() if scheme}
+        return QuantSpec.preset(self.precision).with_schemes(schemes)
 
 
 def load_recipe(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Recipe:

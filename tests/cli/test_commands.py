@@ -90,6 +90,18 @@ def test_export_of_random_weights_is_reproducible(pqv, tmp_path: Path) -> None:
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
 
 
+def test_schemes_of_random_weights(pqv, tmp_path: Path) -> None:
+    model, result = tmp_path / "m.onnx", tmp_path / "result.json"
+    flags = ("export", "--model", MODEL_NAME, "--random-weights", 3, "-o", model)
+    done = pqv(*flags, "--scheme", "attention=uniform", "--scheme", "residual=per-tensor")
+    assert done.code == 0, done.err
+    assert pqv("inspect", model, "--json", result).code == 0
+    found = json.loads(result.read_text())["metadata"]["pqv.precision"]
+    assert found == "w4a4, residual 8 bits per-tensor, attention 8 bits uniform"
+    assert "scheme of gelu is 'flat'" in pqv(*flags, "--scheme", "gelu=flat").error
+    assert pqv(*flags, "--scheme", "gelu").code == 2
+
+
 def test_verify_takes_images(pqv, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
     images = tmp_path / "images.npy"
     np.save(images, np.random.default_rng(1).standard_normal((2, 3, 16, 16)).astype(np.float32))

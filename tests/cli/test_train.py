@@ -108,8 +108,9 @@ def test_resume_and_bad_input(pqv, data: Path, weights: Path, tmp_path: Path) ->
 
     assert "no such file" in pqv(*train, "--weights", tmp_path / "none.pth").error
     assert "unknown key train.epoch" in pqv(*train, "--set", "train.epoch=1").error
-    other = ("--weights", weights, "--set", "precision=w8a8", "--calibrated")
-    assert "is w4a4" in pqv(*train, *other, run / "last.safetensors").error
+    for change in ("precision=w8a8", "quantization.gelu=symmetric"):
+        other = ("--weights", weights, "--set", change, "--calibrated")
+        assert "is w4a4, the recipe's is w" in pqv(*train, *other, run / "last.safetensors").error
     assert "w4a4.toml" in pqv("train", "--recipe", tmp_path / "w4a4.toml", "-o", run).error
     model = ("calibrate", "--model", striped.NAME, "-o", tmp_path / "m.safetensors")
     missing = ("--random-weights", 0, "--data", tmp_path / "none")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 import torch
@@ -19,27 +19,41 @@ from pqv_onnx.qat.layers import QuantBlock
 from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
 from pqv_onnx.spec import QuantSpec
 from tests.integer.agreement import code_agreement
-from tests.qat.models import VARIANTS, float_model, images, qat_model
+from tests.qat.models import (
+    MIXTURES,
+    NO_CHANGES,
+    VARIANTS,
+    float_model,
+    images,
+    qat_model,
+)
 
 CASES = [(variant, precision) for variant in VARIANTS for precision in ("w8a8", "w4a4")]
+ALL_CASES = [(*case, NO_CHANGES) for case in CASES] + [
+    (variant, *mixture) for variant in ("token", "swin") for mixture in MIXTURES
+]
 
 
-@pytest.mark.parametrize(("variant", "precision"), CASES)
-def test_codes_agree_layer_by_layer(variant: str, precision: str) -> None:
+@pytest.mark.parametrize(("variant", "precision", "schemes"), ALL_CASES)
+def test_codes_agree_layer_by_layer(
+    variant: str, precision: str, schemes: Mapping[str, str]
+) -> None:
     """Fed with the same codes, a layer gives the same codes, or neighbours.
 
     A requantizer rounds a 16-bit fraction twice, an error below 1/64 of a step: at most one
     code in 100 falls on the other side of a border. IntLayerNorm's 10 bits per standard
     deviation and the softmax's quadratic add their own rounding, which 8-bit outputs show.
     """
-    model = qat_model(variant, precision)
+    model = qat_model(variant, precision, schemes)
     agreement = code_agreement(model, convert_to_integer(model), images(48, seed=2))
     for name, (same, largest) in agreement.items():
         coarse = precision == "w8a8" and (".norm" in name or name.endswith("attn.quantizer"))
         # The head's input has few values to count, and always 8 bits, as Swin's embedding has.
         coarse = coarse or name.removeprefix("head.") in ("norm.quantizer", "pool.quantizer")
         coarse = coarse or name == "patch_embed.norm.quantizer"
-        assert largest <= 1, name
+        # A log2 weight that rounds to the other power of two differs by several 8-bit codes.
+        doubled = (precision, schemes.get("attention")) == ("w8a8", "log2")
+        assert largest <= 1 or (doubled and name.endswith("attn.quantizer")), name
         assert same > (0.95 if coarse else 0.99), name
     activations = [
         name
@@ -49,22 +63,23 @@ def test_codes_agree_layer_by_layer(variant: str, precision: str) -> None:
     assert set(agreement) == set(activations)
 
 
-@pytest.mark.parametrize(("variant", "precision"), CASES)
-def test_logits_agree(variant: str, precision: str) -> None:
+@pytest.mark.parametrize(("variant", "precision", "schemes"), ALL_CASES)
+def test_logits_agree(variant: str, precision: str, schemes: Mapping[str, str]) -> None:
     """The integer model is as near to the fake-quantized one as that is to the float model.
 
     One code in a hundred flips in each layer, and every rounding behind it falls anew: the
     difference grows to that of two quantizations of one model, and no further. The logits of
     untrained weights are close to each other, so some classes change.
     """
-    model = qat_model(variant, precision)
+    model = qat_model(variant, precision, schemes)
     data = images(96, seed=2)
     with torch.no_grad():
         exact, wanted = float_model(variant)(data), model(data)
         found = convert_to_integer(model)(data)
     assert _rms(found - wanted) < 1.25 * _rms(wanted - exact)
     same_class = (found.argmax(1) == wanted.argmax(1)).float().mean()
-    assert same_class > (0.95 if precision == "w8a8" else 0.75)
+    fine = precision == "w8a8" and model.config.spec.attention.bits == 8
+    assert same_class > (0.95 if fine else 0.75)
 
 
 def _rms(x: torch.Tensor) -> float:
@@ -113,8 +128,9 @@ def test_modules_are_named_as_in_timm(variant: str) -> None:
 
 
 @pytest.mark.parametrize("precision", ["w8a8", "w4a4"])
-def test_gelu_table_is_the_training_formula(precision: str) -> None:
-    model = qat_model(precision=precision)
+@pytest.mark.parametrize("scheme", ["asymmetric", "symmetric"])
+def test_gelu_table_is_the_training_formula(precision: str, scheme: str) -> None:
+    model = qat_model(precision=precision, schemes={"gelu": scheme})
     integer = convert_to_integer(model)
     block = model.blocks[0]
     assert isinstance(block, QuantBlock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -28,6 +29,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 """Windows of the first Swin are shifted along both axes, those of the second along one."""
 CLASSES = 7
+NO_CHANGES: Mapping[str, str] = {}
+PLAIN = {"attention": "uniform", "gelu": "symmetric", "residual": "per-tensor"}
+MIXTURES = [
+    ("w4a4", {"attention": "uniform"}),
+    ("w4a4", {"gelu": "symmetric"}),
+    ("w4a4", {"residual": "per-tensor"}),
+    ("w4a4", PLAIN),
+    ("w8a8", {"attention": "log2"}),
+    ("w8a8", PLAIN),
+]
+"""Presets with other schemes for some kinds of tensor."""
 
 
 def float_model(variant: str = "token", **changes: Any) -> nn.Module:
@@ -60,8 +72,11 @@ def images(count: int, seed: int = 0) -> Tensor:
     return torch.randn(count, 1, 16, 12, generator=torch.Generator().manual_seed(seed))
 
 
-def qat_model(variant: str = "token", precision: str = "w4a4") -> Any:
+def qat_model(
+    variant: str = "token", precision: str = "w4a4", schemes: Mapping[str, str] = NO_CHANGES
+) -> Any:
     """A calibrated fake-quantized model in evaluation mode."""
-    model = convert_to_qat(float_model(variant), QuantSpec.preset(precision))
+    spec = QuantSpec.preset(precision).with_schemes(schemes)
+    model = convert_to_qat(float_model(variant), spec)
     calibrate(model, images(32))
     return model.eval()

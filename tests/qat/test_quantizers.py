@@ -16,6 +16,7 @@ from pqv_onnx.qat.quantizers import (
     WeightQuantizer,
     lsq,
 )
+from pqv_onnx.spec import TensorSpec
 
 
 def test_gradients_are_those_of_the_paper() -> None:
@@ -83,7 +84,7 @@ def test_residual_outliers_get_larger_exponents() -> None:
     x = torch.randn(500, 8)
     x[:, 5] *= 8
     x[:, 6] *= 100
-    quantizer = ResidualQuantizer(8, 8)
+    quantizer = ResidualQuantizer(TensorSpec(8, "power-of-two"), 8)
     quantizer.calibrate(x)
     exponent = quantizer.exponent.tolist()
     assert exponent[6] == 3
@@ -93,6 +94,14 @@ def test_residual_outliers_get_larger_exponents() -> None:
     single = ActivationQuantizer(8)
     single.calibrate(x)
     assert error < (single.quantize(x) - x).square().mean() / 2
+
+
+def test_a_residual_of_one_step_has_no_exponents() -> None:
+    x = torch.randn(500, 8) * torch.tensor([1.0] * 6 + [8.0, 100.0])
+    quantizer = ResidualQuantizer(TensorSpec(8, "per-tensor"), 8)
+    quantizer.calibrate(x)
+    assert not quantizer.exponent.any()
+    assert torch.equal(quantizer.codes(x) * quantizer.step, quantizer.quantize(x))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

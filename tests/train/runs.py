@@ -49,7 +49,7 @@ def student(made: Recipe, root: Path) -> QuantModel:
     split = Split("", str(root), "train")
     count = made.train.calibration_images
     float_model = FloatSource(seed=0).load(made.model)
-    return quantize(float_model, made.precision, split, images=count)
+    return quantize(float_model, made.spec, split, images=count)
 
 
 def trainer(made: Recipe, root: Path, output: Path, **kwargs: Any) -> Trainer:

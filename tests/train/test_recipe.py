@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.recipe import Recipe, load_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "export" / "recipes").glob("*.toml"))
@@ -55,6 +56,14 @@ def test_defaults_and_changes(tmp_path: Path) -> None:
     assert changed.train.augmentation.scale == (0.5, 1.0)
 
 
+def test_quantization_changes_the_preset(tmp_path: Path) -> None:
+    assert load(tmp_path, HEAD).spec == QuantSpec.preset("w4a4")
+    recipe = load(tmp_path, HEAD + '[quantization]\nattention = "uniform"\n')
+    assert recipe.spec == QuantSpec.preset("w4a4").with_schemes({"attention": "uniform"})
+    same = load(tmp_path, HEAD, "quantization.gelu=asymmetric")
+    assert same.spec == QuantSpec.preset("w4a4")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -71,6 +80,8 @@ def test_defaults_and_changes(tmp_path: Path) -> None:
         (HEAD + "[train.distillation]\nkind = 'warm'", "'warm', expected none or soft or hard"),
         (HEAD + "[train.distillation]\ntemperature = 0", "temperature is 0.0, expected above 0"),
         (HEAD.replace("w4a4", "w3a3"), "precision is 'w3a3', expected w8a8 or w4a4"),
+        (HEAD + "[quantization]\ngelu = 'flat'", "gelu is 'flat', expected asymmetric or sym"),
+        (HEAD + "[quantization]\nweight = 'flat'", "unknown key quantization.weight"),
         ("model =", "not TOML"),
     ],
 )

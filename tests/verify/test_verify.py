@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,14 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from pqv_onnx.checkpoint import save_qat
 from pqv_onnx.errors import PqvError
+from pqv_onnx.graph import export_onnx, inspect_model
+from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.runtime.info import library_info
 from pqv_onnx.verify import verify_model
 from pqv_onnx.verify.compare import describe_difference, first_difference
+from tests.qat.models import MIXTURES, qat_model
 
 PRECISIONS = ("w8a8", "w4a4")
 
@@ -28,6 +33,20 @@ def test_every_way_gives_the_same_bits(
     assert {comparison.reference for comparison in report.comparisons} == {"torch oracle"}
     pqv_nodes = 16  # patch_embed, 2 x 7 in the blocks, head
     assert all(comparison.compared >= pqv_nodes for comparison in report.comparisons)
+
+
+@pytest.mark.parametrize(("precision", "schemes"), MIXTURES)
+def test_every_mixture_of_schemes_gives_the_same_bits(
+    precision: str, schemes: Mapping[str, str], tmp_path: Path
+) -> None:
+    model = qat_model(precision=precision, schemes=schemes)
+    path, checkpoint = tmp_path / "m.onnx", tmp_path / "m.safetensors"
+    save_qat(checkpoint, model)
+    export_onnx(convert_to_integer(model), path)
+    assert verify_model(path, checkpoint=checkpoint).bit_exact
+    summary = inspect_model(path)
+    assert summary["float_nodes"] == []
+    assert summary["metadata"]["pqv.precision"] == model.config.spec.name
 
 
 def test_the_first_node_that_differs_is_named(
