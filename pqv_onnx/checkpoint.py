@@ -187,7 +187,9 @@ def _check_exponents(model: QuantModel) -> None:
         if isinstance(module, ResidualQuantizer):
             low, high = module.exponent.aminmax()
             if low < 0 or high > module.max_exponent:
-                raise PqvError(f"{name} has exponents outside of [0, {module.max_exponent}]")
+                raise PqvError(
+                    f"{name}.exponent has exponents outside of [0, {module.max_exponent}]"
+                )
 
 
 def _without_derived(state: _State, model: nn.Module) -> _State:

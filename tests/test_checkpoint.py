@@ -301,3 +301,14 @@ def test_equal_models_are_equal_files(model: QuantVisionTransformer, tmp_path: P
     for name in ("a.safetensors", "b.safetensors"):
         save_qat(tmp_path / name, model)
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+
+
+def test_exponents_of_a_residual_of_one_step(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    model = qat_model(schemes={"residual": "per-tensor"})
+    save_qat(path, model)
+    assert load_qat(path).config == model.config
+    state = load_file(path)
+    _rewrite(path, state | {"residual.exponent": torch.ones_like(state["residual.exponent"])})
+    with pytest.raises(PqvError, match=r"residual.exponent has exponents outside of \[0, 0\]"):
+        load_qat(path)
