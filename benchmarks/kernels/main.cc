@@ -1,10 +1,12 @@
 // Speed of the kernels on one core, at the shapes of DeiT and Swin.
 //
 //   pqv_bench_kernels [variant] [rounds]
+//   pqv_bench_kernels --count [variant]
 //
 // Every case is run for a moment of processor time in each round, and rounds go over all cases, so
 // that a busy machine slows all of them; the best round of each is printed, and for matrix products
-// the share of the peak, measured in the same rounds.
+// the share of the peak, measured in the same rounds. With --count every case is run once, between
+// two markers that benchmarks/arm64 counts instructions by, and only its work is printed.
 
 #include <stdint.h>
 #include <stdio.h>
@@ -216,13 +218,29 @@ void AddElementwise(const Variant& variant, std::vector<Case>* cases) {
   }
 }
 
-void RunVariant(const Variant& variant, size_t rounds) {
+std::vector<Case> MakeCases(const Variant& variant) {
   std::vector<Case> cases;
-  cases.push_back(
-      {"peak", double(RunPeakLoop(variant.name)), true, [&] { RunPeakLoop(variant.name); }});
   AddPacked(variant, &cases);
   AddAttention(variant, &cases);
   AddElementwise(variant, &cases);
+  return cases;
+}
+
+void CountVariant(const Variant& variant) {
+  for (const Case& c : MakeCases(variant)) {
+#if defined(__aarch64__)
+    __asm__ volatile("hint #0x7e" ::: "memory");
+    c.run();
+    __asm__ volatile("hint #0x7f" ::: "memory");
+#endif
+    printf("%s\t%s\t%.0f\n", variant.name, c.name.c_str(), c.work);
+  }
+}
+
+void RunVariant(const Variant& variant, size_t rounds) {
+  std::vector<Case> cases = MakeCases(variant);
+  cases.insert(cases.begin(), {"peak", double(RunPeakLoop(variant.name)), true,
+                               [&] { RunPeakLoop(variant.name); }});
   for (size_t round = 0; round < rounds; ++round) {
     for (Case& c : cases) Measure(&c);
   }
@@ -240,12 +258,21 @@ void RunVariant(const Variant& variant, size_t rounds) {
 }  // namespace pqv
 
 int main(int argc, char** argv) {
+  const bool counts = argc > 1 && strcmp(argv[1], "--count") == 0;
+  if (counts) {
+    --argc;
+    ++argv;
+  }
   const char* only = argc > 1 ? argv[1] : "";
   const size_t rounds = argc > 2 ? strtoul(argv[2], nullptr, 10) : 20;
   for (size_t i = 0; i < pqv::kVariantCount; ++i) {
     const pqv::Variant& variant = pqv::kVariants[i];
     if (!variant.supported() || (only[0] != '\0' && strcmp(only, variant.name) != 0)) continue;
-    pqv::RunVariant(variant, rounds);
+    if (counts) {
+      pqv::CountVariant(variant);
+    } else {
+      pqv::RunVariant(variant, rounds);
+    }
   }
   return 0;
 }
