@@ -25,22 +25,30 @@ PQV_INLINE Int16x16 Scale(int8x16_t x, const Int16x16& step) {
   return {vmulq_s16(vmovl_s8(vget_low_s8(x)), step.low), vmulq_s16(vmovl_high_s8(x), step.high)};
 }
 
-RowStatistics Statistics(const LayerNorm& op, const int8_t* row) {
-  int32x4_t sums = vdupq_n_s32(0);
+struct Sums {
+  int32x4_t sum;
   // A lane adds at most 1024 squares of 2^20, 2^30 in all.
+  int32x4_t squares[2];
   static_assert(kMaxLayerNormChannels / 8 <= 1 << 10, "int32 sums of squares");
-  int32x4_t squares[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
-  for (size_t c = 0; c < op.channels; c += kStep) {
-    const int8x16_t bytes = LoadChannels(row + c, Min(op.channels - c, kStep));
-    const Int16x16 x = Scale(bytes, Load16(op.step + c));
-    sums = vpadalq_s16(vpadalq_s16(sums, x.low), x.high);
-    squares[0] = vmlal_s16(squares[0], vget_low_s16(x.low), vget_low_s16(x.low));
-    squares[1] = vmlal_high_s16(squares[1], x.low, x.low);
-    squares[0] = vmlal_s16(squares[0], vget_low_s16(x.high), vget_low_s16(x.high));
-    squares[1] = vmlal_high_s16(squares[1], x.high, x.high);
-  }
-  const int64_t square_sum = vaddlvq_s32(squares[0]) + vaddlvq_s32(squares[1]);
-  return FinishStatistics(op, vaddvq_s32(sums), square_sum);
+};
+
+PQV_INLINE void Add(const Int16x16& x, Sums* sums) {
+  sums->sum = vpadalq_s16(vpadalq_s16(sums->sum, x.low), x.high);
+  sums->squares[0] = vmlal_s16(sums->squares[0], vget_low_s16(x.low), vget_low_s16(x.low));
+  sums->squares[1] = vmlal_high_s16(sums->squares[1], x.low, x.low);
+  sums->squares[0] = vmlal_s16(sums->squares[0], vget_low_s16(x.high), vget_low_s16(x.high));
+  sums->squares[1] = vmlal_high_s16(sums->squares[1], x.high, x.high);
+}
+
+RowStatistics Statistics(const LayerNorm& op, const int8_t* row) {
+  const size_t channels = op.channels;
+  const int16_t* const step = op.step;
+  Sums sums = {vdupq_n_s32(0), {vdupq_n_s32(0), vdupq_n_s32(0)}};
+  size_t c = 0;
+  for (; c + kStep <= channels; c += kStep) Add(Scale(vld1q_s8(row + c), Load16(step + c)), &sums);
+  if (c < channels) Add(Scale(LoadChannels(row + c, channels - c), Load16(step + c)), &sums);
+  const int64_t square_sum = vaddlvq_s32(sums.squares[0]) + vaddlvq_s32(sums.squares[1]);
+  return FinishStatistics(op, vaddvq_s32(sums.sum), square_sum);
 }
 
 // The statistics of a row in every lane.
@@ -87,18 +95,20 @@ PQV_INLINE void RunChannels(const LayerNorm& op, size_t c, const int8_t* x, cons
   const Channels high = LoadConstants(op, c + 8);
   const int16x8_t channels = vdupq_n_s16(static_cast<int16_t>(op.channels));
   const Limits limits = MakeLimits(op.y_bits);
-  const size_t width = kWhole ? kStep : op.channels - c;
-  for (size_t r = 0; r < count; ++r) {
+  const size_t stride = op.channels;
+  const size_t width = kWhole ? kStep : stride - c;
+  x += c;
+  y += c;
+  for (size_t r = 0; r < count; ++r, x += stride, y += stride) {
     const Row& row = rows[r];
-    const Int16x16 scaled = Scale(LoadChannels(x + r * op.channels + c, width), step);
+    const Int16x16 scaled = Scale(LoadChannels(x, width), step);
     const int16x8_t y_low = Affine(low, row, Normalize(row, scaled.low, channels));
     const int16x8_t y_high = Affine(high, row, Normalize(row, scaled.high, channels));
     const int8x16_t narrow = Narrow16(y_low, y_high, limits);
-    int8_t* const target = y + r * op.channels + c;
     if (kWhole) {
-      vst1q_s8(target, narrow);
+      vst1q_s8(y, narrow);
     } else {
-      StorePartial8(target, vreinterpretq_u8_s8(narrow), width);
+      StorePartial8(y, vreinterpretq_u8_s8(narrow), width);
     }
   }
 }

@@ -21,7 +21,8 @@ PQV_INLINE Logits Load(const int32_t* x) {
 // The first `count`, then copies of the first one; reads nothing beyond them. 0 < count < 16.
 Logits LoadFew(const int32_t* x, size_t count) {
   int32_t values[kStep];
-  for (size_t i = 0; i < kStep; ++i) values[i] = x[i < count ? i : 0];
+  for (int32_t& value : values) value = *x;
+  memcpy(values, x, count * sizeof(int32_t));
   return Load(values);
 }
 
@@ -80,7 +81,7 @@ int32_t RowMax(const int32_t* x, size_t n) {
 }
 
 template <bool kLog2>
-void RunRow(const Requantizer& requantizer, const int32_t* x, size_t n, uint8_t* y) {
+void RunRow(Requantizer requantizer, const int32_t* x, size_t n, uint8_t* y) {
   // requantize never falls, so the largest input has the largest z.
   const int32x4_t max = vdupq_n_s32(RowMax(x, n));
   const int16x8_t max_z = Requantize16(requantizer, max, max);
@@ -130,7 +131,7 @@ PQV_INLINE uint8x16_t Weights(int16x8_t max, const Biased& x) {
 }
 
 template <bool kLog2>
-void RunBiasRow(const Requantizer& requantizer, const BiasedRow& row, size_t n, uint8_t* y) {
+void RunBiasRow(Requantizer requantizer, BiasedRow row, size_t n, uint8_t* y) {
   int16x8_t max = Max(LoadBiased(requantizer, row, n - kStep));
   for (size_t i = 0; i + kStep < n; i += kStep) {
     max = vmaxq_s16(max, Max(LoadBiased(requantizer, row, i)));
@@ -145,7 +146,7 @@ void RunBiasRow(const Requantizer& requantizer, const BiasedRow& row, size_t n, 
 
 // A row of fewer than 16 places, by way of one of 16 whose others are excluded.
 template <bool kLog2>
-void RunShortBiasRow(const Requantizer& requantizer, const BiasedRow& row, size_t n, uint8_t* y) {
+void RunShortBiasRow(Requantizer requantizer, BiasedRow row, size_t n, uint8_t* y) {
   int32_t x[kStep] = {};
   int16_t bias[kStep] = {};
   uint8_t mask[kStep];
