@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,11 @@ class Schedule:
     label_smoothing: float = 0.1
 
 
+def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
+    """The demo's training input: uint8 digits [n, 1, h, w], augmented, then as float."""
+    return normalize(augment(images, generator))
+
+
 def fit(
     model: nn.Module,
     data: Split,
@@ -33,8 +39,9 @@ def fit(
     seed: int,
     title: str,
     teacher: nn.Module | None = None,
+    prepare: Callable[[Tensor, torch.Generator], Tensor] = augmented,
 ) -> None:
-    """Train ``model`` in place with AdamW and a cosine learning rate, augmenting every batch.
+    """Train ``model`` in place with AdamW and a cosine learning rate.
 
     Args:
         model: float images [n, 1, h, w] to logits [n, classes].
@@ -43,6 +50,7 @@ def fit(
         seed: of the order of the images and of the augmentation.
         title: shown beside the progress bar.
         teacher: if given, the loss is the distance to its soft labels, not to the labels.
+        prepare: uint8 images of a batch to the input of the model, with random changes.
     """
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(_parameter_groups(model, schedule), lr=schedule.learning_rate)
@@ -64,7 +72,7 @@ def fit(
             order = torch.randperm(len(data), generator=generator)
             for chosen in order.split(schedule.batch_size)[:steps_per_epoch]:
                 scheduler.step_update(step)
-                images = normalize(augment(data.images[chosen], generator))
+                images = prepare(data.images[chosen], generator)
                 loss = _loss(model(images), data.labels[chosen], images, teacher, schedule)
                 optimizer.zero_grad()
                 loss.backward()
