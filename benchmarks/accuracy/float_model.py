@@ -1,4 +1,4 @@
-"""The float models of the ablation: trained once per seed, the start and the teacher of all rows."""
+"""The float models of the ablation: one per seed, start and teacher of all other rows."""
 
 from __future__ import annotations
 

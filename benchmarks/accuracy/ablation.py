@@ -1,0 +1,140 @@
+"""Accuracy of every technique on cluttered scenes: see benchmarks/accuracy/README.md.
+
+`python benchmarks/accuracy/ablation.py -o build/accuracy` trains all rows for all seeds, one
+result after the other into results.csv, which a second run goes on from; then it writes
+ablation.md and ablation.png.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated
+from unittest import mock
+
+import torch
+import typer
+from float_model import SCHEDULE, train_float
+from report import write_report
+from rich.console import Console
+from rows import ROWS, Row
+from torch import Tensor, nn
+
+from pqv_onnx.checkpoint import load_float, load_qat, save_qat
+from pqv_onnx.demo.train import Schedule
+from pqv_onnx.graph import export_onnx
+from pqv_onnx.integer import convert_to_integer
+from pqv_onnx.qat import QuantModel, layers
+from pqv_onnx.train.calibration import quantize
+from pqv_onnx.train.data import Split, eval_batches
+from pqv_onnx.train.engine import LAST, Report, Trainer, make_accelerator
+from pqv_onnx.train.evaluate import Subject, evaluate, float_subject, onnx_subject, torch_subject
+from pqv_onnx.train.models import preprocessing_of
+from pqv_onnx.train.recipe import Recipe, load_recipe
+from pqv_onnx.train.scenes import MODEL_NAME
+
+RECIPES = Path(__file__).parents[2] / "export" / "recipes"
+FIELDS = ("precision", "row", "seed", "fake_quantized", "onnxruntime")
+console = Console()
+
+
+def main(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of results.")],
+    seeds: Annotated[int, typer.Option(help="Seeds 0, 1, ... of every row.")] = 3,
+    steps: Annotated[int, typer.Option(help="End every training so early, to try it.")] = 0,
+    threads: Annotated[int, typer.Option(help="Of torch.")] = 2,
+) -> None:
+    """Train, export and evaluate every row for every seed."""
+    torch.set_num_threads(threads)
+    output.mkdir(parents=True, exist_ok=True)
+    results = output / "results.csv"
+    for seed in range(seeds):
+        for row in ROWS:
+            if (row.precision, row.name, str(seed)) in _known(results):
+                continue
+            console.print(f"seed {seed}: {row.precision} {row.name}")
+            _append(results, row, seed, *run_row(row, seed, output, steps))
+    write_report(results, output)
+
+
+def run_row(row: Row, seed: int, output: Path, steps: int) -> tuple[float, float | None]:
+    """Top-1 in percent of the torch model, and of onnxruntime where there is an integer model."""
+    weights = output / f"float.{seed}.safetensors"
+    train_float(weights, seed, Schedule(epochs=1, learning_rate=2e-3) if steps else SCHEDULE)
+    float_model = load_float(weights, MODEL_NAME)
+    if row.precision == "float":
+        return _top1([float_subject("float", float_model)])[0], None
+    changes = dict(row.changes) | {"train.seed": str(seed), "train.max_steps": str(steps)}
+    recipe = load_recipe(
+        RECIPES / f"{MODEL_NAME}.{row.precision}.toml", [f"{k}={v}" for k, v in changes.items()]
+    )
+    with _float_softmax() if row.float_softmax else nullcontext():
+        folder = output / f"{row.precision} {row.name} {seed}"
+        folder.mkdir(exist_ok=True)
+        model = _quantized(recipe, float_model, folder, row.trained)
+        shared = (model.config.geometry.num_classes, preprocessing_of(model.config))
+        subjects = [torch_subject("fake-quantized", "fake-quantized", model, *shared)]
+        if not row.float_softmax:
+            export_onnx(convert_to_integer(load_qat(folder / LAST)), folder / "model.onnx")
+            subjects.append(onnx_subject(folder / "model.onnx", use_library=True))
+        found = _top1(subjects)
+    return found[0], found[1] if len(found) > 1 else None
+
+
+def _quantized(recipe: Recipe, float_model: nn.Module, folder: Path, trained: bool) -> QuantModel:
+    """The calibrated, and if asked for trained, model; its checkpoint is in ``folder``."""
+    train = recipe.train
+    split = Split(train.data.dataset, None, train.data.train_split)
+    count, seed = train.calibration_images, train.seed
+    model = quantize(float_model, recipe.spec, split, images=count, seed=seed)
+    if not trained:
+        save_qat(folder / LAST, model)
+        return model
+    teacher = None if train.distillation.kind == "none" else float_model
+    report = Report(epoch=lambda row: console.print(f"  loss {row['loss']:.4f} {row['top1']:.2f}%"))
+    accelerator = make_accelerator()
+    trainer = Trainer(recipe, model, teacher, None, folder, accelerator, report)
+    trainer.run()
+    return trainer.snapshot()
+
+
+def _top1(subjects: list[Subject]) -> list[float]:
+    """Top-1 in percent of models over the validation scenes."""
+    first = subjects[0]
+    split = Split("scenes", None, "validation")
+    batches, _ = eval_batches(split, first.preprocessing, first.classes, 64)
+    return [accuracy.top1 for accuracy in evaluate(subjects, batches)]
+
+
+@contextmanager
+def _float_softmax() -> Iterator[None]:
+    """Attention weights that are not quantized; base 2 is in the logits' scale already."""
+
+    def softmax(z: Tensor, log2: bool, excluded: Tensor | None = None) -> Tensor:
+        return (z * torch.log(torch.tensor(2.0))).softmax(-1)
+
+    with mock.patch.object(layers, "softmax_2n", softmax):
+        yield
+
+
+def _known(results: Path) -> set[tuple[str, str, str]]:
+    if not results.is_file():
+        return set()
+    with results.open(newline="") as file:
+        return {(r["precision"], r["row"], r["seed"]) for r in csv.DictReader(file)}
+
+
+def _append(results: Path, row: Row, seed: int, fake: float, integer: float | None) -> None:
+    new = not results.is_file()
+    with results.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(FIELDS)
+        whole = "" if integer is None else f"{integer:.4f}"
+        writer.writerow([row.precision, row.name, seed, f"{fake:.4f}", whole])
+
+
+if __name__ == "__main__":
+    typer.run(main)

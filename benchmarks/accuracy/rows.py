@@ -1,0 +1,52 @@
+"""What the ablation compares: each row is a recipe with some changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_PLAIN = {
+    "quantization.attention": "uniform",
+    "quantization.gelu": "symmetric",
+    "quantization.residual": "per-tensor",
+    "train.distillation.kind": "none",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A way to quantize.
+
+    Attributes:
+        name: what tables call it.
+        precision: ``float``, ``w8a8`` or ``w4a4``.
+        trained: whether it is trained, or only calibrated.
+        changes: of the recipe, value by key.
+        float_softmax: attention's softmax stays in float, which no integer model can do.
+    """
+
+    name: str
+    precision: str
+    trained: bool = True
+    changes: tuple[tuple[str, str], ...] = ()
+    float_softmax: bool = False
+
+
+def _plain_but(*techniques: str) -> tuple[tuple[str, str], ...]:
+    return tuple((key, value) for key, value in _PLAIN.items() if key not in techniques)
+
+
+ROWS = (
+    Row("float", "float", trained=False),
+    Row("post-training", "w8a8", trained=False),
+    Row("plain LSQ", "w8a8", changes=_plain_but()),
+    Row("all techniques", "w8a8"),
+    Row("post-training, plain", "w4a4", trained=False, changes=_plain_but()),
+    Row("post-training", "w4a4", trained=False),
+    Row("plain LSQ", "w4a4", changes=_plain_but()),
+    Row("plain LSQ, float softmax", "w4a4", changes=_plain_but(), float_softmax=True),
+    Row("+ log2 attention", "w4a4", changes=_plain_but("quantization.attention")),
+    Row("+ clipped GELU", "w4a4", changes=_plain_but("quantization.gelu")),
+    Row("+ residual ratios", "w4a4", changes=_plain_but("quantization.residual")),
+    Row("+ distillation", "w4a4", changes=_plain_but("train.distillation.kind")),
+    Row("all techniques", "w4a4"),
+)
