@@ -101,9 +101,9 @@ def _quantized(recipe: Recipe, float_model: nn.Module, folder: Path, trained: bo
 
 
 def _top1(subjects: list[Subject]) -> list[float]:
-    """Top-1 in percent of models over the validation scenes."""
+    """Top-1 in percent of models over the test scenes."""
     first = subjects[0]
-    split = Split("scenes", None, "validation")
+    split = Split("scenes", None, "test")
     batches, _ = eval_batches(split, first.preprocessing, first.classes, 64)
     return [accuracy.top1 for accuracy in evaluate(subjects, batches)]
 

@@ -5,9 +5,10 @@ data set, each turned, scaled, shifted and dimmed at random, under strokes of ot
 uneven background, with noise. Four corners frame one place; its digit is the class. All the
 other digits are distractors, so the model must attend to the marked place.
 
-Scenes are drawn from a seed and never stored. Test scenes are made of digits that no training
-scene has (the split of ``pqv_onnx.demo.data``). ``--import pqv_onnx.train.scenes`` gives the
-dataset ``scenes`` and timm's model ``vit_scenes_patch8_48``.
+Scenes are drawn from a seed and never stored. No digit is in the scenes of two splits: those of
+``validation``, for choices, and ``test``, for results, are halves of what
+``pqv_onnx.demo.data`` keeps from training. ``--import pqv_onnx.train.scenes`` gives the dataset
+``scenes`` and timm's model ``vit_scenes_patch8_48``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ MEAN, STD = 0.337, 0.238
 _GRID, _PLACE = 3, 16  # places per side, pixels per place
 _STROKES = 4
 _CHUNK = 1024  # scenes drawn at a time
-_SPLITS = {"train": (20480, 1), "validation": (4096, 2)}  # scenes, seed
+_SPLITS = {"train": (20480, 1), "validation": (2048, 2), "test": (16384, 3)}  # scenes, seed
 
 
 class _Random:
@@ -130,17 +131,25 @@ def draw_scenes(digits: Split, count: int, seed: int) -> Split:
 
 @functools.cache
 def load_scenes(split: str) -> Split:
-    """The scenes of ``train`` or ``validation``, always the same.
+    """The scenes of ``train``, ``validation`` or ``test``, always the same.
 
     Raises:
         PqvError: there is no such split.
     """
     if split not in _SPLITS:
         raise PqvError(f"scenes have no split {split!r}, expected {' or '.join(_SPLITS)}")
-    digits = load_split()[list(_SPLITS).index(split)]
-    count, seed = _SPLITS[split]
+    digits, (count, seed) = _digits(split), _SPLITS[split]
     chunks = [draw_scenes(digits, _CHUNK, seed << 16 | i) for i in range(count // _CHUNK)]
     return Split(torch.cat([c.images for c in chunks]), torch.cat([c.labels for c in chunks]))
+
+
+def _digits(split: str) -> Split:
+    train, rest = load_split()
+    if split == "train":
+        return train
+    # Halves of each class: the digits of a class in turn.
+    order = torch.argsort(rest.labels, stable=True)[["validation", "test"].index(split) :: 2]
+    return Split(rest.images[order], rest.labels[order])
 
 
 class Scenes(Dataset[Any]):
