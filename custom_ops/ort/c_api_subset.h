@@ -71,11 +71,12 @@ struct OrtApi {
   void* unused_after_3[7 - 3 - 1];
   OrtStatus* (*CreateSession)(const OrtEnv* env, const char* path, const OrtSessionOptions* options,
                               OrtSession** out);  // slot 7
-  void* unused_after_7[9 - 7 - 1];
+  OrtStatus* (*CreateSessionFromArray)(const OrtEnv* env, const void* bytes, size_t size,
+                                       const OrtSessionOptions* options, OrtSession** out);
   OrtStatus* (*Run)(OrtSession* session, const OrtRunOptions* options,
                     const char* const* input_names, const OrtValue* const* inputs,
                     size_t input_count, const char* const* output_names, size_t output_count,
-                    OrtValue** outputs);  // slot 9
+                    OrtValue** outputs);
   OrtStatus* (*CreateSessionOptions)(OrtSessionOptions** out);
   void* unused_after_10[14 - 10 - 1];
   OrtStatus* (*EnableProfiling)(OrtSessionOptions* options, const char* prefix);  // slot 14
@@ -138,8 +139,9 @@ struct OrtApi {
                                         const int64_t* dims, size_t rank, OrtValue** out);
   void* unused_after_91[93 - 91 - 1];
   void (*ReleaseStatus)(OrtStatus* status);  // slot 93
-  void* unused_after_93[96 - 93 - 1];
-  void (*ReleaseValue)(OrtValue* value);  // slot 96
+  void (*ReleaseMemoryInfo)(OrtMemoryInfo* info);
+  void (*ReleaseSession)(OrtSession* session);
+  void (*ReleaseValue)(OrtValue* value);
   void* unused_after_96[98 - 96 - 1];
   void (*ReleaseTypeInfo)(OrtTypeInfo* info);  // slot 98
   void (*ReleaseTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo* info);

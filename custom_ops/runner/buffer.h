@@ -4,6 +4,7 @@
 #define PQV_RUNNER_BUFFER_H_
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 

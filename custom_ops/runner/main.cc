@@ -6,7 +6,9 @@
 
 #include "runner/file.h"
 #include "runner/input.h"
+#include "runner/library.h"
 #include "runner/options.h"
+#include "runner/report.h"
 #include "runner/session.h"
 #include "runner/timing.h"
 
@@ -23,58 +25,56 @@ void SetAffinity(uint64_t mask) {
   }
 }
 
-// The best classes, the lower one first where two are equal.
-void PrintTop(const float* logits, size_t count, unsigned top) {
-  Buffer<bool> shown(count);
-  memset(shown.data(), 0, count);
-  for (unsigned k = 0; k < top && k < count; ++k) {
-    size_t best = count;
-    for (size_t i = 0; i < count; ++i) {
-      if (!shown[i] && (best == count || logits[i] > logits[best])) best = i;
-    }
-    shown[best] = true;
-    printf("  %5zu  %9.4f\n", best, static_cast<double>(logits[best]));
-  }
-}
-
-// Runs all inputs and shows their best classes. Returns the outputs one after another.
-Buffer<uint8_t> Classify(Session* session, const Options& options) {
+// Runs all inputs and reports their best classes. Returns the outputs one after another.
+Buffer<uint8_t> Classify(Session* session, const Options& options, Json* json) {
   const size_t input_bytes = session->input().ByteCount();
-  const Port& output = session->output();
+  const ONNXTensorElementDataType type = session->output().type;
   Buffer<uint8_t> outputs;
+  json->Key("results");
+  json->BeginArray();
   for (const char* path : options.inputs) {
     const Buffer<uint8_t> bytes = ReadInput(path, session->input());
-    for (size_t i = 0; i < bytes.size() / input_bytes; ++i) {
-      const void* result = session->Run(bytes.data() + i * input_bytes);
-      outputs.Append(static_cast<const uint8_t*>(result), output.ByteCount());
-      if (output.type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) continue;
-      if (bytes.size() == input_bytes) {
-        printf("%s\n", path);
-      } else {
-        printf("%s[%zu]\n", path, i);
-      }
-      PrintTop(static_cast<const float*>(result), output.ElementCount(), options.top);
+    const size_t count = bytes.size() / input_bytes;
+    for (size_t i = 0; i < count; ++i) {
+      const Result result = session->Run(bytes.data() + i * input_bytes);
+      outputs.Append(static_cast<const uint8_t*>(result.data), result.count * TypeBytes(type));
+      if (type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) continue;
+      ReportTop({path, i, count}, static_cast<const float*>(result.data), result.count, options.top,
+                json);
     }
   }
+  json->EndArray();
   return outputs;
 }
 
-void Benchmark(Session* session, const Options& options) {
+void Benchmark(const Runtime& runtime, Session* session, const Options& options, Json* json) {
   const Buffer<uint8_t> input = options.inputs.size() > 0
                                     ? ReadInput(options.inputs[0], session->input())
                                     : MakeRandomInput(session->input());
+  ReportMachine("before", options, json);
   const Timing timing = TimeRuns(session, input.data(), options.warmup, options.runs);
-  printf("%u threads, %zu runs: p50 %.3f ms, p90 %.3f, p99 %.3f, minimum %.3f, mean %.3f\n",
-         options.threads, timing.runs, timing.p50, timing.p90, timing.p99, timing.minimum,
-         timing.mean);
+  ReportMachine("after", options, json);
+  ReportTiming(timing, options, json);
+  if (!options.profile) return;
+  ReportProfile(ProfileRuns(runtime, options.model, input.data(), options.warmup, options.runs),
+                json);
 }
 
 void Main(const Options& options) {
   if (options.cpu_mask != 0) SetAffinity(options.cpu_mask);
-  Session session(options);
-  const Buffer<uint8_t> outputs = Classify(&session, options);
+  const Runtime runtime(options);
+  Json json;
+  json.BeginObject();
+  ReportSetting(runtime, options, &json);
+  const double start = Milliseconds();
+  Session session(runtime, options.model);
+  json.Key("load_ms");
+  json.Double(Milliseconds() - start);
+  const Buffer<uint8_t> outputs = Classify(&session, options, &json);
   if (options.output != nullptr) WriteFile(options.output, outputs.data(), outputs.size());
-  if (options.runs > 0) Benchmark(&session, options);
+  if (options.runs > 0) Benchmark(runtime, &session, options, &json);
+  json.EndObject();
+  if (options.json != nullptr) WriteFile(options.json, json.text().data(), json.text().size());
 }
 
 }  // namespace

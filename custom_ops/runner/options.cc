@@ -25,7 +25,11 @@ const char kHelp[] =
     "  --top K             classes to show (5)\n"
     "  --runs N            time N inferences, of the first input or else of random data\n"
     "  --warmup N          inferences before the timed ones (3)\n"
+    "  --profile           show the time by op, too, from as many runs of onnxruntime's profiler;\n"
+    "                      its file is for a moment in $TMPDIR, else in the current folder\n"
     "  --output FILE       write the output of every input, as bytes, one after another\n"
+    "  --json FILE         write the result as JSON\n"
+    "  --sysfs FOLDER      where clocks and temperatures are read (/sys)\n"
     "  --help              show this\n";
 
 uint64_t ParseNumber(const char* name, const char* text, int base, uint64_t minimum,
@@ -66,6 +70,10 @@ bool TakeValue(const char* name, const char* value, Options* options) {
     options->warmup = ParseCount(name, value, 0);
   } else if (is("--output")) {
     options->output = value;
+  } else if (is("--json")) {
+    options->json = value;
+  } else if (is("--sysfs")) {
+    options->sysfs = value;
   } else {
     return false;
   }
@@ -83,6 +91,8 @@ Options ParseOptions(int argc, char** argv) {
       exit(0);
     } else if (strcmp(argument, "--functions") == 0) {
       options.functions = true;
+    } else if (strcmp(argument, "--profile") == 0) {
+      options.profile = true;
     } else if (strncmp(argument, "--", 2) == 0) {
       // The last argument has no value; an empty one is refused by all that take it.
       const char* value = i + 1 < argc ? argv[i + 1] : "";
@@ -97,6 +107,7 @@ Options ParseOptions(int argc, char** argv) {
   }
   if (options.model == nullptr) FailUsage("expected a MODEL");
   if (options.inputs.size() == 0 && options.runs == 0) FailUsage("expected an INPUT or --runs");
+  if (options.profile && options.runs == 0) FailUsage("--profile: expected --runs, too");
   return options;
 }
 

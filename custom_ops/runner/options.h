@@ -20,7 +20,10 @@ struct Options {
   unsigned warmup = 3;
   unsigned runs = 0;      // 0: classify the inputs only
   uint64_t cpu_mask = 0;  // 0: leave the affinity alone
+  bool profile = false;
   const char* output = nullptr;
+  const char* json = nullptr;
+  const char* sysfs = "/sys";
 };
 
 // Ends the program with a line if the command line is wrong, and after --help.

@@ -1,13 +1,12 @@
-// A model in onnxruntime, which is loaded while the program runs.
+// A model in onnxruntime.
 
 #ifndef PQV_RUNNER_SESSION_H_
 #define PQV_RUNNER_SESSION_H_
 
 #include <stdint.h>
 
-#include "ort/c_api.h"
 #include "runner/buffer.h"
-#include "runner/options.h"
+#include "runner/runtime.h"
 
 namespace pqv {
 
@@ -25,31 +24,43 @@ struct Port {
 const char* TypeName(ONNXTensorElementDataType type);
 size_t TypeBytes(ONNXTensorElementDataType type);
 
-// A model with one input and one output, made once per process. Whatever fails ends the program.
+// What a model made of an input; valid until its next run.
+struct Result {
+  const void* data;
+  size_t count;  // of elements
+};
+
+// A model with one input and one output. Whatever fails ends the program.
 class Session {
  public:
-  // Finds onnxruntime and the op library and loads the model.
-  explicit Session(const Options& options);
+  // Loads a model from a file.
+  Session(const Runtime& runtime, const char* path, const char* profile_prefix = nullptr);
+  // Loads a model from memory; `name` is for errors.
+  Session(const Runtime& runtime, const char* name, const void* bytes, size_t size);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
+  ~Session();
 
-  const char* onnxruntime_version() const { return version_; }
   const Port& input() const { return input_; }
   const Port& output() const { return output_; }
 
-  // Runs the model on `input().ByteCount()` bytes. The result is valid until the next run.
-  const void* Run(const void* input);
+  // Runs the model on `input().ByteCount()` bytes.
+  Result Run(const void* input);
+
+  // The value of an entry of the model's metadata, for good; null if it has no such entry.
+  const char* Metadata(const char* key) const;
+
+  // Ends the profile and returns the path of its file.
+  const char* EndProfiling();
 
  private:
-  void LoadOnnxruntime(const char* path);
-  OrtSessionOptions* MakeOptions(const Options& options);
   void ReadPorts();
-  void Check(OrtStatus* status, const char* what);
+  void ReadPort(OrtTypeInfo* info, Port* port);
 
-  const OrtApi* api_ = nullptr;
-  const char* version_ = nullptr;
-  const char* model_;
-  OrtEnv* env_ = nullptr;
+  const Runtime& runtime_;
+  const OrtApi& api_;
+  const char* name_;
+  OrtAllocator* allocator_ = nullptr;
   OrtSession* session_ = nullptr;
   OrtMemoryInfo* memory_ = nullptr;
   OrtValue* result_ = nullptr;

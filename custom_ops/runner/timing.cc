@@ -4,15 +4,11 @@
 
 namespace pqv {
 
-namespace {
-
 double Milliseconds() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return 1e3 * static_cast<double>(now.tv_sec) + 1e-6 * static_cast<double>(now.tv_nsec);
 }
-
-}  // namespace
 
 Timing Summarize(Buffer<double>* times) {
   qsort(times->data(), times->size(), sizeof(double), [](const void* a, const void* b) {

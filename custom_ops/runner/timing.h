@@ -7,7 +7,10 @@
 
 namespace pqv {
 
-// Milliseconds.
+// A clock that never goes back.
+double Milliseconds();
+
+// All times in milliseconds.
 struct Timing {
   size_t runs;
   double minimum;

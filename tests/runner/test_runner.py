@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pqv_onnx.bench.profile import BETWEEN
+from pqv_onnx.graph.load import load_model
+from tests.custom_ops.models import library_info
 from tests.runner.conftest import Run, error_of
 
 
@@ -37,6 +42,91 @@ def test_timing(run: Run, tiny_onnx: dict[str, Path], arguments: list[str]) -> N
     assert found
     p50, p90, p99, minimum = (float(text) for text in found.groups())
     assert 0 < minimum <= p50 <= p90 <= p99
+
+
+def make_sysfs(root: Path) -> Path:
+    files = {
+        "class/thermal/thermal_zone0/type": "battery\n",
+        "class/thermal/thermal_zone0/temp": "99000\n",
+        "class/thermal/thermal_zone2/type": "cpu-1-0\n",
+        "class/thermal/thermal_zone2/temp": "41500\n",
+        "class/thermal/thermal_zone3/type": "cpu-1-1\n",
+        "class/thermal/thermal_zone3/temp": "40000\n",
+        "devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "1804800\n",
+        "devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq": "2841600\n",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_the_result_as_json(run: Run, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
+    model, inputs = tiny_onnx["w4a4"], tmp_path / 'two "inputs".npy'
+    np.save(inputs, np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32))
+    sysfs = make_sysfs(tmp_path / "sys")
+    options = ["--runs", "5", "--cpu-mask", "1", "--top", "2", "--profile", "--sysfs", sysfs]
+    done = run(*options, "--json", tmp_path / "out.json", model, inputs)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert result["model"] == str(model)
+    assert result["library"]["selected"] == library_info()["selected"]
+    assert [entry["index"] for entry in result["results"]] == [0, 1]
+    assert {entry["input"] for entry in result["results"]} == {str(inputs)}
+    assert all(len(entry["top"]) == 2 for entry in result["results"])
+    clock = {"cpu": 0, "mhz": 1804.8, "maximum_mhz": 2841.6}
+    assert result["before"] == {"temperature": 41.5, "clocks": [clock]} == result["after"]
+    assert result["peak_memory_bytes"] > 1e6
+    assert 0 < result["ms"]["minimum"] <= result["ms"]["p50"] <= result["ms"]["p99"]
+    assert not list(Path.cwd().glob("pqv_run_*")), "the profiler's file is left"
+
+
+def test_the_profile_counts_every_node(
+    run: Run, tiny_onnx: dict[str, Path], tmp_path: Path
+) -> None:
+    model = tiny_onnx["w8a8"]
+    done = run("--runs", "4", "--profile", "--json", tmp_path / "out.json", model)
+    assert done.returncode == 0, done.stderr
+    entries = {
+        entry["op"]: entry for entry in json.loads((tmp_path / "out.json").read_text())["profile"]
+    }
+    assert entries[BETWEEN]["nodes"] == 0
+    assert sum(entry["share"] for entry in entries.values()) == pytest.approx(1, abs=1e-4)
+    for op in {node.op_type for node in load_model(model).graph.node if node.domain == "pqv"}:
+        nodes = [node for node in load_model(model).graph.node if node.op_type == op]
+        assert entries[op]["nodes"] == len(nodes)
+
+
+def test_functions_have_no_library(run: Run, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
+    run("--functions", "--runs", "1", "--json", tmp_path / "out.json", tiny_onnx["w8a8"])
+    assert json.loads((tmp_path / "out.json").read_text())["library"] is None
+
+
+OLD_ONNXRUNTIME = """
+typedef struct { const void* (*get_api)(unsigned); const char* (*version)(void); } Base;
+static const void* GetApi(unsigned version) { return (void*)0; }
+static const char* Version(void) { return "1.17.3"; }
+const Base* OrtGetApiBase(void) { static const Base base = {GetApi, Version}; return &base; }
+"""
+
+
+def test_an_onnxruntime_that_is_too_old(run: Run, tmp_path: Path) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler")
+    library = tmp_path / "libonnxruntime.so"
+    command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library]
+    subprocess.run(command, input=OLD_ONNXRUNTIME, text=True, check=True)
+    error = error_of(run("--onnxruntime", library, "m.onnx", "--runs", "1"))
+    assert error == "onnxruntime 1.17.3 is too old: 1.18 or newer is needed"
+
+
+def test_a_variant_that_is_none(
+    run: Run, tiny_onnx: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PQV_ISA", "nonsense")
+    assert "PQV_ISA=nonsense is not a kernel variant" in error_of(
+        run("--runs", "1", tiny_onnx["w8a8"])
+    )
 
 
 def test_errors_of_files(run: Run, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+#include "runner/library.h"
+
+#include "runner/session.h"
+
+namespace pqv {
+
+namespace {
+
+// A model of one node, Info of the domain pqv.library, in the protobuf encoding of onnx.proto. A
+// field is its number and type in a byte, then its length, then its content.
+constexpr char kModel[] =
+    "\x08\x0a"  // ir_version: 10
+    ":\x4d"     // graph
+    "\x0a\x20"  //   node
+    "\x0a\x05"  //     input
+    "probe"
+    "\x12\x04"  //     output
+    "text"
+    "\"\x04"  //       op_type
+    "Info"
+    ":\x0b"  //        domain
+    "pqv.library"
+    "\x12\x04"  //   name
+    "info"
+    "Z\x11\x0a\x05"  //   input: its name, its type int8, its shape [open]
+    "probe"
+    "\x12\x08\x0a\x06\x08\x03\x12\x02\x0a\x00"
+    "b\x10\x0a\x04"  //   output: its name, its type uint8, its shape [open]
+    "text"
+    "\x12\x08\x0a\x06\x08\x02\x12\x02\x0a\x00"
+    "B\x04\x0a\x00\x10\x12"  // opset_import: the standard ops, 18
+    "B\x0f\x0a\x0b"          // opset_import: the library's, 1
+    "pqv.library"
+    "\x10\x01";
+
+}  // namespace
+
+Buffer<char> LibraryInfo(const Runtime& runtime) {
+  Session session(runtime, "the op library", kModel, sizeof(kModel) - 1);
+  const int8_t probe = 0;
+  const Result result = session.Run(&probe);
+  Buffer<char> text;
+  text.Append(static_cast<const char*>(result.data), result.count);
+  return text;
+}
+
+}  // namespace pqv
