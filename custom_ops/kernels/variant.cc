@@ -35,7 +35,7 @@ const Variant kVariants[] = {
     PQV_VARIANT(i8mm, CpuHasI8mm, scalar, scalar, scalar, neon, neon, neon),
 #endif
 #if defined(PQV_HAS_DOTPROD)
-    PQV_VARIANT(dotprod, CpuHasDotprod, scalar, scalar, scalar, neon, neon, neon),
+    PQV_VARIANT(dotprod, CpuHasDotprod, dotprod, dotprod, dotprod, neon, neon, neon),
 #endif
 #if defined(PQV_HAS_NEON)
     PQV_VARIANT(neon, CpuIsAny, scalar, scalar, scalar, neon, neon, neon),

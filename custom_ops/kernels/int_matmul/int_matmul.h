@@ -31,6 +31,15 @@ void RunIntMatMul(const IntMatMul& op);
 namespace amx {
 void RunIntMatMul(const IntMatMul& op);
 }
+namespace neon {
+void RunIntMatMul(const IntMatMul& op);
+}
+namespace dotprod {
+void RunIntMatMul(const IntMatMul& op);
+}
+namespace i8mm {
+void RunIntMatMul(const IntMatMul& op);
+}
 
 }  // namespace pqv
 

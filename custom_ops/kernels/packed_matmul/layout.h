@@ -12,7 +12,7 @@ constexpr char kLayoutName[] = "n8k4.v1";
 constexpr size_t kPanelChannels = 8;
 constexpr size_t kGroupSize = 4;
 
-static inline size_t CeilDivide(size_t a, size_t b) { return (a + b - 1) / b; }
+static constexpr size_t CeilDivide(size_t a, size_t b) { return (a + b - 1) / b; }
 
 // Bytes of one group of one panel.
 static constexpr size_t GroupBytes(int bits) { return kPanelChannels * kGroupSize * bits / 8; }

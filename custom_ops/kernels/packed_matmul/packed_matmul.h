@@ -64,6 +64,21 @@ extern const PackedMatMulKernel kPackedInt4MatMul;
 extern const PackedMatMulKernel kPackedInt8MatMul;
 }  // namespace amx
 
+namespace neon {
+extern const PackedMatMulKernel kPackedInt4MatMul;
+extern const PackedMatMulKernel kPackedInt8MatMul;
+}  // namespace neon
+
+namespace dotprod {
+extern const PackedMatMulKernel kPackedInt4MatMul;
+extern const PackedMatMulKernel kPackedInt8MatMul;
+}  // namespace dotprod
+
+namespace i8mm {
+extern const PackedMatMulKernel kPackedInt4MatMul;
+extern const PackedMatMulKernel kPackedInt8MatMul;
+}  // namespace i8mm
+
 }  // namespace pqv
 
 #endif  // PQV_KERNELS_PACKED_MATMUL_PACKED_MATMUL_H_

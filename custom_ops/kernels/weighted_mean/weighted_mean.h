@@ -34,6 +34,15 @@ void RunWeightedMean(const WeightedMean& op);
 namespace amx {
 void RunWeightedMean(const WeightedMean& op);
 }
+namespace neon {
+void RunWeightedMean(const WeightedMean& op);
+}
+namespace dotprod {
+void RunWeightedMean(const WeightedMean& op);
+}
+namespace i8mm {
+void RunWeightedMean(const WeightedMean& op);
+}
 
 }  // namespace pqv
 

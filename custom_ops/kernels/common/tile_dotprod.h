@@ -1,0 +1,114 @@
+// A tile of 8 rows by 8 channels of an int8 matrix product with SDOT or UDOT, for files built with
+// +dotprod.
+
+#ifndef PQV_KERNELS_COMMON_TILE_DOTPROD_H_
+#define PQV_KERNELS_COMMON_TILE_DOTPROD_H_
+
+#include "kernels/common/tile_neon.h"
+
+namespace pqv {
+namespace arm64 {
+
+template <Sign kSign>
+static PQV_INLINE int32x4_t DotLane(int32x4_t sum, int8x16_t w, int8x16_t a, size_t lane) {
+  if constexpr (kSign == Sign::kUnsigned) {
+    const uint32x4_t s = vreinterpretq_u32_s32(sum);
+    const uint8x16_t x = vreinterpretq_u8_s8(w);
+    const uint8x16_t y = vreinterpretq_u8_s8(a);
+    switch (lane) {
+      case 0:
+        return vreinterpretq_s32_u32(vdotq_laneq_u32(s, x, y, 0));
+      case 1:
+        return vreinterpretq_s32_u32(vdotq_laneq_u32(s, x, y, 1));
+      case 2:
+        return vreinterpretq_s32_u32(vdotq_laneq_u32(s, x, y, 2));
+      default:
+        return vreinterpretq_s32_u32(vdotq_laneq_u32(s, x, y, 3));
+    }
+  }
+  switch (lane) {
+    case 0:
+      return vdotq_laneq_s32(sum, w, a, 0);
+    case 1:
+      return vdotq_laneq_s32(sum, w, a, 1);
+    case 2:
+      return vdotq_laneq_s32(sum, w, a, 2);
+    default:
+      return vdotq_laneq_s32(sum, w, a, 3);
+  }
+}
+
+// Packed rows: for each 16 k, the 4 groups of rows 0 .. 3 and then those of rows 4 .. 7; a group is
+// a vector, 4 k of each row in a lane.
+template <Sign kSign, size_t kMaxRows = 8>
+struct DotprodTile {
+  using Form = GroupForm<8>;
+  static constexpr size_t kRows = kMaxRows;
+  static constexpr size_t kHalfRows = 4;
+  static constexpr size_t kHalfBytes = kHalfRows * kBlockK;
+
+  static constexpr size_t RowsBytes(size_t k) { return 2 * k * kHalfRows; }
+
+  // Lanes beyond the last row are copies of it.
+  static PQV_INLINE bool PackRows(const uint8_t* a, size_t stride, size_t rows, size_t k,
+                                  uint8_t* packed) {
+    for (size_t first = 0; first < rows; first += kHalfRows) {
+      const uint8_t* row[kHalfRows];
+      for (size_t r = 0; r < kHalfRows; ++r) row[r] = a + Min(first + r, rows - 1) * stride;
+      uint8_t* target = packed + first / kHalfRows * kHalfBytes;
+      size_t i = 0;
+      for (; i + kBlockK <= k; i += kBlockK, target += 2 * kHalfBytes) PackBlock(row, i, k, target);
+      if (i < k) PackBlock(row, i, k, target);
+    }
+    return false;
+  }
+
+  template <typename Form, size_t kCount>
+  static PQV_INLINE void Multiply(const uint8_t* rows, bool, const uint8_t* panel, size_t groups,
+                                  Sums<kCount>* sums) {
+    constexpr size_t kHalves = CeilDivide(kCount, kHalfRows);
+    for (size_t blocks = groups / kBlockGroups; blocks != 0; --blocks) {
+      int8x16x4_t a[kHalves];
+#pragma GCC unroll 2
+      for (size_t half = 0; half < kHalves; ++half) {
+        a[half] = vld1q_s8_x4(reinterpret_cast<const int8_t*>(rows + half * kHalfBytes));
+      }
+      rows += 2 * kHalfBytes;
+#pragma GCC unroll 4
+      for (size_t g = 0; g < kBlockGroups; ++g, panel += Form::kGroupBytes) {
+        const Group8 w = Form::Load(panel);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < kCount; ++r) {
+          sums->row[r][0] = DotLane<kSign>(sums->row[r][0], w.low, a[r / 4].val[g], r % 4);
+          sums->row[r][1] = DotLane<kSign>(sums->row[r][1], w.high, a[r / 4].val[g], r % 4);
+        }
+      }
+    }
+    groups %= kBlockGroups;
+    for (; groups > 0; --groups) {
+      const Group8 w = Form::Load(panel);
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kCount; ++r) {
+        const int8x16_t a = LoadBytes(rows + r / kHalfRows * kHalfBytes);
+        sums->row[r][0] = DotLane<kSign>(sums->row[r][0], w.low, a, r % 4);
+        sums->row[r][1] = DotLane<kSign>(sums->row[r][1], w.high, a, r % 4);
+      }
+      rows += 16;
+      panel += Form::kGroupBytes;
+    }
+  }
+
+ private:
+  static PQV_INLINE void PackBlock(const uint8_t* const* row, size_t i, size_t k, uint8_t* target) {
+    const int32x4x4_t x = {{vreinterpretq_s32_s8(LoadBlock(row[0], i, k)),
+                            vreinterpretq_s32_s8(LoadBlock(row[1], i, k)),
+                            vreinterpretq_s32_s8(LoadBlock(row[2], i, k)),
+                            vreinterpretq_s32_s8(LoadBlock(row[3], i, k))}};
+    vst4q_s32(reinterpret_cast<int32_t*>(target), x);
+  }
+};
+
+}  // namespace arm64
+}  // namespace pqv
+
+#endif  // PQV_KERNELS_COMMON_TILE_DOTPROD_H_

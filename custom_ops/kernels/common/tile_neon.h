@@ -1,0 +1,255 @@
+// What the tiles of an int8 matrix product share on arm64: panels of 8 channels, and the driver
+// that cuts a product into tiles.
+//
+// A group is 4 k of the 8 channels, as in packed_matmul/layout.h.
+
+#ifndef PQV_KERNELS_COMMON_TILE_NEON_H_
+#define PQV_KERNELS_COMMON_TILE_NEON_H_
+
+#include "kernels/common/fixed_point_neon.h"
+#include "kernels/packed_matmul/layout.h"
+
+namespace pqv {
+namespace arm64 {
+
+constexpr size_t kBlockK = 16;              // of one vector of bytes
+constexpr size_t kMaxPassK = 1024;          // so that packed rows stay in L1
+constexpr size_t kScratchBytes = 48 << 10;  // of panels
+constexpr size_t kMaxBlockRows = 200;       // rows that share the panels of a pass
+constexpr size_t kPartialChannels = 64;     // of a block where k takes several passes
+
+enum class Sign { kSigned, kUnsigned };  // of both factors
+
+static PQV_INLINE size_t RoundUp(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
+
+static PQV_INLINE int8x16_t LoadBytes(const void* x) {
+  return vld1q_s8(static_cast<const int8_t*>(x));
+}
+
+static PQV_INLINE void StoreBytes(void* y, int8x16_t x) { vst1q_s8(static_cast<int8_t*>(y), x); }
+
+static PQV_INLINE int8x16_t Zip1x32(int8x16_t a, int8x16_t b) {
+  return vreinterpretq_s8_s32(vzip1q_s32(vreinterpretq_s32_s8(a), vreinterpretq_s32_s8(b)));
+}
+
+static PQV_INLINE int8x16_t Zip2x32(int8x16_t a, int8x16_t b) {
+  return vreinterpretq_s8_s32(vzip2q_s32(vreinterpretq_s32_s8(a), vreinterpretq_s32_s8(b)));
+}
+
+static PQV_INLINE int8x16_t Zip1x64(int8x16_t a, int8x16_t b) {
+  return vreinterpretq_s8_s64(vzip1q_s64(vreinterpretq_s64_s8(a), vreinterpretq_s64_s8(b)));
+}
+
+static PQV_INLINE int8x16_t Zip2x64(int8x16_t a, int8x16_t b) {
+  return vreinterpretq_s8_s64(vzip2q_s64(vreinterpretq_s64_s8(a), vreinterpretq_s64_s8(b)));
+}
+
+// One group of a panel: 4 k of channels 0 .. 3 and of channels 4 .. 7.
+struct Group8 {
+  int8x16_t low;
+  int8x16_t high;
+};
+
+constexpr size_t kBlockGroups = kBlockK / kGroupSize;
+constexpr size_t kPanelBlockBytes = kBlockK * kPanelChannels;
+
+// The forms of a panel.
+
+// Those of the file. int8 is also what a panel that was made in the scratch memory is like.
+template <int kBits>
+struct GroupForm {
+  static constexpr size_t kGroupBytes = GroupBytes(kBits);
+
+  static PQV_INLINE Group8 Load(const uint8_t* group) {
+    const int8x16_t bytes = LoadBytes(group);
+    if constexpr (kBits == 8) return {bytes, LoadBytes(group + 16)};
+    return {vshrq_n_s8(vshlq_n_s8(bytes, 4), 4), vshrq_n_s8(bytes, 4)};
+  }
+
+  static PQV_INLINE void Store(const Group8* groups, uint8_t* target) {
+    static_assert(kBits == 8, "panels are made of int8");
+#pragma GCC unroll 4
+    for (size_t g = 0; g < kBlockGroups; ++g) {
+      StoreBytes(target + g * kGroupBytes, groups[g].low);
+      StoreBytes(target + g * kGroupBytes + 16, groups[g].high);
+    }
+  }
+};
+
+// Makes a panel of `groups` groups in whole blocks of 16 k. load(g) gives group g.
+template <typename Form, typename Load>
+static PQV_INLINE void MakePanel(size_t groups, const Load& load, uint8_t* target) {
+  size_t g = 0;
+  for (; g + kBlockGroups <= groups; g += kBlockGroups, target += kPanelBlockBytes) {
+    const Group8 block[kBlockGroups] = {load(g), load(g + 1), load(g + 2), load(g + 3)};
+    Form::Store(block, target);
+  }
+  if (g == groups) return;
+  Group8 block[kBlockGroups];
+  for (size_t i = 0; i < kBlockGroups; ++i) {
+    block[i] = g + i < groups ? load(g + i) : Group8{vdupq_n_s8(0), vdupq_n_s8(0)};
+  }
+  Form::Store(block, target);
+}
+
+// 16 bytes of a row whose k ends at `k`, zero beyond.
+static PQV_INLINE int8x16_t LoadBlock(const void* row, size_t i, size_t k) {
+  const uint8_t* x = static_cast<const uint8_t*>(row) + i;
+  return i + kBlockK <= k ? LoadBytes(x) : vreinterpretq_s8_u8(LoadPartial8(x, k - i));
+}
+
+// Panels made somewhere: number i of a block is at data + i * stride.
+struct PanelBlock {
+  const uint8_t* data;
+  size_t stride;
+};
+
+struct Product {
+  size_t row_begin, row_end;
+  size_t channel_begin, channel_end;  // channel_begin is a multiple of kPanelChannels
+  size_t k;
+  const uint8_t* a;  // row 0
+  size_t a_stride;
+};
+
+// The sums of rows of a tile by a panel.
+template <size_t kRows>
+struct Sums {
+  int32x4_t row[kRows][2];
+};
+
+// Stores `count` channels of the rows of a tile. All loops over rows are unrolled: with an index
+// that is not constant, the rows would live in memory.
+
+template <size_t kRows>
+static PQV_INLINE void StoreRows(const int8x8_t* x, size_t count, int8_t* y, size_t stride) {
+  if (count == kPanelChannels) {
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r, y += stride) vst1_s8(y, x[r]);
+    return;
+  }
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r, y += stride) {
+    StorePartial8(y, vreinterpretq_u8_s8(vcombine_s8(x[r], x[r])), count);
+  }
+}
+
+template <size_t kRows>
+static PQV_INLINE void StoreRows(const Sums<kRows>& x, size_t count, int32_t* y, size_t stride) {
+  if (count == kPanelChannels) {
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r, y += stride) {
+      vst1q_s32(y, x.row[r][0]);
+      vst1q_s32(y + 4, x.row[r][1]);
+    }
+    return;
+  }
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r, y += stride) {
+    StorePartial32(y, x.row[r][0], x.row[r][1], count);
+  }
+}
+
+// One pass over k of a block of channels, for a tile of rows.
+struct TilePass {
+  const uint8_t* rows;  // packed
+  bool is_narrow;       // see Tile::PackRows
+  PanelBlock panels;
+  size_t groups;
+  bool is_first, is_last;
+  int32_t* partial;  // the tile's, [rows][kPartialChannels]
+};
+
+template <typename Tile, size_t kRows, typename Form, typename Epilogue>
+static PQV_INLINE void RunTile(const TilePass& pass, size_t row, size_t channel, size_t channel_end,
+                               const Epilogue& epilogue) {
+  const uint8_t* panel = pass.panels.data;
+  int32_t* partial = pass.partial;
+  for (; channel < channel_end; channel += kPanelChannels) {
+    Sums<kRows> sums;
+    if (pass.is_first) {
+      epilogue.Begin(row, channel, &sums);
+    } else {
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) {
+        sums.row[r][0] = vld1q_s32(partial + r * kPartialChannels);
+        sums.row[r][1] = vld1q_s32(partial + r * kPartialChannels + 4);
+      }
+    }
+    Tile::template Multiply<Form>(pass.rows, pass.is_narrow, panel, pass.groups, &sums);
+    if (pass.is_last) {
+      epilogue.End(row, channel, sums);
+    } else {
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) {
+        vst1q_s32(partial + r * kPartialChannels, sums.row[r][0]);
+        vst1q_s32(partial + r * kPartialChannels + 4, sums.row[r][1]);
+      }
+    }
+    panel += pass.panels.stride;
+    partial += kPanelChannels;
+  }
+}
+
+// 1 <= rows <= kMaxRows.
+template <typename Tile, size_t kMaxRows, typename Form, typename Epilogue>
+static void RunTileOf(size_t rows, const TilePass& pass, size_t row, size_t channel,
+                      size_t channel_end, const Epilogue& epilogue) {
+  if constexpr (kMaxRows > 1) {
+    if (rows < kMaxRows) {
+      return RunTileOf<Tile, kMaxRows - 1, Form>(rows, pass, row, channel, channel_end, epilogue);
+    }
+  }
+  RunTile<Tile, kMaxRows, Form>(pass, row, channel, channel_end, epilogue);
+}
+
+// Rows [row_begin, row_end) of a block, with panels that `panels` makes of the other factor.
+//
+//   Tile:     Form; PackRows, Multiply; kRows rows at a time
+//   Panels:   Form; Make(n, k, channels, count, scratch) -> PanelBlock
+//   Epilogue: Begin(row, n, sums) before, End(row, n, sums) after all products
+template <typename Tile, typename Panels, typename Epilogue>
+static void RunBlock(const Product& op, size_t row_begin, size_t row_end, const Panels& panels,
+                     const Epilogue& epilogue) {
+  alignas(64) uint8_t scratch[kScratchBytes];
+  alignas(64) uint8_t packed_rows[Tile::RowsBytes(kMaxPassK)];
+  alignas(64) int32_t partial[kMaxBlockRows * kPartialChannels];
+  const size_t passes = op.k > kMaxPassK ? CeilDivide(op.k, kMaxPassK) : 1;
+  const size_t pass_k = RoundUp(CeilDivide(op.k, passes), kBlockK);
+  const size_t fitting =
+      pass_k > 0 ? kScratchBytes / pass_k / kPanelChannels * kPanelChannels : kPartialChannels;
+  const size_t channels = passes > 1 ? Min(fitting, kPartialChannels) : fitting;
+  for (size_t n = op.channel_begin; n < op.channel_end; n += channels) {
+    const size_t n_end = Min(n + channels, op.channel_end);
+    size_t k = 0;
+    do {
+      const size_t count = Min(op.k - k, pass_k);
+      TilePass pass;
+      pass.panels = panels.Make(n, k, n_end - n, count, scratch);
+      pass.groups = CeilDivide(count, kGroupSize);
+      pass.rows = packed_rows;
+      pass.is_first = k == 0;
+      k += count;
+      pass.is_last = k == op.k;
+      for (size_t row = row_begin; row < row_end; row += Tile::kRows) {
+        const size_t rows = Min(row_end - row, Tile::kRows);
+        const uint8_t* a = op.a + row * op.a_stride + (k - count);
+        pass.is_narrow = Tile::PackRows(a, op.a_stride, rows, count, packed_rows);
+        pass.partial = partial + (row - row_begin) * kPartialChannels;
+        RunTileOf<Tile, Tile::kRows, typename Panels::Form>(rows, pass, row, n, n_end, epilogue);
+      }
+    } while (k < op.k);
+  }
+}
+
+template <typename Tile, typename Panels, typename Epilogue>
+static void RunProduct(const Product& op, const Panels& panels, const Epilogue& epilogue) {
+  for (size_t row = op.row_begin; row < op.row_end; row += kMaxBlockRows) {
+    RunBlock<Tile>(op, row, Min(row + kMaxBlockRows, op.row_end), panels, epilogue);
+  }
+}
+
+}  // namespace arm64
+}  // namespace pqv
+
+#endif  // PQV_KERNELS_COMMON_TILE_NEON_H_

@@ -1,0 +1,87 @@
+// What the arm64 kernels of IntMatMul share: the rows of B as panels.
+
+#ifndef PQV_KERNELS_INT_MATMUL_NEON_H_
+#define PQV_KERNELS_INT_MATMUL_NEON_H_
+
+#include "kernels/common/tile_neon.h"
+#include "kernels/int_matmul/int_matmul.h"
+
+namespace pqv {
+namespace arm64 {
+
+// Four rows of 16 k become four groups of these rows.
+static PQV_INLINE void TransposeGroups(int8x16_t* x) {
+  const int8x16_t even_low = Zip1x32(x[0], x[2]);
+  const int8x16_t even_high = Zip2x32(x[0], x[2]);
+  const int8x16_t odd_low = Zip1x32(x[1], x[3]);
+  const int8x16_t odd_high = Zip2x32(x[1], x[3]);
+  x[0] = Zip1x32(even_low, odd_low);
+  x[1] = Zip2x32(even_low, odd_low);
+  x[2] = Zip1x32(even_high, odd_high);
+  x[3] = Zip2x32(even_high, odd_high);
+}
+
+template <typename TileForm>
+struct RowPanels {
+  using Form = TileForm;
+  const IntMatMul& op;
+
+  PQV_INLINE PanelBlock Make(size_t n, size_t k, size_t channels, size_t count,
+                             uint8_t* scratch) const {
+    const size_t stride = RoundUp(count, kBlockK) * kPanelChannels;
+    for (size_t c = 0; c < channels; c += kPanelChannels) {
+      const int8_t* row[kPanelChannels];
+      for (size_t i = 0; i < kPanelChannels; ++i) {
+        row[i] = op.b + Min(n + c + i, op.n - 1) * op.b_stride + k;
+      }
+      uint8_t* target = scratch + c / kPanelChannels * stride;
+      size_t i = 0;
+      for (; i + kBlockK <= count; i += kBlockK) MakeBlock(row, i, count, target + i * 8);
+      if (i < count) MakeBlock(row, i, count, target + i * 8);
+    }
+    return {scratch, stride};
+  }
+
+ private:
+  static PQV_INLINE void MakeBlock(const int8_t* const* row, size_t i, size_t count,
+                                   uint8_t* target) {
+    int8x16_t x[kPanelChannels];
+#pragma GCC unroll 8
+    for (size_t c = 0; c < kPanelChannels; ++c) x[c] = LoadBlock(row[c], i, count);
+    TransposeGroups(x);
+    TransposeGroups(x + 4);
+    const Group8 groups[kBlockGroups] = {{x[0], x[4]}, {x[1], x[5]}, {x[2], x[6]}, {x[3], x[7]}};
+    Form::Store(groups, target);
+  }
+};
+
+class ToLogits {
+ public:
+  PQV_INLINE explicit ToLogits(const IntMatMul& op) : op_(op) {}
+
+  template <size_t kRows>
+  PQV_INLINE void Begin(size_t, size_t, Sums<kRows>* sums) const {
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) sums->row[r][0] = sums->row[r][1] = vdupq_n_s32(0);
+  }
+
+  template <size_t kRows>
+  PQV_INLINE void End(size_t row, size_t n, const Sums<kRows>& sums) const {
+    StoreRows(sums, Min(op_.n - n, kPanelChannels), op_.y + row * op_.y_stride + n, op_.y_stride);
+  }
+
+ private:
+  const IntMatMul op_;
+};
+
+template <typename Tile>
+static void RunIntMatMulWith(const IntMatMul& op) {
+  const Product product = {0,          op.m, 0, op.n, op.k, reinterpret_cast<const uint8_t*>(op.a),
+                           op.a_stride};
+  RunProduct<Tile>(product, RowPanels<typename Tile::Form>{op}, ToLogits(op));
+}
+
+}  // namespace arm64
+}  // namespace pqv
+
+#endif  // PQV_KERNELS_INT_MATMUL_NEON_H_

@@ -1,0 +1,127 @@
+// What the arm64 kernels of IntWeightedMean share: the columns of V as panels, and the epilogue.
+
+#ifndef PQV_KERNELS_WEIGHTED_MEAN_NEON_H_
+#define PQV_KERNELS_WEIGHTED_MEAN_NEON_H_
+
+#include "kernels/common/tile_neon.h"
+#include "kernels/weighted_mean/weighted_mean.h"
+
+namespace pqv {
+namespace arm64 {
+
+static PQV_INLINE int8x16_t Zip16(int8x8_t a, int8x8_t b) {
+  return vcombine_s8(vzip1_s8(a, b), vzip2_s8(a, b));
+}
+
+// The values plus kOffset modulo 256: 128 makes them unsigned, 0 leaves them.
+template <typename TileForm, int kOffset>
+struct ColumnPanels {
+  using Form = TileForm;
+  const WeightedMean& op;
+
+  PQV_INLINE PanelBlock Make(size_t d, size_t j, size_t columns, size_t count,
+                             uint8_t* scratch) const {
+    const size_t stride = RoundUp(count, kBlockK) * kPanelChannels;
+    for (size_t c = 0; c < columns; c += kPanelChannels) {
+      const size_t valid = Min(columns - c, kPanelChannels);
+      const int8_t* v = op.v + j * op.v_stride + d + c;
+      const size_t whole = valid == kPanelChannels ? count / kGroupSize : 0;
+      const auto load = [&](size_t g) __attribute__((always_inline)) {
+        const int8_t* x = v + g * kGroupSize * op.v_stride;
+        if (g >= whole) return LoadPartialGroup(x, count - g * kGroupSize, valid);
+        return Interleave(vld1_s8(x), vld1_s8(x + op.v_stride), vld1_s8(x + 2 * op.v_stride),
+                          vld1_s8(x + 3 * op.v_stride));
+      };
+      MakePanel<Form>(CeilDivide(count, kGroupSize), load, scratch + c / kPanelChannels * stride);
+    }
+    return {scratch, stride};
+  }
+
+ private:
+  Group8 LoadPartialGroup(const int8_t* v, size_t rows, size_t columns) const {
+    int8x8_t x[kGroupSize];
+    for (size_t i = 0; i < kGroupSize; ++i) {
+      const size_t count = i < rows ? columns : 0;
+      x[i] = vget_low_s8(vreinterpretq_s8_u8(LoadPartial8(v + i * op.v_stride, count)));
+    }
+    return Interleave(x[0], x[1], x[2], x[3]);
+  }
+
+  static PQV_INLINE Group8 Interleave(int8x8_t a, int8x8_t b, int8x8_t c, int8x8_t d) {
+    const int8x16_t offset = vdupq_n_s8(static_cast<int8_t>(kOffset));
+    const int16x8_t low = vreinterpretq_s16_s8(vaddq_s8(Zip16(a, b), offset));
+    const int16x8_t high = vreinterpretq_s16_s8(vaddq_s8(Zip16(c, d), offset));
+    return {vreinterpretq_s8_s16(vzip1q_s16(low, high)),
+            vreinterpretq_s8_s16(vzip2q_s16(low, high))};
+  }
+};
+
+static inline uint32_t WeightSum(const uint8_t* w, size_t n) {
+  uint32x4_t sums = vdupq_n_u32(0);
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) sums = vpadalq_u16(sums, vpaddlq_u8(vld1q_u8(w + i)));
+  if (i < n) sums = vpadalq_u16(sums, vpaddlq_u8(LoadPartial8(w + i, n - i)));
+  return vaddvq_u32(sums);
+}
+
+// How the rows of a block are requantized, and what their sums begin with: less the share of the
+// offset of V.
+struct MeanRows {
+  RowScale scale[kMaxBlockRows];
+  int32_t first[kMaxBlockRows];
+};
+
+class ToMean {
+ public:
+  PQV_INLINE ToMean(const WeightedMean& op, const MeanRows& rows, size_t row_begin)
+      : op_(op), rows_(rows), row_begin_(row_begin), limits_(MakeLimits(op.y_bits)) {}
+
+  template <size_t kRows>
+  PQV_INLINE void Begin(size_t row, size_t, Sums<kRows>* sums) const {
+    const int32_t* first = rows_.first + (row - row_begin_);
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+      sums->row[r][0] = sums->row[r][1] = vdupq_n_s32(first[r]);
+    }
+  }
+
+  template <size_t kRows>
+  PQV_INLINE void End(size_t row, size_t d, const Sums<kRows>& sums) const {
+    const RowScale* scale = rows_.scale + (row - row_begin_);
+    int8x8_t y[kRows];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+      const Requantizer requantizer = UniformRequantizer(scale[r].shift, scale[r].multiplier);
+      y[r] = Narrow16(Requantize16(requantizer, sums.row[r][0], sums.row[r][1]), limits_);
+    }
+    StoreRows<kRows>(y, Min(op_.d - d, kPanelChannels), op_.y + row * op_.y_stride + d,
+                     op_.y_stride);
+  }
+
+ private:
+  const WeightedMean op_;
+  const MeanRows& rows_;
+  size_t row_begin_;
+  Limits limits_;
+};
+
+template <typename Tile, int kOffset>
+static void RunWeightedMeanWith(const WeightedMean& op) {
+  const Product product = {0, op.m, 0, op.d, op.n, op.w, op.w_stride};
+  MeanRows rows;
+  for (size_t begin = 0; begin < op.m; begin += kMaxBlockRows) {
+    const size_t end = Min(begin + kMaxBlockRows, op.m);
+    for (size_t row = begin; row < end; ++row) {
+      const uint32_t sum = WeightSum(op.w + row * op.w_stride, op.n);
+      rows.scale[row - begin] = WeightedMeanScale(op.shift, op.multiplier, sum);
+      rows.first[row - begin] = -static_cast<int32_t>(kOffset * sum);
+    }
+    RunBlock<Tile>(product, begin, end, ColumnPanels<typename Tile::Form, kOffset>{op},
+                   ToMean(op, rows, begin));
+  }
+}
+
+}  // namespace arm64
+}  // namespace pqv
+
+#endif  // PQV_KERNELS_WEIGHTED_MEAN_NEON_H_
