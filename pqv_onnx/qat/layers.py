@@ -42,6 +42,28 @@ class QuantLinear(nn.Module):
         return F.linear(x, weight, bias)
 
 
+class QuantDistilledHead(QuantLinear):
+    """The heads of class and distillation token as one layer, whose logits are their mean.
+
+    Half of each head's weights lie side by side, as the tokens' features do in the input.
+
+    Attributes:
+        difference: half the difference of the two biases; the mean does not depend on it.
+    """
+
+    def __init__(self, features: int, classes: int, bits: int) -> None:
+        """Create heads of zeros on ``features`` of both tokens together."""
+        super().__init__(features, classes, bits, bias=True)
+        self.difference = nn.Parameter(torch.zeros(classes), requires_grad=False)
+
+    def apart(self, x: Tensor) -> Tensor:
+        """The logits of each head, [2, B, classes], of ``x`` [B, features]."""
+        halves = zip(x.chunk(2, 1), self.quantizer(self.weight).chunk(2, 1), strict=True)
+        assert self.bias is not None
+        bias = torch.stack([self.bias + self.difference, self.bias - self.difference])
+        return torch.stack([F.linear(own, 2 * weight) for own, weight in halves]) + bias[:, None]
+
+
 class QuantLayerNorm(nn.Module):
     """LayerNorm over the last axis with a quantized output."""
 

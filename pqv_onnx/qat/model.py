@@ -31,6 +31,16 @@ class QuantModel(nn.Module, ABC):
         super().__init__()
         self.config = config
 
+    def train_heads_apart(self) -> bool:
+        """Let ``forward`` give the logits of both heads in training mode, [2, B, classes].
+
+        The class token's come first, the distillation token's second (DeiT, section 4).
+
+        Returns:
+            Whether there are two heads; if not, nothing changes.
+        """
+        return False
+
     @abstractmethod
     def residual_streams(self) -> list[list[ResidualQuantizer]]:
         """The quantizers of each residual stream in their order, one addition between two."""

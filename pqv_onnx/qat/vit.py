@@ -12,6 +12,7 @@ from pqv_onnx.qat.geometry import VitConfig
 from pqv_onnx.qat.layers import (
     QuantAttention,
     QuantBlock,
+    QuantDistilledHead,
     QuantLayerNorm,
     QuantLinear,
     QuantMean,
@@ -29,7 +30,12 @@ class QuantVisionTransformer(QuantModel):
 
     With a distillation token the two heads are one: ``head`` reads both tokens' features side
     by side, and its logits are the mean of the two heads' logits.
+
+    Attributes:
+        heads_apart: whether ``forward`` gives the logits of both heads in training mode.
     """
+
+    heads_apart = False
 
     def __init__(self, config: ModelConfig) -> None:
         """Create an uncalibrated model of zeros; ``config`` stays with it."""
@@ -46,13 +52,21 @@ class QuantVisionTransformer(QuantModel):
         self.blocks = nn.ModuleList(_block(vit, spec) for _ in range(vit.depth))
         self.norm = QuantLayerNorm(dim, vit.norm_eps, ActivationQuantizer(spec.final_norm.bits))
         self.pool = QuantMean(spec.final_norm.bits) if vit.global_pool == "avg" else None
-        self.head = QuantLinear(vit.head_features, vit.num_classes, spec.head_weight.bits, True)
+        sizes = (vit.head_features, vit.num_classes, spec.head_weight.bits)
+        self.head = QuantDistilledHead(*sizes) if vit.dist_token else QuantLinear(*sizes, True)
 
     @property
     def vit(self) -> VitConfig:
         """The geometry."""
         assert isinstance(self.config.geometry, VitConfig)
         return self.config.geometry
+
+    def train_heads_apart(self) -> bool:
+        """Let ``forward`` give the logits of both heads in training mode, if there are two."""
+        if isinstance(self.head, QuantDistilledHead):
+            self.head.difference.requires_grad_(True)
+            self.heads_apart = True
+        return self.heads_apart
 
     def residual_streams(self) -> list[list[ResidualQuantizer]]:
         """The one stream, from the embedding to the last block."""
@@ -64,11 +78,12 @@ class QuantVisionTransformer(QuantModel):
         """The same key, but for the patches' convolution, the final norm and the two heads."""
         if name == "patch_embed.proj.weight":
             return (name,), lambda weight: weight.flatten(1)
+        if self.vit.dist_token and name == "head.weight":
+            weights = ("head.weight", "head_dist.weight")
+            return weights, lambda head, dist: torch.cat((head, dist), 1) / 2
         if self.vit.dist_token and name.startswith("head."):
-            keys = (name, name.replace("head.", "head_dist."))
-            if name == "head.weight":
-                return keys, lambda head, dist: torch.cat((head, dist), 1) / 2
-            return keys, lambda head, dist: (head + dist) / 2
+            sign = -1 if name == "head.difference" else 1
+            return ("head.bias", "head_dist.bias"), lambda head, dist: (head + sign * dist) / 2
         if name.startswith("norm.") and "fc_norm.weight" in state:
             return (f"fc_{name}",), same
         return (name,), same
@@ -100,7 +115,7 @@ class QuantVisionTransformer(QuantModel):
         return x
 
     def forward_head(self, x: Tensor) -> Tensor:
-        """Logits [B, classes] of the residual stream ``x``."""
+        """Logits of the residual stream ``x``."""
         vit = self.vit
         if self.pool is None:
             features = self.norm(x[:, : vit.head_tokens]).flatten(1)
@@ -109,6 +124,9 @@ class QuantVisionTransformer(QuantModel):
         else:
             normed = self.norm(x[:, vit.num_prefix_tokens :])
             features = self.pool(normed, torch.ones_like(self.channel_scale))
+        if self.heads_apart and self.training:
+            assert isinstance(self.head, QuantDistilledHead)
+            return self.head.apart(features)
         out: Tensor = self.head(features, self.head_step)
         return out
 

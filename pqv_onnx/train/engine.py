@@ -33,6 +33,7 @@ from pqv_onnx.train.loss import Criterion
 from pqv_onnx.train.models import preprocessing_of, preprocessing_of_float
 from pqv_onnx.train.optimizer import make_optimizer, make_scheduler
 from pqv_onnx.train.recipe import Recipe
+from pqv_onnx.train.regularization import Regularizer
 from pqv_onnx.train.state import Progress, load_state, save_state
 
 LAST, BEST, STATE = "last.safetensors", "best.safetensors", "state.pt"
@@ -133,11 +134,14 @@ class Trainer:
             share=share_of(accelerator),
         )
         self.mixup = self._make_mixup()
+        if teacher is not None and train.distillation.token and model.train_heads_apart():
+            _check_share(train.distillation.weight)
         self.criterion = Criterion(train.distillation, teacher, train.augmentation.label_smoothing)
         self.model = model.to(device)
         # Processes that calibrated on parts of a stream of their own have other steps.
         broadcast(dict(model.state_dict()))
         self.ema = ModelEmaV3(model, train.ema, use_warmup=True) if train.ema else None
+        self.regularizer = Regularizer(train.regularization, model)
         optimizer = make_optimizer(model, train.optimizer)
         self.scheduler = make_scheduler(optimizer, train, self.data.steps_per_epoch)
         self.wrapped, self.optimizer = accelerator.prepare(model, optimizer)
@@ -182,11 +186,15 @@ class Trainer:
             raise PqvError(f"{self.output / STATE}: does not fit the model: {error}") from error
 
     @property
+    def _whole_run(self) -> int:
+        """Updates of all epochs."""
+        return self.recipe.train.epochs * self.data.steps_per_epoch
+
+    @property
     def total_steps(self) -> int:
-        """Updates of the whole run."""
-        train = self.recipe.train
-        total = train.epochs * self.data.steps_per_epoch
-        return min(total, train.max_steps) if train.max_steps else total
+        """Updates of the run, which ``max_steps`` may end before all epochs are over."""
+        limit = self.recipe.train.max_steps
+        return min(self._whole_run, limit) if limit else self._whole_run
 
     def run(self) -> Accuracy:
         """Train to the end of the recipe, or to its ``max_steps``.
@@ -257,7 +265,8 @@ class Trainer:
             seed_everything(self.recipe.train.seed, *key, self.accelerator.process_index)
             images, targets = self.mixup(images, targets)
         logits = self.wrapped(images)
-        return self.criterion(logits, targets, images, self.accelerator.autocast())
+        loss = self.criterion(logits, targets, images, self.accelerator.autocast())
+        return loss + self.regularizer(self.progress.step / self._whole_run)
 
     def _finish_epoch(self, epoch: int, whole: bool) -> Accuracy:
         """Evaluate, log and save; of an epoch cut short, the state goes on inside of it."""
@@ -328,6 +337,15 @@ class Trainer:
 
 def _weights(model: nn.Module) -> Iterator[Tensor]:
     return (value for value in model.state_dict().values() if value.is_floating_point())
+
+
+def _check_share(weight: float) -> None:
+    """Refuse a loss that one of two heads would learn nothing from."""
+    if not 0 < weight < 1:
+        raise PqvError(
+            f"train.distillation.weight is {weight}: of the model's two heads only one would "
+            "learn, expected a value between 0 and 1, or train.distillation.token = false"
+        )
 
 
 def _check_teacher(teacher: nn.Module, model: QuantModel) -> None:

@@ -52,20 +52,24 @@ class Criterion:
         """The loss of a batch.
 
         Args:
-            logits: the student's, [B, classes].
+            logits: the student's, [B, classes]; or those of its class token's and its
+                distillation token's head, [2, B, classes], of which the first learns from the
+                labels and the second from the teacher (DeiT, section 4).
             targets: classes, int64 [B], or probabilities, float [B, classes].
             images: what the student saw, for the teacher.
             autocast: context to run the teacher in.
         """
         smoothing = self.label_smoothing if targets.ndim == 1 else 0.0
+        logits = logits.float()
+        to_labels, to_teacher = logits if logits.ndim == 3 else (logits, logits)
         if self.teacher is None:
-            return F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+            return F.cross_entropy(to_labels, targets, label_smoothing=smoothing)
         with torch.no_grad(), autocast or nullcontext():
             answer = self.teacher(images)
         weight, kind = self.distillation.weight, self.distillation.kind
         temperature = self.distillation.temperature
-        loss = weight * distillation_loss(logits.float(), answer.float(), kind, temperature)
+        loss = weight * distillation_loss(to_teacher, answer.float(), kind, temperature)
         if weight < 1:
-            labels = F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+            labels = F.cross_entropy(to_labels, targets, label_smoothing=smoothing)
             loss = loss + (1 - weight) * labels
         return loss

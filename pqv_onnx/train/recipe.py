@@ -135,13 +135,30 @@ class Distillation:
             best class as the label).
         weight: share of the teacher's loss; the labels have the rest.
         temperature: that both outputs are softened by.
+        token: of a model with a distillation token: its head learns from the teacher alone, and
+            the class token's from the labels alone; else their mean learns from both.
         teacher: timm's name; empty for the float model that is quantized.
     """
 
     kind: str = "none"
     weight: float = 1.0
     temperature: float = 1.0
+    token: bool = True
     teacher: str = ""
+
+
+@dataclass(frozen=True)
+class Regularization:
+    """Penalties of the loss, by their weights; 0 for none. See docs/quantization.md.
+
+    Attributes:
+        residual: of the residual stream's values beyond the range of their channel.
+        oscillation: of weights' distance from the middle of their code's bin; the weight grows
+            to this from 0.
+    """
+
+    residual: float = 0.0
+    oscillation: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -175,6 +192,7 @@ class Train:
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
     distillation: Distillation = field(default_factory=Distillation)
+    regularization: Regularization = field(default_factory=Regularization)
 
 
 @dataclass(frozen=True)
@@ -217,6 +235,8 @@ class Recipe:
         _limit("train.data.workers", train.data.workers, 0)
         _limit("train.ema", train.ema, 0, 1)
         _limit("train.distillation.weight", distillation.weight, 0, 1)
+        _limit("train.regularization.residual", train.regularization.residual, 0)
+        _limit("train.regularization.oscillation", train.regularization.oscillation, 0)
         _limit("train.augmentation.label_smoothing", train.augmentation.label_smoothing, 0, 1)
         if not distillation.temperature > 0:
             raise PqvError(

@@ -8,31 +8,37 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 
 NAME = "vit_stripes_patch8_32"
+DISTILLED = "deit_stripes_distilled_patch8_32"
+CFG = {
+    "num_classes": 2,
+    "input_size": (3, 32, 32),
+    "mean": (0.5, 0.4, 0.3),
+    "std": (0.5, 0.5, 0.6),
+    "interpolation": "bicubic",
+    "crop_pct": 1.0,
+    "first_conv": "patch_embed.proj",
+    "classifier": "head",
+}
+SIZES = {
+    "img_size": 32, "patch_size": 8, "num_classes": 2, "embed_dim": 32, "depth": 2, "num_heads": 2
+}  # fmt: skip
 
-default_cfgs = generate_default_cfgs(
-    {
-        NAME: {
-            "num_classes": 2,
-            "input_size": (3, 32, 32),
-            "mean": (0.5, 0.4, 0.3),
-            "std": (0.5, 0.5, 0.6),
-            "interpolation": "bicubic",
-            "crop_pct": 1.0,
-            "first_conv": "patch_embed.proj",
-            "classifier": "head",
-        }
-    }
-)
+default_cfgs = generate_default_cfgs({NAME: CFG, DISTILLED: CFG})
 
 
 @register_model
 def vit_stripes_patch8_32(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    sizes = {"img_size": 32, "patch_size": 8, "num_classes": 2}
-    width = {"embed_dim": 32, "depth": 2, "num_heads": 2}
-    return build_model_with_cfg(VisionTransformer, NAME, pretrained, **{**sizes, **width, **kwargs})
+    return build_model_with_cfg(VisionTransformer, NAME, pretrained, **{**SIZES, **kwargs})
+
+
+@register_model
+def deit_stripes_distilled_patch8_32(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
+    kind = VisionTransformerDistilled
+    return build_model_with_cfg(kind, DISTILLED, pretrained, **{**SIZES, **kwargs})
 
 
 def make_folders(root: Path, images: int = 8) -> Path:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+import striped
 import torch
 from runs import recipe, same_state, student, trainer
 
@@ -194,6 +195,40 @@ def test_steps_and_vectors_have_no_weight_decay(folders: Path, tmp_path: Path) -
         for name in names.values()
         if name.endswith(("qkv.weight", "proj.weight", "fc1.weight", "fc2.weight", "head.weight"))
     }
+
+
+def test_the_heads_of_a_distilled_model_learn_apart(folders: Path, tmp_path: Path) -> None:
+    changes = (f"model={striped.DISTILLED}", "train.max_steps=2")
+    run = trainer(recipe(tmp_path, *changes), folders, tmp_path / "run")
+    before = run.model.head.difference.clone()
+    run.run()
+    assert not torch.equal(run.model.head.difference, before)
+    saved = load_qat(tmp_path / "run" / "last.safetensors")
+    assert saved.train()(torch.zeros(1, 3, 32, 32)).shape == (1, 2)
+
+    together = recipe(tmp_path, *changes, "train.distillation.token=false")
+    run = trainer(together, folders, tmp_path / "together")
+    run.run()
+    assert torch.equal(run.model.head.difference, before)
+
+    one_sided = recipe(tmp_path, *changes, "train.distillation.weight=1")
+    with pytest.raises(PqvError, match="weight is 1.0: of the model's two heads only one"):
+        trainer(one_sided, folders, tmp_path / "one")
+
+
+def test_penalties_are_part_of_the_loss(folders: Path, tmp_path: Path) -> None:
+    losses = {}
+    for name in ("none", "residual", "oscillation"):
+        weight = () if name == "none" else (f"train.regularization.{name}=10",)
+        seen: list[float] = []
+        run = trainer(
+            recipe(tmp_path, "train.max_steps=2", *weight), folders, tmp_path / name,
+            step=lambda done, total, loss, seen=seen: seen.append(loss),
+        )  # fmt: skip
+        run.run()
+        losses[name] = seen[-1]
+    assert losses["residual"] > losses["none"]
+    assert losses["oscillation"] > losses["none"]
 
 
 @pytest.mark.parametrize(

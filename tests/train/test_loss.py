@@ -53,6 +53,14 @@ def test_the_weight_mixes_labels_and_teacher() -> None:
     assert Criterion(Distillation(), None, 0.0)(STUDENT, LABEL, images).item() == labels.item()
 
 
+def test_of_two_heads_each_has_its_own_loss() -> None:
+    heads = torch.stack([STUDENT, TEACHER + torch.tensor([[1.0, 0.0]])])
+    found = Criterion(Distillation("hard", 0.25), Fixed(), 0.0)(heads, LABEL, torch.zeros(1, 1))
+    labels = F.cross_entropy(heads[0], LABEL)
+    teacher = F.cross_entropy(heads[1], torch.tensor([0]))
+    assert found.item() == pytest.approx((0.75 * labels + 0.25 * teacher).item())
+
+
 def test_labels_may_be_smoothed_or_mixed() -> None:
     images = torch.zeros(1, 1)
     smoothed = Criterion(Distillation(), None, 0.2)(STUDENT, LABEL, images)

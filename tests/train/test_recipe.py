@@ -80,6 +80,7 @@ def test_quantization_changes_the_preset(tmp_path: Path) -> None:
         (HEAD + "[train.distillation]\nkind = 'warm'", "'warm', expected none or soft or hard"),
         (HEAD + "[train.distillation]\ntemperature = 0", "temperature is 0.0, expected above 0"),
         (HEAD.replace("w4a4", "w3a3"), "precision is 'w3a3', expected w8a8 or w4a4"),
+        (HEAD + "[train.regularization]\nresidual = -1", "residual is -1.0, expected 0 or more"),
         (HEAD + "[quantization]\ngelu = 'flat'", "gelu is 'flat', expected asymmetric or sym"),
         (HEAD + "[quantization]\nweight = 'flat'", "unknown key quantization.weight"),
         ("model =", "not TOML"),
