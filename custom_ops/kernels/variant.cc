@@ -32,7 +32,7 @@ const Variant kVariants[] = {
     PQV_OWN_VARIANT(avx2, CpuHasAvx2),
 #endif
 #if defined(PQV_HAS_I8MM)
-    PQV_VARIANT(i8mm, CpuHasI8mm, scalar, scalar, scalar, neon, neon, neon),
+    PQV_VARIANT(i8mm, CpuHasI8mm, i8mm, i8mm, i8mm, neon, neon, neon),
 #endif
 #if defined(PQV_HAS_DOTPROD)
     PQV_VARIANT(dotprod, CpuHasDotprod, dotprod, dotprod, dotprod, neon, neon, neon),

@@ -63,40 +63,50 @@ struct DotprodTile {
     return false;
   }
 
-  template <typename Form, size_t kCount>
-  static PQV_INLINE void Multiply(const uint8_t* rows, bool, const uint8_t* panel, size_t groups,
-                                  Sums<kCount>* sums) {
-    constexpr size_t kHalves = CeilDivide(kCount, kHalfRows);
-    for (size_t blocks = groups / kBlockGroups; blocks != 0; --blocks) {
-      int8x16x4_t a[kHalves];
+  template <size_t kCount>
+  class Accumulator {
+   public:
+    PQV_INLINE void Begin(const Sums<kCount>& sums) { sums_ = sums; }
+
+    PQV_INLINE void End(Sums<kCount>* sums) const { *sums = sums_; }
+
+    template <typename PanelForm>
+    PQV_INLINE void Add(const uint8_t* rows, bool, const uint8_t* panel, size_t groups) {
+      constexpr size_t kHalves = CeilDivide(kCount, kHalfRows);
+      for (size_t blocks = groups / kBlockGroups; blocks != 0; --blocks) {
+        int8x16x4_t a[kHalves];
 #pragma GCC unroll 2
-      for (size_t half = 0; half < kHalves; ++half) {
-        a[half] = vld1q_s8_x4(reinterpret_cast<const int8_t*>(rows + half * kHalfBytes));
-      }
-      rows += 2 * kHalfBytes;
+        for (size_t half = 0; half < kHalves; ++half) {
+          a[half] = vld1q_s8_x4(reinterpret_cast<const int8_t*>(rows + half * kHalfBytes));
+        }
+        rows += 2 * kHalfBytes;
 #pragma GCC unroll 4
-      for (size_t g = 0; g < kBlockGroups; ++g, panel += Form::kGroupBytes) {
-        const Group8 w = Form::Load(panel);
+        for (size_t g = 0; g < kBlockGroups; ++g, panel += PanelForm::kGroupBytes) {
+          const Group8 w = PanelForm::Load(panel);
 #pragma GCC unroll 8
-        for (size_t r = 0; r < kCount; ++r) {
-          sums->row[r][0] = DotLane<kSign>(sums->row[r][0], w.low, a[r / 4].val[g], r % 4);
-          sums->row[r][1] = DotLane<kSign>(sums->row[r][1], w.high, a[r / 4].val[g], r % 4);
+          for (size_t r = 0; r < kCount; ++r) {
+            sums_.row[r][0] = DotLane<kSign>(sums_.row[r][0], w.low, a[r / 4].val[g], r % 4);
+            sums_.row[r][1] = DotLane<kSign>(sums_.row[r][1], w.high, a[r / 4].val[g], r % 4);
+          }
         }
       }
-    }
-    groups %= kBlockGroups;
-    for (; groups > 0; --groups) {
-      const Group8 w = Form::Load(panel);
+      groups %= kBlockGroups;
+      for (; groups > 0; --groups) {
+        const Group8 w = PanelForm::Load(panel);
 #pragma GCC unroll 8
-      for (size_t r = 0; r < kCount; ++r) {
-        const int8x16_t a = LoadBytes(rows + r / kHalfRows * kHalfBytes);
-        sums->row[r][0] = DotLane<kSign>(sums->row[r][0], w.low, a, r % 4);
-        sums->row[r][1] = DotLane<kSign>(sums->row[r][1], w.high, a, r % 4);
+        for (size_t r = 0; r < kCount; ++r) {
+          const int8x16_t a = LoadBytes(rows + r / kHalfRows * kHalfBytes);
+          sums_.row[r][0] = DotLane<kSign>(sums_.row[r][0], w.low, a, r % 4);
+          sums_.row[r][1] = DotLane<kSign>(sums_.row[r][1], w.high, a, r % 4);
+        }
+        rows += 16;
+        panel += PanelForm::kGroupBytes;
       }
-      rows += 16;
-      panel += Form::kGroupBytes;
     }
-  }
+
+   private:
+    Sums<kCount> sums_;
+  };
 
  private:
   static PQV_INLINE void PackBlock(const uint8_t* const* row, size_t i, size_t k, uint8_t* target) {

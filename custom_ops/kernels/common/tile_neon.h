@@ -166,17 +166,21 @@ static PQV_INLINE void RunTile(const TilePass& pass, size_t row, size_t channel,
   const uint8_t* panel = pass.panels.data;
   int32_t* partial = pass.partial;
   for (; channel < channel_end; channel += kPanelChannels) {
+    typename Tile::template Accumulator<kRows> accumulator;
     Sums<kRows> sums;
     if (pass.is_first) {
       epilogue.Begin(row, channel, &sums);
+      accumulator.Begin(sums);
     } else {
 #pragma GCC unroll 8
       for (size_t r = 0; r < kRows; ++r) {
         sums.row[r][0] = vld1q_s32(partial + r * kPartialChannels);
         sums.row[r][1] = vld1q_s32(partial + r * kPartialChannels + 4);
       }
+      accumulator.Begin(sums);
     }
-    Tile::template Multiply<Form>(pass.rows, pass.is_narrow, panel, pass.groups, &sums);
+    accumulator.template Add<Form>(pass.rows, pass.is_narrow, panel, pass.groups);
+    accumulator.End(&sums);
     if (pass.is_last) {
       epilogue.End(row, channel, sums);
     } else {
@@ -205,7 +209,7 @@ static void RunTileOf(size_t rows, const TilePass& pass, size_t row, size_t chan
 
 // Rows [row_begin, row_end) of a block, with panels that `panels` makes of the other factor.
 //
-//   Tile:     Form; PackRows, Multiply; kRows rows at a time
+//   Tile:     Form; PackRows, Accumulator; kRows rows at a time
 //   Panels:   Form; Make(n, k, channels, count, scratch) -> PanelBlock
 //   Epilogue: Begin(row, n, sums) before, End(row, n, sums) after all products
 template <typename Tile, typename Panels, typename Epilogue>

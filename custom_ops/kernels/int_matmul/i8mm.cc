@@ -1,0 +1,12 @@
+#include "kernels/common/tile_i8mm.h"
+#include "kernels/int_matmul/neon.h"
+
+namespace pqv {
+namespace i8mm {
+
+void RunIntMatMul(const IntMatMul& op) {
+  arm64::RunIntMatMulWith<arm64::I8mmTile<arm64::Sign::kSigned>>(op);
+}
+
+}  // namespace i8mm
+}  // namespace pqv
