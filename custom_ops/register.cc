@@ -1,4 +1,4 @@
-// The entry point of the library, its one exported symbol.
+// The entry points of the library, its only exported symbols.
 
 #include <sched.h>
 #include <stdio.h>
@@ -159,4 +159,12 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(
   // is registered then, and a model that needs these ops falls back to its functions or fails.
   if (api == nullptr) return nullptr;
   return pqv::Register(options, api);
+}
+
+// For apps that cannot give onnxruntime a path but load the library themselves: the same, to be
+// named to RegisterCustomOpsUsingFunction. onnxruntime looks the name up among the symbols of the
+// whole process, where many op libraries have a RegisterCustomOps.
+extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterPqvCustomOps(
+    OrtSessionOptions* options, const OrtApiBase* api_base) {
+  return RegisterCustomOps(options, api_base);
 }

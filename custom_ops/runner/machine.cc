@@ -57,8 +57,10 @@ double PeakMemoryBytes() {
 
 Buffer<Clock> ReadClocks(const char* root, uint64_t mask) {
   Buffer<Clock> clocks;
-  const long count = sysconf(_SC_NPROCESSORS_CONF);
-  for (unsigned cpu = 0; cpu < 64 && cpu < count; ++cpu) {
+  for (unsigned cpu = 0; cpu < 64; ++cpu) {
+    char folder[4096];
+    snprintf(folder, sizeof(folder), "%s/devices/system/cpu/cpu%u", root, cpu);
+    if (access(folder, R_OK) != 0) break;
     if (mask != 0 && (mask >> cpu & 1) == 0) continue;
     clocks.Append({cpu, ReadMegahertz(root, cpu, "scaling_cur_freq"),
                    ReadMegahertz(root, cpu, "cpuinfo_max_freq")});

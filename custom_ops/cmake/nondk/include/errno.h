@@ -1,0 +1,14 @@
+#ifndef PQV_NONDK_ERRNO_H_
+#define PQV_NONDK_ERRNO_H_
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+int* __errno(void);
+#ifdef __cplusplus
+}
+#endif
+
+#define errno (*__errno())
+
+#endif  // PQV_NONDK_ERRNO_H_

@@ -1,0 +1,12 @@
+#ifndef PQV_NONDK_MATH_H_
+#define PQV_NONDK_MATH_H_
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+double sin(double x);
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // PQV_NONDK_MATH_H_

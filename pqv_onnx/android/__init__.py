@@ -1,0 +1,1 @@
+"""Building, checking, packing and timing for Android phones."""
