@@ -1,0 +1,196 @@
+"""Executed instructions and modelled cycles on arm64: `python -m benchmarks.arm64.count`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.arm64 import mca
+from benchmarks.arm64.baseline import BASELINE, compare
+from benchmarks.arm64.blocks import CLASSES, Profile, count_classes, dot_macs, hottest
+from benchmarks.arm64.emulator import (
+    CPUS,
+    FOLDER,
+    Cpu,
+    build,
+    describe,
+    profile_kernels,
+    profile_model,
+)
+from benchmarks.files import prepare
+from benchmarks.peers import CONTESTANTS
+from pqv_onnx.errors import PqvError
+from pqv_onnx.files import write_atomically
+
+CONTESTANT_NAMES = ("pqv-w4a4", "pqv-w8a8", "ort-fp32", "ort-static", "ort-nbits")
+# Stands in for a Cortex-A77 (and A76, A78), of which llvm-mca has no model of its own.
+TIMED_CORE = "neoverse-n1"
+CLOCK_GHZ = 3.2
+# Inner loops that are modelled: of these kernels, the block that most instructions run in.
+LOOPS = (
+    "PackedInt4MatMul 197 x 192 x 768",
+    "PackedInt8MatMul 197 x 192 x 768",
+    "IntMatMul 3 x 197 x 64",
+    "IntWeightedMean 3 x 197 x 64",
+    "IntSoftmax2n 3 x 197 x 64",
+    "IntSoftmax2n (log2) 3 x 197 x 64",
+    "IntLayerNorm 197 x 192",
+    "IntGELU 197 x 768",
+)
+
+WIDTH = 130  # of tables, where there is no terminal
+
+Entry = dict[str, Any]
+
+
+def main(
+    variants: Annotated[
+        list[str] | None, typer.Option(help=f"Of {', '.join(CPUS)}; repeatable. Default: all.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="timm name.")] = "deit_tiny_patch16_224",
+    contestants: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Of {', '.join(CONTESTANT_NAMES)}; repeatable; 'none' for kernels only. "
+            "Default: the first four."
+        ),
+    ] = None,
+    kernels: Annotated[bool, typer.Option(help="Count kernels one by one, too.")] = True,
+    output: Annotated[Path, typer.Option(help="Folder of counts.json.")] = FOLDER,
+    check: Annotated[
+        bool, typer.Option(help="Fail where something is worse than the baseline.")
+    ] = False,
+    update: Annotated[bool, typer.Option(help="Make these counts the baseline.")] = False,
+) -> None:
+    """Count what our kernels, whole models and onnxruntime's execute, under qemu."""
+    try:
+        report = measure(
+            _known(variants, tuple(CPUS)), model,
+            _known(contestants, CONTESTANT_NAMES, CONTESTANT_NAMES[:4]), kernels,
+        )  # fmt: skip
+        show(report)
+        write_atomically(output / "counts.json", json.dumps(report, indent=1).encode() + b"\n")
+        worse = compare(report) if check else []
+        if update:
+            write_atomically(BASELINE, json.dumps(report, indent=1).encode() + b"\n")
+    except PqvError as error:
+        raise SystemExit(f"error: {error}") from None
+    for line in worse:
+        print(line)
+    if worse:
+        raise SystemExit(1)
+
+
+def _known(
+    chosen: list[str] | None, names: tuple[str, ...], default: tuple[str, ...] | None = None
+) -> list[str]:
+    if chosen == ["none"]:
+        return []
+    for name in chosen or ():
+        if name not in names:
+            raise PqvError(f"{name} is unknown, expected one of {', '.join(names)}")
+    return chosen or list(default or names)
+
+
+def measure(variants: list[str], model: str, contestants: list[str], kernels: bool) -> Entry:
+    """Everything that is counted and modelled, as it is written to counts.json."""
+    build()
+    files, errors = prepare(model, {name: CONTESTANTS[name] for name in contestants})
+    for name, error in errors.items():
+        print(f"skipped {name}: {error}")
+    report: Entry = {
+        "tools": describe() | {"llvm-mca": mca.VERSION if mca.is_available() else "not installed"},
+        "model": model,
+        "models": {},
+        "kernels": {},
+        "loops": {},
+    }
+    for variant in variants:
+        cpu = CPUS[variant]
+        report["models"][variant] = {
+            name: describe_profile(profile_model(cpu, file)) for name, file in files.items()
+        }
+        if kernels:
+            report |= measure_kernels(cpu, report)
+    return report
+
+
+def describe_profile(profile: Profile) -> Entry:
+    """Instructions by class, and the modelled milliseconds of one core."""
+    entry: Entry = dict(count_classes(profile))
+    if mca.is_available():
+        cycles = mca.profile_cycles(profile, TIMED_CORE)
+        entry["modelled_ms"] = round(cycles / CLOCK_GHZ * 1e-6, 2)
+    return entry
+
+
+def measure_kernels(cpu: Cpu, report: Entry) -> Entry:
+    """The kernels of a variant, and their inner loops."""
+    profiles = profile_kernels(cpu)
+    counted = {
+        name: {"work": work} | count_classes(profile) for name, (work, profile) in profiles.items()
+    }
+    loops = {}
+    if mca.is_available():
+        loops = {name: describe_loop(profiles[name][1]) for name in LOOPS if name in profiles}
+    return {
+        "kernels": report["kernels"] | {cpu.variant: counted},
+        "loops": report["loops"] | {cpu.variant: loops},
+    }
+
+
+def describe_loop(profile: Profile) -> Entry:
+    """The hottest block: its size, its cycles on each core, its share of a core's peak."""
+    words = hottest(profile)
+    macs = sum(map(dot_macs, words))
+    is_matrix = any(dot_macs(word) == 32 for word in words)
+    entry: Entry = {"instructions": len(words), "macs": macs, "cycles": {}, "of_peak": {}}
+    for core in mca.CORES:
+        cycles = mca.block_cycles([words], core).get(words)
+        if cycles is None:
+            continue  # the core has no such instruction
+        entry["cycles"][core] = round(cycles, 2)
+        if macs:
+            share = macs / cycles / mca.peak_macs_per_cycle(core, is_matrix)
+            entry["of_peak"][core] = round(share, 3)
+    return entry
+
+
+def show(report: Entry) -> None:
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    for variant, models in report["models"].items():
+        title = f"{report['model']}, {variant}: instructions of one inference, millions"
+        table = Table("", *CLASSES, "total", "modelled ms", title=title)
+        for name, entry in models.items():
+            counts = [f"{entry[key] * 1e-6:.1f}" for key in (*CLASSES, "total")]
+            table.add_row(name, *counts, str(entry.get("modelled_ms", "")))
+        console.print(table)
+    for variant, kernels in report["kernels"].items():
+        title = f"{variant}: instructions per multiply-accumulate or element"
+        table = Table("", *CLASSES, "total", title=title)
+        for name, entry in kernels.items():
+            counts = [f"{entry[key] / entry['work']:.4f}" for key in (*CLASSES, "total")]
+            table.add_row(name, *counts)
+        console.print(table)
+    for variant, loops in report["loops"].items():
+        title = f"{variant}: modelled cycles of inner loops, and share of the dot product peak"
+        table = Table("", "instructions", "MACs", *mca.CORES, title=title)
+        for name, entry in loops.items():
+            cells = []
+            for core in mca.CORES:
+                share = entry["of_peak"].get(core)
+                cells.append(
+                    f"{entry['cycles'].get(core, '')}" + (f" ({share:.0%})" if share else "")
+                )
+            table.add_row(name, str(entry["instructions"]), str(entry["macs"] or ""), *cells)
+        console.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,180 @@
+"""Programs for arm64 on emulated processors, with their executed blocks counted."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.arm64.blocks import Profile, read_profiles
+from benchmarks.files import CACHE, ROOT
+from pqv_onnx.errors import PqvError
+
+FOLDER = CACHE / "arm64"
+BUILD = FOLDER / "build"
+SYSTEM_LIBRARIES = Path("/usr/aarch64-linux-gnu/lib")
+# What is needed, and the Debian package that has it.
+_TOOLS = {
+    "cmake": "cmake",
+    "qemu-aarch64": "qemu-user",
+    "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu",
+    "cc": "gcc",
+}
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """A processor that qemu emulates.
+
+    Attributes:
+        name: of it, for qemu.
+        variant: the best variant of our kernels that it runs.
+        features: what it says of itself in /proc/cpuinfo, beyond those of every ARMv8.0.
+        part: its part number there.
+    """
+
+    name: str
+    variant: str
+    features: str
+    part: str
+
+
+_ARMV82 = "atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
+# With sve, the emulation of `max` is some twenty times slower.
+CPUS = {
+    "neon": Cpu("cortex-a53", "neon", "", "0xd03"),
+    "dotprod": Cpu("cortex-a76", "dotprod", _ARMV82, "0xd0b"),
+    "i8mm": Cpu("max,sve=off,sme=off", "i8mm", f"{_ARMV82} i8mm", "0xd0b"),
+}
+
+
+def _run(*command: str | Path, cwd: Path = ROOT) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        reason = said[-1] if said else f"code {done.returncode}"
+        raise PqvError(f"{Path(command[0]).name} failed: {reason}")
+    return done.stdout
+
+
+def check_tools() -> None:
+    """Raises PqvError that names the first tool that is missing."""
+    for tool, package in _TOOLS.items():
+        if shutil.which(tool) is None:
+            raise PqvError(f"{tool} not found: Debian and Ubuntu have it in the package {package}")
+
+
+def build() -> None:
+    """Build our library, its programs and the plugin."""
+    check_tools()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    sources = ROOT / "custom_ops"
+    _run(
+        "cmake", "--preset", "linux-arm64", "-B", BUILD, "-DPQV_BENCHMARKS=ON", "-DPQV_RUNNER=ON",
+        cwd=sources,
+    )  # fmt: skip
+    _run("cmake", "--build", BUILD, cwd=sources)
+    build_plugin()
+
+
+def build_plugin() -> None:
+    source = Path(__file__).with_name("block_count.c")
+    _run("cc", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", source, "-o", _plugin())
+
+
+def _plugin() -> Path:
+    return FOLDER / "libblock_count.so"
+
+
+def onnxruntime_library() -> Path:
+    """onnxruntime for arm64, of the version that is installed here; fetched by pip once."""
+    from importlib.metadata import version
+
+    folder = FOLDER / f"onnxruntime-{version('onnxruntime')}"
+    pattern = "onnxruntime/capi/libonnxruntime.so.*"
+    if not (found := list(folder.glob(pattern))):
+        with tempfile.TemporaryDirectory(dir=FOLDER) as wheels:
+            _run(
+                sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+                "--platform", "manylinux_2_28_aarch64", "--only-binary=:all:",
+                "--dest", wheels, f"onnxruntime=={version('onnxruntime')}",
+            )  # fmt: skip
+            shutil.unpack_archive(next(Path(wheels).glob("*.whl")), folder, "zip")
+        found = list(folder.glob(pattern))
+    return found[0]
+
+
+def _prefix(cpu: Cpu) -> Path:
+    """What the program sees as /: the libraries, and the emulated processor's /proc/cpuinfo."""
+    prefix = FOLDER / cpu.variant
+    (prefix / "proc").mkdir(parents=True, exist_ok=True)
+    libraries = prefix / "lib"
+    if not libraries.exists():
+        libraries.symlink_to(SYSTEM_LIBRARIES)
+    lines = {
+        "processor": "0",
+        "BogoMIPS": "100.00",
+        "Features": f"fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid {cpu.features}".strip(),
+        "CPU implementer": "0x41",
+        "CPU architecture": "8",
+        "CPU variant": "0x0",
+        "CPU part": cpu.part,
+        "CPU revision": "1",
+    }
+    text = "".join(f"{name}\t: {value}\n" for name, value in lines.items())
+    (prefix / "proc" / "cpuinfo").write_text(text + "\n")
+    return prefix
+
+
+def profile(cpu: Cpu, *command: str | Path) -> tuple[str, list[Profile]]:
+    """Run a program of the build on an emulated processor.
+
+    Args:
+        cpu: which one.
+        command: the program's name and its arguments.
+
+    Returns:
+        What it printed, and the profile of each of its regions.
+    """
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        dump = Path(folder) / "blocks"
+        output = _run(
+            "qemu-aarch64", "-L", _prefix(cpu), "-cpu", cpu.name,
+            "-plugin", f"{_plugin()},out={dump}", BUILD / command[0], *command[1:],
+        )  # fmt: skip
+        return output, read_profiles(dump)
+
+
+def profile_kernels(cpu: Cpu) -> dict[str, tuple[float, Profile]]:
+    """The work (multiply-accumulates or elements) and the profile of each benchmarked kernel."""
+    output, profiles = profile(cpu, "pqv_bench_kernels", "--count", cpu.variant)
+    cases = [line.split("\t") for line in output.splitlines()]
+    return {
+        name: (float(work), profile)
+        for (_, name, work), profile in zip(cases, profiles, strict=True)
+    }
+
+
+def profile_model(cpu: Cpu, model: Path) -> Profile:
+    """One inference, by two runs less one: the second inference of a session."""
+    profiles = []
+    for runs in ("1", "2"):
+        command = ("--onnxruntime", onnxruntime_library(), "--warmup", "0", "--runs", runs, model)
+        profiles += profile(cpu, "pqv_run", *command)[1]
+    once, twice = profiles
+    return twice - once
+
+
+def describe() -> dict[str, str]:
+    """The versions that the counts depend on."""
+    from importlib.metadata import version
+
+    first = {
+        "qemu": _run("qemu-aarch64", "--version"),
+        "compiler": _run("aarch64-linux-gnu-g++", "--version"),
+    }
+    versions = {name: text.splitlines()[0] for name, text in first.items()}
+    return versions | {"onnxruntime": version("onnxruntime")}

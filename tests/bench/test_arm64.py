@@ -1,0 +1,106 @@
+"""Counting instructions on arm64: the parts that need no model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from benchmarks.arm64 import emulator
+from benchmarks.arm64.baseline import compare
+from benchmarks.arm64.blocks import classify, count_classes, dot_macs, read_profiles
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        (0x4E839440, "dot"),  # sdot v0.4s, v2.16b, v3.16b
+        (0x4F83E040, "dot"),  # sdot v0.4s, v2.16b, v3.4b[0]
+        (0x6E839440, "dot"),  # udot v0.4s, v2.16b, v3.16b
+        (0x4E839C40, "dot"),  # usdot v0.4s, v2.16b, v3.16b
+        (0x4E83A440, "dot"),  # smmla v0.4s, v2.16b, v3.16b
+        (0x0E638040, "multiply"),  # smlal v0.4s, v2.4h, v3.4h
+        (0x4E23C040, "multiply"),  # smull2 v0.8h, v2.16b, v3.16b
+        (0x4E639C40, "multiply"),  # mul v0.8h, v2.8h, v3.8h
+        (0x0F632040, "multiply"),  # smlal v0.4s, v2.4h, v3.h[2]
+        (0x6E63B440, "vector"),  # sqrdmulh v0.8h, v2.8h, v3.8h
+        (0x4EA38440, "vector"),  # add v0.4s, v2.4s, v3.4s
+        (0x4E23CC40, "vector"),  # fmla v0.4s, v2.4s, v3.4s
+        (0x1E602820, "vector"),  # fadd d0, d1, d0
+        (0x4E037040, "vector"),  # tbx v0.16b, {v2.16b-v5.16b}, v3.16b
+        (0x3DC00020, "vector_load"),  # ldr q0, [x1]
+        (0xAD400440, "vector_load"),  # ldp q0, q1, [x2]
+        (0x4C402040, "vector_load"),  # ld1 {v0.16b-v3.16b}, [x2]
+        (0x3D800020, "vector_store"),  # str q0, [x1]
+        (0xBC004420, "vector_store"),  # str s0, [x1], #4
+        (0x4C002040, "vector_store"),  # st1 {v0.16b-v3.16b}, [x2]
+        (0xF9400020, "scalar"),  # ldr x0, [x1]
+        (0x8B020020, "scalar"),  # add x0, x1, x2
+        (0x54FFFFE1, "scalar"),  # b.ne
+    ],
+)
+def test_classes(word: int, expected: str) -> None:
+    assert classify(word) == expected
+    assert (dot_macs(word) > 0) == (expected == "dot")
+
+
+def test_blocks_that_a_page_cuts_are_one(tmp_path: Path) -> None:
+    dump = tmp_path / "dump"
+    add, branch = "8b020020", "54ffffe1"
+    lines = [f"1000 2 {add} {branch}", f"1ff8 10 {add} {add}", f"2000 11 {add} {branch}", "", ""]
+    dump.write_text("\n".join(lines))
+    (profile,) = read_profiles(dump)
+    a, b = int(add, 16), int(branch, 16)
+    assert profile == Counter({(a, a, a, b): 10, (a, b): 3})
+    assert count_classes(profile)["total"] == 46
+
+
+def test_what_is_worse_than_the_baseline_is_named(tmp_path: Path) -> None:
+    def report(total: int, cycles: float) -> dict[str, object]:
+        loop = {"instructions": 9, "macs": 64, "cycles": {"a-core": cycles}, "of_peak": {}}
+        return {
+            "model": "m",
+            "models": {"neon": {"pqv-w4a4": {"total": total}, "ort-fp32": {"total": 5 * total}}},
+            "kernels": {"neon": {"kernel": {"work": 1.0, "total": 7}}},
+            "loops": {"neon": {"kernel": loop}},
+        }
+
+    baseline = tmp_path / "baseline.json"
+    baseline.write_text(json.dumps(report(1000, 4.0)))
+    assert compare(report(1005, 4.0), baseline) == []
+    assert compare(report(900, 3.0), baseline) == []
+    assert compare(report(1100, 4.0), baseline) == [
+        "m, neon, pqv-w4a4, total: 1100, 10.0% more than 1000"
+    ]
+    (line,) = compare(report(1000, 8.0), baseline)
+    assert line.startswith("neon, kernel, cycles of the loop per MAC, a-core")
+
+
+PROGRAM = """
+int main(void) {
+  __asm__ volatile("mov x0, #1000\\n b 1f\\n1: hint #0x7e\\n b 2f\\n"
+                   "2: add v0.4s, v0.4s, v1.4s\\n subs x0, x0, #1\\n b.ne 2b\\n"
+                   "hint #0x7f" ::: "x0", "v0", "cc");
+  return 0;
+}
+"""
+
+
+def test_the_plugin_counts_a_loop_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for tool in ("qemu-aarch64", "aarch64-linux-gnu-gcc", "cc"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    monkeypatch.setattr(emulator, "FOLDER", tmp_path)
+    monkeypatch.setattr(emulator, "BUILD", tmp_path)
+    emulator.build_plugin()
+    (tmp_path / "loop.c").write_text(PROGRAM)
+    command = ["aarch64-linux-gnu-gcc", "-O1", tmp_path / "loop.c", "-o", tmp_path / "loop"]
+    subprocess.run(command, check=True)
+    _, (profile,) = emulator.profile(emulator.CPUS["neon"], "loop")
+    counts = count_classes(profile)
+    assert counts["vector"] == 1000
+    assert counts["total"] == 3000
