@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,24 +10,15 @@ import onnxruntime
 import pytest
 
 from pqv_onnx.runtime.library import get_library_path
-
-ROOT = Path(__file__).parents[2]
+from tests.builds import build
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def pqv_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program, in a folder of its own."""
-    if shutil.which("cmake") is None:
-        pytest.skip("cmake is not installed")
-    folder = tmp_path_factory.mktemp("pqv_run")
-    for command in (
-        ["cmake", "-S", ROOT / "custom_ops", "-B", folder],
-        ["cmake", "--build", folder, "--target", "pqv_run"],
-    ):
-        subprocess.run(command, check=True, capture_output=True)
-    return folder / "pqv_run"
+def pqv_run() -> Path:
+    """The program, for this machine."""
+    return build("host", "pqv_run") / "pqv_run"
 
 
 @pytest.fixture(scope="session")

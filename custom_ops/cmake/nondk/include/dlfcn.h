@@ -1,6 +1,7 @@
 #ifndef PQV_NONDK_DLFCN_H_
 #define PQV_NONDK_DLFCN_H_
 
+#define RTLD_DEFAULT ((void*)0)
 #define RTLD_LOCAL 0
 #define RTLD_NOW 2
 

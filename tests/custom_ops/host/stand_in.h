@@ -1,0 +1,61 @@
+// A stand-in for onnxruntime: the part of its C API that op libraries call, on plain structures.
+// Slots that our declarations leave unnamed are null, so that a call of one is noticed.
+
+#ifndef PQV_TESTS_CUSTOM_OPS_HOST_STAND_IN_H_
+#define PQV_TESTS_CUSTOM_OPS_HOST_STAND_IN_H_
+
+#include "ort/c_api.h"
+#include "runner/buffer.h"
+
+// A tensor.
+struct OrtValue {
+  ONNXTensorElementDataType type;
+  size_t rank;
+  int64_t dims[16];
+  size_t bytes;
+  char* data;
+};
+
+// An attribute of a node: a string or an integer.
+struct Attribute {
+  const char* name;
+  const char* text;  // null: an integer
+  int64_t integer;
+};
+
+// A node as its kernel is made for it.
+struct OrtKernelInfo {
+  pqv::Buffer<Attribute> attributes;
+  pqv::Buffer<const OrtValue*> inputs;
+  pqv::Buffer<bool> is_constant;
+};
+
+// A node as its kernel runs. The output gets the type of `output_type`.
+struct OrtKernelContext {
+  const OrtKernelInfo* node;
+  ONNXTensorElementDataType output_type;
+  OrtValue* output;
+};
+
+struct OrtStatus {
+  char* message;
+};
+
+// What a library registered.
+struct OrtSessionOptions {
+  pqv::Buffer<const OrtCustomOp*> ops;
+};
+
+namespace pqv {
+
+const OrtApiBase* StandIn();
+
+size_t TypeSize(ONNXTensorElementDataType type);
+
+// Things that were made by calls of the stand-in and not released by now: statuses and descriptions
+// of tensors.
+int LiveObjects();
+
+}  // namespace pqv
+
+#endif  // PQV_TESTS_CUSTOM_OPS_HOST_STAND_IN_H_

@@ -1,0 +1,111 @@
+"""Every op through the C ABI alone, on this machine, on emulated arm64 Linux and on Android."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pqv_onnx.ops.domain import OPS
+from pqv_onnx.runtime.library import get_library_path
+from tests.builds import ARM64_LIBRARIES, build, need
+from tests.custom_ops.models import constant_inputs, library_info
+from tests.ops.cases import random_case
+from tests.ops.oracle import ORACLES
+
+ELEMENT_TYPES = {"uint8": 2, "int8": 3, "int16": 5, "int32": 6}
+
+
+def text_bytes(text: str) -> bytes:
+    return struct.pack("<I", len(text)) + text.encode()
+
+
+def tensor_bytes(array: np.ndarray) -> bytes:
+    """Element type, rank and dimensions as uint32, then the elements."""
+    header = [ELEMENT_TYPES[str(array.dtype)], array.ndim, *array.shape]
+    return struct.pack(f"<{len(header)}I", *header) + np.ascontiguousarray(array).tobytes()
+
+
+def case_bytes(
+    op: str,
+    inputs: dict[str, np.ndarray],
+    attributes: dict[str, object],
+    expected: np.ndarray | str,
+) -> bytes:
+    """The op, its attributes (name, whether text, value), its inputs (whether constant, tensor),
+    and what must come: an error, or an empty text and a tensor."""
+    parts = [text_bytes(op), struct.pack("<I", len(attributes))]
+    for name, value in attributes.items():
+        parts.append(text_bytes(name) + struct.pack("<I", isinstance(value, str)))
+        parts.append(text_bytes(value) if isinstance(value, str) else struct.pack("<q", value))
+    parts.append(struct.pack("<I", len(inputs)))
+    constant = constant_inputs(op)
+    for name, array in inputs.items():
+        parts.append(struct.pack("<I", name in constant) + tensor_bytes(array))
+    if isinstance(expected, str):
+        parts.append(text_bytes(expected))
+    else:
+        parts += [text_bytes(""), tensor_bytes(expected)]
+    return b"".join(parts)
+
+
+@pytest.fixture(scope="session")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Some valid cases of every op, and one whose attribute is refused."""
+    folder, paths = tmp_path_factory.mktemp("cases"), []
+    for op in OPS:
+        for seed in range(4):
+            case = random_case(op, 7000 + seed, small=True)
+            expected = ORACLES[op](case.inputs, case.attributes)
+            paths.append(folder / f"{op}.{seed}")
+            paths[-1].write_bytes(case_bytes(op, case.inputs, case.attributes, expected))
+    bad = {"shift": 99, "multiplier": 1, "log2": 0}
+    reason = "attribute shift is 99, expected [-15, 30]"
+    paths.append(folder / "IntSoftmax2n.bad")
+    x = np.zeros((2, 3), np.int32)
+    paths[-1].write_bytes(case_bytes("IntSoftmax2n", {"X": x}, bad, reason))
+    return paths
+
+
+def drive(
+    command: list[str | Path], library: str | Path, cases: list[Path], isa: str | None = None
+) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "PQV_ISA"}
+    if isa is not None:
+        environment["PQV_ISA"] = isa
+    done = subprocess.run(
+        [*command, library, *cases], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    # The ops of docs/ops.md, and Info.
+    assert done.stdout.strip().endswith(f"{len(OPS) + 1} ops, {len(cases)} cases passed")
+
+
+def test_on_this_machine(cases: list[Path]) -> None:
+    folder = build("host", "pqv_abi_host")
+    for isa in library_info()["available"]:
+        drive([folder / "pqv_abi_host"], get_library_path(), cases, isa)
+
+
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76", "max,sve=off,sme=off"])
+def test_on_linux_arm64(cpu: str, cases: list[Path]) -> None:
+    need("qemu-aarch64", "qemu-user")
+    folder = build("linux-arm64", "pqv_abi_host", "pqv_ops")
+    emulator = ["qemu-aarch64", "-L", ARM64_LIBRARIES, "-cpu", cpu, folder / "pqv_abi_host"]
+    drive(emulator, folder / "libpqv_ops.so", cases)
+
+
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76", "max,sve=off,sme=off"])
+def test_on_android(cpu: str, cases: list[Path]) -> None:
+    """Under Android's own linker, from a root that has /system/bin/linker64 and its libraries."""
+    root = os.environ.get("PQV_ANDROID_ROOT")
+    if root is None:
+        pytest.skip("PQV_ANDROID_ROOT names no system root of Android on arm64")
+    need("qemu-aarch64", "qemu-user")
+    folder = build("android-nondk", "pqv_abi_host", "pqv_ops")
+    emulator = ["qemu-aarch64", "-L", root, "-cpu", cpu, folder / "pqv_abi_host"]
+    drive(emulator, folder / "libpqv_ops.so", cases)
