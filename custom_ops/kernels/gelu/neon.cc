@@ -10,26 +10,26 @@ constexpr size_t kVector = 16;
 constexpr size_t kVectors = 4;   // per step
 constexpr size_t kQuarter = 64;  // entries that one TBL looks up
 
-// TBX leaves a lane alone where the index is not in its quarter. An exclusive or moves the indices
-// of a quarter, and no others, to 0 .. 63; x = -128 is the first entry.
-inline void LookUpQuarter(const uint8_t* quarter, uint8_t flip, const uint8x16_t* x,
-                          uint8x16_t* y) {
+// TBL gives zero, and TBX leaves a lane alone, where the index is not in its quarter. An exclusive
+// or moves the indices of a quarter, and no others, to 0 .. 63; x = -128 is the first entry.
+template <uint8_t kFlip>
+inline void LookUpQuarter(const uint8_t* quarter, const uint8x16_t* x, uint8x16_t* y) {
   const uint8x16x4_t entries = vld1q_u8_x4(quarter);
   for (size_t v = 0; v < kVectors; ++v) {
-    y[v] = vqtbx4q_u8(y[v], entries, veorq_u8(x[v], vdupq_n_u8(flip)));
+    const uint8x16_t index = kFlip != 0 ? veorq_u8(x[v], vdupq_n_u8(kFlip)) : x[v];
+    y[v] = kFlip == 0x80 ? vqtbl4q_u8(entries, index) : vqtbx4q_u8(y[v], entries, index);
   }
 }
 
 // One quarter at a time is in registers, for all vectors.
 inline void LookUp(const uint8_t* table, const uint8_t* x, uint8_t* y) {
   uint8x16_t index[kVectors];
-  uint8x16_t found[kVectors];
+  uint8x16_t found[kVectors] = {};
   for (size_t v = 0; v < kVectors; ++v) index[v] = vld1q_u8(x + kVector * v);
-  for (size_t v = 0; v < kVectors; ++v) found[v] = vdupq_n_u8(0);
-  LookUpQuarter(table, 0x80, index, found);
-  LookUpQuarter(table + kQuarter, 0xC0, index, found);
-  LookUpQuarter(table + 2 * kQuarter, 0x00, index, found);
-  LookUpQuarter(table + 3 * kQuarter, 0x40, index, found);
+  LookUpQuarter<0x80>(table, index, found);
+  LookUpQuarter<0xC0>(table + kQuarter, index, found);
+  LookUpQuarter<0x00>(table + 2 * kQuarter, index, found);
+  LookUpQuarter<0x40>(table + 3 * kQuarter, index, found);
   for (size_t v = 0; v < kVectors; ++v) vst1q_u8(y + kVector * v, found[v]);
 }
 

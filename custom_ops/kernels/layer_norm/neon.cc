@@ -45,7 +45,14 @@ RowStatistics Statistics(const LayerNorm& op, const int8_t* row) {
   const int16_t* const step = op.step;
   Sums sums = {vdupq_n_s32(0), {vdupq_n_s32(0), vdupq_n_s32(0)}};
   size_t c = 0;
-  for (; c + kStep <= channels; c += kStep) Add(Scale(vld1q_s8(row + c), Load16(step + c)), &sums);
+  for (; c + 2 * kStep <= channels; c += 2 * kStep) {
+    Add(Scale(vld1q_s8(row + c), Load16(step + c)), &sums);
+    Add(Scale(vld1q_s8(row + c + kStep), Load16(step + c + kStep)), &sums);
+  }
+  if (c + kStep <= channels) {
+    Add(Scale(vld1q_s8(row + c), Load16(step + c)), &sums);
+    c += kStep;
+  }
   if (c < channels) Add(Scale(LoadChannels(row + c, channels - c), Load16(step + c)), &sums);
   const int64_t square_sum = vaddlvq_s32(sums.squares[0]) + vaddlvq_s32(sums.squares[1]);
   return FinishStatistics(op, vaddvq_s32(sums.sum), square_sum);
@@ -73,17 +80,17 @@ PQV_INLINE Channels LoadConstants(const LayerNorm& op, size_t c) {
   return {LoadRequantizer(op.requantizer, c), vld1q_s16(op.bias + c)};
 }
 
-PQV_INLINE int16x8_t Normalize(const Row& row, int16x8_t x, int16x8_t count) {
-  const int32x4_t low = vsubq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(count)), row.sum);
-  const int32x4_t high = vsubq_s32(vmull_high_s16(x, count), row.sum);
-  const int16x4_t normal = vqmovn_s32(vqrshlq_s32(low, row.normal_shift));
-  return vqmovn_high_s32(normal, vqrshlq_s32(high, row.normal_shift));
+PQV_INLINE int32x4_t Normalize(const Row& row, int32x4_t centred) {
+  return vmull_s16(vqmovn_s32(vqrshlq_s32(centred, row.normal_shift)),
+                   vget_low_s16(row.reciprocal));
 }
 
-PQV_INLINE int16x8_t Affine(const Channels& channels, const Row& row, int16x8_t normal) {
-  const int32x4_t low = vmull_s16(vget_low_s16(normal), vget_low_s16(row.reciprocal));
-  const int32x4_t high = vmull_high_s16(normal, row.reciprocal);
-  return vqaddq_s16(Requantize16(channels.requantizer, low, high), channels.bias);
+PQV_INLINE int16x8_t Affine(const Channels& channels, const Row& row, int16x8_t x,
+                            int16x8_t count) {
+  const int32x4_t low = vsubq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(count)), row.sum);
+  const int32x4_t high = vsubq_s32(vmull_high_s16(x, count), row.sum);
+  const int16x8_t u = Requantize16(channels.requantizer, Normalize(row, low), Normalize(row, high));
+  return vqaddq_s16(u, channels.bias);
 }
 
 // Channels c .. c + 15 of a block of rows.
@@ -102,8 +109,8 @@ PQV_INLINE void RunChannels(const LayerNorm& op, size_t c, const int8_t* x, cons
   for (size_t r = 0; r < count; ++r, x += stride, y += stride) {
     const Row& row = rows[r];
     const Int16x16 scaled = Scale(LoadChannels(x, width), step);
-    const int16x8_t y_low = Affine(low, row, Normalize(row, scaled.low, channels));
-    const int16x8_t y_high = Affine(high, row, Normalize(row, scaled.high, channels));
+    const int16x8_t y_low = Affine(low, row, scaled.low, channels);
+    const int16x8_t y_high = Affine(high, row, scaled.high, channels);
     const int8x16_t narrow = Narrow16(y_low, y_high, limits);
     if (kWhole) {
       vst1q_s8(y, narrow);

@@ -72,28 +72,47 @@ PQV_INLINE int32x4_t Max(const Logits& x) {
   return vmaxq_s32(vmaxq_s32(x.part[0], x.part[1]), vmaxq_s32(x.part[2], x.part[3]));
 }
 
-// A row of 16 places or more ends with 16 that may overlap those before them.
-int32_t RowMax(const int32_t* x, size_t n) {
-  if (n < kStep) return vmaxvq_s32(Max(LoadFew(x, n)));
-  int32x4_t max = Max(Load(x + n - kStep));
-  for (size_t i = 0; i + kStep < n; i += kStep) max = vmaxq_s32(max, Max(Load(x + i)));
-  return vmaxvq_s32(max);
+// Runs run(i) for steps of 16 places that cover a row of 16 or more; the last one may overlap those
+// before it. Two at a time, for fewer instructions.
+template <typename Run>
+PQV_INLINE void ForEachStep(size_t n, const Run& run) {
+  size_t i = 0;
+  for (; i + 2 * kStep < n; i += 2 * kStep) {
+    run(i);
+    run(i + kStep);
+  }
+  if (i + kStep < n) run(i);
+  run(n - kStep);
+}
+
+PQV_INLINE int32x4_t RowMax(const int32_t* x, size_t n) {
+  int32x4_t max = vdupq_n_s32(INT32_MIN);
+  ForEachStep(n, [&](size_t i) { max = vmaxq_s32(max, Max(Load(x + i))); });
+  return vdupq_n_s32(vmaxvq_s32(max));
 }
 
 template <bool kLog2>
-void RunRow(Requantizer requantizer, const int32_t* x, size_t n, uint8_t* y) {
-  // requantize never falls, so the largest input has the largest z.
-  const int32x4_t max = vdupq_n_s32(RowMax(x, n));
-  const int16x8_t max_z = Requantize16(requantizer, max, max);
-  if (n < kStep) {
-    const Int16x16 z = Requantize(requantizer, LoadFew(x, n));
-    return StorePartial8(y, Weights<kLog2>(max_z, z), n);
+void RunRows(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
+  const Requantizer requantizer = UniformRequantizer(op.shift, op.multiplier);
+  for (size_t row = 0; row < rows; ++row, x += n, y += n) {
+    // requantize never falls, so the largest input has the largest z.
+    const int32x4_t max = RowMax(x, n);
+    const int16x8_t max_z = Requantize16(requantizer, max, max);
+    ForEachStep(n, [&](size_t i) {
+      vst1q_u8(y + i, Weights<kLog2>(max_z, Requantize(requantizer, Load(x + i))));
+    });
   }
-  const auto run = [&](size_t i) {
-    vst1q_u8(y + i, Weights<kLog2>(max_z, Requantize(requantizer, Load(x + i))));
-  };
-  for (size_t i = 0; i + kStep < n; i += kStep) run(i);
-  run(n - kStep);
+}
+
+template <bool kLog2>
+void RunShortRows(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
+  const Requantizer requantizer = UniformRequantizer(op.shift, op.multiplier);
+  for (size_t row = 0; row < rows; ++row, x += n, y += n) {
+    const Logits logits = LoadFew(x, n);
+    const int32x4_t max = vdupq_n_s32(vmaxvq_s32(Max(logits)));
+    const int16x8_t max_z = Requantize16(requantizer, max, max);
+    StorePartial8(y, Weights<kLog2>(max_z, Requantize(requantizer, logits)), n);
+  }
 }
 
 // What a row is made of, from some place on.
@@ -132,16 +151,11 @@ PQV_INLINE uint8x16_t Weights(int16x8_t max, const Biased& x) {
 
 template <bool kLog2>
 void RunBiasRow(Requantizer requantizer, BiasedRow row, size_t n, uint8_t* y) {
-  int16x8_t max = Max(LoadBiased(requantizer, row, n - kStep));
-  for (size_t i = 0; i + kStep < n; i += kStep) {
-    max = vmaxq_s16(max, Max(LoadBiased(requantizer, row, i)));
-  }
+  int16x8_t max = vdupq_n_s16(INT16_MIN);
+  ForEachStep(n, [&](size_t i) { max = vmaxq_s16(max, Max(LoadBiased(requantizer, row, i))); });
   max = vdupq_n_s16(vmaxvq_s16(max));
-  const auto run = [&](size_t i) {
-    vst1q_u8(y + i, Weights<kLog2>(max, LoadBiased(requantizer, row, i)));
-  };
-  for (size_t i = 0; i + kStep < n; i += kStep) run(i);
-  run(n - kStep);
+  ForEachStep(
+      n, [&](size_t i) { vst1q_u8(y + i, Weights<kLog2>(max, LoadBiased(requantizer, row, i))); });
 }
 
 // A row of fewer than 16 places, by way of one of 16 whose others are excluded.
@@ -161,9 +175,9 @@ void RunShortBiasRow(Requantizer requantizer, BiasedRow row, size_t n, uint8_t* 
 }  // namespace
 
 void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
-  const Requantizer requantizer = UniformRequantizer(op.shift, op.multiplier);
-  const auto run_row = op.log2 ? RunRow<true> : RunRow<false>;
-  for (size_t row = 0; row < rows; ++row) run_row(requantizer, x + row * n, n, y + row * n);
+  const auto run = n < kStep ? (op.log2 ? RunShortRows<true> : RunShortRows<false>)
+                             : (op.log2 ? RunRows<true> : RunRows<false>);
+  run(op, x, rows, n, y);
 }
 
 void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
