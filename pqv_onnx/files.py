@@ -25,6 +25,21 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     return target
 
 
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """The path, made a folder that files can be written to; asked before long work.
+
+    Raises:
+        PqvError: it cannot be made or written to.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PqvError(f"{folder}: cannot be made: {error.strerror}") from error
+    check_writable(folder / "file")
+    return folder
+
+
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write ``data`` to a temporary file beside ``path``, then rename it into place.
 

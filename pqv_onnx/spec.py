@@ -5,8 +5,10 @@ Imports no torch, so that a machine that only runs models can read the metadata 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pqv_onnx.errors import PqvError
@@ -71,6 +73,9 @@ class QuantSpec:
         gelu: output of the GELU, clipped at ``GELU_CLIP``.
         final_norm: the head's input.
         head_weight: weights of the head.
+        weight_bits: 4 or 8 bits for the weights of single matmuls inside the blocks, in place
+            of those of ``weight``; by timm's name of the layer, or a pattern as
+            ``blocks.*.mlp.fc2``. Of two patterns for a layer the later one counts.
 
     Raises:
         PqvError: a kind of tensor has bits or a scheme that no op computes.
@@ -88,14 +93,20 @@ class QuantSpec:
     gelu: TensorSpec
     final_norm: TensorSpec
     head_weight: TensorSpec
+    weight_bits: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check every kind of tensor against what the ops compute."""
-        for field in fields(self):
-            found = getattr(self, field.name)
-            if found not in _ALLOWED[field.name]:
-                expected = " or ".join(f"{t.bits} bits {t.scheme}" for t in _ALLOWED[field.name])
-                raise PqvError(f"quantization spec: {field.name} is {found}, expected {expected}")
+        for kind, allowed in _ALLOWED.items():
+            found = getattr(self, kind)
+            if found not in allowed:
+                expected = " or ".join(f"{t.bits} bits {t.scheme}" for t in allowed)
+                raise PqvError(f"quantization spec: {kind} is {found}, expected {expected}")
+        if not isinstance(self.weight_bits, Mapping):
+            raise PqvError(f"quantization spec: weight_bits is {self.weight_bits!r}, not a table")
+        for name, bits in self.weight_bits.items():
+            if type(bits) is not int or bits not in (4, 8):
+                raise PqvError(f"quantization spec: weight_bits of {name} is {bits!r}, not 4 or 8")
 
     @classmethod
     def preset(cls, name: str) -> QuantSpec:
@@ -110,7 +121,9 @@ class QuantSpec:
         if name not in PRESETS:
             raise PqvError(f"unknown precision {name!r}, expected {' or '.join(PRESETS)}")
         pick = min if name == "w4a4" else max
-        kinds = {f.name: pick(_ALLOWED[f.name], key=lambda t: t.bits) for f in fields(cls)}
+        kinds: dict[str, Any] = {
+            kind: pick(allowed, key=lambda t: t.bits) for kind, allowed in _ALLOWED.items()
+        }
         return cls(**kinds)
 
     def with_schemes(self, schemes: Mapping[str, str]) -> QuantSpec:
@@ -123,7 +136,7 @@ class QuantSpec:
         Raises:
             PqvError: there is no such kind, or no such scheme for it.
         """
-        changes = {}
+        changes: dict[str, Any] = {}
         for kind, scheme in schemes.items():
             if kind not in _ALLOWED:
                 raise PqvError(f"unknown kind of tensor {kind!r}, expected {', '.join(_ALLOWED)}")
@@ -134,6 +147,24 @@ class QuantSpec:
             bits = getattr(self, kind).bits
             changes[kind] = found[bits] if bits in found else next(iter(found.values()))
         return replace(self, **changes)
+
+    def for_layers(self, names: Iterable[str]) -> QuantSpec:
+        """The same with ``weight_bits`` for those of the layers ``names`` that differ.
+
+        Raises:
+            PqvError: ``weight_bits`` is for a layer that is not one of ``names``.
+        """
+        found = dict.fromkeys(names, self.weight.bits)
+        for pattern, bits in self.weight_bits.items():
+            matching = [name for name in found if fnmatchcase(name, pattern)]
+            if not matching:
+                raise PqvError(
+                    f"quantization spec: weight_bits is for {pattern}, the model has no such "
+                    f"layer; its layers are {', '.join(found)}"
+                )
+            found.update(dict.fromkeys(matching, bits))
+        changed = {name: bits for name, bits in found.items() if bits != self.weight.bits}
+        return replace(self, weight_bits=changed)
 
     @property
     def base(self) -> str:
@@ -148,19 +179,21 @@ class QuantSpec:
     def _differences(self, name: str) -> list[str]:
         """What a preset lacks, for people."""
         preset = QuantSpec.preset(name)
-        own = ((field.name, getattr(self, field.name)) for field in fields(self))
+        own = {kind: getattr(self, kind) for kind in _ALLOWED}
+        counts = Counter(self.weight_bits.values())
         return [
             f"{kind} {spec.bits} bits {spec.scheme}"
-            for kind, spec in own
+            for kind, spec in own.items()
             if spec != getattr(preset, kind)
-        ]
+        ] + [f"{bits}-bit weights in {count} layers" for bits, count in sorted(counts.items())]
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict that ``from_dict`` reads."""
-        return {
-            f.name: {"bits": getattr(self, f.name).bits, "scheme": getattr(self, f.name).scheme}
-            for f in fields(self)
+        kinds = {kind: getattr(self, kind) for kind in _ALLOWED}
+        data: dict[str, Any] = {
+            kind: {"bits": spec.bits, "scheme": spec.scheme} for kind, spec in kinds.items()
         }
+        return data | ({"weight_bits": dict(self.weight_bits)} if self.weight_bits else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> QuantSpec:
@@ -169,11 +202,14 @@ class QuantSpec:
         Raises:
             PqvError: a field is missing, unknown or has a value that is not allowed.
         """
-        names = {f.name for f in fields(cls)}
-        if not isinstance(data, Mapping) or set(data) != names:
+        names = set(_ALLOWED)
+        if not isinstance(data, Mapping) or set(data) - {"weight_bits"} != names:
             found = sorted(data) if isinstance(data, Mapping) else type(data).__name__
             raise PqvError(f"quantization spec: found fields {found}, expected {sorted(names)}")
-        return cls(**{name: _tensor_spec(name, value) for name, value in data.items()})
+        return cls(
+            **{kind: _tensor_spec(kind, data[kind]) for kind in _ALLOWED},
+            weight_bits=data.get("weight_bits", {}),
+        )
 
 
 def _tensor_spec(name: str, value: object) -> TensorSpec:

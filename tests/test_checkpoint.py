@@ -59,6 +59,15 @@ def test_round_trip_is_bit_equal(variant: str, precision: str, tmp_path: Path) -
     assert [file.name for file in tmp_path.iterdir()] == ["m.safetensors"]
 
 
+def test_bits_of_single_layers_are_kept(tmp_path: Path) -> None:
+    model = qat_model("swin", "w8a8", weight_bits={"layers.0.*": 4})
+    save_qat(tmp_path / "m.safetensors", model)
+    loaded = load_qat(tmp_path / "m.safetensors")
+    assert loaded.config == model.config
+    assert loaded.block_layers()["layers.0.blocks.1.mlp.fc1"].quantizer.bits == 4
+    assert torch.equal(loaded(images(4)), model(images(4)))
+
+
 @pytest.mark.parametrize("ending", [".pth", ".pt"])
 def test_torch_files_of_weights(ending: str, model: QuantVisionTransformer, tmp_path: Path) -> None:
     path = tmp_path / f"m{ending}"

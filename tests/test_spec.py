@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,6 +76,37 @@ def test_refusals(field: str, value: Any, sentence: str) -> None:
     data = QuantSpec.preset("w4a4").to_dict() | {field: value}
     with pytest.raises(PqvError, match=sentence):
         QuantSpec.from_dict(data)
+
+
+def test_weight_bits_of_layers() -> None:
+    names = [f"blocks.{index}.{layer}" for index in range(2) for layer in ("attn.qkv", "mlp.fc1")]
+    wanted = {"blocks.*": 8, "blocks.1.mlp.fc1": 4, "blocks.0.attn.*": 4}
+    spec = replace(QuantSpec.preset("w4a4"), weight_bits=wanted).for_layers(names)
+    assert spec.weight_bits == {"blocks.0.mlp.fc1": 8, "blocks.1.attn.qkv": 8}
+    assert spec.name == "w4a4, 8-bit weights in 2 layers"
+    assert spec.base == "w4a4"
+    assert QuantSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert replace(spec, weight_bits={"*": 4}).for_layers(names) == QuantSpec.preset("w4a4")
+
+
+@pytest.mark.parametrize(
+    ("weight_bits", "sentence"),
+    [
+        ({"blocks.0": 6}, "weight_bits of blocks.0 is 6, not 4 or 8"),
+        ({"blocks.0": True}, "weight_bits of blocks.0 is True, not 4 or 8"),
+        (["blocks.0"], "not a table"),
+    ],
+)
+def test_wrong_weight_bits(weight_bits: Any, sentence: str) -> None:
+    data = QuantSpec.preset("w4a4").to_dict() | {"weight_bits": weight_bits}
+    with pytest.raises(PqvError, match=sentence):
+        QuantSpec.from_dict(data)
+
+
+def test_weight_bits_of_a_layer_that_is_not_there() -> None:
+    spec = replace(QuantSpec.preset("w4a4"), weight_bits={"blocks.7.*": 8})
+    with pytest.raises(PqvError, match=r"for blocks.7.\*, the model has no such layer; .* a, b"):
+        spec.for_layers(["a", "b"])
 
 
 def test_missing_field() -> None:

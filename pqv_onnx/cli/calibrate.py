@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
 from pqv_onnx.cli.export import Precision
 from pqv_onnx.cli.options import (
@@ -13,6 +15,7 @@ from pqv_onnx.cli.options import (
     SchemeOption,
     check_json,
     console,
+    megabytes,
     quant_spec,
     write_json,
 )
@@ -29,12 +32,22 @@ from pqv_onnx.cli.training import (
     progress_bar,
     status,
 )
-from pqv_onnx.files import check_writable
+from pqv_onnx.spec import QuantSpec, TensorSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from pqv_onnx.qat import QuantModel
+    from pqv_onnx.train.data import Split
+    from pqv_onnx.train.sensitivity import Sensitivity
 
 
 def command(
     model: Annotated[str, typer.Option(help="timm name.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors to write.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The .safetensors to write; else --sensitivity only."),
+    ] = None,
     data: DataOption = None,
     dataset: DatasetOption = "",
     split: Annotated[str, typer.Option(help="Split to take images from.")] = "train",
@@ -43,6 +56,17 @@ def command(
     pretrained: PretrainedOption = False,
     precision: Annotated[Precision, typer.Option()] = Precision.w4a4,
     schemes: SchemeOption = None,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Show how much 4-bit weights hurt in each layer.")
+    ] = False,
+    size_budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Choose each layer's 4 or 8 bits so that the weights take at most so many MB, or "
+            "such a share of their 8-bit size: 4.5, 60%.",
+        ),
+    ] = None,
     images: Annotated[int, typer.Option(min=1, help="How many images to use.")] = 256,
     batch_size: BatchOption = 32,
     workers: WorkersOption = 0,
@@ -54,35 +78,113 @@ def command(
 
     The result can be exported, or trained further with `pqv train --calibrated`.
 
+    With --size-budget (and --sensitivity, which only shows the table) the weights of each layer
+    get 4 bits where it costs least, and the activations are those of --precision.
+
     Example: `pqv calibrate --model deit_tiny_patch16_224 --weights deit.pth --data imagenet
-    --precision w8a8 -o w8a8.safetensors`
+    --precision w8a8 --size-budget 60% -o mixed.safetensors`
     """
     source = float_source(weights, random_weights, pretrained)
     if not source.given:
         raise typer.BadParameter("give --weights, --random-weights or --pretrained")
+    if output is None and (size_budget is not None or not sensitivity):
+        raise typer.BadParameter("give --output")
     spec = quant_spec(precision.value, schemes)
-    check_writable(output)
-    check_json(json_file)
+    budget = None if size_budget is None else _parse_size(size_budget)
+    for path in (output, json_file):
+        check_json(path)
     with status.status("importing torch"):
         from pqv_onnx.checkpoint import save_qat
-        from pqv_onnx.train.calibration import quantize
+        from pqv_onnx.qat import calibrate, convert_to_qat
         from pqv_onnx.train.data import Split
         from pqv_onnx.train.models import import_modules
     import_modules(modules or [])
     float_model = source.load(model)
+    quantized = convert_to_qat(float_model, spec)
+    inputs = _read(quantized, Split(dataset, data, split, workers), images, batch_size, seed)
+    used = sum(map(len, inputs))
+    result: dict[str, Any] = {"model": model, "images": used, "seed": seed}
+    if sensitivity or budget is not None:
+        bits, analysis = _analyse(float_model, spec, inputs, budget)
+        quantized = convert_to_qat(float_model, replace(spec, weight_bits=bits))
+        result |= analysis
+    if output is not None:
+        with status.status("calibrating"):
+            calibrate(quantized, inputs)
+        save_qat(output, quantized)
+        name = quantized.config.spec.name
+        console.print(f"{output}: {model}, {name}, calibrated on {used} images")
+        result |= {"output": str(output), "precision": name}
+    write_json(json_file, result)
+
+
+def _parse_size(text: str) -> tuple[float, bool]:
+    """A number of ``--size-budget``, and whether it is a share of the 8-bit size in percent."""
+    share = text.endswith("%")
+    try:
+        value = float(text.removesuffix("%").removesuffix("MB"))
+    except ValueError:
+        value = -1.0
+    if not value > 0:
+        raise typer.BadParameter(f"--size-budget is {text!r}, expected MB or percent: 4.5, 60%")
+    return value, share
+
+
+def _read(
+    quantized: QuantModel, split: Split, images: int, batch_size: int, seed: int
+) -> list[Tensor]:
+    from pqv_onnx.train.calibration import read_images
+
     with progress_bar() as bar:
-        task = bar.add_task("calibrating", total=images)
-        quantized = quantize(
-            float_model,
-            spec,
-            Split(dataset, data, split, workers),
-            images=images,
-            batch_size=batch_size,
-            seed=seed,
-            progress=lambda count: bar.advance(task, count),
+        task = bar.add_task("reading images", total=images)
+        return read_images(
+            quantized.config, split, images, batch_size, seed, lambda n: bar.advance(task, n)
         )
-        used = int(bar.tasks[task].completed)
-    save_qat(output, quantized)
-    console.print(f"{output}: {model}, {spec.name}, calibrated on {used} images")
-    result = {"model": model, "precision": spec.name, "images": used, "seed": seed}
-    write_json(json_file, {"output": str(output), **result})
+
+
+def _analyse(
+    float_model: nn.Module, spec: QuantSpec, inputs: list[Tensor], budget: tuple[float, bool] | None
+) -> tuple[dict[str, int], dict[str, Any]]:
+    """Measure and show the layers' sensitivity; their bits for the budget, and all as JSON."""
+    from pqv_onnx.qat import calibrate, convert_to_qat
+    from pqv_onnx.train.sensitivity import assign_bits, measure_sensitivity
+
+    base = convert_to_qat(float_model, replace(spec, weight=TensorSpec(8, "per-channel")))
+    with progress_bar() as bar:
+        task = bar.add_task("calibrating", total=None)
+        calibrate(base, inputs)
+        found = measure_sensitivity(
+            float_model,
+            base.eval(),
+            inputs,
+            progress=lambda done, total: bar.update(
+                task, completed=done, total=total, description="4-bit weights, layer by layer"
+            ),
+        )
+    bits = {}
+    if budget is not None:
+        value, share = budget
+        bits = assign_bits(found, int(found.largest * value / 100 if share else value * 1e6))
+    console.print(_table(found, bits))
+    chosen = {"weight_bits": bits, "weight_bytes": found.size(bits)} if bits else {}
+    return bits, {"sensitivity": asdict(found), **chosen}
+
+
+def _table(found: Sensitivity, bits: dict[str, int]) -> Table:
+    table = Table("layer", "8 bits", "4 bits", "KL", "more KL", "SQNR, dB")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    if bits:
+        table.add_column("chosen", justify="right")
+    table.add_row(
+        "8 bits everywhere", megabytes(found.largest), megabytes(found.smallest),
+        f"{found.base.kl:.2e}", "", f"{found.base.sqnr:.1f}",
+        *([megabytes(found.size(bits))] if bits else []), end_section=True,
+    )  # fmt: skip
+    for layer in found.layers:
+        table.add_row(
+            layer.name, megabytes(layer.bytes8), megabytes(layer.bytes4),
+            f"{layer.distance.kl:.2e}", f"{layer.error:.2e}", f"{layer.distance.sqnr:.1f}",
+            *([f"{bits[layer.name]} bits"] if bits else []),
+        )  # fmt: skip
+    return table

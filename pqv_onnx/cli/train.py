@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,12 +19,13 @@ from pqv_onnx.cli.training import (
     status,
 )
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_writable
+from pqv_onnx.files import make_folder
 
 if TYPE_CHECKING:
     from torch import nn
 
     from pqv_onnx.qat import QuantModel
+    from pqv_onnx.spec import QuantSpec
     from pqv_onnx.train.models import FloatSource
     from pqv_onnx.train.recipe import Recipe
 
@@ -63,7 +65,7 @@ def command(
     check_json(json_file)
     source = float_source(weights, random_weights, pretrained)
     options = load_recipe(recipe, changes or [])
-    _make_folder(output)
+    make_folder(output)
     with status.status("importing torch"):
         from pqv_onnx.train.engine import LAST, Report, Trainer, make_accelerator
         from pqv_onnx.train.models import import_modules
@@ -95,12 +97,14 @@ def command(
     accelerator.end_training()
 
 
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PqvError(f"{path}: cannot be made: {error.strerror}") from error
-    check_writable(path / "state.pt")
+def _check_spec(path: Path, student: QuantModel, spec: QuantSpec) -> None:
+    """Refuse another scheme than the recipe's; where it names no layers, the checkpoint's count."""
+    found = student.config.spec
+    wanted = spec.for_layers(student.block_layers())
+    if not spec.weight_bits:
+        wanted = replace(wanted, weight_bits=found.weight_bits)
+    if found != wanted:
+        raise PqvError(f"{path} is {found.name}, the recipe's is {wanted.name}")
 
 
 def _models(
@@ -123,8 +127,7 @@ def _models(
     float_model = source.load(recipe.model) if source.given else None
     if calibrated is not None:
         student = load_qat(calibrated)
-        if (found := student.config.spec) != recipe.spec:
-            raise PqvError(f"{calibrated} is {found.name}, the recipe's is {recipe.spec.name}")
+        _check_spec(calibrated, student, recipe.spec)
     else:
         assert float_model is not None
         split = Split(train.data.dataset, data, train.data.train_split, train.data.workers)

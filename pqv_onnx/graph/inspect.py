@@ -31,8 +31,9 @@ def inspect_model(path: str | os.PathLike[str], batch: int = 1) -> dict[str, Any
     Returns:
         ``ops`` (count per domain and op), ``float_nodes`` (names of float nodes between the
         border nodes; empty in a sound export), ``macs`` (per inference, by op),
-        ``weight_bytes`` (by bits per weight; ``other`` is every constant that is no matmul
-        weight), ``activation_peak_bytes``, ``file_bytes`` and ``metadata``.
+        ``weight_bits`` (by node with packed weights), ``weight_bytes`` (by bits per weight;
+        ``other`` is every constant that is no matmul weight), ``activation_peak_bytes``,
+        ``file_bytes`` and ``metadata``.
 
     Raises:
         PqvError: see `load_model`.
@@ -43,6 +44,7 @@ def inspect_model(path: str | os.PathLike[str], batch: int = 1) -> dict[str, Any
         "ops": _count_ops(model),
         "float_nodes": float_nodes(model),
         "macs": _count_macs(model, batch),
+        "weight_bits": _weight_bits(model),
         "weight_bytes": _weight_bytes(model),
         "activation_peak_bytes": _activation_peak(model, batch),
         "metadata": metadata(model),
@@ -132,6 +134,11 @@ def _tensor_bytes(tensor: onnx.TensorProto) -> int:
 
 def _item_size(elem_type: int) -> int:
     return int(helper.tensor_dtype_to_np_dtype(elem_type).itemsize)
+
+
+def _weight_bits(model: onnx.ModelProto) -> dict[str, int]:
+    packed = (node for node in model.graph.node if "Packed" in node.op_type)
+    return {node.name: 4 if "Int4" in node.op_type else 8 for node in packed}
 
 
 def _weight_bytes(model: onnx.ModelProto) -> dict[str, int]:

@@ -96,7 +96,7 @@ def _block(source: QuantBlock, stream: ResidualQuantizer) -> IntegerBlock:
     ops = attention_ops(source, stream)
     softmax = Softmax2nBias(
         ops.softmax_scale,
-        attn.log2,
+        attn.softmax.log2,
         attn.bias_codes().detach().cpu().numpy().astype(np.int16),
         attn.mask.cpu().numpy().astype(np.uint8),
     )

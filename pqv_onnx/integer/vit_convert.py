@@ -59,7 +59,7 @@ def convert_vit(model: QuantVisionTransformer) -> IntegerVisionTransformer:
 def _block(source: QuantBlock, stream: ResidualQuantizer) -> IntegerBlock:
     attn = source.attn
     ops = attention_ops(source, stream)
-    softmax = Softmax2n(ops.softmax_scale, attn.log2)
+    softmax = Softmax2n(ops.softmax_scale, attn.softmax.log2)
     attention = IntegerAttention(attn.num_heads, ops.qkv, softmax, ops.mean, ops.proj)
     return block(source, attention, stream)
 

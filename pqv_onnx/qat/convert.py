@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from timm.models.deit import VisionTransformerDistilled
@@ -59,7 +60,8 @@ def convert_to_qat(
         An uncalibrated model with copies of the weights; see ``calibrate``.
 
     Raises:
-        PqvError: the model has a feature that is not supported, or a weight has no counterpart.
+        PqvError: the model has a feature that is not supported, a weight has no counterpart, or
+            the spec has bits for a layer that is not there.
     """
     geometry = describe(model)
     if preprocessing is None:
@@ -70,8 +72,18 @@ def convert_to_qat(
 
 
 def build_qat(config: ModelConfig) -> QuantModel:
-    """The uncalibrated model of zeros that ``config`` describes."""
-    return _MODELS[type(config.geometry)](config)
+    """The uncalibrated model of zeros that ``config`` describes.
+
+    Raises:
+        PqvError: the spec has bits for a layer that is not there.
+    """
+    model = _MODELS[type(config.geometry)](config)
+    layers = model.block_layers()
+    spec = config.spec.for_layers(layers)
+    for name, bits in spec.weight_bits.items():
+        layers[name].set_bits(bits)
+    model.config = replace(config, spec=spec)
+    return model
 
 
 def describe(model: nn.Module) -> Geometry:

@@ -16,7 +16,7 @@ from pqv_onnx.qat.quantizers import (
     WeightQuantizer,
     lsq,
 )
-from pqv_onnx.qat.softmax import softmax_2n
+from pqv_onnx.qat.softmax import QuantSoftmax
 from pqv_onnx.spec import GELU_CLIP, QuantSpec
 
 _CONSTANT_LIMIT = 127
@@ -31,6 +31,10 @@ class QuantLinear(nn.Module):
         self.weight = nn.Parameter(torch.zeros(out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
         self.quantizer = WeightQuantizer(bits, out_features)
+
+    def set_bits(self, bits: int) -> None:
+        """Give the weights other bits; their new steps are not calibrated."""
+        self.quantizer = WeightQuantizer(bits, self.weight.shape[0])
 
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
         """Multiply ``x`` [..., in_features], multiples of ``step``, by the quantized weights."""
@@ -109,11 +113,11 @@ class QuantAttention(nn.Module):
         """Create an attention layer of zeros."""
         super().__init__()
         self.num_heads = num_heads
-        self.log2 = spec.attention.scheme == "log2"
         self.qkv = QuantLinear(dim, 3 * dim, spec.weight.bits, qkv_bias)
         self.q_quantizer = ActivationQuantizer(spec.qkv.bits)
         self.k_quantizer = ActivationQuantizer(spec.qkv.bits)
         self.v_quantizer = ActivationQuantizer(spec.qkv.bits)
+        self.softmax = QuantSoftmax(spec.attention.scheme == "log2")
         self.quantizer = ActivationQuantizer(spec.context.bits)
         self.proj = QuantLinear(dim, dim, spec.weight.bits, proj_bias)
 
@@ -138,7 +142,8 @@ class QuantAttention(nn.Module):
 
     def weights(self, logits: Tensor) -> Tensor:
         """Attention weights of ``logits`` [B, heads, T, T] in log2 units."""
-        return softmax_2n(logits, self.log2)
+        out: Tensor = self.softmax(logits)
+        return out
 
     def merge_heads(self, context: Tensor) -> Tensor:
         """[B, heads, T, dim / heads] to [B, T, dim]."""

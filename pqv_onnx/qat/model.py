@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor, nn
 
 from pqv_onnx.qat.config import ModelConfig
+from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.quantizers import ResidualQuantizer
 
 FloatSource = tuple[tuple[str, ...], Callable[..., Tensor]]
@@ -40,6 +41,14 @@ class QuantModel(nn.Module, ABC):
             Whether there are two heads; if not, nothing changes.
         """
         return False
+
+    def block_layers(self) -> dict[str, QuantLinear]:
+        """The matmuls inside the blocks by their names in timm: those with a choice of bits."""
+        return {
+            name: module
+            for name, module in self.named_modules()
+            if isinstance(module, QuantLinear) and name.startswith(("blocks.", "layers."))
+        }
 
     @abstractmethod
     def residual_streams(self) -> list[list[ResidualQuantizer]]:

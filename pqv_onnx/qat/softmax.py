@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pqv_onnx.ops.domain import SOFTMAX_FRACTION_BITS
 
@@ -67,3 +67,16 @@ def softmax_2n(z: Tensor, log2: bool, excluded: Tensor | None = None) -> Tensor:
     """
     out: Tensor = _Softmax2nFunction.apply(z, log2, excluded)
     return out
+
+
+class QuantSoftmax(nn.Module):
+    """``softmax_2n`` as a module, so that its logits can be observed."""
+
+    def __init__(self, log2: bool) -> None:
+        """Set the form of the weights."""
+        super().__init__()
+        self.log2 = log2
+
+    def forward(self, z: Tensor, excluded: Tensor | None = None) -> Tensor:
+        """Attention weights of logits ``z`` [..., N] in log2 units."""
+        return softmax_2n(z, self.log2, excluded)

@@ -22,7 +22,6 @@ from pqv_onnx.qat.layers import (
 )
 from pqv_onnx.qat.model import FloatSource, QuantModel, same
 from pqv_onnx.qat.quantizers import ActivationQuantizer, ResidualQuantizer
-from pqv_onnx.qat.softmax import softmax_2n
 from pqv_onnx.qat.windows import (
     attention_mask,
     merge_heads,
@@ -73,7 +72,8 @@ class QuantWindowAttention(QuantAttention):
     def weights(self, logits: Tensor) -> Tensor:
         """Attention weights of ``logits`` [B, windows, heads, T, T] in log2 units."""
         biased = logits + self.bias_codes() / 2**SOFTMAX_FRACTION_BITS
-        return softmax_2n(biased, self.log2, self.mask.unsqueeze(1))
+        out: Tensor = self.softmax(biased, self.mask.unsqueeze(1))
+        return out
 
     def merge_heads(self, context: Tensor) -> Tensor:
         """[B, windows, heads, T, dim / heads] to [B, H, W, dim]."""

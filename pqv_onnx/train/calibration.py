@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
 
-from pqv_onnx.qat import QuantModel, calibrate, convert_to_qat
+from pqv_onnx.qat import ModelConfig, QuantModel, calibrate, convert_to_qat
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.data import Split, eval_batches, normalise
 from pqv_onnx.train.models import preprocessing_of
@@ -40,12 +40,35 @@ def quantize(
         PqvError: the model is not supported, or an image cannot be read.
     """
     quantized = convert_to_qat(model, spec)
-    preprocessing = preprocessing_of(quantized.config)
-    classes = quantized.config.geometry.num_classes
+    calibrate(quantized, read_images(quantized.config, split, images, batch_size, seed, progress))
+    return quantized.eval()
+
+
+def read_images(
+    config: ModelConfig,
+    split: Split,
+    images: int,
+    batch_size: int = 32,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda images: None,
+) -> list[Tensor]:
+    """Batches of normalised images [B, C, H, W] for a model.
+
+    Args:
+        config: of the model.
+        split: where the images come from.
+        images: how many to use, chosen at random.
+        batch_size: images read at a time.
+        seed: of the choice.
+        progress: called with the number of images of each batch when it was read.
+
+    Raises:
+        PqvError: the split cannot be opened, or an image cannot be read.
+    """
+    preprocessing, classes = preprocessing_of(config), config.geometry.num_classes
     batches, _ = eval_batches(split, preprocessing, classes, batch_size, limit=images, seed=seed)
     inputs = []
     for pixels, _ in batches:
         inputs.append(normalise(pixels, preprocessing))
         progress(len(pixels))
-    calibrate(quantized, inputs)
-    return quantized.eval()
+    return inputs

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from pqv_onnx.checkpoint import save_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import QuantModel
+from pqv_onnx.qat.convert import build_qat
 from pqv_onnx.train.data import (
     Batch,
     Share,
@@ -308,7 +309,7 @@ class Trainer:
     def snapshot(self) -> QuantModel:
         """A copy of the model as it is saved: the moving average, if there is one."""
         source = self.model if self.ema is None else self.ema.module
-        copy = type(self.model)(self.model.config)
+        copy = build_qat(self.model.config)
         copy.load_state_dict(source.state_dict())
         return copy.to(self.accelerator.device).eval()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -32,11 +32,13 @@ class Quantization:
         attention: ``log2`` (4 bits) or ``uniform`` (8 bits).
         gelu: ``asymmetric`` (clipped) or ``symmetric``.
         residual: ``power-of-two`` (a ratio for each channel) or ``per-tensor``.
+        weight_bits: 4 or 8 by layer or pattern: ``{"blocks.*.mlp.fc2" = 8}``.
     """
 
     attention: str = ""
     gelu: str = ""
     residual: str = ""
+    weight_bits: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -248,8 +250,11 @@ class Recipe:
     @property
     def spec(self) -> QuantSpec:
         """The preset with the changes of ``quantization``."""
-        schemes = {kind: scheme for kind, scheme in asdict(self.quantization).items() if scheme}
-        return QuantSpec.preset(self.precision).with_schemes(schemes)
+        changes = asdict(self.quantization)
+        weight_bits = changes.pop("weight_bits")
+        schemes = {kind: scheme for kind, scheme in changes.items() if scheme}
+        spec = QuantSpec.preset(self.precision).with_schemes(schemes)
+        return replace(spec, weight_bits=weight_bits)
 
 
 def load_recipe(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Recipe:
@@ -318,6 +323,12 @@ def _value(kind: Any, value: object, name: str) -> Any:
         if not isinstance(value, list) or count not in (None, len(value)):
             raise PqvError(f"{name} is {value!r}, expected a list of {count or 'some'} values")
         return tuple(_value(inner[0], item, name) for item in value)
+    if get_origin(kind) is dict:
+        if not isinstance(value, Mapping):
+            raise PqvError(f"{name} is {value!r}, expected a table")
+        return {
+            key: _value(get_args(kind)[1], item, f"{name}.{key}") for key, item in value.items()
+        }
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:

@@ -90,9 +90,10 @@ def load_state(path: Path, recipe: Recipe) -> tuple[Progress, dict[str, Any]]:
 def _check_recipe(path: Path, found: dict[str, Any], recipe: Recipe) -> None:
     old = _flatten(found)
     new = _flatten(json.loads(json.dumps(dataclasses.asdict(recipe))))
-    for key, value in new.items():
-        if key not in _MAY_CHANGE and old.get(key) != value:
-            raise PqvError(f"{path}: the run has {key} = {old.get(key)!r}, the recipe {value!r}")
+    for key in {**old, **new}:
+        before, now = old.get(key), new.get(key)
+        if key not in _MAY_CHANGE and before != now:
+            raise PqvError(f"{path}: the run has {key} = {before!r}, the recipe {now!r}")
 
 
 def _flatten(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

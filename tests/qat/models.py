@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """Windows of the first Swin are shifted along both axes, those of the second along one."""
 CLASSES = 7
 NO_CHANGES: Mapping[str, str] = {}
+NO_BITS: Mapping[str, int] = {}
 PLAIN = {"attention": "uniform", "gelu": "symmetric", "residual": "per-tensor"}
 MIXTURES = [
     ("w4a4", {"attention": "uniform"}),
@@ -73,10 +75,14 @@ def images(count: int, seed: int = 0) -> Tensor:
 
 
 def qat_model(
-    variant: str = "token", precision: str = "w4a4", schemes: Mapping[str, str] = NO_CHANGES
+    variant: str = "token",
+    precision: str = "w4a4",
+    schemes: Mapping[str, str] = NO_CHANGES,
+    weight_bits: Mapping[str, int] = NO_BITS,
 ) -> Any:
     """A calibrated fake-quantized model in evaluation mode."""
     spec = QuantSpec.preset(precision).with_schemes(schemes)
+    spec = replace(spec, weight_bits=weight_bits)
     model = convert_to_qat(float_model(variant), spec)
     calibrate(model, images(32))
     return model.eval()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,26 @@ from pqv_onnx.spec import QuantSpec
 from tests.qat.models import VARIANTS, float_model, images, qat_model
 
 W8A8 = QuantSpec.preset("w8a8")
+
+
+@pytest.mark.parametrize("variant", ["token", "swin"])
+def test_the_layers_that_have_a_choice_of_bits(variant: str) -> None:
+    """All linear layers of timm's blocks, and the reductions between Swin's stages."""
+    linears = {n for n, m in float_model(variant).named_modules() if isinstance(m, nn.Linear)}
+    layers = qat_model(variant).block_layers()
+    assert set(layers) == linears - {"head", "head.fc"}
+
+
+def test_bits_of_single_layers() -> None:
+    spec = replace(W8A8, weight_bits={"blocks.*.mlp.*": 4, "blocks.0.mlp.fc1": 8})
+    model = convert_to_qat(float_model(), spec)
+    chosen = {"blocks.0.mlp.fc2", "blocks.1.mlp.fc1", "blocks.1.mlp.fc2"}
+    assert model.config.spec.weight_bits == dict.fromkeys(chosen, 4)
+    for name, layer in model.block_layers().items():
+        bits = 4 if name in chosen else 8
+        assert (layer.quantizer.bits, layer.quantizer.hi) == (bits, 2 ** (bits - 1) - 1)
+    with pytest.raises(PqvError, match=r"for head, the model has no such layer; .* blocks.0.attn"):
+        convert_to_qat(float_model(), replace(W8A8, weight_bits={"head": 4}))
 
 
 class _Exact(nn.Module):

@@ -36,6 +36,21 @@ def test_the_papers_models_have_training_recipes(family: str, size: str, precisi
     assert "train" in tomllib.loads(path.read_text())
 
 
+def test_bits_of_layers(tmp_path: Path) -> None:
+    text = HEAD + '[quantization]\nweight_bits = {"blocks.*.mlp.fc2" = 8}\n'
+    assert load(tmp_path, text).spec.weight_bits == {"blocks.*.mlp.fc2": 8}
+    for change, message in (
+        ('quantization.weight_bits={"a" = 5}', "weight_bits of a is 5, not 4 or 8"),
+        (
+            'quantization.weight_bits={"a" = "8"}',
+            "quantization.weight_bits.a is '8', expected a wh",
+        ),
+        ("quantization.weight_bits=8", "quantization.weight_bits is 8, expected a table"),
+    ):
+        with pytest.raises(PqvError, match=message):
+            load(tmp_path, HEAD, change)
+
+
 def test_defaults_and_changes(tmp_path: Path) -> None:
     recipe = load(tmp_path, HEAD)
     assert recipe.train.optimizer.name == "adamw"

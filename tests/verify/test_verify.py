@@ -49,6 +49,28 @@ def test_every_mixture_of_schemes_gives_the_same_bits(
     assert summary["metadata"]["pqv.precision"] == model.config.spec.name
 
 
+@pytest.mark.parametrize(
+    ("variant", "precision", "weight_bits"),
+    [
+        ("token", "w8a8", {"blocks.*": 4, "blocks.1.attn.qkv": 8}),
+        ("token", "w4a4", {"blocks.0.mlp.fc2": 8, "*.attn.proj": 8}),
+        ("swin", "w8a8", {"layers.1.downsample.reduction": 4, "layers.0.blocks.1.*": 4}),
+    ],
+)
+def test_layers_of_other_bits_give_the_same_bits(
+    variant: str, precision: str, weight_bits: Mapping[str, int], tmp_path: Path
+) -> None:
+    model = qat_model(variant, precision, weight_bits=weight_bits)
+    path, checkpoint = tmp_path / "m.onnx", tmp_path / "m.safetensors"
+    save_qat(checkpoint, model)
+    export_onnx(convert_to_integer(model), path)
+    assert verify_model(path, checkpoint=checkpoint, batches=(2,)).bit_exact
+    found = inspect_model(path)["weight_bits"]
+    expected = {name: layer.quantizer.bits for name, layer in model.block_layers().items()}
+    assert set(expected.values()) == {4, 8}
+    assert {name: found[name] for name in expected} == expected
+
+
 def test_the_first_node_that_differs_is_named(
     tiny_onnx: dict[str, Path], tiny_checkpoint: dict[str, Path], tmp_path: Path
 ) -> None:
