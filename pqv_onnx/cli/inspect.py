@@ -1,36 +1,181 @@
-"""``pqv inspect``: what a graph consists of."""
+"""``pqv inspect``: what a graph or a checkpoint consists of, and pictures of what it quantizes."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
+from pqv_onnx.cli.export import Precision
 from pqv_onnx.cli.options import (
     JsonOption,
-    ModelArgument,
+    SchemeOption,
     check_json,
     console,
     megabytes,
+    quant_spec,
     write_json,
 )
+from pqv_onnx.cli.training import (
+    BatchOption,
+    DataOption,
+    DatasetOption,
+    ImportOption,
+    WorkersOption,
+    progress_bar,
+    status,
+)
+from pqv_onnx.errors import PqvError
+from pqv_onnx.files import make_folder
 from pqv_onnx.graph.inspect import inspect_model
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pqv_onnx.qat import QuantModel
+    from pqv_onnx.spec import QuantSpec
 
 
 def command(
-    model: ModelArgument,
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="An .onnx file, a QAT checkpoint, float weights."),
+    ],
     batch: Annotated[int, typer.Option(min=1, help="Batch size to count with.")] = 1,
+    plots: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write pictures of a checkpoint's distributions to DIR."),
+    ] = None,
+    data: DataOption = None,
+    dataset: DatasetOption = "",
+    split: Annotated[str, typer.Option(help="Split to take images from.")] = "train",
+    timm_name: Annotated[
+        str | None, typer.Option("--model", help="timm name of the float weights.")
+    ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="That float weights are calibrated for.")
+    ] = Precision.w4a4,
+    schemes: SchemeOption = None,
+    images: Annotated[int, typer.Option(min=1, help="How many images to use.")] = 64,
+    batch_size: BatchOption = 32,
+    workers: WorkersOption = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice of images.")] = 0,
+    modules: ImportOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Show a model's ops, float nodes between the borders, MACs, weights, metadata.
 
-    Example: `pqv inspect m.onnx`
+    Of a checkpoint, its scheme and the bits of its weights; with --plots, on some images, also
+    attention.png, gelu.png and residual.png: the values before their quantization, and the codes
+    for them. Float weights are calibrated first.
+
+    Example: `pqv inspect m.onnx`, or
+    `pqv inspect run/last.safetensors --plots figures --data imagenet`
     """
     check_json(json_file)
-    result = inspect_model(model, batch)
-    _show(result)
+    if model.suffix == ".onnx":
+        if plots is not None:
+            raise PqvError(f"{model}: --plots is for checkpoints and float weights")
+        result = inspect_model(model, batch)
+        _show(result)
+        write_json(json_file, result)
+        return
+    if plots is not None:
+        make_folder(plots)
+    spec = quant_spec(precision.value, schemes)
+    with status.status("importing torch"):
+        from pqv_onnx.checkpoint import load_qat
+        from pqv_onnx.train.calibration import read_images
+        from pqv_onnx.train.data import Split
+        from pqv_onnx.train.evaluate import is_qat
+        from pqv_onnx.train.models import import_modules
+    import_modules(modules or [])
+
+    def read(quantized: QuantModel) -> list[Tensor]:
+        found = Split(dataset, data, split, workers)
+        return read_images(quantized.config, found, images, batch_size, seed)
+
+    if is_qat(model):
+        quantized = load_qat(model)
+        result = _describe(quantized)
+        _show_checkpoint(result)
+    elif plots is not None and timm_name is not None:
+        quantized = _calibrated(model, timm_name, spec, read)
+        result = _describe(quantized)
+    else:
+        raise PqvError(f"{model}: no QAT checkpoint; of float weights give --plots and --model")
+    if plots is not None:
+        result["plots"] = _plot(quantized, read(quantized), plots)
     write_json(json_file, result)
+
+
+def _calibrated(
+    path: Path, timm_name: str, spec: QuantSpec, read: Callable[[QuantModel], list[Tensor]]
+) -> QuantModel:
+    from pqv_onnx.checkpoint import load_float
+    from pqv_onnx.qat import calibrate, convert_to_qat
+
+    quantized = convert_to_qat(load_float(path, timm_name), spec)
+    with status.status("calibrating"):
+        calibrate(quantized, read(quantized))
+    return quantized.eval()
+
+
+def _describe(model: QuantModel) -> dict[str, Any]:
+    spec = model.config.spec
+    layers = model.block_layers()
+    return {
+        "model": model.config.geometry.architecture,
+        "precision": spec.name,
+        "scheme": spec.to_dict(),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "accuracy": model.config.accuracy,
+        "weight_bits": {name: layer.quantizer.bits for name, layer in layers.items()},
+    }
+
+
+def _plot(model: QuantModel, inputs: list[Tensor], folder: Path) -> list[str]:
+    from pqv_onnx.train.figures import write_figures
+    from pqv_onnx.train.observe import observe
+
+    with progress_bar() as bar:
+        task = bar.add_task("observing", total=sum(map(len, inputs)))
+        seen = observe(model, inputs, lambda count: bar.advance(task, count))
+    title = f"{model.config.geometry.architecture}, {model.config.spec.name}"
+    paths = write_figures(folder, seen, title)
+    for path in paths:
+        console.print(path)
+    return [str(path) for path in paths]
+
+
+def _show_checkpoint(result: dict[str, Any]) -> None:
+    console.print(f"model        {result['model']}")
+    console.print(f"precision    {result['precision']}")
+    console.print(f"parameters   {result['parameters'] / 1e6:.2f} M")
+    if result["accuracy"] is not None:
+        console.print(f"top-1        {100 * result['accuracy']:.2f}%")
+    _show_bits(result["weight_bits"])
+
+
+def _show_bits(bits: dict[str, int]) -> None:
+    """The bits of the layers inside the blocks, a block per row, where they are not all equal."""
+    blocks: dict[str, dict[str, int]] = {}
+    for name, count in bits.items():
+        if found := re.fullmatch(r"(.*\d)\.(.+)", name):
+            blocks.setdefault(found[1], {})[found[2]] = count
+    if len({count for layers in blocks.values() for count in layers.values()}) < 2:
+        return
+    columns = list(dict.fromkeys(layer for layers in blocks.values() for layer in layers))
+    table = Table("bits of weights", *columns)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for block, layers in blocks.items():
+        table.add_row(block, *(str(layers.get(layer, "")) for layer in columns))
+    console.print(table)
 
 
 def _show(result: dict[str, Any]) -> None:
@@ -41,6 +186,7 @@ def _show(result: dict[str, Any]) -> None:
             macs = result["macs"].get(name)
             ops.add_row(domain, name, str(count), f"{macs / 1e6:.1f}" if macs else "")
     console.print(ops)
+    _show_bits(result["weight_bits"])
     weights = ", ".join(f"{kind} {megabytes(n)}" for kind, n in result["weight_bytes"].items())
     console.print(f"file                {megabytes(result['file_bytes'])}")
     console.print(f"MACs                {result['macs']['total'] / 1e6:.1f} M")

@@ -95,6 +95,67 @@ def test_calibrate_train_eval_export_verify(pqv, data: Path, weights: Path, tmp_
     assert all(kind in done.out for kind in kinds)
 
 
+def test_bits_by_sensitivity(pqv, data: Path, weights: Path, tmp_path: Path) -> None:
+    mixed, model, result = tmp_path / "mixed.safetensors", tmp_path / "m.onnx", tmp_path / "r.json"
+    given = ("--weights", weights, "--data", data)
+    calibrate = (
+        "calibrate", "--model", striped.NAME, "--import", "striped", *given, "--images", 8,
+        "--precision", "w8a8", "--json", result,
+    )  # fmt: skip
+    done = pqv(*calibrate, "--sensitivity")
+    assert done.code == 0, done.err
+    assert "blocks.1.mlp.fc2" in done.out and "SQNR" in done.out
+    layers = json.loads(result.read_text())["sensitivity"]["layers"]
+    assert len(layers) == 8 and all(layer["error"] >= 0 for layer in layers)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+
+    done = pqv(*calibrate, "--size-budget", "80%", "-o", mixed)
+    assert done.code == 0, done.err
+    chosen = json.loads(result.read_text())
+    assert set(chosen["weight_bits"].values()) == {4, 8}
+    assert "4-bit weights in" in done.out and chosen["precision"] in done.out
+    small = pqv(*calibrate, "--size-budget", "1%", "-o", tmp_path / "small.safetensors")
+    assert "4-bit weights everywhere take" in small.error
+    assert not (tmp_path / "small.safetensors").exists()
+
+    run = tmp_path / "run"
+    train = ("train", "--recipe", IMAGENET, *TINY, *given, "--set", "train.max_steps=1")
+    train = (*train, "-o", run, "--calibrated", mixed, "--set", "precision=w8a8")
+    assert pqv(*train).code == 0
+    AcceleratorState._reset_state(True)
+    other = 'quantization.weight_bits={"blocks.0.*"=4}'
+    assert "the recipe's is w8a8, 4-bit weights in 4 layers" in pqv(*train, "--set", other).error
+
+    done = pqv("export", "--checkpoint", run / "last.safetensors", "-o", model, "--json", result)
+    assert done.code == 0, done.err
+    found = json.loads(result.read_text())["weight_bits"]
+    assert {name: found[name] for name in chosen["weight_bits"]} == chosen["weight_bits"]
+    assert pqv("verify", model, "--batch", 1, "--checkpoint", run / "last.safetensors").code == 0
+    for path in (mixed, model):
+        assert "blocks.1" in pqv("inspect", path).out
+
+
+def test_pictures_of_a_checkpoint(pqv, data: Path, weights: Path, tmp_path: Path) -> None:
+    """Of a QAT checkpoint and of float weights; nothing is left of what fails."""
+    calibrated, pictures = tmp_path / "c.safetensors", tmp_path / "pictures"
+    given = ("--data", data, "--import", "striped")
+    model = ("--model", striped.NAME)
+    done = pqv("calibrate", *model, *given, "--weights", weights, "--images", 8, "-o", calibrated)
+    assert done.code == 0, done.err
+    plots = ("--plots", pictures, *given, "--images", 4)
+    for arguments in ((calibrated,), (weights, *model, "--precision", "w8a8")):
+        done = pqv("inspect", *arguments, *plots)
+        assert done.code == 0, done.err
+        assert "gelu.png" in done.out
+        names = ["attention.png", "gelu.png", "residual.png"]
+        assert sorted(path.name for path in pictures.iterdir()) == names
+    assert "give --plots and --model" in pqv("inspect", weights).error
+    assert "no such file" in pqv("inspect", tmp_path / "none.safetensors", *plots).error
+    assert "cannot be made" in pqv("inspect", calibrated, "--plots", calibrated / "x").error
+    missing = ("--plots", pictures, "--data", tmp_path / "none")
+    assert "cannot be opened" in pqv("inspect", calibrated, *missing).error
+
+
 def test_resume_and_bad_input(pqv, data: Path, weights: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train = ("train", "--recipe", IMAGENET, *TINY, "--data", data, "-o", run)
@@ -125,6 +186,9 @@ def test_resume_and_bad_input(pqv, data: Path, weights: Path, tmp_path: Path) ->
     [
         ("calibrate", "--model", "m", "-o", "m.safetensors"),
         ("calibrate", "--model", "m", "-o", "m.safetensors", "--weights", "a", "--pretrained"),
+        ("calibrate", "--model", "m", "--weights", "a"),
+        ("calibrate", "--model", "m", "--weights", "a", "--sensitivity", "--size-budget", "60%"),
+        ("calibrate", "--model", "m", "--weights", "a", "--size-budget", "60 percent", "-o", "m"),
         ("train", "-o", "run"),
         ("eval",),
     ],
@@ -162,36 +226,51 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def test_two_processes_train_and_evaluate_as_one_does(
-    pqv, data: Path, weights: Path, tmp_path: Path
-) -> None:
-    if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
-        pytest.skip("this torch has no gloo")
-    result, run = tmp_path / "two.json", tmp_path / "run"
-    launch = (
-        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"),
-        *("--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"),
-        *("--dynamo_backend", "no", "--main_process_port", str(free_port())),
-    )
-    train = (
-        *("-m", "pqv_onnx.cli.main", "train", "--recipe", IMAGENET, *TINY, "--data", data),
-        *("--weights", weights, "--set", "train.max_steps=1", "-o", run, "--json", result),
-    )
+LAUNCHERS = {
+    "accelerate": (
+        *("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
+        *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
+        "--main_process_port",
+    ),
+    "torchrun": ("torch.distributed.run", "--nproc-per-node", "2", "--master-port"),
+}
+"""How two processes are started; a free port comes behind."""
+
+
+def launch(name: str, *arguments: object) -> None:
+    command = (sys.executable, "-m", *LAUNCHERS[name], free_port(), "-m", "pqv_onnx.cli.main")
     paths = [str(ROOT), str(TRAIN_TESTS), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [*map(str, launch), *map(str, train)],
+        [*map(str, command), *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    two = json.loads(result.read_text())
-    assert two["processes"] == 2 and two["step"] == 1 and two["images"] == 16
+
+
+def test_two_processes_train_and_evaluate_as_one_does(
+    pqv, data: Path, weights: Path, tmp_path: Path
+) -> None:
+    """Whichever launcher starts them: one trains, the other evaluates."""
+    if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
+        pytest.skip("this torch has no gloo")
+    result, run = tmp_path / "two.json", tmp_path / "run"
+    train = ("train", "--recipe", IMAGENET, *TINY, "--data", data, "--weights", weights)
+    train = (*train, "--set", "train.max_steps=1", "-o", run, "--json", result)
+    launch("accelerate", *train)
+    trained = json.loads(result.read_text())
+    assert trained["processes"] == 2 and trained["step"] == 1 and trained["images"] == 16
+
     evaluate = ("eval", run / "last.safetensors", "--data", data, "--json", result)
+    found = []
+    launch("torchrun", *evaluate)
+    found.append(json.loads(result.read_text()))
     assert pqv(*evaluate).code == 0
-    one = json.loads(result.read_text())
-    assert one["processes"] == 1
-    assert [one["results"][0][key] for key in ("top1", "top5", "images")] == [
-        two[key] for key in ("top1", "top5", "images")
-    ]
+    found.append(json.loads(result.read_text()))
+    assert [each["processes"] for each in found] == [2, 1]
+    for each in found:
+        assert [each["results"][0][key] for key in ("top1", "top5", "images")] == [
+            trained[key] for key in ("top1", "top5", "images")
+        ]
