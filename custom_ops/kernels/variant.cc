@@ -38,7 +38,7 @@ const Variant kVariants[] = {
     PQV_VARIANT(dotprod, CpuHasDotprod, dotprod, dotprod, dotprod, neon, neon, neon),
 #endif
 #if defined(PQV_HAS_NEON)
-    PQV_VARIANT(neon, CpuIsAny, scalar, scalar, scalar, neon, neon, neon),
+    PQV_OWN_VARIANT(neon, CpuIsAny),
 #endif
     PQV_OWN_VARIANT(scalar, CpuIsAny),
 };

@@ -1,0 +1,20 @@
+#include "kernels/packed_matmul/neon.h"
+
+#include "kernels/common/tile_armv8.h"
+
+namespace pqv {
+namespace neon {
+namespace {
+
+using Int4Tile = arm64::Armv8Tile<arm64::PanelRange::kInt4>;
+using Int4FewTile = arm64::Armv8Tile<arm64::PanelRange::kInt4, arm64::kMaxDirectRows>;
+using Int8Tile = arm64::Armv8Tile<arm64::PanelRange::kInt8>;
+
+}  // namespace
+
+const PackedMatMulKernel kPackedInt4MatMul =
+    arm64::MakePackedMatMulKernel<Int4Tile, Int4FewTile, 4>();
+const PackedMatMulKernel kPackedInt8MatMul = arm64::MakePackedMatMulKernel<Int8Tile, Int8Tile, 8>();
+
+}  // namespace neon
+}  // namespace pqv
