@@ -96,6 +96,7 @@ def onnxruntime_library() -> Path:
     folder = FOLDER / f"onnxruntime-{version('onnxruntime')}"
     pattern = "onnxruntime/capi/libonnxruntime.so.*"
     if not (found := list(folder.glob(pattern))):
+        FOLDER.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=FOLDER) as wheels:
             _run(
                 sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
@@ -107,11 +108,11 @@ def onnxruntime_library() -> Path:
     return found[0]
 
 
-def _prefix(cpu: Cpu) -> Path:
+def prefix(cpu: Cpu) -> Path:
     """What the program sees as /: the libraries, and the emulated processor's /proc/cpuinfo."""
-    prefix = FOLDER / cpu.variant
-    (prefix / "proc").mkdir(parents=True, exist_ok=True)
-    libraries = prefix / "lib"
+    root = FOLDER / cpu.variant
+    (root / "proc").mkdir(parents=True, exist_ok=True)
+    libraries = root / "lib"
     if not libraries.exists():
         libraries.symlink_to(SYSTEM_LIBRARIES)
     lines = {
@@ -125,8 +126,8 @@ def _prefix(cpu: Cpu) -> Path:
         "CPU revision": "1",
     }
     text = "".join(f"{name}\t: {value}\n" for name, value in lines.items())
-    (prefix / "proc" / "cpuinfo").write_text(text + "\n")
-    return prefix
+    (root / "proc" / "cpuinfo").write_text(text + "\n")
+    return root
 
 
 def profile(cpu: Cpu, *command: str | Path) -> tuple[str, list[Profile]]:
@@ -142,7 +143,7 @@ def profile(cpu: Cpu, *command: str | Path) -> tuple[str, list[Profile]]:
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         dump = Path(folder) / "blocks"
         output = _run(
-            "qemu-aarch64", "-L", _prefix(cpu), "-cpu", cpu.name,
+            "qemu-aarch64", "-L", prefix(cpu), "-cpu", cpu.name,
             "-plugin", f"{_plugin()},out={dump}", BUILD / command[0], *command[1:],
         )  # fmt: skip
         return output, read_profiles(dump)
