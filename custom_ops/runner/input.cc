@@ -2,10 +2,13 @@
 
 #include "runner/file.h"
 #include "runner/npy.h"
+#include "runner/preprocess.h"
 
 namespace pqv {
 
 namespace {
+
+constexpr const char* kImageSuffixes[] = {".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG"};
 
 bool HasSuffix(const char* text, const char* suffix) {
   const size_t length = strlen(text);
@@ -23,10 +26,14 @@ uint64_t NextRandom(uint64_t* state) {
 
 }  // namespace
 
-Buffer<uint8_t> ReadInput(const char* path, const Port& port) {
+Buffer<uint8_t> ReadInput(const char* path, const Session& session) {
+  for (const char* suffix : kImageSuffixes) {
+    if (HasSuffix(path, suffix)) return LoadImage(path, session);
+  }
+  const Port& port = session.input();
   const bool is_npy = HasSuffix(path, ".npy");
   if (!is_npy && !HasSuffix(path, ".raw") && !HasSuffix(path, ".bin")) {
-    Fail("%s: expected a name that ends in .npy, .raw or .bin", path);
+    Fail("%s: expected a name that ends in .jpg, .png, .npy, .raw or .bin", path);
   }
   Buffer<uint8_t> bytes = ReadFile(path);
   if (is_npy) StripNpyHeader(path, port, &bytes);

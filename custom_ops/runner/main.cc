@@ -33,7 +33,7 @@ Buffer<uint8_t> Classify(Session* session, const Options& options, Json* json) {
   json->Key("results");
   json->BeginArray();
   for (const char* path : options.inputs) {
-    const Buffer<uint8_t> bytes = ReadInput(path, session->input());
+    const Buffer<uint8_t> bytes = ReadInput(path, *session);
     const size_t count = bytes.size() / input_bytes;
     for (size_t i = 0; i < count; ++i) {
       const Result result = session->Run(bytes.data() + i * input_bytes);
@@ -48,9 +48,8 @@ Buffer<uint8_t> Classify(Session* session, const Options& options, Json* json) {
 }
 
 void Benchmark(const Runtime& runtime, Session* session, const Options& options, Json* json) {
-  const Buffer<uint8_t> input = options.inputs.size() > 0
-                                    ? ReadInput(options.inputs[0], session->input())
-                                    : MakeRandomInput(session->input());
+  const Buffer<uint8_t> input = options.inputs.size() > 0 ? ReadInput(options.inputs[0], *session)
+                                                          : MakeRandomInput(session->input());
   ReportMachine("before", options, json);
   const Timing timing = TimeRuns(session, input.data(), options.warmup, options.runs);
   ReportMachine("after", options, json);

@@ -1,0 +1,18 @@
+// Resizing images to the bits of Pillow.
+
+#ifndef PQV_RUNNER_RESIZE_H_
+#define PQV_RUNNER_RESIZE_H_
+
+#include "runner/image.h"
+
+namespace pqv {
+
+enum class Filter { kBilinear, kBicubic, kLanczos };
+
+// Resamples with a filter that widens where the image shrinks, first across, then down, rounding to
+// bytes in between: Pillow's Image.resize.
+Image Resize(const Image& image, size_t width, size_t height, Filter filter);
+
+}  // namespace pqv
+
+#endif  // PQV_RUNNER_RESIZE_H_

@@ -1,0 +1,144 @@
+"""JPEG and PNG files as inputs of pqv_run: the pixels of the Python package."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from PIL import Image
+
+from pqv_onnx.runtime.preprocess import Preprocessing
+from tests.runner.conftest import Run, error_of
+
+
+def entries_of(**changes: Any) -> dict[str, str]:
+    """Metadata as export writes it."""
+    values = {
+        "input_size": [3, 24, 24],
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "crop_pct": 0.9,
+        "interpolation": "bicubic",
+        "input": "float32",
+        "layout": "nchw",
+    }
+    return {
+        f"pqv.{key}": value if isinstance(value, str) else json.dumps(value)
+        for key, value in {**values, **changes}.items()
+    }
+
+
+def save_identity(path: Path, entries: dict[str, str]) -> None:
+    """A model whose output is its input."""
+    channels, height, width = json.loads(entries.get("pqv.input_size", "[3, 24, 24]"))
+    nhwc = entries.get("pqv.layout") == "nhwc"
+    shape = [1, height, width, channels] if nhwc else [1, channels, height, width]
+    kind = TensorProto.UINT8 if entries.get("pqv.input") == "uint8" else TensorProto.FLOAT
+    x, y = (helper.make_tensor_value_info(name, kind, shape) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(model, entries)
+    onnx.save(model, path)
+
+
+def picture(mode: str, width: int, height: int) -> Image.Image:
+    """Smooth, with noise, so that JPEG has something to do."""
+    rng = np.random.default_rng(width * height)
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    y, x = np.mgrid[:height, :width]
+    waves = np.stack([np.sin(x / 5 + c) + np.cos(y / (3 + c)) for c in range(channels)], axis=-1)
+    pixels = np.clip(127 + 60 * waves + rng.normal(0, 20, waves.shape), 0, 255).astype(np.uint8)
+    return Image.fromarray(pixels.squeeze(), mode)
+
+
+def check_bits(run: Run, entries: dict[str, str], image: Path, tmp_path: Path) -> None:
+    save_identity(tmp_path / "identity.onnx", entries)
+    done = run("--output", tmp_path / "out.raw", tmp_path / "identity.onnx", image)
+    assert done.returncode == 0, done.stderr
+    expected = Preprocessing.from_metadata(entries).load(image)
+    found = np.fromfile(tmp_path / "out.raw", expected.dtype).reshape(expected.shape)
+    np.testing.assert_array_equal(found, expected)
+
+
+def need_library(name: str) -> None:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        pytest.skip(f"this system has no {name}")
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize("size", [(50, 37), (13, 17), (24, 24), (300, 31), (26, 27)])
+def test_resizing(run: Run, interpolation: str, size: tuple[int, int], tmp_path: Path) -> None:
+    need_library("libpng16.so.16")
+    picture("RGB", *size).save(tmp_path / "x.png")
+    for crop in (0.9, 1.0):
+        entries = entries_of(interpolation=interpolation, crop_pct=crop, input="uint8")
+        check_bits(run, entries, tmp_path / "x.png", tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"input": "uint8", "layout": "nhwc", "input_size": [3, 20, 28], "crop_pct": 0.875},
+        {"input_size": [1, 28, 20], "mean": [0.3], "std": [0.4]},
+        {"input_size": [3, 40, 40], "crop_pct": 1.5},
+    ],
+    ids=["float", "nhwc", "grey", "padded"],
+)
+def test_modes_and_inputs(run: Run, mode: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    need_library("libpng16.so.16")
+    image = picture("RGB" if mode == "P" else mode, 61, 43)
+    image.convert(mode).save(tmp_path / "x.png")
+    check_bits(run, entries_of(**changes), tmp_path / "x.png", tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_jpeg(run: Run, mode: str, subsampling: int, tmp_path: Path) -> None:
+    need_library("libturbojpeg.so.0")
+    picture(mode, 61, 43).save(tmp_path / "x.jpg", quality=90, subsampling=subsampling)
+    check_bits(run, entries_of(), tmp_path / "x.jpg", tmp_path)
+
+
+def test_what_is_no_image(run: Run, tmp_path: Path) -> None:
+    need_library("libpng16.so.16")
+    model, image = tmp_path / "identity.onnx", tmp_path / "x.png"
+    save_identity(model, entries_of())
+    assert "missing.png: cannot be read" in error_of(run(model, "missing.png"))
+    image.write_bytes(b"GIF89a")
+    assert "x.png: neither a JPEG nor a PNG image" in error_of(run(model, image))
+    picture("RGB", 20, 20).save(image)
+    image.write_bytes(image.read_bytes()[:200])
+    assert "x.png: not an image that can be read: " in error_of(run(model, image))
+
+
+def test_metadata_that_is_missing_or_wrong(run: Run, tmp_path: Path) -> None:
+    need_library("libpng16.so.16")
+    picture("RGB", 20, 20).save(tmp_path / "x.png")
+    for entries, reason in [
+        ({}, "the model's metadata has no pqv.input_size"),
+        (entries_of(mean=[1.0]), "the model's pqv.mean is malformed"),
+        (entries_of(crop_pct=0), "the model's metadata does not fit its input"),
+        (entries_of(interpolation="nearest"), "the interpolation nearest, which pqv_run lacks"),
+    ]:
+        save_identity(tmp_path / "identity.onnx", entries)
+        assert reason in error_of(run(tmp_path / "identity.onnx", tmp_path / "x.png"))
+
+
+def test_a_whole_model(run: Run, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
+    need_library("libpng16.so.16")
+    picture("RGB", 30, 40).save(tmp_path / "x.png")
+    shutil.copy(tmp_path / "x.png", tmp_path / "y.PNG")
+    done = run("--top", "1", tiny_onnx["w8a8"], tmp_path / "x.png", tmp_path / "y.PNG")
+    lines = done.stdout.splitlines()
+    assert lines[0] == str(tmp_path / "x.png") and lines[1] == lines[3]
