@@ -1,6 +1,6 @@
 #include "runner/library.h"
 
-#include "runner/session.h"
+#include "runner/fail.h"
 
 namespace pqv {
 
@@ -41,7 +41,19 @@ Buffer<char> LibraryInfo(const Runtime& runtime) {
   const Result result = session.Run(&probe);
   Buffer<char> text;
   text.Append(static_cast<const char*>(result.data), result.count);
+  text.Append('\0');
   return text;
+}
+
+void CheckOpDomainVersion(const char* model, const Session& session, const Buffer<char>& info) {
+  constexpr char kKey[] = "\"op_domain_version\": ";
+  const char* wanted = session.Metadata("pqv.op_domain_version");
+  const char* found = strstr(info.data(), kKey);
+  if (wanted == nullptr || found == nullptr) return;
+  const long has = strtol(found + strlen(kKey), nullptr, 10);
+  if (strtol(wanted, nullptr, 10) == has) return;
+  Fail("%s: the model wants version %s of the op domain pqv, the library has version %ld", model,
+       wanted, has);
 }
 
 }  // namespace pqv

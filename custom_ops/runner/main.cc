@@ -64,11 +64,14 @@ void Main(const Options& options) {
   const Runtime runtime(options);
   Json json;
   json.BeginObject();
-  ReportSetting(runtime, options, &json);
+  Buffer<char> info;
+  if (runtime.has_library()) info = LibraryInfo(runtime);
+  ReportSetting(runtime, options, info.data(), &json);
   const double start = Milliseconds();
   Session session(runtime, options.model);
   json.Key("load_ms");
   json.Double(Milliseconds() - start);
+  if (runtime.has_library()) CheckOpDomainVersion(options.model, session, info);
   const Buffer<uint8_t> outputs = Classify(&session, options, &json);
   if (options.output != nullptr) WriteFile(options.output, outputs.data(), outputs.size());
   if (options.runs > 0) Benchmark(runtime, &session, options, &json);

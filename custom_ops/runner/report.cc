@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 
-#include "runner/library.h"
 #include "runner/machine.h"
 
 namespace pqv {
@@ -25,15 +24,14 @@ void Add(const char* key, unsigned value, Json* json) {
 
 }  // namespace
 
-void ReportSetting(const Runtime& runtime, const Options& options, Json* json) {
+void ReportSetting(const Runtime& runtime, const Options& options, const char* info, Json* json) {
   json->Key("model");
   json->String(options.model);
   json->Key("onnxruntime");
   json->String(runtime.version());
   json->Key("library");
-  if (runtime.has_library()) {
-    const Buffer<char> info = LibraryInfo(runtime);
-    json->Verbatim(info.data(), info.size());
+  if (info != nullptr) {
+    json->Verbatim(info, strlen(info));
   } else {
     json->Null();
   }

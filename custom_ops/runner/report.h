@@ -9,8 +9,8 @@
 
 namespace pqv {
 
-// What runs, and how.
-void ReportSetting(const Runtime& runtime, const Options& options, Json* json);
+// What runs, and how. `info` is what the op library tells of itself, null without it.
+void ReportSetting(const Runtime& runtime, const Options& options, const char* info, Json* json);
 
 // Input `index` of the `count` inputs in a file.
 struct InputName {

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from pqv_onnx.bench.profile import BETWEEN
@@ -127,6 +128,19 @@ def test_a_variant_that_is_none(
     assert "PQV_ISA=nonsense is not a kernel variant" in error_of(
         run("--runs", "1", tiny_onnx["w8a8"])
     )
+
+
+def test_a_model_of_a_newer_op_domain(run: Run, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
+    model = onnx.load(tiny_onnx["w8a8"])
+    for entry in model.metadata_props:
+        if entry.key == "pqv.op_domain_version":
+            entry.value = "2"
+    onnx.save(model, tmp_path / "newer.onnx")
+    error = error_of(run("--runs", "1", tmp_path / "newer.onnx"))
+    reason = "the model wants version 2 of the op domain pqv, the library has version 1"
+    assert error.endswith(f"newer.onnx: {reason}")
+    done = run("--functions", "--runs", "1", tmp_path / "newer.onnx")
+    assert done.returncode == 0, "the functions of the file are of its own version"
 
 
 def test_errors_of_files(run: Run, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
