@@ -72,21 +72,26 @@ struct DotprodTile {
 
     template <typename PanelForm>
     PQV_INLINE void Add(const uint8_t* rows, bool, const uint8_t* panel, size_t groups) {
-      constexpr size_t kHalves = CeilDivide(kCount, kHalfRows);
       for (size_t blocks = groups / kBlockGroups; blocks != 0; --blocks) {
-        int8x16x4_t a[kHalves];
-#pragma GCC unroll 2
-        for (size_t half = 0; half < kHalves; ++half) {
-          a[half] = vld1q_s8_x4(reinterpret_cast<const int8_t*>(rows + half * kHalfBytes));
+        int8x16x4_t a[2];
+        a[0] = LoadNext64(&rows);
+        if constexpr (kCount > kHalfRows) {
+          a[1] = LoadNext64(&rows);
+        } else {
+          rows += kHalfBytes;
         }
-        rows += 2 * kHalfBytes;
-#pragma GCC unroll 4
-        for (size_t g = 0; g < kBlockGroups; ++g, panel += PanelForm::kGroupBytes) {
-          const Group8 w = PanelForm::Load(panel);
+#pragma GCC unroll 2
+        for (size_t g = 0; g < kBlockGroups; g += 2) {
+          Group8 w[2];
+          PanelForm::LoadNextTwo(&panel, w);
+#pragma GCC unroll 2
+          for (size_t i = 0; i < 2; ++i) {
 #pragma GCC unroll 8
-          for (size_t r = 0; r < kCount; ++r) {
-            sums_.row[r][0] = DotLane<kSign>(sums_.row[r][0], w.low, a[r / 4].val[g], r % 4);
-            sums_.row[r][1] = DotLane<kSign>(sums_.row[r][1], w.high, a[r / 4].val[g], r % 4);
+            for (size_t r = 0; r < kCount; ++r) {
+              const int8x16_t x = a[r / kHalfRows].val[g + i];
+              sums_.row[r][0] = DotLane<kSign>(sums_.row[r][0], w[i].low, x, r % kHalfRows);
+              sums_.row[r][1] = DotLane<kSign>(sums_.row[r][1], w[i].high, x, r % kHalfRows);
+            }
           }
         }
       }

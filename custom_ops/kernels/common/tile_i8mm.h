@@ -82,20 +82,18 @@ struct I8mmTile {
     PQV_INLINE void Add(const uint8_t* rows, bool, const uint8_t* panel, size_t groups) {
       const size_t steps = CeilDivide(groups, 2);
       for (size_t pairs = steps / 2; pairs != 0; --pairs) {
-        AddStep(rows, panel);
-        AddStep(rows + kStepBytes, panel + kStepBytes);
-        rows += 2 * kStepBytes;
-        panel += 2 * kStepBytes;
+        AddStep(&rows, &panel);
+        AddStep(&rows, &panel);
       }
-      if (steps % 2 != 0) AddStep(rows, panel);
+      if (steps % 2 != 0) AddStep(&rows, &panel);
     }
 
    private:
     static constexpr size_t kRowPairs = (kCount + 1) / 2;
 
-    PQV_INLINE void AddStep(const uint8_t* rows, const uint8_t* panel) {
-      const int8x16x4_t a = vld1q_s8_x4(reinterpret_cast<const int8_t*>(rows));
-      const int8x16x4_t w = vld1q_s8_x4(reinterpret_cast<const int8_t*>(panel));
+    PQV_INLINE void AddStep(const uint8_t** rows, const uint8_t** panel) {
+      const int8x16x4_t a = LoadNext64(rows);
+      const int8x16x4_t w = LoadNext64(panel);
 #pragma GCC unroll 4
       for (size_t p = 0; p < kRowPairs; ++p) {
 #pragma GCC unroll 4

@@ -26,6 +26,15 @@ static PQV_INLINE int8x16_t LoadBytes(const void* x) {
   return vld1q_s8(static_cast<const int8_t*>(x));
 }
 
+// Four vectors, and the pointer behind them. Compilers that see through the sum compute addresses
+// apart from the loads, which can do it for nothing.
+static PQV_INLINE int8x16x4_t LoadNext64(const uint8_t** x) {
+  const int8x16x4_t y = vld1q_s8_x4(reinterpret_cast<const int8_t*>(*x));
+  *x += 64;
+  __asm__("" : "+r"(*x));
+  return y;
+}
+
 static PQV_INLINE void StoreBytes(void* y, int8x16_t x) { vst1q_s8(static_cast<int8_t*>(y), x); }
 
 static PQV_INLINE int8x16_t Zip1x32(int8x16_t a, int8x16_t b) {
@@ -64,6 +73,19 @@ struct GroupForm {
     const int8x16_t bytes = LoadBytes(group);
     if constexpr (kBits == 8) return {bytes, LoadBytes(group + 16)};
     return {vshrq_n_s8(vshlq_n_s8(bytes, 4), 4), vshrq_n_s8(bytes, 4)};
+  }
+
+  // Two groups from *panel on, which moves behind them.
+  static PQV_INLINE void LoadNextTwo(const uint8_t** panel, Group8* groups) {
+    if constexpr (kBits == 8) {
+      const int8x16x4_t x = LoadNext64(panel);
+      groups[0] = {x.val[0], x.val[1]};
+      groups[1] = {x.val[2], x.val[3]};
+    } else {
+      groups[0] = Load(*panel);
+      groups[1] = Load(*panel + kGroupBytes);
+      *panel += 2 * kGroupBytes;
+    }
   }
 
   static PQV_INLINE void Store(const Group8* groups, uint8_t* target) {
