@@ -222,9 +222,17 @@ class QuantBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform ``x`` [..., dim]."""
-        x = self.residual1(x + self.ls1(self.attn(self.norm1(x), self.norm1.step)))
-        x = self.residual2(x + self.ls2(self.mlp(self.norm2(x), self.norm2.step)))
-        return x
+        return self.add_mlp(self.add_attention(x))
+
+    def add_attention(self, x: Tensor) -> Tensor:
+        """The first half of the block."""
+        out: Tensor = self.residual1(x + self.ls1(self.attn(self.norm1(x), self.norm1.step)))
+        return out
+
+    def add_mlp(self, x: Tensor) -> Tensor:
+        """The second half of the block."""
+        out: Tensor = self.residual2(x + self.ls2(self.mlp(self.norm2(x), self.norm2.step)))
+        return out
 
 
 class QuantPatchEmbed(nn.Module):

@@ -32,6 +32,10 @@ class QuantModel(nn.Module, ABC):
         super().__init__()
         self.config = config
 
+    @abstractmethod
+    def segments(self) -> list[Callable[[Tensor], Tensor]]:
+        """The parts of ``forward`` in their order; each reads what the one before returns."""
+
     def train_heads_apart(self) -> bool:
         """Let ``forward`` give the logits of both heads in training mode, [2, B, classes].
 

@@ -2,13 +2,13 @@
 
 A quantizer maps a float tensor to the nearest multiples of its step within a range of codes.
 Steps are stored as logarithms: they stay positive, and an optimizer's step size is relative.
-An uncalibrated step is NaN; while ``calibrating`` is set, ``forward`` first picks the step from
-the tensor it sees.
+An uncalibrated step is NaN.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.domain import FRACTION_BITS, MAX_EXPONENT
-from pqv_onnx.qat.step_search import search_exponents, search_step
+from pqv_onnx.qat.step_search import Observed, search_exponents, search_step
 from pqv_onnx.spec import TensorSpec
 
 GELU_MINIMUM = 0.16997121
@@ -80,16 +80,19 @@ class Quantizer(nn.Module):
 
     Attributes:
         narrow: whether an op rounds this tensor at run time; else it is rounded to the nearest.
+        sampled: elements of each row (see ``rows``) that a step is chosen by.
+        observer: called with the quantizer and its input before it quantizes, if there is one.
     """
 
     narrow = False
+    sampled = 1 << 16
+    observer: Callable[[Quantizer, Tensor], None] | None = None
 
     def __init__(self, bits: int, lo: int, hi: int, shape: tuple[int, ...] = ()) -> None:
         """Create an uncalibrated quantizer for codes in [lo, hi]."""
         super().__init__()
         self.bits, self.lo, self.hi = bits, lo, hi
         self.log_step = nn.Parameter(torch.full(shape, math.nan))
-        self.calibrating = False
 
     @property
     def step(self) -> Tensor:
@@ -111,15 +114,30 @@ class Quantizer(nn.Module):
         with torch.no_grad():
             self.log_step.copy_(step.log())
 
+    def rows(self, x: Tensor) -> Tensor:
+        """``x`` as [rows, elements], a row for each step or range."""
+        return x.reshape(1, -1)
+
+    def observe(self, x: Tensor, share: float = 1.0) -> Observed:
+        """What the choice of a step needs to know of ``x``, which is a ``share`` of the data.
+
+        Raises:
+            PqvError: ``x`` is empty or not finite.
+        """
+        return Observed.of(self.rows(x.detach()), self.sampled * share)
+
+    def choose(self, seen: Observed) -> None:
+        """Choose the step of least squared error."""
+        self.set_step(search_step(seen, self.lo, self.hi).reshape(()))
+
     def calibrate(self, x: Tensor) -> None:
         """Choose the step for the data ``x``; raises PqvError if they are not finite."""
-        raise NotImplementedError
+        self.choose(self.observe(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` rounded to codes times step."""
-        if self.calibrating:
-            _check_data(x)
-            self.calibrate(x.detach())
+        if self.observer is not None:
+            self.observer(self, x)
         return self.quantize(x)
 
     def quantize(self, x: Tensor) -> Tensor:
@@ -139,10 +157,6 @@ class ActivationQuantizer(Quantizer):
         super().__init__(bits, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
         self.narrow = narrow
 
-    def calibrate(self, x: Tensor) -> None:
-        """Choose the step of least squared error."""
-        self.set_step(search_step(x.reshape(1, -1), self.lo, self.hi).reshape(()))
-
 
 class WeightQuantizer(Quantizer):
     """Symmetric, per output channel (rows): codes in [-(2^(bits-1) - 1), 2^(bits-1) - 1]."""
@@ -152,9 +166,13 @@ class WeightQuantizer(Quantizer):
         limit = 2 ** (bits - 1) - 1
         super().__init__(bits, -limit, limit, (channels, 1))
 
-    def calibrate(self, x: Tensor) -> None:
+    def rows(self, x: Tensor) -> Tensor:
+        """The output channels."""
+        return x
+
+    def choose(self, seen: Observed) -> None:
         """Choose the steps of least squared error; rows near zero borrow from the others."""
-        step = search_step(x, self.lo, self.hi).unsqueeze(1)
+        step = search_step(seen, self.lo, self.hi).unsqueeze(1)
         self.set_step(step.clamp_min(step.mean() * 1e-3))
 
 
@@ -178,9 +196,9 @@ class GeluQuantizer(Quantizer):
         """The stored code that stands for zero."""
         return -self._lowest(self.step.item()) - 2 ** (self.bits - 1)
 
-    def calibrate(self, x: Tensor) -> None:
+    def choose(self, seen: Observed) -> None:
         """Choose the step of least squared error."""
-        self.set_step(search_step(x.reshape(1, -1), self._lowest, self.hi).reshape(()))
+        self.set_step(search_step(seen, self._lowest, self.hi).reshape(()))
 
     def quantize(self, x: Tensor) -> Tensor:
         """Return ``x`` rounded to codes times step."""
@@ -207,6 +225,7 @@ class ResidualQuantizer(Quantizer):
 
     exponent: Tensor
     narrow = True
+    sampled = 512
 
     def __init__(self, spec: TensorSpec, channels: int) -> None:
         """Create an uncalibrated quantizer for [..., channels]."""
@@ -219,9 +238,13 @@ class ResidualQuantizer(Quantizer):
         """The real value of one code in each channel, [channels]."""
         return self.step * torch.exp2(self.exponent.float())
 
-    def calibrate(self, x: Tensor) -> None:
+    def rows(self, x: Tensor) -> Tensor:
+        """The channels."""
+        return x.reshape(-1, x.shape[-1]).T
+
+    def choose(self, seen: Observed) -> None:
         """Choose step and exponents of least squared error."""
-        step, exponent = search_exponents(x.reshape(-1, x.shape[-1]), self.hi, self.max_exponent)
+        step, exponent = search_exponents(seen, self.hi, self.max_exponent)
         self.set_step(step)
         self.exponent.copy_(exponent)
 
@@ -232,10 +255,3 @@ class ResidualQuantizer(Quantizer):
     def codes(self, x: Tensor) -> Tensor:
         """Return the integer codes (int64) of ``x``."""
         return _round(x / self.channel_step, self.narrow).clamp(self.lo, self.hi).long()
-
-
-def _check_data(x: Tensor) -> None:
-    if x.numel() == 0:
-        raise PqvError("calibration: a quantizer saw no data, expected at least one image")
-    if not bool(torch.isfinite(x).all()):
-        raise PqvError("calibration: a quantizer saw NaN or infinite values, expected finite data")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -194,6 +194,18 @@ class QuantSwinTransformer(QuantModel):
             streams.append([first, *added])
         return streams
 
+    def segments(self) -> list[Callable[[Tensor], Tensor]]:
+        """The embedding, the mergings, each half of each block, and the head."""
+        parts: list[Callable[[Tensor], Tensor]] = [self.patch_embed]
+        for stage in self.layers:
+            assert isinstance(stage, QuantSwinStage)
+            if stage.downsample is not None:
+                parts.append(stage.downsample)
+            for block in stage.blocks:
+                assert isinstance(block, QuantBlock)
+                parts += [block.add_attention, block.add_mlp]
+        return [*parts, self.forward_head]
+
     def float_source(self, name: str, state: Mapping[str, Tensor]) -> FloatSource:
         """The same key, but for the patches' convolution."""
         if name == "patch_embed.proj.weight":
@@ -205,5 +217,9 @@ class QuantSwinTransformer(QuantModel):
         x = self.patch_embed(images)
         for stage in self.layers:
             x = stage(x)
+        return self.forward_head(x)
+
+    def forward_head(self, x: Tensor) -> Tensor:
+        """Logits [B, classes] of the residual stream ``x`` [B, H, W, features]."""
         out: Tensor = self.head(self.norm(x).flatten(1, 2))
         return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -103,16 +103,20 @@ class QuantVisionTransformer(QuantModel):
         """The positional embedding of the patches, [1, patches, dim]."""
         return self.pos_embed[:, -self.vit.num_patches :]
 
-    def forward_features(self, images: Tensor) -> Tensor:
-        """The residual stream after the last block, [B, T, dim]."""
+    def segments(self) -> list[Callable[[Tensor], Tensor]]:
+        """The embedding, each half of each block, and the head."""
+        blocks = [block for block in self.blocks if isinstance(block, QuantBlock)]
+        halves = [half for block in blocks for half in (block.add_attention, block.add_mlp)]
+        return [self.embed, *halves, self.forward_head]
+
+    def embed(self, images: Tensor) -> Tensor:
+        """The residual stream before the first block, [B, T, dim]."""
         x = self.patch_embed(images) + quantize_constant(self.patch_positions())
         prefix = self.prefix()
         if prefix is not None:
             x = torch.cat((prefix.expand(x.shape[0], -1, -1), x), 1)
-        x = self.residual(x)
-        for block in self.blocks:
-            x = block(x)
-        return x
+        out: Tensor = self.residual(x)
+        return out
 
     def forward_head(self, x: Tensor) -> Tensor:
         """Logits of the residual stream ``x``."""
@@ -146,7 +150,10 @@ class QuantVisionTransformer(QuantModel):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, classes] of normalised images [B, in_chans, H, W]."""
-        return self.forward_head(self.forward_features(images))
+        x = self.embed(images)
+        for block in self.blocks:
+            x = block(x)
+        return self.forward_head(x)
 
 
 def _tokens(count: int, dim: int) -> nn.Parameter | None:

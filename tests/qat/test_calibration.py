@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Callable
 
 import pytest
 import timm
 import torch
+from torch import Tensor
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import build_random_qat, calibrate, convert_to_qat
 from pqv_onnx.qat.calibration import check_calibrated
-from pqv_onnx.qat.quantizers import ResidualQuantizer
+from pqv_onnx.qat.layers import QuantLinear
+from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
 from pqv_onnx.spec import QuantSpec
 from tests.qat.models import VARIANTS, float_model, images, qat_model
 
@@ -28,6 +32,64 @@ def test_every_step_is_set(variant: str) -> None:
     calibrate(model, images(8).split(3))
     check_calibrated(model)
     assert bool(torch.isfinite(model(images(2))).all())
+
+
+@pytest.mark.parametrize("variant", ["token", "average", "distilled", "swin"])
+def test_batches_do_not_change_a_bit(variant: str) -> None:
+    states = []
+    for batches in (images(21), images(21).split(4), images(21).split(20)):
+        model = convert_to_qat(float_model(variant), W4A4)
+        calibrate(model, batches)
+        states.append(model.state_dict())
+    for name, value in states[0].items():
+        assert all(torch.equal(value, state[name]) for state in states[1:]), name
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_segments_are_the_forward_pass(variant: str) -> None:
+    model = qat_model(variant)
+    x = data = images(3)
+    for segment in model.segments():
+        x = segment(x)
+    assert torch.equal(x, model(data))
+
+
+def test_every_quantizer_sees_calibrated_ones() -> None:
+    """A step is the one of least error for what the finished model feeds its quantizer."""
+    model, data = qat_model(), images(32)
+    checked: list[str] = []
+
+    def check(name: str) -> Callable[[Quantizer, Tensor], None]:
+        def see(quantizer: Quantizer, x: Tensor) -> None:
+            checked.append(name)
+            error = (quantizer.quantize(x) - x).square().mean()
+            other = copy.deepcopy(quantizer)
+            other.calibrate(x)
+            assert error <= 1.05 * (other.quantize(x) - x).square().mean() + 1e-12, name
+
+        return see
+
+    for name, module in model.named_modules():
+        if isinstance(module, Quantizer):
+            module.observer = check(name)
+    with torch.no_grad():
+        model(data)
+    assert len(checked) > 30
+
+
+def test_memory_does_not_grow_with_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No layer is ever given more than a few images at once."""
+    largest = 0
+    linear = QuantLinear.forward
+
+    def watched(self: QuantLinear, x: Tensor, step: Tensor) -> Tensor:
+        nonlocal largest
+        largest = max(largest, len(x))
+        return linear(self, x, step)
+
+    monkeypatch.setattr(QuantLinear, "forward", watched)
+    calibrate(convert_to_qat(float_model(), W4A4), images(50))
+    assert 0 < largest <= 8
 
 
 def test_timms_initial_weights_calibrate() -> None:

@@ -107,11 +107,10 @@ def test_a_residual_of_one_step_has_no_exponents() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_calibration_refuses_what_is_not_finite(value: float) -> None:
     quantizer = ActivationQuantizer(8)
-    quantizer.calibrating = True
     with pytest.raises(PqvError, match="NaN or infinite"):
-        quantizer(torch.tensor([1.0, value]))
+        quantizer.calibrate(torch.tensor([1.0, value]))
     with pytest.raises(PqvError, match="no data"):
-        quantizer(torch.empty(0))
+        quantizer.calibrate(torch.empty(0))
 
 
 def test_constant_zero_gets_a_step() -> None:
