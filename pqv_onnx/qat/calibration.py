@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.qat.bias_correction import mean_outputs
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import QuantModel
-from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
+from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer, WeightQuantizer
 from pqv_onnx.qat.step_search import Observed
 
 _LARGEST_RATIO = 2.0
@@ -20,7 +23,9 @@ _CHUNK = 8
 
 
 @torch.no_grad()
-def calibrate(model: QuantModel, images: Tensor | Iterable[Tensor]) -> None:
+def calibrate(
+    model: QuantModel, images: Tensor | Iterable[Tensor], float_model: nn.Module | None = None
+) -> None:
     """Choose every step and residual exponent of ``model``, one quantizer after the other.
 
     Each quantizer sees what the calibrated layers before it produce for all images, and takes
@@ -35,12 +40,26 @@ def calibrate(model: QuantModel, images: Tensor | Iterable[Tensor]) -> None:
     Args:
         model: a fake-quantized model; its quantization state is overwritten.
         images: normalised images, float [B, C, H, W], or batches of them.
+        float_model: what ``model`` was made from, in evaluation mode; if given, biases are
+            corrected until every layer's mean output is the float model's.
 
     Raises:
         PqvError: there are no images, their shape is wrong, or a tensor is not finite.
     """
     chunks = _chunks(model, images)
-    _Calibration(model, sum(len(chunk) for chunk in chunks)).run(chunks)
+    count = sum(len(chunk) for chunk in chunks)
+    means = {} if float_model is None else mean_outputs(model, float_model, chunks)
+    for module in model.modules():
+        if isinstance(module, QuantLinear):
+            module.quantizer.calibrate(module.weight)
+    jobs = _jobs(model, means)
+    try:
+        for segment in model.segments():
+            while _do_next(segment, chunks, count):
+                pass
+    finally:
+        for job in jobs:
+            job.cancel()
     check_calibrated(model)
 
 
@@ -69,63 +88,104 @@ def _chunks(model: QuantModel, images: Tensor | Iterable[Tensor]) -> list[Tensor
 
 
 class _Stop(Exception):
-    """A forward pass has come to a quantizer without a step."""
+    """A forward pass has come to a job that has to see all images first."""
 
-    def __init__(self, quantizer: Quantizer, x: Tensor) -> None:
+    def __init__(self, job: _Job, x: Tensor) -> None:
         super().__init__()
-        self.quantizer, self.input = quantizer, x
+        self.job, self.x = job, x
 
 
-def _stop(quantizer: Quantizer, x: Tensor) -> None:
-    raise _Stop(quantizer, x)
+class _Job(ABC):
+    """Something to find out from all images at one place of the model, where passes stop."""
+
+    @abstractmethod
+    def see(self, x: Tensor, share: float) -> None:
+        """Take the tensor of some images, a ``share`` of all."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Do it, when all images were seen."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Stop no pass any more."""
 
 
-class _Calibration:
-    """The quantizers of a model that have no step yet."""
+class _StepChoice(_Job):
+    """The choice of an activation's step."""
 
-    def __init__(self, model: QuantModel, images: int) -> None:
-        self.segments = model.segments()
-        self.images = images
-        self.before: dict[Quantizer, ResidualQuantizer] = {}
-        for stream in model.residual_streams():
-            self.before |= dict(zip(stream[1:], stream, strict=False))
-        weights: set[Quantizer] = set()
-        for module in model.modules():
-            if isinstance(module, QuantLinear):
-                module.quantizer.calibrate(module.weight)
-                weights.add(module.quantizer)
-        quantizers = [module for module in model.modules() if isinstance(module, Quantizer)]
-        self.waiting = [quantizer for quantizer in quantizers if quantizer not in weights]
+    def __init__(self, quantizer: Quantizer, before: ResidualQuantizer | None) -> None:
+        """Wait for the input of ``quantizer``; ``before`` is the last one in a stream."""
+        self.quantizer, self.before = quantizer, before
+        self.seen: list[Observed] = []
+        quantizer.observer = self._stop
 
-    def run(self, chunks: list[Tensor]) -> None:
-        """Calibrate all quantizers; ``chunks`` are the images, and are overwritten."""
-        for quantizer in self.waiting:
-            quantizer.observer = _stop
+    def _stop(self, x: Tensor) -> None:
+        raise _Stop(self, x)
+
+    def see(self, x: Tensor, share: float) -> None:
+        self.seen.append(self.quantizer.observe(x, share))
+
+    def finish(self) -> None:
+        self.quantizer.choose(Observed.join(self.seen))
+        if self.before is not None:
+            assert isinstance(self.quantizer, ResidualQuantizer)
+            _limit_ratio(self.before, self.quantizer)
+        self.cancel()
+
+    def cancel(self) -> None:
+        self.quantizer.observer = None
+
+
+class _BiasCorrection(_Job):
+    """The correction of a layer's bias, before anything is chosen that depends on it."""
+
+    def __init__(self, linear: QuantLinear, target: Tensor) -> None:
+        """Wait for the output of ``linear``, whose mean shall be ``target``."""
+        self.linear, self.target = linear, target
+        self.mean = torch.zeros_like(target)
+        self.hook = linear.register_forward_hook(self._stop)
+
+    def _stop(self, _linear: nn.Module, _inputs: Any, out: Tensor) -> None:
+        raise _Stop(self, out)
+
+    def see(self, x: Tensor, share: float) -> None:
+        self.mean += x.reshape(-1, x.shape[-1]).mean(0) * share
+
+    def finish(self) -> None:
+        assert self.linear.bias is not None
+        self.linear.bias.add_(self.target - self.mean)
+        self.cancel()
+
+    def cancel(self) -> None:
+        self.hook.remove()
+
+
+def _jobs(model: QuantModel, means: Mapping[QuantLinear, Tensor]) -> list[_Job]:
+    before: dict[Quantizer, ResidualQuantizer] = {}
+    for stream in model.residual_streams():
+        before |= dict(zip(stream[1:], stream, strict=False))
+    choices = [
+        _StepChoice(module, before.get(module))
+        for module in model.modules()
+        if isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer)
+    ]
+    return [*choices, *(_BiasCorrection(linear, mean) for linear, mean in means.items())]
+
+
+def _do_next(segment: Callable[[Tensor], Tensor], chunks: list[Tensor], images: int) -> bool:
+    """Do the first job of a segment; if it has none left, replace ``chunks`` by its output."""
+    job: _Job | None = None
+    for index, chunk in enumerate(chunks):
         try:
-            for segment in self.segments:
-                while self._calibrate_next(segment, chunks):
-                    pass
-        finally:
-            for quantizer in self.waiting:
-                quantizer.observer = None
-
-    def _calibrate_next(self, segment: Callable[[Tensor], Tensor], chunks: list[Tensor]) -> bool:
-        """Calibrate the first waiting quantizer of a segment; if none waits, run the segment."""
-        seen: list[Observed] = []
-        for index, chunk in enumerate(chunks):
-            try:
-                chunks[index] = segment(chunk)
-            except _Stop as stop:
-                quantizer = stop.quantizer
-                seen.append(quantizer.observe(stop.input, len(chunk) / self.images))
-        if not seen:
-            return False
-        quantizer.choose(Observed.join(seen))
-        if quantizer in self.before:
-            assert isinstance(quantizer, ResidualQuantizer)
-            _limit_ratio(self.before[quantizer], quantizer)
-        quantizer.observer = None
-        return True
+            chunks[index] = segment(chunk)
+        except _Stop as stop:
+            job = stop.job
+            job.see(stop.x, len(chunk) / images)
+    if job is None:
+        return False
+    job.finish()
+    return True
 
 
 def _limit_ratio(before: ResidualQuantizer, after: ResidualQuantizer) -> None:

@@ -81,12 +81,12 @@ class Quantizer(nn.Module):
     Attributes:
         narrow: whether an op rounds this tensor at run time; else it is rounded to the nearest.
         sampled: elements of each row (see ``rows``) that a step is chosen by.
-        observer: called with the quantizer and its input before it quantizes, if there is one.
+        observer: called with the input before it is quantized, if there is one.
     """
 
     narrow = False
     sampled = 1 << 16
-    observer: Callable[[Quantizer, Tensor], None] | None = None
+    observer: Callable[[Tensor], None] | None = None
 
     def __init__(self, bits: int, lo: int, hi: int, shape: tuple[int, ...] = ()) -> None:
         """Create an uncalibrated quantizer for codes in [lo, hi]."""
@@ -137,7 +137,7 @@ class Quantizer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` rounded to codes times step."""
         if self.observer is not None:
-            self.observer(self, x)
+            self.observer(x)
         return self.quantize(x)
 
     def quantize(self, x: Tensor) -> Tensor:

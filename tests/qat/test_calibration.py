@@ -59,8 +59,8 @@ def test_every_quantizer_sees_calibrated_ones() -> None:
     model, data = qat_model(), images(32)
     checked: list[str] = []
 
-    def check(name: str) -> Callable[[Quantizer, Tensor], None]:
-        def see(quantizer: Quantizer, x: Tensor) -> None:
+    def check(name: str, quantizer: Quantizer) -> Callable[[Tensor], None]:
+        def see(x: Tensor) -> None:
             checked.append(name)
             error = (quantizer.quantize(x) - x).square().mean()
             other = copy.deepcopy(quantizer)
@@ -71,7 +71,7 @@ def test_every_quantizer_sees_calibrated_ones() -> None:
 
     for name, module in model.named_modules():
         if isinstance(module, Quantizer):
-            module.observer = check(name)
+            module.observer = check(name, module)
     with torch.no_grad():
         model(data)
     assert len(checked) > 30
