@@ -67,6 +67,10 @@ def command(
             "such a share of their 8-bit size: 4.5, 60%.",
         ),
     ] = None,
+    bias_correction: Annotated[
+        bool,
+        typer.Option("--bias-correction", help="Keep every layer's mean output the float model's."),
+    ] = False,
     images: Annotated[int, typer.Option(min=1, help="How many images to use.")] = 256,
     batch_size: BatchOption = 32,
     workers: WorkersOption = 0,
@@ -110,7 +114,7 @@ def command(
         result |= analysis
     if output is not None:
         with status.status("calibrating"):
-            calibrate(quantized, inputs)
+            calibrate(quantized, inputs, float_model if bias_correction else None)
         save_qat(output, quantized)
         name = quantized.config.spec.name
         console.print(f"{output}: {model}, {name}, calibrated on {used} images")

@@ -138,23 +138,23 @@ class _StepChoice(_Job):
 
 
 class _BiasCorrection(_Job):
-    """The correction of a layer's bias, before anything is chosen that depends on it."""
+    """The choice of a layer's bias, before anything is chosen that depends on it."""
 
     def __init__(self, linear: QuantLinear, target: Tensor) -> None:
-        """Wait for the output of ``linear``, whose mean shall be ``target``."""
-        self.linear, self.target = linear, target
-        self.mean = torch.zeros_like(target)
+        """Wait for the output of ``linear`` without a bias; with it, its mean is ``target``."""
+        assert linear.bias is not None
+        self.bias, self.value = linear.bias, target.clone()
+        self.bias.zero_()
         self.hook = linear.register_forward_hook(self._stop)
 
     def _stop(self, _linear: nn.Module, _inputs: Any, out: Tensor) -> None:
         raise _Stop(self, out)
 
     def see(self, x: Tensor, share: float) -> None:
-        self.mean += x.reshape(-1, x.shape[-1]).mean(0) * share
+        self.value -= x.reshape(-1, x.shape[-1]).mean(0) * share
 
     def finish(self) -> None:
-        assert self.linear.bias is not None
-        self.linear.bias.add_(self.target - self.mean)
+        self.bias.copy_(self.value)
         self.cancel()
 
     def cancel(self) -> None:

@@ -1,0 +1,86 @@
+"""Bias correction: the layers of the quantized model give what the float model gives on average."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pqv_onnx.qat import calibrate, convert_to_qat
+from pqv_onnx.qat.bias_correction import mean_outputs
+from pqv_onnx.qat.layers import QuantLinear
+from pqv_onnx.spec import QuantSpec
+from tests.qat.models import float_model, images
+
+W4A4 = QuantSpec.preset("w4a4")
+
+
+@torch.no_grad()
+def record(model: nn.Module, kinds: Any, data: Tensor) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The mean output of each module of some kinds, and its last inputs, by name.
+
+    Images go in as they do at calibration: others beside them change the last bits of a sum,
+    and then a code or two.
+    """
+    outputs: dict[str, list[Tensor]] = defaultdict(list)
+    inputs: dict[str, Any] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, kinds):
+
+            def hook(_module: nn.Module, given: Any, out: Tensor, name: str = name) -> None:
+                outputs[name].append(out.flatten(0, -2))
+                inputs[name] = given
+
+            module.register_forward_hook(hook)
+    for chunk in data.split(8):
+        model(chunk)
+    return {name: torch.cat(parts).mean(0) for name, parts in outputs.items()}, inputs
+
+
+@pytest.mark.parametrize("variant", ["token", "average", "swin", "without_bias"])
+def test_mean_outputs_are_those_of_the_float_model(variant: str) -> None:
+    teacher = float_model(variant)
+    model = convert_to_qat(teacher, W4A4)
+    found = mean_outputs(model, teacher, images(20).split(8))
+    wanted, _ = record(teacher, nn.Linear, images(20))
+    names = {module: name for name, module in model.named_modules()}
+    assert len(found) > 1
+    for linear, mean in found.items():
+        if names[linear] != "patch_embed.proj":  # a convolution in the float model
+            torch.testing.assert_close(mean, wanted[names[linear]], atol=1e-5, rtol=1e-4)
+
+
+def test_of_two_heads_it_is_the_mean() -> None:
+    teacher = float_model("distilled")
+    model = convert_to_qat(teacher, W4A4)
+    found = mean_outputs(model, teacher, images(20).split(8))
+    with torch.no_grad():
+        wanted = teacher(images(20)).mean(0)
+    torch.testing.assert_close(found[model.head], wanted, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["token", "average", "distilled", "swin"])
+def test_corrected_layers_have_the_float_means(variant: str) -> None:
+    teacher = float_model(variant)
+    model = convert_to_qat(teacher, W4A4)
+    calibrate(model, images(21), teacher)
+    wanted = mean_outputs(model, teacher, images(21).split(8))
+    found, inputs = record(model, QuantLinear, images(21))
+    for name, linear in model.named_modules():
+        if linear in wanted:
+            # A bias is a whole number of units of the accumulator.
+            unit = linear.quantizer.step.squeeze(1) * inputs[name][1]
+            assert bool(((found[name] - wanted[linear]).abs() < 0.5 * unit + 1e-4).all()), name
+
+
+def test_batches_do_not_change_a_bit() -> None:
+    states = []
+    for batches in (images(21), images(21).split(5)):
+        model = convert_to_qat(float_model(), W4A4)
+        calibrate(model, batches, float_model())
+        states.append(model.state_dict())
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
