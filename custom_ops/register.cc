@@ -23,6 +23,7 @@ const OpDefinition* const kOps[] = {
     &kIntSoftmax2nBiasOp,
     &kIntWeightedMeanOp,
     &kIntAttentionOp,
+    &kIntWindowAttentionOp,
     &kIntLayerNormOp,
     &kIntGeluOp,
 };

@@ -26,6 +26,7 @@ extern const OpDefinition kIntSoftmax2nOp;
 extern const OpDefinition kIntSoftmax2nBiasOp;
 extern const OpDefinition kIntWeightedMeanOp;
 extern const OpDefinition kIntAttentionOp;
+extern const OpDefinition kIntWindowAttentionOp;
 extern const OpDefinition kIntLayerNormOp;
 extern const OpDefinition kIntGeluOp;
 extern const OpDefinition kInfoOp;  // of the domain pqv.library

@@ -7,24 +7,28 @@ from typing import Any
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxscript.rewriter import MatchResult, RewriteRuleClassBase, RewriteRuleSet
+from onnxscript.rewriter.pattern import Var
 
 from pqv_onnx.ops.domain import DOMAIN, VERSION
 
 
 class FuseAttention(ir.passes.InPlacePass):
-    """Replace what splits, computes and merges the heads of self-attention by IntAttention.
+    """Replace what splits, computes and merges the heads of self-attention by one op.
 
-    Attention with a bias (Swin) is no such op and stays as it is. Comes after `NameByModule`:
-    the new node is called after the module that the replaced ones belong to.
+    IntAttention for ViT, IntWindowAttention for Swin. Comes after `NameByModule`: the new node
+    is called after the module that the replaced ones belong to.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite in place."""
-        count = RewriteRuleSet([_Attention.rule()]).apply_to_model(model)
+        count = sum(RewriteRuleSet([rule]).apply_to_model(model) for rule in _RULES)
         if count > 0:
             RemoveUnusedNodesPass()(model)
         for node in model.graph:
-            if node.op_type == "IntAttention":  # its output has the name of the replaced one's
+            if node.op_type in (
+                "IntAttention",
+                "IntWindowAttention",
+            ):  # its output has the name of the replaced one's
                 node.outputs[0].name = node.name
         return ir.passes.PassResult(model, modified=count > 0)
 
@@ -56,27 +60,149 @@ class _Attention(RewriteRuleClassBase):
         self, op: Any, qkv: ir.Value, split: ir.Value, weights: ir.Value, means: ir.Value, **_: Any
     ) -> ir.Value:
         """One node with the attributes of all."""
-        softmax, mean = weights.producer(), means.producer()
-        assert softmax is not None and softmax.name is not None and mean is not None
+        softmax = weights.producer()
+        assert softmax is not None
         value: ir.Value = op.IntAttention(
             qkv,
             num_heads=_constant(split)[3],
-            softmax_shift=softmax.attributes["shift"].as_int(),
-            softmax_multiplier=softmax.attributes["multiplier"].as_int(),
-            log2=softmax.attributes["log2"].as_int(),
-            mean_shift=mean.attributes["shift"].as_int(),
-            mean_multiplier=mean.attributes["multiplier"].as_int(),
-            y_bits=mean.attributes["y_bits"].as_int(),
+            **_attributes(softmax, means),
             _domain=DOMAIN,
             _version=VERSION,
         )
-        node = value.producer()
-        assert node is not None
-        node.name = f"{softmax.name.rpartition('.')[0]}.attention"
-        return value
+        return _named_after(softmax, value)
+
+
+class _Windows(RewriteRuleClassBase):
+    """What `pqv_onnx.integer.swin.IntegerWindowAttention` does between qkv and proj.
+
+    Shifted windows roll the image along ``axes`` before it is cut, and back after.
+    """
+
+    def __init__(self, *axes: int) -> None:
+        """Take the axes, 1 for rows and 2 for columns."""
+        super().__init__()
+        self.axes = axes
+
+    def pattern(self, op: Any, qkv: Any, split: Any, parts: Any, cut: Any, merged: Any) -> Any:
+        """The arguments after qkv are shapes."""
+        x = qkv
+        for axis in self.axes:
+            x = _roll(op, x, axis, "there")
+        x = _windows(op, x, split, parts, cut, merged)
+        for axis in self.axes:
+            x = _roll(op, x, axis, "back")
+        return x
+
+    def check(
+        self,
+        context: Any,
+        split: ir.Value,
+        parts: ir.Value,
+        cut: ir.Value,
+        merged: ir.Value,
+        **rolls: Any,
+    ) -> MatchResult:
+        """All shapes are those of one cut into windows; the second roll undoes the first."""
+        result = _check_windows(*map(_constant, (split, parts, cut, merged)))
+        for axis in self.axes if result else ():
+            size = [_constant(merged)[axis]]
+            there, back = (_constant(rolls[f"{name}_{axis}"]) for name in ("there", "back"))
+            if _constant(rolls[f"size_{axis}"]) != size or [sum(there + back)] != size:
+                return result.fail(f"rolls by {there} and {back} do not cancel for {size} tokens")
+        return result
+
+    def rewrite(
+        self,
+        op: Any,
+        qkv: ir.Value,
+        split: ir.Value,
+        weights: ir.Value,
+        means: ir.Value,
+        **rolls: Any,
+    ) -> ir.Value:
+        """One node with the attributes of all."""
+        softmax = weights.producer()
+        assert softmax is not None
+        window = _constant(split)[2:5:2]
+        up, left = (
+            _constant(rolls[f"there_{axis}"])[0] if axis in self.axes else 0 for axis in (1, 2)
+        )
+        value: ir.Value = op.IntWindowAttention(
+            qkv,
+            *softmax.inputs[1:],
+            window_height=window[0],
+            window_width=window[1],
+            roll_height=up,
+            roll_width=left,
+            **_attributes(softmax, means),
+            _domain=DOMAIN,
+            _version=VERSION,
+        )
+        return _named_after(softmax, value)
+
+
+def _roll(op: Any, x: Any, axis: int, name: str) -> Any:
+    """Pattern: the first tokens along an axis come last."""
+    by, size = Var(f"{name}_{axis}"), Var(f"size_{axis}")
+    return op.Concat(op.Slice(x, by, size, [axis]), op.Slice(x, [0], by, [axis]), axis=axis)
+
+
+def _windows(op: Any, x: Any, split: Any, parts: Any, cut: Any, merged: Any) -> Any:
+    """Pattern: attention in windows of ``x``; the arguments after it are shapes."""
+    heads = op.Reshape(op.Transpose(op.Reshape(x, split), perm=[5, 0, 1, 3, 6, 2, 4, 7]), parts)
+    q, k, v = (op.Squeeze(op.Slice(heads, [i], [i + 1], [0]), [0]) for i in range(3))
+    logits = op.IntMatMul(q, k, _domain=DOMAIN)
+    weights = op.IntSoftmax2nBias(
+        logits, _domain=DOMAIN, _outputs=["weights"], _allow_other_inputs=True
+    )
+    means = op.IntWeightedMean(weights, v, _domain=DOMAIN, _outputs=["means"])
+    return op.Reshape(op.Transpose(op.Reshape(means, cut), perm=[0, 1, 4, 2, 5, 3, 6]), merged)
+
+
+def _check_windows(
+    split: list[int], parts: list[int], cut: list[int], merged: list[int]
+) -> MatchResult:
+    """Shapes [-1, rows, h, columns, w, 3, heads, d] and what follows from it."""
+    result = MatchResult()
+    if len(split) != 8 or split[5] != 3:
+        return result.fail(f"{split} does not split windows, Q, K and V")
+    images, rows, h, columns, w, _, heads, depth = split
+    if (
+        parts != [3, images, rows * columns, heads, h * w, depth]
+        or cut != [images, rows, columns, heads, h, w, depth]
+        or merged != [images, rows * h, columns * w, heads * depth]
+    ):
+        result.fail(f"{parts}, {cut} and {merged} do not follow from {split}")
+    return result
+
+
+def _attributes(softmax: ir.Node, means: ir.Value) -> dict[str, int]:
+    """What every fused attention takes over from its softmax and its mean."""
+    mean = means.producer()
+    assert mean is not None
+    return {
+        "softmax_shift": softmax.attributes["shift"].as_int(),
+        "softmax_multiplier": softmax.attributes["multiplier"].as_int(),
+        "log2": softmax.attributes["log2"].as_int(),
+        "mean_shift": mean.attributes["shift"].as_int(),
+        "mean_multiplier": mean.attributes["multiplier"].as_int(),
+        "y_bits": mean.attributes["y_bits"].as_int(),
+    }
+
+
+def _named_after(softmax: ir.Node, value: ir.Value) -> ir.Value:
+    """Calls the node that makes ``value`` after the module of its softmax."""
+    node = value.producer()
+    assert node is not None and softmax.name is not None
+    node.name = f"{softmax.name.rpartition('.')[0]}.attention"
+    return value
 
 
 def _constant(value: ir.Value) -> list[int]:
     """The values of a constant of rank 1, none of any other value."""
     tensor = ir.convenience.get_const_tensor(value)
     return [] if tensor is None else tensor.numpy().tolist()
+
+
+# One after the other: what is inside rolls also matches by itself.
+_RULES = [_Attention.rule(), *(_Windows.rule(*axes) for axes in ((1, 2), (1,), (2,), ()))]

@@ -119,6 +119,8 @@ def _count_macs(model: onnx.ModelProto, batch: int) -> dict[str, int]:
         if node.op_type == "IntAttention":
             # An element of the output is a mean over T, after T logits of a head's d products.
             length = 2 * _dims(types[node.input[0]], batch)[-2]
+        elif node.op_type == "IntWindowAttention":
+            length = 2 * _dims(types[node.input[1]], batch)[-1]
         elif "MatMul" in node.op_type or node.op_type == "IntWeightedMean":
             # Every output element is one dot product over the last axis of the first input.
             length = _dims(types[node.input[0]], batch)[-1]

@@ -25,8 +25,8 @@ from pqv_onnx.qat.windows import Size, merge_heads, merge_patches, roll, split_h
 class IntegerWindowAttention(IntegerAttention):
     """Self-attention within windows with the residual link in its projection.
 
-    The matmuls work token by token and so keep the image's order: tokens are cut into windows
-    together with the split into heads, and put back together with it.
+    The matmuls work token by token and so keep the image's order: tokens are rolled and cut into
+    windows together with the split into heads, and put back together with it.
     """
 
     def __init__(
@@ -44,13 +44,9 @@ class IntegerWindowAttention(IntegerAttention):
         super().__init__(num_heads, qkv, softmax, mean, proj)
         self.window, self.shift, self.grid = window, shift, grid
 
-    def forward(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Attend over int8 ``x`` [B, H, W, C] and add int8 ``residual`` [B, H, W, C]."""
-        return super().forward(roll(x, self.shift), residual)
-
     def split_heads(self, qkv: Tensor) -> Tensor:
-        """[B, H, W, 3 * C] to [3, B, windows, heads, T, C / heads]."""
-        return split_heads(qkv, self.window, self.num_heads)
+        """[B, H, W, 3 * C], rolled, to [3, B, windows, heads, T, C / heads]."""
+        return split_heads(roll(qkv, self.shift), self.window, self.num_heads)
 
     def merge_heads(self, context: Tensor) -> Tensor:
         """[B, windows, heads, T, C / heads] to [B, H, W, C], rolled back."""

@@ -85,6 +85,14 @@ _RESIDUAL = (
     Input("residual_multiplier", "int16", ("N",), constant=True),
 )
 _SOFTMAX = (Attribute("shift", int), Attribute("multiplier", int), Attribute("log2", int))
+_ATTENTION = (
+    Attribute("softmax_shift", int),
+    Attribute("softmax_multiplier", int),
+    Attribute("log2", int),
+    Attribute("mean_shift", int),
+    Attribute("mean_multiplier", int),
+    _Y_BITS,
+)
 
 
 def _packed_inputs(bits: int) -> tuple[Input, ...]:
@@ -148,17 +156,26 @@ _OPS = (
     Op(
         "IntAttention",
         (Input("QKV", "int8", ("...", "T", "C")),),
-        (
-            Attribute("num_heads", int),
-            Attribute("softmax_shift", int),
-            Attribute("softmax_multiplier", int),
-            Attribute("log2", int),
-            Attribute("mean_shift", int),
-            Attribute("mean_multiplier", int),
-            _Y_BITS,
-        ),
+        (Attribute("num_heads", int), *_ATTENTION),
         "int8",
         ("...", "T", "C/3"),
+    ),
+    Op(
+        "IntWindowAttention",
+        (
+            Input("QKV", "int8", ("...", "H", "W", "C")),
+            Input("bias", "int16", ("heads", "T", "T"), constant=True),
+            Input("mask", "uint8", ("windows or 1", "T", "T"), constant=True),
+        ),
+        (
+            Attribute("window_height", int),
+            Attribute("window_width", int),
+            Attribute("roll_height", int),
+            Attribute("roll_width", int),
+            *_ATTENTION,
+        ),
+        "int8",
+        ("...", "H", "W", "C/3"),
     ),
     Op(
         "IntLayerNorm",

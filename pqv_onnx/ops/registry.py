@@ -17,6 +17,7 @@ from pqv_onnx.ops import (
     int_matmul,
     int_softmax2n,
     int_weighted_mean,
+    int_window_attention,
     packed_matmul,
 )
 from pqv_onnx.ops.domain import DOMAIN, OPS
@@ -27,6 +28,7 @@ _MODULES = (
     int_softmax2n,
     int_weighted_mean,
     int_attention,
+    int_window_attention,
     int_layer_norm,
     int_gelu,
 )

@@ -15,9 +15,10 @@ Size = tuple[int, int]
 
 def roll(x: Tensor, shift: Size) -> Tensor:
     """Move the tokens of ``x`` [B, H, W, C] up and to the left, around the border."""
-    if not any(shift):
-        return x
-    return torch.roll(x, (-shift[0], -shift[1]), (1, 2))
+    for axis, by in enumerate(shift, 1):
+        if by:  # a roll by nothing would be exported as copies
+            x = torch.roll(x, -by, axis)
+    return x
 
 
 def split_heads(qkv: Tensor, window: Size, heads: int) -> Tensor:

@@ -57,6 +57,15 @@ def large_inputs(
         qkv = rng.integers(-128, 128, (3, 131, 198)).astype(np.int8)
         softmax = {"softmax_shift": 4, "softmax_multiplier": 20000, "log2": 0}
         return {"QKV": qkv}, {"num_heads": 2, **softmax, "mean_shift": -7, "mean_multiplier": 20000}
+    if name == "IntWindowAttention":
+        inputs = {
+            "QKV": rng.integers(-128, 128, (5, 21, 28, 192)).astype(np.int8),
+            "bias": rng.integers(-999, 999, (2, 49, 49)).astype(np.int16),
+            "mask": rng.integers(0, 2, (12, 49, 49)).astype(np.uint8),
+        }
+        sizes = {"window_height": 7, "window_width": 7, "roll_height": 3, "roll_width": 2}
+        softmax = {"softmax_shift": 4, "softmax_multiplier": 20000, "log2": 0}
+        return inputs, {**sizes, **softmax, "mean_shift": -7, "mean_multiplier": 20000}
     if name == "IntLayerNorm":
         inputs = {
             "X": rng.integers(-128, 128, (1301, 99)).astype(np.int8),

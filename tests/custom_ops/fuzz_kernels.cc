@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "kernels/attention/attention.h"
+#include "kernels/attention/window_attention.h"
 #include "kernels/packed_matmul/layout.h"
 #include "tests/custom_ops/fuzz.h"
 
@@ -241,6 +242,36 @@ bool FuzzAttention(Fuzz& fuzz) {
   });
 }
 
+bool FuzzWindowAttention(Fuzz& fuzz) {
+  WindowAttention op = {};
+  op.softmax = Softmax(fuzz);
+  op.mean_shift = fuzz.Int("mean_shift", -16, 7);
+  op.mean_multiplier = fuzz.Int("mean_multiplier", 1, kMaxMultiplier);
+  op.y_bits = YBits(fuzz);
+  op.window_height = fuzz.Size("window_height", 1, 7);
+  op.window_width = fuzz.Size("window_width", 1, 7);
+  op.roll_height = fuzz.Size("roll_height", 0, op.window_height - 1);
+  op.roll_width = fuzz.Size("roll_width", 0, op.window_width - 1);
+  op.height = op.window_height * fuzz.Size("windows down", 1, 2);
+  op.width = op.window_width * fuzz.Size("windows across", 1, 2);
+  op.heads = fuzz.Size("heads", 1, 2);
+  op.depth = fuzz.Size("depth", 1, 40);
+  const size_t pairs = op.window_height * op.window_width * op.window_height * op.window_width;
+  const size_t count = op.height * op.width * op.heads * op.depth;
+  op.qkv = fuzz.Fill<int8_t>(3 * count, -128, 127);
+  op.bias = fuzz.Fill<int16_t>(op.heads * pairs, INT16_MIN, INT16_MAX);
+  const uint8_t* mask = fuzz.Fill<uint8_t>(pairs, 0, fuzz.Int("largest mask", 0, 1));
+  uint8_t* scratch = fuzz.Memory<uint8_t>(WindowAttentionScratchBytes(op));
+  return fuzz.Compare<int8_t>(count, [&](const Variant& variant, int8_t* y) {
+    op.y = y;
+    for (size_t row = 0; row < op.height / op.window_height; ++row) {
+      for (size_t column = 0; column < op.width / op.window_width; ++column) {
+        RunWindowAttention(variant, op, row, column, mask, scratch);
+      }
+    }
+  });
+}
+
 bool FuzzLayerNorm(Fuzz& fuzz) {
   LayerNorm op = {};
   const size_t limit = fuzz.random().OneIn(256) ? kMaxLayerNormChannels : 200;
@@ -286,6 +317,7 @@ constexpr Op kOps[] = {
     {"IntSoftmax2nBias", FuzzSoftmax2nBias},
     {"IntWeightedMean", FuzzWeightedMean},
     {"IntAttention", FuzzAttention},
+    {"IntWindowAttention", FuzzWindowAttention},
     {"IntLayerNorm", FuzzLayerNorm},
     {"IntGELU", FuzzGelu},
 };

@@ -20,6 +20,7 @@ ADD = "PackedInt4MatMulAdd"
 TO_INT32 = "PackedInt8MatMulToInt32"
 BIAS = "IntSoftmax2nBias"
 ATTENTION = "IntAttention"
+WINDOWS = "IntWindowAttention"
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,26 @@ AT_CREATION = [
     Broken(ATTENTION, "attribute mean_shift is 8, expected [-16, 7]", {}, {"mean_shift": 8}),
     Broken(ATTENTION, "attribute mean_multiplier is 0", {}, {"mean_multiplier": 0}),
     Broken(ATTENTION, "attribute y_bits is 6, expected 4 or 8", {}, {"y_bits": 6}),
+    Broken(WINDOWS, "attribute window_height is 0, expected [1, 327", {}, {"window_height": 0}),
+    Broken(WINDOWS, "attribute roll_height is 7, expected [0, 6]", {}, {"roll_height": 7}),
+    Broken(WINDOWS, "attribute roll_width is -1, expected [0, 6]", {}, {"roll_width": -1}),
+    Broken(WINDOWS, "attribute softmax_shift is 31, expected [-15", {}, {"softmax_shift": 31}),
+    Broken(WINDOWS, "attribute log2 is missing", {}, {"log2": None}),
+    Broken(WINDOWS, "attribute mean_multiplier is 0", {}, {"mean_multiplier": 0}),
+    Broken(WINDOWS, "attribute y_bits is 6, expected 4 or 8", {}, {"y_bits": 6}),
+    Broken(
+        WINDOWS,
+        "attributes window_height and window_width give 32774 tokens, expected at most 32768",
+        {},
+        {"window_height": 4682},
+    ),
+    Broken(WINDOWS, "input bias has shape [2, 49, 48], expected 49 in", {"bias": i16(2, 49, 48)}),
+    Broken(WINDOWS, "input bias has shape [0, 49, 49], expected at", {"bias": i16(0, 49, 49)}),
+    Broken(
+        WINDOWS,
+        "input mask has shape [1, 49, 9], expected the last two of input bias, [2, 49, 49]",
+        {"mask": u8(1, 49, 9)},
+    ),
     Broken("IntLayerNorm", "attribute epsilon is -1, expected [0, 7", {}, {"epsilon": -1}),
     Broken("IntLayerNorm", "attribute epsilon is 70368744177665", {}, {"epsilon": 2**46 + 1}),
     Broken("IntLayerNorm", "attribute epsilon is missing", {}, {"epsilon": None}),
@@ -264,6 +285,22 @@ AT_RUN = [
         ATTENTION,
         "input QKV has shape [1, 196614], expected at most 32768 tokens and channels of a head",
         {"QKV": i8(1, 196614)},
+    ),
+    Broken(WINDOWS, "input QKV has shape [7, 6], expected at least 3", {"QKV": i8(7, 6)}),
+    Broken(
+        WINDOWS,
+        "input QKV has shape [20, 28, 6], expected a multiple of 7 in dimension 0",
+        {"QKV": i8(20, 28, 6)},
+    ),
+    Broken(
+        WINDOWS,
+        "input QKV has shape [21, 28, 9], expected a multiple of 6 in dimension 2",
+        {"QKV": i8(21, 28, 9)},
+    ),
+    Broken(
+        WINDOWS,
+        "input QKV has shape [21, 21, 6], expected as many windows as input mask, 12",
+        {"QKV": i8(21, 21, 6)},
     ),
     Broken("IntLayerNorm", "input X has shape [2, 8], expected 7 in dimension 1", {"X": i8(2, 8)}),
     Broken("IntLayerNorm", "input X has shape [], expected at least 1", {"X": i8()}),

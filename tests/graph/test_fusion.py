@@ -77,8 +77,30 @@ def test_weights_that_are_read_elsewhere_stay(tiny_qat: dict[str, object], tmp_p
     assert "blocks.1.attn.softmax" not in names and "blocks.1.attn.attention" in names
 
 
-def test_swin_stays_as_it_is(tmp_path: Path) -> None:
-    integer = convert_to_integer(qat_model("swin", "w4a4"))
+@pytest.mark.parametrize(
+    ("variant", "precision"), [("swin", "w8a8"), ("swin", "w4a4"), ("swin_one_axis", "w4a4")]
+)
+def test_fused_and_plain_swin_give_the_same_bits(
+    variant: str, precision: str, tmp_path: Path
+) -> None:
+    """Windows that are shifted, along both axes or one, and windows that are not."""
+    integer = convert_to_integer(qat_model(variant, precision))
     for fuse in (False, True):
         export_onnx(integer, tmp_path / f"{fuse}.onnx", fuse=fuse)
-    assert (tmp_path / "True.onnx").read_bytes() == (tmp_path / "False.onnx").read_bytes()
+    plain, fused = (onnx.load(tmp_path / f"{fuse}.onnx") for fuse in (False, True))
+    nodes = {node.name: node for node in fused.graph.node}
+    softmax = [node.name for node in plain.graph.node if node.op_type == "IntSoftmax2nBias"]
+    paths = [name.removesuffix(".softmax") for name in softmax]
+    assert {nodes[f"{path}.attention"].op_type for path in paths} == {"IntWindowAttention"}
+    assert not {node.op_type for node in fused.graph.node} & {"Slice", "Squeeze", "IntMatMul"}
+    names = [(node.name, node.op_type, node.output[0]) for node in fused.graph.node]
+    pixels = images(3).numpy()
+    for runner in all_runners():
+        values = [
+            runner.run(runner.session(expose_values(each)), pixels) for each in (plain, fused)
+        ]
+        compared, difference = first_difference(names, values[0], values[1])
+        assert difference is None, runner.name
+        assert compared == len(names) - len(paths)  # all but the new nodes
+    macs = [inspect_model(tmp_path / f"{fuse}.onnx")["macs"]["total"] for fuse in (False, True)]
+    assert macs[0] == macs[1]

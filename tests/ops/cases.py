@@ -136,11 +136,9 @@ def int_weighted_mean(name: str, draw: Draw) -> Case:
     return Case(name, inputs, attributes)
 
 
-def int_attention(name: str, draw: Draw) -> Case:
-    heads, depth, tokens = draw.one(1, 3), draw.size(), draw.size()
+def attention_attributes(name: str, draw: Draw, depth: int) -> dict[str, int]:
     scale = softmax(name, draw, (1,)).attributes
-    attributes = {
-        "num_heads": heads,
+    return {
         "softmax_shift": int(draw.shifts(np.log2(75**2 * (depth + 1) ** 0.5) - 11, ())),
         "softmax_multiplier": scale["multiplier"],
         "log2": scale["log2"],
@@ -148,9 +146,40 @@ def int_attention(name: str, draw: Draw) -> Case:
         "mean_multiplier": draw.multiplier(),
         "y_bits": draw.y_bits(),
     }
+
+
+def int_attention(name: str, draw: Draw) -> Case:
+    heads, depth, tokens = draw.one(1, 3), draw.size(), draw.size()
+    attributes = {"num_heads": heads, **attention_attributes(name, draw, depth)}
     limit = int(draw.rng.choice([7, 127]))
     qkv = draw.array(-limit - 1, limit, (*draw.leading(), tokens, 3 * heads * depth), "int8")
     return Case(name, {"QKV": qkv}, attributes)
+
+
+def int_window_attention(name: str, draw: Draw) -> Case:
+    heads, depth = draw.one(1, 3), draw.one(1, 9 if draw.small else 40)
+    window = [draw.one(1, 3 if draw.small else 7) for _ in range(2)]
+    grid = [draw.one(1, 3) for _ in range(2)]
+    attributes = {
+        "window_height": window[0],
+        "window_width": window[1],
+        "roll_height": draw.one(0, window[0] - 1),
+        "roll_width": draw.one(0, window[1] - 1),
+        **attention_attributes(name, draw, depth),
+    }
+    limit, bias_limit = int(draw.rng.choice([7, 127])), draw.one(1, 2**15 - 1)
+    size = [count * tokens for count, tokens in zip(grid, window, strict=True)]
+    pairs = (window[0] * window[1],) * 2
+    masks = int(draw.rng.choice([1, grid[0] * grid[1]]))
+    excluded = draw.rng.random((masks, *pairs)) < draw.rng.choice([0, 0.3, 1])
+    inputs = {
+        "QKV": draw.array(
+            -limit - 1, limit, (*draw.leading()[:1], *size, 3 * heads * depth), "int8"
+        ),
+        "bias": draw.array(-bias_limit - 1, bias_limit, (heads, *pairs), "int16"),
+        "mask": np.where(excluded, draw.array(1, 255, excluded.shape, "uint8"), 0).astype("uint8"),
+    }
+    return Case(name, inputs, attributes)
 
 
 def int_layer_norm(name: str, draw: Draw) -> Case:
@@ -179,6 +208,7 @@ _MAKERS: dict[str, Callable[[str, Draw], Case]] = {
     "IntSoftmax2nBias": int_softmax2n_bias,
     "IntWeightedMean": int_weighted_mean,
     "IntAttention": int_attention,
+    "IntWindowAttention": int_window_attention,
     "IntLayerNorm": int_layer_norm,
     "IntGELU": int_gelu,
 }

@@ -144,6 +144,43 @@ def int_attention(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
     return y
 
 
+def int_window_attention(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
+    qkv, bias, mask = inputs["QKV"], inputs["bias"], inputs["mask"]
+    *leading, height, width, channels = qkv.shape
+    h, w = attributes["window_height"], attributes["window_width"]
+    heads, tokens, _ = bias.shape
+    depth = channels // 3 // heads
+    softmax = {name: attributes[f"softmax_{name}"] for name in ("shift", "multiplier")}
+    mean = {name: attributes[f"mean_{name}"] for name in ("shift", "multiplier")}
+    y = np.zeros((*leading, height, width, heads * depth), np.int8)
+    for at in np.ndindex(*leading, height // h, width // w, heads):
+        *image, down, across, head = at
+        window = down * (width // w) + across
+        places = [
+            (
+                (down * h + i + attributes["roll_height"]) % height,
+                (across * w + j + attributes["roll_width"]) % width,
+            )
+            for i in range(h)
+            for j in range(w)
+        ]
+        rows = np.array([qkv[(*image, *place)] for place in places]).reshape(
+            tokens, 3, heads, depth
+        )
+        q, k, v = (rows[:, i, head] for i in range(3))
+        logits = int_matmul({"A": q, "B": k}, {}).reshape(1, 1, tokens, tokens)
+        pairs = {"bias": bias[head : head + 1], "mask": mask[[window if len(mask) > 1 else 0]]}
+        weights = int_softmax2n_bias(
+            {"X": logits, **pairs}, {**softmax, "log2": attributes["log2"]}
+        )
+        context = int_weighted_mean(
+            {"W": weights[0, 0], "V": v}, {**mean, "y_bits": attributes["y_bits"]}
+        )
+        for place, row in zip(places, context, strict=True):
+            y[(*image, *place)][head * depth : (head + 1) * depth] = row
+    return y
+
+
 def int_layer_norm(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
     y = np.zeros(inputs["X"].shape, np.int8)
     channels = y.shape[-1]
@@ -181,6 +218,7 @@ ORACLES: dict[str, Callable[[Inputs, Mapping[str, Any]], np.ndarray]] = {
     "IntSoftmax2nBias": int_softmax2n_bias,
     "IntWeightedMean": int_weighted_mean,
     "IntAttention": int_attention,
+    "IntWindowAttention": int_window_attention,
     "IntLayerNorm": int_layer_norm,
     "IntGELU": int_gelu,
 }

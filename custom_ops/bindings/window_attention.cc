@@ -1,0 +1,160 @@
+#include "kernels/attention/window_attention.h"
+
+#include <atomic>
+
+#include "bindings/ops.h"
+#include "bindings/scratch_pool.h"
+#include "kernels/common/fixed_point.h"
+
+namespace pqv {
+namespace {
+
+constexpr size_t kQkv = 0;
+constexpr size_t kBias = 1;
+constexpr size_t kMask = 2;
+
+class WindowAttentionNode {
+ public:
+  OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
+    variant_ = &variant;
+    int log2 = 0;
+    PQV_RETURN_IF_ERROR(
+        Window(reader, "window_height", "roll_height", &op_.window_height, &op_.roll_height));
+    PQV_RETURN_IF_ERROR(
+        Window(reader, "window_width", "roll_width", &op_.window_width, &op_.roll_width));
+    PQV_RETURN_IF_ERROR(reader.Int("softmax_shift", kMinShift, kMaxShift, &op_.softmax.shift));
+    PQV_RETURN_IF_ERROR(
+        reader.Int("softmax_multiplier", 1, kMaxMultiplier, &op_.softmax.multiplier));
+    PQV_RETURN_IF_ERROR(reader.Int("log2", 0, 1, &log2));
+    op_.softmax.log2 = log2 != 0;
+    PQV_RETURN_IF_ERROR(reader.Int("mean_shift", -16, 7, &op_.mean_shift));
+    PQV_RETURN_IF_ERROR(reader.Int("mean_multiplier", 1, kMaxMultiplier, &op_.mean_multiplier));
+    PQV_RETURN_IF_ERROR(reader.YBits(&op_.y_bits));
+    return CreatePairs(reader);
+  }
+
+  OrtStatus* Run(const RunContext& context) const {
+    TensorView qkv, bias, mask;
+    PQV_RETURN_IF_ERROR(context.Input(kQkv, 3, &qkv));
+    PQV_RETURN_IF_ERROR(context.Input(kBias, 3, &bias));
+    PQV_RETURN_IF_ERROR(context.Input(kMask, 3, &mask));
+    const size_t rank = qkv.shape.rank;
+    WindowAttention op = op_;
+    op.height = static_cast<size_t>(qkv.shape.dims[rank - 3]);
+    op.width = static_cast<size_t>(qkv.shape.dims[rank - 2]);
+    const size_t channels = static_cast<size_t>(qkv.shape.Last());
+    PQV_RETURN_IF_ERROR(ExpectMultiple(context, qkv.shape, rank - 3, op.window_height));
+    PQV_RETURN_IF_ERROR(ExpectMultiple(context, qkv.shape, rank - 2, op.window_width));
+    PQV_RETURN_IF_ERROR(ExpectMultiple(context, qkv.shape, rank - 1, 3 * op.heads));
+    op.depth = channels / 3 / op.heads;
+    if (op.depth > kMaxReduction) {
+      return Error(context.id(), "input QKV has shape %s, expected at most %zu channels of a head",
+                   ShapeText(qkv.shape).text, kMaxReduction);
+    }
+    const size_t windows = op.height / op.window_height * (op.width / op.window_width);
+    if (masks_ != 1 && masks_ != windows) {
+      return Error(context.id(),
+                   "input QKV has shape %s, expected as many windows as input mask, "
+                   "%zu",
+                   ShapeText(qkv.shape).text, masks_);
+    }
+    size_t images = 0;
+    PQV_RETURN_IF_ERROR(context.Count(kQkv, qkv.shape, 0, rank - 3, &images));
+    Shape y_shape = qkv.shape;
+    y_shape.dims[rank - 1] /= 3;
+    PQV_RETURN_IF_ERROR(context.Output(y_shape, &op.y));
+    if (images == 0 || windows == 0 || op.depth == 0) return nullptr;
+    op.qkv = static_cast<const int8_t*>(qkv.data);
+    op.bias = static_cast<const int16_t*>(bias.data);
+    return RunWindows(context, op, images, windows, static_cast<const uint8_t*>(mask.data));
+  }
+
+ private:
+  static OrtStatus* Window(const NodeReader& reader, const char* size_name, const char* roll_name,
+                           size_t* size, size_t* roll) {
+    int64_t value = 0;
+    PQV_RETURN_IF_ERROR(reader.Int(size_name, 1, kMaxReduction, &value));
+    *size = static_cast<size_t>(value);
+    PQV_RETURN_IF_ERROR(reader.Int(roll_name, 0, value - 1, &value));
+    *roll = static_cast<size_t>(value);
+    return nullptr;
+  }
+
+  // The constants that have a place for each pair of a window's tokens.
+  OrtStatus* CreatePairs(const NodeReader& reader) {
+    Shape bias, mask;
+    PQV_RETURN_IF_ERROR(reader.ConstantShape(kBias, 3, &bias));
+    PQV_RETURN_IF_ERROR(reader.ConstantShape(kMask, 3, &mask));
+    const size_t tokens = op_.window_height * op_.window_width;
+    if (tokens > kMaxReduction) {
+      return Error(
+          reader.id(),
+          "attributes window_height and window_width give %zu tokens, expected at most %zu", tokens,
+          kMaxReduction);
+    }
+    for (size_t axis = 1; axis < 3; ++axis) {
+      if (static_cast<size_t>(bias.dims[axis]) != tokens) {
+        return Error(reader.id(), "input bias has shape %s, expected %zu in dimension %zu",
+                     ShapeText(bias).text, tokens, axis);
+      }
+      if (mask.dims[axis] != bias.dims[axis]) {
+        return Error(reader.id(),
+                     "input mask has shape %s, expected the last two of input bias, %s",
+                     ShapeText(mask).text, ShapeText(bias).text);
+      }
+    }
+    if (bias.dims[0] == 0) {
+      return Error(reader.id(), "input bias has shape %s, expected at least one head",
+                   ShapeText(bias).text);
+    }
+    op_.heads = static_cast<size_t>(bias.dims[0]);
+    masks_ = static_cast<size_t>(mask.dims[0]);
+    return nullptr;
+  }
+
+  static OrtStatus* ExpectMultiple(const RunContext& context, const Shape& shape, size_t axis,
+                                   size_t unit) {
+    if (static_cast<size_t>(shape.dims[axis]) % unit == 0) return nullptr;
+    return Error(context.id(),
+                 "input QKV has shape %s, expected a multiple of %zu in dimension %zu",
+                 ShapeText(shape).text, unit, axis);
+  }
+
+  OrtStatus* RunWindows(const RunContext& context, const WindowAttention& whole, size_t images,
+                        size_t windows, const uint8_t* mask) const {
+    const size_t tokens = whole.window_height * whole.window_width;
+    const size_t across = whole.width / whole.window_width;
+    const size_t image_y = whole.height * whole.width * whole.heads * whole.depth;
+    std::atomic<bool> has_memory{true};
+    const auto run_windows = [&](size_t begin, size_t end) {
+      const ScratchPool::Lease scratch(&pool_, WindowAttentionScratchBytes(whole));
+      if (scratch.data() == nullptr) return has_memory.store(false);
+      for (size_t i = begin; i < end; ++i) {
+        const size_t window = i % windows;
+        WindowAttention op = whole;
+        op.qkv += i / windows * 3 * image_y;
+        op.y += i / windows * image_y;
+        RunWindowAttention(*variant_, op, window / across, window % across,
+                           mask + (masks_ == 1 ? 0 : window) * tokens * tokens, scratch.data());
+      }
+    };
+    const size_t cost = 2 * tokens * tokens * whole.heads * whole.depth;
+    PQV_RETURN_IF_ERROR(context.ParallelRanges(images * windows, cost, run_windows));
+    return has_memory.load() ? nullptr : OutOfMemory(context.id(), "logits");
+  }
+
+  const Variant* variant_ = nullptr;
+  WindowAttention op_ = {};
+  size_t masks_ = 0;  // one for each window, or one for all
+  mutable ScratchPool pool_;
+};
+
+}  // namespace
+
+const OpDefinition kIntWindowAttentionOp = {"IntWindowAttention",
+                                            3,
+                                            {{"QKV", kInt8}, {"bias", kInt16}, {"mask", kUint8}},
+                                            kInt8,
+                                            PQV_OP_CALLBACKS(WindowAttentionNode)};
+
+}  // namespace pqv

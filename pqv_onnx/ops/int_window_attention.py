@@ -1,0 +1,193 @@
+"""IntWindowAttention: self-attention in (shifted) windows of an image of tokens (Swin)."""
+
+from __future__ import annotations
+
+import torch
+from onnxscript import INT8, INT16, UINT8, script
+from onnxscript import opset19 as op
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.ops.arithmetic import pqv, scalar, vector
+from pqv_onnx.ops.domain import (
+    MAX_K,
+    MAX_MEAN_SHIFT,
+    MAX_MULTIPLIER,
+    MAX_SHIFT,
+    MIN_MEAN_SHIFT,
+    MIN_SHIFT,
+)
+from pqv_onnx.ops.int_matmul import IntMatMul, int_matmul
+from pqv_onnx.ops.int_softmax2n import IntSoftmax2nBias, int_softmax2n_bias
+from pqv_onnx.ops.int_weighted_mean import IntWeightedMean, int_weighted_mean
+from pqv_onnx.ops.torch_op import check_range, check_y_bits, torch_op
+
+
+@script(pqv, default_opset=op)
+def IntWindowAttention(
+    QKV: INT8,
+    bias: INT16,
+    mask: UINT8,
+    window_height: int,
+    window_width: int,
+    roll_height: int,
+    roll_width: int,
+    softmax_shift: int,
+    softmax_multiplier: int,
+    log2: int,
+    mean_shift: int,
+    mean_multiplier: int,
+    y_bits: int = 8,
+) -> INT8:
+    """IntSoftmax2nBias attention, window by window and head by head."""
+    zero = op.Constant(value=vector([0]))
+    one = op.Constant(value=vector([1]))
+    three = op.Constant(value=vector([3]))
+    end = op.Constant(value=vector([2**31]))
+    rows_axis = op.Constant(value=vector([1]))
+    columns_axis = op.Constant(value=vector([2]))
+    h = op.Reshape(op.Constant(value_int=window_height), one)
+    w = op.Reshape(op.Constant(value_int=window_width), one)
+    up = op.Reshape(op.Constant(value_int=roll_height), one)
+    left = op.Reshape(op.Constant(value_int=roll_width), one)
+    # Transpose needs the rank, a function has none: all leading axes become one.
+    leading = op.Shape(QKV, end=-3)
+    images = op.ReduceProd(op.Concat(one, leading, axis=0), keepdims=1)
+    height = op.Shape(QKV, start=-3, end=-2)
+    width = op.Shape(QKV, start=-2, end=-1)
+    channels = op.Shape(QKV, start=-1)
+    heads = op.Shape(bias, start=0, end=1)
+    depth = op.Div(channels, op.Mul(three, heads))
+    shape = op.Concat(images, height, width, channels, axis=0)
+    x = op.Reshape(QKV, shape, allowzero=1)
+    x = op.Concat(op.Slice(x, up, end, rows_axis), op.Slice(x, zero, up, rows_axis), axis=1)
+    x = op.Concat(
+        op.Slice(x, left, end, columns_axis), op.Slice(x, zero, left, columns_axis), axis=2
+    )
+    down, across = op.Div(height, h), op.Div(width, w)
+    split = op.Concat(images, down, h, across, w, three, heads, depth, axis=0)
+    x = op.Transpose(op.Reshape(x, split, allowzero=1), perm=[5, 0, 1, 3, 6, 2, 4, 7])
+    windows = op.Mul(down, across)
+    parts_shape = op.Concat(three, images, windows, heads, op.Mul(h, w), depth, axis=0)
+    parts = op.Reshape(x, parts_shape, allowzero=1)
+    q = op.Gather(parts, op.Constant(value=scalar(0)))
+    k = op.Gather(parts, op.Constant(value=scalar(1)))
+    v = op.Gather(parts, op.Constant(value=scalar(2)))
+    weights = IntSoftmax2nBias(
+        IntMatMul(q, k),
+        bias,
+        mask,
+        shift=softmax_shift,
+        multiplier=softmax_multiplier,
+        log2=log2,
+    )
+    context = IntWeightedMean(
+        weights, v, shift=mean_shift, multiplier=mean_multiplier, y_bits=y_bits
+    )
+    cut = op.Concat(images, down, across, heads, h, w, depth, axis=0)
+    y = op.Transpose(op.Reshape(context, cut, allowzero=1), perm=[0, 1, 4, 2, 5, 3, 6])
+    merged = op.Mul(heads, depth)
+    y = op.Reshape(y, op.Concat(images, height, width, merged, axis=0), allowzero=1)
+    back = op.Sub(height, up)
+    y = op.Concat(op.Slice(y, back, end, rows_axis), op.Slice(y, zero, back, rows_axis), axis=1)
+    back = op.Sub(width, left)
+    y = op.Concat(
+        op.Slice(y, back, end, columns_axis), op.Slice(y, zero, back, columns_axis), axis=2
+    )
+    return op.Reshape(y, op.Concat(leading, height, width, merged, axis=0), allowzero=1)
+
+
+def _check(
+    QKV: torch.Tensor,
+    bias: torch.Tensor,
+    mask: torch.Tensor,
+    window_height: int,
+    window_width: int,
+    roll_height: int,
+    roll_width: int,
+    softmax_shift: int,
+    softmax_multiplier: int,
+    log2: int,
+    mean_shift: int,
+    mean_multiplier: int,
+    y_bits: int,
+) -> None:
+    check_range("window_height", window_height, 1, MAX_K)
+    check_range("window_width", window_width, 1, MAX_K)
+    check_range("roll_height", roll_height, 0, window_height - 1)
+    check_range("roll_width", roll_width, 0, window_width - 1)
+    check_range("softmax_shift", softmax_shift, MIN_SHIFT, MAX_SHIFT)
+    check_range("softmax_multiplier", softmax_multiplier, 1, MAX_MULTIPLIER)
+    check_range("log2", log2, 0, 1)
+    check_range("mean_shift", mean_shift, MIN_MEAN_SHIFT, MAX_MEAN_SHIFT)
+    check_range("mean_multiplier", mean_multiplier, 1, MAX_MULTIPLIER)
+    check_y_bits(y_bits)
+    heads, tokens, _ = bias.shape
+    if tokens != window_height * window_width:
+        raise PqvError(
+            f"T of bias must be window_height * window_width = {window_height * window_width}, "
+            f"found {tokens}"
+        )
+    check_range("T", tokens, 0, MAX_K)
+    height, width, channels = QKV.shape[-3:]
+    if height % window_height or width % window_width:
+        raise PqvError(
+            f"H and W must be multiples of the window, {window_height} x {window_width}, "
+            f"found {height} x {width}"
+        )
+    windows = height // window_height * (width // window_width)
+    if len(mask) not in (1, windows):
+        raise PqvError(f"mask must have 1 window or {windows}, found {len(mask)}")
+    if heads == 0 or channels % (3 * heads) != 0:
+        raise PqvError(f"C must be a multiple of 3 * num_heads = {3 * heads}, found {channels}")
+    check_range("C / (3 * num_heads)", channels // (3 * heads), 0, MAX_K)
+
+
+@torch_op("IntWindowAttention", _check)
+def int_window_attention(
+    QKV: torch.Tensor,
+    bias: torch.Tensor,
+    mask: torch.Tensor,
+    window_height: int,
+    window_width: int,
+    roll_height: int,
+    roll_width: int,
+    softmax_shift: int,
+    softmax_multiplier: int,
+    log2: int,
+    mean_shift: int,
+    mean_multiplier: int,
+    y_bits: int,
+) -> torch.Tensor:
+    """Attention in windows of int8 [..., H, W, 3 * num_heads * d] (Swin, section 3.2).
+
+    Args:
+        QKV: int8; its last axis splits into Q, K, V; head; channel.
+        bias: int16 [num_heads, T, T], T = window_height * window_width.
+        mask: uint8 [windows or 1, T, T]; nonzero excludes a pair.
+        window_height: tokens; divides H.
+        window_width: tokens; divides W.
+        roll_height: tokens by which the image moves up, around the border, before it is cut.
+        roll_width: tokens by which it moves to the left.
+        softmax_shift: shift of ``int_softmax2n_bias``.
+        softmax_multiplier: multiplier of ``int_softmax2n_bias``.
+        log2: 1 for powers of two, 0 for uniform.
+        mean_shift: shift of ``int_weighted_mean``.
+        mean_multiplier: multiplier of ``int_weighted_mean``.
+        y_bits: 4 or 8.
+
+    Returns:
+        int8 [..., H, W, num_heads * d], tokens where they were, the heads side by side.
+    """
+    down, across = QKV.shape[-3] // window_height, QKV.shape[-2] // window_width
+    images, heads = QKV.shape[:-3].numel(), bias.shape[0]
+    depth = QKV.shape[-1] // (3 * heads)
+    x = torch.roll(QKV, (-roll_height, -roll_width), (-3, -2))
+    x = x.reshape(images, down, window_height, across, window_width, 3, heads, depth)
+    parts = x.permute(5, 0, 1, 3, 6, 2, 4, 7).flatten(5, 6).flatten(2, 3)
+    weights = int_softmax2n_bias(
+        int_matmul(parts[0], parts[1]), bias, mask, softmax_shift, softmax_multiplier, log2
+    )
+    context = int_weighted_mean(weights, parts[2], mean_shift, mean_multiplier, y_bits)
+    y = context.unflatten(3, (window_height, window_width)).unflatten(1, (down, across))
+    y = y.permute(0, 1, 4, 2, 5, 3, 6).reshape(*QKV.shape[:-1], heads * depth)
+    return torch.roll(y, (roll_height, roll_width), (-3, -2))
