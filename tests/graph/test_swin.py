@@ -28,7 +28,7 @@ def test_exported_swin_is_bit_exact(precision: str, tmp_path: Path) -> None:
     nodes = {node.name: node.op_type for node in onnx.load(path).graph.node}
     assert nodes["patch_embed.proj"] == "PackedInt8MatMul"
     assert nodes["patch_embed.norm"] == "IntLayerNorm"
-    assert nodes["layers.0.blocks.1.attn.softmax"] == "IntSoftmax2nBias"
+    assert nodes["layers.0.blocks.1.attn.attention"] == "IntWindowAttention"
     assert nodes["layers.0.blocks.1.attn.proj"] == f"PackedInt{bits}MatMulAdd"
     assert nodes["layers.1.downsample.reduction"] == f"PackedInt{bits}MatMul"
     assert nodes["head.fc"] == "PackedInt8MatMulToInt32"
