@@ -132,14 +132,14 @@ struct Armv8Tile {
         const size_t count = Min(blocks, kMaxBlocks);
         blocks -= count;
         for (size_t block = 0; block < count; ++block, rows += kBlockBytes) {
-#pragma GCC unroll 4
-          for (size_t g = 0; g < kBlockGroups; ++g, panel += PanelForm::kGroupBytes) {
-            AddShort<PanelForm>(rows + g * 16, panel, sums);
+#pragma GCC unroll 2
+          for (size_t g = 0; g < kBlockGroups; g += 2, panel += 2 * PanelForm::kGroupBytes) {
+            AddShort<PanelForm, 2>(rows + g * 16, panel, sums);
           }
         }
         if (count < kMaxBlocks) {
           for (size_t g = 0; g < left; ++g) {
-            AddShort<PanelForm>(rows + g * 16, panel + g * PanelForm::kGroupBytes, sums);
+            AddShort<PanelForm, 1>(rows + g * 16, panel + g * PanelForm::kGroupBytes, sums);
           }
           has_left = false;
         }
@@ -151,19 +151,27 @@ struct Armv8Tile {
       }
     }
 
-    // Adds the products of a group to sums of 16 bits.
-    template <typename PanelForm, size_t kHalfCount>
+    // Adds the products of one group or two to sums of 16 bits.
+    template <typename PanelForm, size_t kGroups, size_t kHalfCount>
     static PQV_INLINE void AddShort(const uint8_t* rows, const uint8_t* panel,
                                     int16x8_t (&sums)[kHalfCount][4]) {
-      const Group8 w = PanelForm::Load(panel);
+      Group8 w[kGroups];
+#pragma GCC unroll 2
+      for (size_t g = 0; g < kGroups; ++g)
+        w[g] = PanelForm::Load(panel + g * PanelForm::kGroupBytes);
 #pragma GCC unroll 4
       for (size_t r = 0; r < kHalfCount; ++r) {
-        if (r % 2 == 0) KeepOrder();
-        const int8x16_t a = LoadBytes(rows + r * kRowBlockBytes);
-        sums[r][0] = MulLow(sums[r][0], w.low, a);
-        sums[r][1] = MulHigh(sums[r][1], w.low, a);
-        sums[r][2] = MulLow(sums[r][2], w.high, a);
-        sums[r][3] = MulHigh(sums[r][3], w.high, a);
+        KeepOrder();
+        int8x16_t a[kGroups];
+#pragma GCC unroll 2
+        for (size_t g = 0; g < kGroups; ++g) a[g] = LoadBytes(rows + r * kRowBlockBytes + g * 16);
+#pragma GCC unroll 2
+        for (size_t g = 0; g < kGroups; ++g) {
+          sums[r][0] = MulLow(sums[r][0], w[g].low, a[g]);
+          sums[r][1] = MulHigh(sums[r][1], w[g].low, a[g]);
+          sums[r][2] = MulLow(sums[r][2], w[g].high, a[g]);
+          sums[r][3] = MulHigh(sums[r][3], w[g].high, a[g]);
+        }
       }
     }
 
@@ -266,12 +274,12 @@ struct Armv8Tile {
       const Group8 next = PanelForm::Load(panel + (kGroups - 1) * PanelForm::kGroupBytes);
 #pragma GCC unroll 8
       for (size_t r = 0; r < kCount; ++r) {
-        if (r % 2 == 0) KeepOrder();
+        KeepOrder();
         const int8x16_t a = LoadBytes(rows + r * kRowBlockBytes);
+        const int8x16_t a_next = LoadBytes(rows + r * kRowBlockBytes + (kGroups - 1) * 16);
         int8x16_t low = vmulq_s8(w.low, a);
         int8x16_t high = vmulq_s8(w.high, a);
         if constexpr (kGroups == 2) {
-          const int8x16_t a_next = LoadBytes(rows + r * kRowBlockBytes + 16);
           low = vmlaq_s8(low, next.low, a_next);
           high = vmlaq_s8(high, next.high, a_next);
         }

@@ -5,8 +5,29 @@
 namespace pqv {
 namespace neon {
 
+namespace {
+
+using arm64::Armv8Tile;
+using arm64::PanelRange;
+
+bool IsInt4(const WeightedMean& op) {
+  uint8x16_t seen = vdupq_n_u8(0);
+  for (size_t j = 0; j < op.n; ++j) {
+    const int8_t* row = op.v + j * op.v_stride;
+    for (size_t d = 0; d < op.d; d += arm64::kBlockK) {
+      const uint8x16_t x = vreinterpretq_u8_s8(arm64::LoadBlock(row, d, op.d));
+      seen = vorrq_u8(seen, vaddq_u8(x, vdupq_n_u8(8)));
+    }
+  }
+  return vmaxvq_u8(seen) < 16;
+}
+
+}  // namespace
+
+// The smaller the values, the more products fit in 16 bits.
 void RunWeightedMean(const WeightedMean& op) {
-  arm64::RunWeightedMeanWith<arm64::Armv8Tile<arm64::PanelRange::kUint8>, 128>(op);
+  if (IsInt4(op)) return arm64::RunWeightedMeanWith<Armv8Tile<PanelRange::kUint4>, 8>(op);
+  arm64::RunWeightedMeanWith<Armv8Tile<PanelRange::kUint8>, 128>(op);
 }
 
 }  // namespace neon
