@@ -20,6 +20,7 @@ from pqv_onnx.android.elf import (
 )
 from pqv_onnx.errors import PqvError
 from pqv_onnx.runtime.library import get_library_path
+from tests.builds import build
 
 MACHINE = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}[platform.machine()]
 HOST = LINUX_LIBRARIES[MACHINE]
@@ -51,6 +52,13 @@ def test_the_library_of_this_machine() -> None:
         if b"__asan" in file.read():
             pytest.skip("this is the build with sanitizers")
     assert breaches(get_library_path(), HOST) == []
+
+
+def test_the_build_for_linux_on_arm64() -> None:
+    library = build("linux-arm64", "pqv_ops") / "libpqv_ops.so"
+    assert breaches(library, LINUX_LIBRARIES["EM_AARCH64"]) == []
+    found = breaches(library, ANDROID_LIBRARY)
+    assert any("libc.so.6, expected only libc.so" in phrase for phrase in found), found
 
 
 def test_the_android_build(android_build: Path) -> None:
