@@ -161,6 +161,25 @@ def test_a_full_disk_keeps_the_last_checkpoint(
     assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
 
 
+def test_an_image_that_breaks_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    root = striped.make_folders(tmp_path / "data")
+    options = recipe(tmp_path, "train.save_every=1")
+
+    def spoil(done: int, total: int, loss: float) -> None:
+        if done == 5:
+            for path in (root / "train" / "down").iterdir():
+                path.write_bytes(path.read_bytes()[:300])
+
+    with pytest.raises(PqvError, match=r"down/\d.png: not an image that can be read"):
+        trainer(options, root, tmp_path / "run", step=spoil).run()
+    load_qat(tmp_path / "run" / "last.safetensors")
+    whole = striped.make_folders(tmp_path / "whole")
+    resumed = trainer(options, whole, tmp_path / "run")
+    resumed.resume()
+    assert resumed.progress.step == 5
+    resumed.run()
+
+
 def test_mixed_precision_trains_close_to_float32(folders: Path, tmp_path: Path) -> None:
     losses = {}
     from accelerate.state import AcceleratorState

@@ -1,0 +1,75 @@
+"""docs/training.md: its commands, as they stand there, on a few images and random weights."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("accelerate")
+
+import torch  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from pqv_onnx.train.models import FloatSource  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+SHORT = "--set train.max_steps=2 --set train.batch_size=8 --set train.data.workers=0"
+
+
+def commands(title: str) -> str:
+    """The indented block of a section."""
+    text = (ROOT / "docs" / "training.md").read_text()
+    section = text.split(f"## {title}\n")[1].split("\n## ")[0]
+    return "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
+
+
+def make_images(folder: Path) -> None:
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 8), ("validation", 2)):
+        for label in ("a", "b"):
+            (folder / split / label).mkdir(parents=True)
+            for index in range(count):
+                small = generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+                picture = Image.fromarray(small).resize((256, 256))
+                picture.save(folder / split / label / f"{index}.png")
+
+
+@pytest.mark.skipif("PQV_SLOW" not in os.environ, reason="takes minutes; PQV_SLOW=1 runs it")
+def test_the_whole_way(tmp_path: Path) -> None:
+    """Calibrate, train, export, verify and evaluate DeiT-Ti by the ImageNet recipe."""
+    make_images(tmp_path / "imagenet")
+    torch.save(
+        FloatSource(seed=0).load("deit_tiny_patch16_224").state_dict(), tmp_path / "deit.pth"
+    )
+    (tmp_path / "export").symlink_to(ROOT / "export")
+    script = (
+        commands("The whole way")
+        .replace("--workers 8", "")
+        .replace("train --", f"train {SHORT} --")
+    )
+    assert re.findall(r"^pqv (\w+)", script, re.M) == [
+        "calibrate",
+        "train",
+        "export",
+        "verify",
+        "eval",
+    ]
+    pqv = f'pqv() {{ "{sys.executable}" -m pqv_onnx.cli.main "$@"; }}\n'
+    done = subprocess.run(
+        ["bash", "-ec", pqv + script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "m.onnx is bit-exact" in done.stdout
+    for kind in ("float", "fake-quantized", "integer", "onnx, library"):
+        assert kind in done.stdout
