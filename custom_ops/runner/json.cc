@@ -37,6 +37,7 @@ void Json::Integer(long long value) {
 }
 
 void Json::Double(double value) {
+  if (!__builtin_isfinite(value)) return Null();
   char digits[400];
   snprintf(digits, sizeof(digits), "%.6f", value);
   Verbatim(digits, strlen(digits));

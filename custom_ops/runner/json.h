@@ -10,7 +10,8 @@ namespace pqv {
 // Calls must come in the order of the text; commas come by themselves.
 class Json {
  public:
-  // A value, after Key in an object. Doubles keep six places behind the point.
+  // A value, after Key in an object. Doubles keep six places behind the point; those that
+  // are not finite, which JSON lacks, become null.
   void String(const char* value);
   void Integer(long long value);
   void Double(double value);

@@ -108,6 +108,9 @@ Options ParseOptions(int argc, char** argv) {
   }
   if (options.model == nullptr) FailUsage("expected a MODEL");
   if (options.inputs.size() == 0 && options.runs == 0) FailUsage("expected an INPUT or --runs");
+  if (options.output != nullptr && options.inputs.size() == 0) {
+    FailUsage("--output: expected an INPUT, too");
+  }
   if (options.profile && options.runs == 0) FailUsage("--profile: expected --runs, too");
   return options;
 }

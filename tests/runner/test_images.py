@@ -1,4 +1,4 @@
-"""JPEG and PNG files as inputs of pqv_run: the pixels of the Python package."""
+"""Images as inputs of pqv_run: the pixels of the Python package."""
 
 from __future__ import annotations
 
@@ -142,3 +142,13 @@ def test_a_whole_model(run: Run, tiny_onnx: dict[str, Path], tmp_path: Path) -> 
     done = run("--top", "1", tiny_onnx["w8a8"], tmp_path / "x.png", tmp_path / "y.PNG")
     lines = done.stdout.splitlines()
     assert lines[0] == str(tmp_path / "x.png") and lines[1] == lines[3]
+
+
+def test_logits_that_are_no_numbers(run: Run, tmp_path: Path) -> None:
+    """JSON has no NaN."""
+    save_identity(tmp_path / "identity.onnx", entries_of())
+    np.save(tmp_path / "x.npy", np.full((1, 3, 24, 24), np.nan, np.float32))
+    done = run("--json", tmp_path / "out.json", tmp_path / "identity.onnx", tmp_path / "x.npy")
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert result["top"][0] == {"class": 0, "logit": None}

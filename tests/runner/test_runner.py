@@ -25,6 +25,8 @@ def test_help_and_wrong_usage(pqv_run: Path) -> None:
         (): "expected a MODEL",
         ("m.onnx",): "expected an INPUT or --runs",
         ("--frobnicate", "1"): "--frobnicate: no such option",
+        ("m.onnx", "--runs", "1", "--output", "x"): "--output: expected an INPUT",
+        ("m.onnx", "x.raw", "--profile"): "--profile: expected --runs",
         ("m.onnx", "--runs"): "--runs : expected a whole number",
         ("m.onnx", "--runs", "-3"): "--runs -3: expected a whole number",
         ("m.onnx", "--cpu-mask", "0"): "--cpu-mask 0: expected a hexadecimal mask",
