@@ -10,20 +10,21 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated
 from unittest import mock
 
 import torch
 import typer
-from float_model import SCHEDULE, train_float
+from float_model import SCHEDULE, normalized, train_float
 from report import write_report
 from rich.console import Console
 from rows import ROWS, Row
 from torch import Tensor, nn
 
 from pqv_onnx.checkpoint import load_float, load_qat, save_qat
-from pqv_onnx.demo.train import Schedule
+from pqv_onnx.demo.train import Schedule, fit
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import QuantModel, layers
@@ -32,8 +33,8 @@ from pqv_onnx.train.data import Split, eval_batches
 from pqv_onnx.train.engine import LAST, Report, Trainer, make_accelerator
 from pqv_onnx.train.evaluate import Subject, evaluate, float_subject, onnx_subject, torch_subject
 from pqv_onnx.train.models import preprocessing_of
-from pqv_onnx.train.recipe import Recipe, load_recipe
-from pqv_onnx.train.scenes import MODEL_NAME
+from pqv_onnx.train.recipe import Recipe, Train, load_recipe
+from pqv_onnx.train.scenes import MODEL_NAME, load_scenes
 
 RECIPES = Path(__file__).parents[2] / "export" / "recipes"
 FIELDS = ("precision", "row", "seed", "fake_quantized", "onnxruntime")
@@ -64,12 +65,14 @@ def run_row(row: Row, seed: int, output: Path, steps: int) -> tuple[float, float
     weights = output / f"float.{seed}.safetensors"
     train_float(weights, seed, Schedule(epochs=1, learning_rate=2e-3) if steps else SCHEDULE)
     float_model = load_float(weights, MODEL_NAME)
-    if row.precision == "float":
-        return _top1([float_subject("float", float_model)])[0], None
     changes = dict(row.changes) | {"train.seed": str(seed), "train.max_steps": str(steps)}
-    recipe = load_recipe(
-        RECIPES / f"{MODEL_NAME}.{row.precision}.toml", [f"{k}={v}" for k, v in changes.items()]
-    )
+    # A float model is trained on as W4A4 is, to tell quantization from more training.
+    name = f"{MODEL_NAME}.{'w4a4' if row.precision == 'float' else row.precision}.toml"
+    recipe = load_recipe(RECIPES / name, [f"{key}={value}" for key, value in changes.items()])
+    if row.precision == "float":
+        if row.trained:
+            float_model = _trained_on(recipe.train, float_model)
+        return _top1([float_subject("float", float_model)])[0], None
     with _float_softmax() if row.float_softmax else nullcontext():
         folder = output / f"{row.precision} {row.name} {seed}"
         folder.mkdir(exist_ok=True)
@@ -81,6 +84,22 @@ def run_row(row: Row, seed: int, output: Path, steps: int) -> tuple[float, float
             subjects.append(onnx_subject(folder / "model.onnx", use_library=True))
         found = _top1(subjects)
     return found[0], found[1] if len(found) > 1 else None
+
+
+def _trained_on(train: Train, float_model: nn.Module) -> nn.Module:
+    """A copy of the float model, trained with the loss and the schedule of a recipe."""
+    model = deepcopy(float_model)
+    schedule = Schedule(train.epochs, train.optimizer.lr, 0, batch_size=train.batch_size)
+    fit(
+        model,
+        load_scenes("train"),
+        schedule,
+        seed=train.seed,
+        title="float, trained on",
+        teacher=None if train.distillation.kind == "none" else float_model,
+        prepare=normalized,
+    )
+    return model
 
 
 def _quantized(recipe: Recipe, float_model: nn.Module, folder: Path, trained: bool) -> QuantModel:

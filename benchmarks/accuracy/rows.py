@@ -37,6 +37,8 @@ def _plain_but(*techniques: str) -> tuple[tuple[str, str], ...]:
 
 ROWS = (
     Row("float", "float", trained=False),
+    Row("float, trained on", "float", changes=(("train.distillation.kind", "none"),)),
+    Row("float, trained on, distillation", "float"),
     Row("post-training", "w8a8", trained=False),
     Row("plain LSQ", "w8a8", changes=_plain_but()),
     Row("all techniques", "w8a8"),
@@ -49,4 +51,8 @@ ROWS = (
     Row("+ residual ratios", "w4a4", changes=_plain_but("quantization.residual")),
     Row("+ distillation", "w4a4", changes=_plain_but("train.distillation.kind")),
     Row("all techniques", "w4a4"),
+    Row(
+        "all + oscillation damping", "w4a4", changes=(("train.regularization.oscillation", "1e-2"),)
+    ),
+    Row("all + residual penalty", "w4a4", changes=(("train.regularization.residual", "1e-2"),)),
 )
