@@ -15,7 +15,7 @@ from pqv_onnx.train.data import register_dataset
 _SPLITS = ("train", "validation")
 
 
-class Digits(Dataset[Any]):
+class GreyImages(Dataset[Any]):
     """Pairs of a grey PIL image and a class."""
 
     def __init__(self, split: Split) -> None:
@@ -32,11 +32,11 @@ class Digits(Dataset[Any]):
         return Image.fromarray(pixels), int(self.split.labels[index])
 
 
-def make_digits(root: str | None, split: str) -> Digits:
+def make_digits(root: str | None, split: str) -> GreyImages:
     """The ``train`` or the ``validation`` split; there is no folder."""
     if split not in _SPLITS:
         raise PqvError(f"digits have no split {split!r}, expected {' or '.join(_SPLITS)}")
-    return Digits(load_split()[_SPLITS.index(split)])
+    return GreyImages(load_split()[_SPLITS.index(split)])
 
 
 register_dataset("digits", make_digits)

@@ -19,15 +19,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
-from PIL import Image
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models import register_model
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from pqv_onnx.demo.data import CLASSES, Split, load_split
+from pqv_onnx.demo.data import Split, load_split
+from pqv_onnx.demo.model import grey_cfgs, grey_vit
 from pqv_onnx.errors import PqvError
 from pqv_onnx.train.data import register_dataset
+from pqv_onnx.train.digits import GreyImages
 
 MODEL_NAME = "vit_scenes_patch8_48"
 IMAGE_SIZE = 48
@@ -152,53 +152,12 @@ def _digits(split: str) -> Split:
     return Split(rest.images[order], rest.labels[order])
 
 
-class Scenes(Dataset[Any]):
-    """Pairs of a grey PIL image and a class."""
+register_dataset("scenes", lambda root, split: GreyImages(load_scenes(split)))
 
-    def __init__(self, split: Split) -> None:
-        """Take the scenes of a split."""
-        self.split = split
-
-    def __len__(self) -> int:
-        """Number of scenes."""
-        return len(self.split)
-
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        """One scene and its class."""
-        pixels = self.split.images[index, 0].numpy()
-        return Image.fromarray(pixels), int(self.split.labels[index])
-
-
-register_dataset("scenes", lambda root, split: Scenes(load_scenes(split)))
-
-default_cfgs = generate_default_cfgs(
-    {
-        MODEL_NAME: {
-            "num_classes": CLASSES,
-            "input_size": (1, IMAGE_SIZE, IMAGE_SIZE),
-            "mean": (MEAN,),
-            "std": (STD,),
-            "interpolation": "bilinear",
-            "crop_pct": 1.0,
-            "first_conv": "patch_embed.proj",
-            "classifier": "head",
-        }
-    }
-)
+default_cfgs = grey_cfgs(MODEL_NAME, IMAGE_SIZE, MEAN, STD)
 
 
 @register_model
 def vit_scenes_patch8_48(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """ViT with 8 x 8 patches on 48 x 48 grey images: 4 blocks of width 64, 0.2 M parameters."""
-    architecture = {
-        "img_size": IMAGE_SIZE,
-        "patch_size": 8,
-        "in_chans": 1,
-        "num_classes": CLASSES,
-        "embed_dim": 64,
-        "depth": 4,
-        "num_heads": 4,
-    }
-    return build_model_with_cfg(
-        VisionTransformer, MODEL_NAME, pretrained, **{**architecture, **kwargs}
-    )
+    """ViT of 48 x 48 images: 4 blocks of width 64, 0.2 M parameters."""
+    return grey_vit(MODEL_NAME, IMAGE_SIZE, 64, pretrained, kwargs)
