@@ -11,7 +11,7 @@ import onnxruntime
 from pqv_onnx.bench.profile import OpTime, read_profile
 from pqv_onnx.errors import PqvError
 from pqv_onnx.runtime.library import forced_isa
-from pqv_onnx.runtime.session import InferenceSession, one_line
+from pqv_onnx.runtime.session import InferenceSession, run_session
 
 _TYPES = {
     "tensor(float)": np.float32,
@@ -79,10 +79,7 @@ class TimedSession:
 
     def _time_one(self) -> float:
         start = time.perf_counter()
-        try:
-            self._session.run(None, self._feeds)
-        except Exception as error:
-            raise PqvError(f"{self._path}: {one_line(error)}") from error
+        run_session(self._session, self._feeds, self._path)
         return time.perf_counter() - start
 
     def profile(self, runs: int) -> list[OpTime]:

@@ -14,10 +14,9 @@ import typer
 from rich.markup import escape
 
 from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, console, write_json
-from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.runtime.preprocess import Preprocessing
-from pqv_onnx.runtime.session import InferenceSession, one_line
+from pqv_onnx.runtime.session import InferenceSession, run_session
 from pqv_onnx.verify.verify import model_images
 
 
@@ -50,7 +49,7 @@ def command(
     labels = json.loads(metadata(proto).get("pqv.labels", "[]"))
     results = []
     for name, array in _inputs(proto, images, random):
-        logits = _run(session, array)
+        ((logits,),) = run_session(session, {session.get_inputs()[0].name: array}, model)
         best = _best(logits, top, labels)
         _show(name, best)
         results.append({"image": name, "top": best, "logits": logits.tolist()})
@@ -66,14 +65,6 @@ def _inputs(
             yield str(path), preprocessing.load(path)
     elif seed is not None:
         yield f"random image {seed}", model_images(model, None, 1, seed)
-
-
-def _run(session: onnxruntime.InferenceSession, array: np.ndarray) -> np.ndarray:
-    try:
-        (logits,) = session.run(None, {session.get_inputs()[0].name: array})
-    except Exception as error:
-        raise PqvError(f"onnxruntime: {one_line(error)}") from error
-    return np.asarray(logits[0])
 
 
 def _best(logits: np.ndarray, top: int, labels: list[str]) -> list[dict[str, Any]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import warnings
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 
 from pqv_onnx.errors import PqvError
@@ -17,7 +18,7 @@ from pqv_onnx.runtime.library import LIBRARY_VARIABLE, get_library_path
 MINIMUM_ONNXRUNTIME = (1, 18)
 
 
-def one_line(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     """The text of an onnxruntime error as one line, without its source locations."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines) or type(error).__name__
@@ -52,7 +53,7 @@ def register_library(options: onnxruntime.SessionOptions) -> None:
     try:
         options.register_custom_ops_library(path)
     except Exception as error:
-        raise PqvError(f"the op library was not registered: {one_line(error)}") from error
+        raise PqvError(f"the op library was not registered: {_one_line(error)}") from error
     _registered.add(options)
 
 
@@ -90,4 +91,31 @@ def InferenceSession(  # noqa: N802 - named after the class it makes
         return onnxruntime.InferenceSession(path_or_bytes, options, list(providers), **kwargs)
     except Exception as error:
         name = "the model" if isinstance(path_or_bytes, bytes) else path_or_bytes
-        raise PqvError(f"{name}: {one_line(error)}") from error
+        raise PqvError(f"{name}: {_one_line(error)}") from error
+
+
+def run_session(
+    session: onnxruntime.InferenceSession,
+    feeds: Mapping[str, np.ndarray],
+    model: str | os.PathLike[str],
+    outputs: Sequence[str] | None = None,
+) -> list[np.ndarray]:
+    """Run a session whose errors are one line.
+
+    Args:
+        session: of any model.
+        feeds: its inputs by name.
+        model: what the error calls the model.
+        outputs: names of the wanted outputs, all by default.
+
+    Returns:
+        The outputs.
+
+    Raises:
+        PqvError: onnxruntime fails, as with an input of a wrong shape.
+    """
+    try:
+        arrays: list[np.ndarray] = session.run(outputs, dict(feeds))
+    except Exception as error:
+        raise PqvError(f"{model}: {_one_line(error)}") from error
+    return arrays

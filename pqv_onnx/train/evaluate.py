@@ -17,7 +17,7 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.runtime.preprocess import Preprocessing
-from pqv_onnx.runtime.session import InferenceSession, one_line
+from pqv_onnx.runtime.session import InferenceSession, run_session
 from pqv_onnx.train.data import Batch, normalise
 from pqv_onnx.train.models import FloatSource, preprocessing_of, preprocessing_of_float
 
@@ -85,10 +85,7 @@ def onnx_subject(path: Path, use_library: bool) -> Subject:
     given, wanted = session.get_inputs()[0].name, session.get_outputs()[0].shape[-1]
 
     def predict(pixels: Tensor) -> Tensor:
-        try:
-            (logits,) = session.run(None, {given: preprocessing.from_pixels(pixels.numpy())})
-        except Exception as error:
-            raise PqvError(f"{path}: onnxruntime: {one_line(error)}") from error
+        (logits,) = run_session(session, {given: preprocessing.from_pixels(pixels.numpy())}, path)
         return torch.from_numpy(np.asarray(logits))
 
     kind = "onnx, library" if use_library else "onnx, functions"

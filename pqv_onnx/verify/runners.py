@@ -10,10 +10,9 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from pqv_onnx.errors import PqvError
 from pqv_onnx.runtime.info import library_info
 from pqv_onnx.runtime.library import ISA_VARIABLE, forced_isa
-from pqv_onnx.runtime.session import InferenceSession, one_line
+from pqv_onnx.runtime.session import InferenceSession, run_session
 from pqv_onnx.verify.compare import Values
 
 
@@ -35,10 +34,8 @@ class Runner:
     def run(self, session: onnxruntime.InferenceSession, images: np.ndarray) -> Values:
         """All outputs of the session by name."""
         names = [output.name for output in session.get_outputs()]
-        try:
-            arrays = session.run(names, {session.get_inputs()[0].name: images})
-        except Exception as error:
-            raise PqvError(f"{self.name}: {one_line(error)}") from error
+        feeds = {session.get_inputs()[0].name: images}
+        arrays = run_session(session, feeds, self.name, names)
         return dict(zip(names, arrays, strict=True))
 
 
