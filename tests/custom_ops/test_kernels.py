@@ -43,7 +43,16 @@ def test_simd_is_scalar(name: str, seed: int, simd: list[str]) -> None:
 
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize(
-    ("m", "k", "n"), [(1, 3072, 17), (5, 2049, 9), (3, 4097, 8), (9, 5, 1000), (2, 32768, 3)]
+    ("m", "k", "n"),
+    [
+        (1, 3072, 17),
+        (5, 2049, 9),
+        (3, 4097, 8),
+        (9, 5, 1000),
+        (2, 32768, 3),
+        (40, 1100, 70),
+        (17, 513, 33),
+    ],
 )
 def test_long_and_wide_packed_matmuls(bits: int, m: int, k: int, n: int, simd: list[str]) -> None:
     name = f"PackedInt{bits}MatMul"

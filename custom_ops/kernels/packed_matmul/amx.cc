@@ -9,8 +9,13 @@ using namespace avx512;
 
 constexpr size_t kBlockRows = 208;      // rows that share an expanded panel, whole tiles
 constexpr size_t kWideChannels = 64;    // of a panel of four vectors
-constexpr size_t kNarrowChannels = 32;  // of a panel of two, for the rest
-constexpr size_t kMaxPanelK = 1024;     // 32 KiB of 32 channels stay in L1
+constexpr size_t kNarrowChannels = 32;  // of a panel of two
+constexpr size_t kMaxWideK = 256;       // deeper products go by narrow panels
+
+// 16 KiB of a panel stay in L1 beside the rows that stream by; more passes would cost more than
+// they save.
+template <size_t kVectors>
+constexpr size_t kMaxPanelK = kVectors == 4 ? kMaxWideK : 512;
 
 // Signed weights as they are. GFNI sign-extends a nibble in one instruction: bit i of a byte is the
 // parity of the byte and byte 7 - i of the matrix.
@@ -77,6 +82,34 @@ class PendingRows {
   size_t next_ = 0;
 };
 
+// Brings the weights of the next panel into L2 in portions, while this one's products run.
+class NextWeights {
+ public:
+  // `count` channels from n on, or as many as are left before `end`, in `portions`.
+  NextWeights(const PackedMatMul& op, int bits, size_t n, size_t count, size_t end,
+              size_t portions) {
+    const size_t panel_bytes = CeilDivide(op.k, kGroupSize) * GroupBytes(bits);
+    const size_t first = CeilDivide(Min(n, end), kPanelChannels);
+    const size_t last = CeilDivide(Min(n + count, end), kPanelChannels);
+    next_ = static_cast<const uint8_t*>(op.weights) + first * panel_bytes;
+    end_ = next_ + (last - first) * panel_bytes;
+    portion_ = CeilDivide(CeilDivide((last - first) * panel_bytes, kLine), portions) * kLine;
+  }
+
+  PQV_INLINE void Fetch() {
+    const uint8_t* const until = next_ + Min(portion_, static_cast<size_t>(end_ - next_));
+    for (; next_ < until; next_ += kLine) _mm_prefetch(next_, _MM_HINT_T1);
+    next_ = until;
+  }
+
+ private:
+  static constexpr size_t kLine = 64;
+
+  const uint8_t* next_;
+  const uint8_t* end_;
+  size_t portion_;
+};
+
 // One pass over k of one panel.
 struct Pass {
   const uint8_t* panel;
@@ -108,11 +141,14 @@ PQV_INLINE void RunPair(const Pass& pass, const RowPair& pair, int32_t* sums,
 // All rows with one pass; `pending` takes the sums where it is the last.
 template <size_t kVectors, typename Pending>
 PQV_INLINE void RunPass(const Pass& pass, const Rows& rows, bool is_last, int32_t* sums,
-                        Pending* pending) {
+                        Pending* pending, NextWeights* next_weights) {
   constexpr size_t kPairSums = 2 * kTileRows * kLanes32 * kVectors;
   const size_t steps = CeilDivide(pass.k, kTileK) * kVectors / 2;
   const size_t portion = CeilDivide(2 * kTileRows, steps);
-  const auto between = [&]() __attribute__((always_inline)) { pending->Finish(portion); };
+  const auto between = [&]() __attribute__((always_inline)) {
+    pending->Finish(portion);
+    next_weights->Fetch();
+  };
   for (size_t row = 0; row < rows.count; row += 2 * kTileRows) {
     const RowPair pair = PairAt(row, rows.count);
     const size_t index = row / (2 * kTileRows);
@@ -130,15 +166,19 @@ PQV_INLINE void RunPass(const Pass& pass, const Rows& rows, bool is_last, int32_
   }
 }
 
+// Not inlined: side by side in one function, the panels of all widths lose their registers.
 template <int kBits, size_t kVectors, typename Epilogue>
-void RunPanel(const PackedMatMul& op, const PackedMatMulBlock& block, const Rows& rows, size_t n,
-              typename Epilogue::Output* y) {
+__attribute__((noinline)) void RunPanel(const PackedMatMul& op, const PackedMatMulBlock& block,
+                                        const Rows& rows, size_t n, typename Epilogue::Output* y) {
   constexpr size_t kChannels = kLanes32 * kVectors;
-  alignas(64) uint8_t panel[kMaxPanelK * kChannels];
+  alignas(64) uint8_t panel[kMaxPanelK<kVectors> * kChannels];
   alignas(64) int32_t sums[(kBlockRows + kTileRows) * kChannels];
   const Epilogue epilogue(op, block, n, y);
   PendingRows<kVectors, Epilogue> pending(epilogue);
-  const size_t size = PassSize(op.k, kMaxPanelK, kTileK);
+  const size_t size = PassSize(op.k, kMaxPanelK<kVectors>, kTileK);
+  const size_t steps =
+      CeilDivide(op.k, kTileK) * CeilDivide(rows.count, 2 * kTileRows) * (kVectors / 2);
+  NextWeights next_weights(op, kBits, n + kChannels, kChannels, block.channel_end, steps);
   for (size_t k = 0; k < op.k; k += size) {
     Pass pass = {panel, rows.a, Min(op.k - k, size), k == 0};
     pass.a.data += k;
@@ -146,7 +186,7 @@ void RunPanel(const PackedMatMul& op, const PackedMatMulBlock& block, const Rows
     Expand<kBits, kVectors, SignedForm>(op, n, k / kGroupSize, groups, panel);
     const size_t padded = CeilDivide(groups, kTileRows) * kTileRows;
     memset(panel + groups * kVectors * 64, 0, (padded - groups) * kVectors * 64);
-    RunPass<kVectors>(pass, rows, k + pass.k == op.k, sums, &pending);
+    RunPass<kVectors>(pass, rows, k + pass.k == op.k, sums, &pending, &next_weights);
   }
   pending.Finish(2 * kTileRows);
 }
@@ -175,11 +215,13 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
     const uint8_t* a = reinterpret_cast<const uint8_t*>(block.a + row * block.a_stride);
     CopyTails(a, block.a_stride, count, op.k, tails);
     const Rows rows = {row, count, {a, block.a_stride, tails}};
-    for (size_t n = block.channel_begin; n < block.channel_end; n += kWideChannels) {
-      if (block.channel_end - n > kNarrowChannels) {
+    for (size_t n = block.channel_begin; n < block.channel_end;) {
+      if (op.k <= kMaxWideK && block.channel_end - n > kNarrowChannels) {
         RunPanel<kBits, 4, Epilogue<4>>(op, block, rows, n, y);
+        n += kWideChannels;
       } else {
         RunPanel<kBits, 2, Epilogue<2>>(op, block, rows, n, y);
+        n += kNarrowChannels;
       }
     }
     row += count;

@@ -9,6 +9,7 @@ namespace {
 using namespace avx512;
 
 constexpr size_t kMaxN = 512;  // 32 KiB of a panel stay in L1; beyond, AVX512-VNNI will do
+constexpr size_t kMinN = 64;   // fewer leave a tile of k half empty, and AVX512-VNNI is faster
 constexpr size_t kPanelColumns = 64;
 constexpr size_t kStep = 4;  // rows of V in a step of the panel
 
@@ -95,7 +96,7 @@ void RunBlock(const WeightedMean& op) {
 }  // namespace
 
 void RunWeightedMean(const WeightedMean& op) {
-  if (op.m < kTileRows || op.n == 0 || op.n > kMaxN) return avx512vnni::RunWeightedMean(op);
+  if (op.m < kTileRows || op.n < kMinN || op.n > kMaxN) return avx512vnni::RunWeightedMean(op);
   const TileScope tiles;
   for (size_t m = 0; m < op.m; m += kBlockRows) {
     WeightedMean block = op;
