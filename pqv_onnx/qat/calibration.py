@@ -41,7 +41,7 @@ def calibrate(
         model: a fake-quantized model; its quantization state is overwritten.
         images: normalised images, float [B, C, H, W], or batches of them.
         float_model: what ``model`` was made from, in evaluation mode; if given, biases are
-            corrected until every layer's mean output is the float model's.
+            overwritten, too, so that every layer's mean output is the float model's.
 
     Raises:
         PqvError: there are no images, their shape is wrong, or a tensor is not finite.
