@@ -28,8 +28,6 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.files import write_atomically
 
 CONTESTANT_NAMES = ("pqv-w4a4", "pqv-w8a8", "ort-fp32", "ort-static", "ort-nbits")
-# Stands in for a Cortex-A77 (and A76, A78), of which llvm-mca has no model of its own.
-TIMED_CORE = "neoverse-n1"
 CLOCK_GHZ = 3.2
 # Inner loops that are modelled: of these kernels, the block that most instructions run in.
 LOOPS = (
@@ -113,18 +111,19 @@ def measure(variants: list[str], model: str, contestants: list[str], kernels: bo
     for variant in variants:
         cpu = CPUS[variant]
         report["models"][variant] = {
-            name: describe_profile(profile_model(cpu, file)) for name, file in files.items()
+            name: describe_profile(profile_model(cpu, file), cpu.core)
+            for name, file in files.items()
         }
         if kernels:
             report |= measure_kernels(cpu, report)
     return report
 
 
-def describe_profile(profile: Profile) -> Entry:
+def describe_profile(profile: Profile, core: str) -> Entry:
     """Instructions by class, and the modelled milliseconds of one core."""
     entry: Entry = dict(count_classes(profile))
     if mca.is_available():
-        cycles = mca.profile_cycles(profile, TIMED_CORE)
+        cycles = mca.profile_cycles(profile, core)
         entry["modelled_ms"] = round(cycles / CLOCK_GHZ * 1e-6, 2)
     return entry
 
@@ -137,27 +136,38 @@ def measure_kernels(cpu: Cpu, report: Entry) -> Entry:
     }
     loops = {}
     if mca.is_available():
-        loops = {name: describe_loop(profiles[name][1]) for name in LOOPS if name in profiles}
+        loops = {name: describe_loop(*profiles[name]) for name in LOOPS if name in profiles}
     return {
         "kernels": report["kernels"] | {cpu.variant: counted},
         "loops": report["loops"] | {cpu.variant: loops},
     }
 
 
-def describe_loop(profile: Profile) -> Entry:
-    """The hottest block: its size, its cycles on each core, its share of a core's peak."""
+def describe_loop(work: float, profile: Profile) -> Entry:
+    """The hottest block: its size, its cycles on each core, its share of a core's peak.
+
+    And the share of the whole kernel, of which `work` is known.
+    """
     words = hottest(profile)
     macs = sum(map(dot_macs, words))
     is_matrix = any(dot_macs(word) == 32 for word in words)
-    entry: Entry = {"instructions": len(words), "macs": macs, "cycles": {}, "of_peak": {}}
+    entry: Entry = {
+        "instructions": len(words),
+        "macs": macs,
+        "cycles": {},
+        "of_peak": {},
+        "kernel_of_peak": {},
+    }
     for core in mca.CORES:
         cycles = mca.block_cycles([words], core).get(words)
         if cycles is None:
             continue  # the core has no such instruction
         entry["cycles"][core] = round(cycles, 2)
         if macs:
-            share = macs / cycles / mca.peak_macs_per_cycle(core, is_matrix)
-            entry["of_peak"][core] = round(share, 3)
+            peak = mca.peak_macs_per_cycle(core, is_matrix)
+            entry["of_peak"][core] = round(macs / cycles / peak, 3)
+            whole = mca.profile_cycles(profile, core)
+            entry["kernel_of_peak"][core] = round(work / whole / peak, 3)
     return entry
 
 
@@ -179,17 +189,21 @@ def show(report: Entry) -> None:
             table.add_row(name, *counts)
         console.print(table)
     for variant, loops in report["loops"].items():
-        title = f"{variant}: modelled cycles of inner loops, and share of the dot product peak"
+        title = f"{variant}: modelled cycles of inner loops (share of peak; of the whole kernel)"
         table = Table("", "instructions", "MACs", *mca.CORES, title=title)
         for name, entry in loops.items():
-            cells = []
-            for core in mca.CORES:
-                share = entry["of_peak"].get(core)
-                cells.append(
-                    f"{entry['cycles'].get(core, '')}" + (f" ({share:.0%})" if share else "")
-                )
+            cells = [_cell(entry, core) for core in mca.CORES]
             table.add_row(name, str(entry["instructions"]), str(entry["macs"] or ""), *cells)
         console.print(table)
+
+
+def _cell(entry: Entry, core: str) -> str:
+    if core not in entry["cycles"]:
+        return ""
+    text = f"{entry['cycles'][core]:g}"
+    if core not in entry["of_peak"]:
+        return text
+    return f"{text} ({entry['of_peak'][core]:.0%}; {entry['kernel_of_peak'][core]:.0%})"
 
 
 if __name__ == "__main__":

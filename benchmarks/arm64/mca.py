@@ -47,30 +47,30 @@ def block_cycles(blocks: Iterable[tuple[int, ...]], core: str) -> dict[tuple[int
     """Cycles of each block, repeated again and again; without those that the core cannot run."""
     listed = list(blocks)
     texts = _disassemble(word for words in listed for word in words)
-    cycles = _model(listed, texts, core)
-    if len(cycles) == len(listed):
-        return cycles
-    return {words: c for one in listed for words, c in _model([one], texts, core).items()}
+    return _model([words for words in listed if all(word in texts for word in words)], texts, core)
 
 
 def _model(
     blocks: list[tuple[int, ...]], texts: dict[int, str], core: str
 ) -> dict[tuple[int, ...], float]:
-    known = [words for words in blocks if all(word in texts for word in words)]
     source = "".join(
         "\n".join(
             [f"# LLVM-MCA-BEGIN b{i}", *(texts[word] for word in words), f"# LLVM-MCA-END b{i}\n"]
         )
-        for i, words in enumerate(known)
+        for i, words in enumerate(blocks)
     )
     command = [f"llvm-mca-{VERSION}", "-mtriple=aarch64", f"-mcpu={core}", "-json"]
     command += [f"-iterations={_ITERATIONS}", "-resource-pressure=0", "-instruction-info=0"]
     done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
-    if done.returncode:
+    if done.returncode == 0:
+        regions = json.loads(done.stdout)["CodeRegions"]
+        totals = {int(one["Name"][1:]): one["SummaryView"]["TotalCycles"] for one in regions}
+        return {blocks[i]: total / _ITERATIONS for i, total in totals.items()}
+    # One instruction that the core has not fails them all.
+    half = len(blocks) // 2
+    if half == 0:
         return {}
-    regions = json.loads(done.stdout)["CodeRegions"]
-    totals = {int(one["Name"][1:]): one["SummaryView"]["TotalCycles"] for one in regions}
-    return {known[i]: total / _ITERATIONS for i, total in totals.items()}
+    return _model(blocks[:half], texts, core) | _model(blocks[half:], texts, core)
 
 
 def profile_cycles(profile: Profile, core: str) -> float:
