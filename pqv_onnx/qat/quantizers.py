@@ -39,8 +39,9 @@ class _LsqFunction(torch.autograd.Function):
         scaled = x / step
         clamped = scaled.clamp(lo, hi)
         codes = _round(clamped, narrow)
-        inside = clamped == scaled
-        slope = torch.where(inside, codes - scaled, codes)
+        # 1 inside of the range, 0 outside: on a CPU a product takes half the time of a choice.
+        inside = torch.eq(clamped, scaled, out=scaled)
+        slope = torch.addcmul(codes, clamped, inside, value=-1)
         ctx.save_for_backward(inside, slope)
         ctx.step_shape = step.shape
         ctx.scale = 1.0 / math.sqrt(max(x.numel() / step.numel() * max(hi, -lo), 1))
@@ -49,7 +50,7 @@ class _LsqFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         inside, slope = ctx.saved_tensors
-        grad_x = torch.where(inside, grads[0], 0.0)
+        grad_x = grads[0] * inside
         if ctx.step_shape:
             grad_step = (grads[0] * slope).sum_to_size(ctx.step_shape)
         else:
