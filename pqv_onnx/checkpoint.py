@@ -30,6 +30,16 @@ VERSION = 1
 _State = dict[str, Tensor]
 
 
+def check_name(path: str | os.PathLike[str]) -> None:
+    """Fail before the work, not after it, if ``save_qat`` could not write there.
+
+    Raises:
+        PqvError: the name does not end in ``.safetensors``, or there can be no such file.
+    """
+    if check_writable(path).suffix != ".safetensors":
+        raise PqvError(f"{path}: a checkpoint is written as .safetensors, found another ending")
+
+
 def save_qat(path: str | os.PathLike[str], model: QuantModel) -> None:
     """Write ``model`` to one safetensors file with its config in the metadata.
 
@@ -43,8 +53,7 @@ def save_qat(path: str | os.PathLike[str], model: QuantModel) -> None:
         PqvError: the model is not calibrated, the name has another ending, or the file cannot
             be written.
     """
-    if check_writable(path).suffix != ".safetensors":
-        raise PqvError(f"{path}: a checkpoint is written as .safetensors, found another ending")
+    check_name(path)
     check_calibrated(model)
     state = {
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()

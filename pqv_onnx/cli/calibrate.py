@@ -95,13 +95,14 @@ def command(
         raise typer.BadParameter("give --output")
     spec = quant_spec(precision.value, schemes)
     budget = None if size_budget is None else _parse_size(size_budget)
-    for path in (output, json_file):
-        check_json(path)
+    check_json(json_file)
     with status.status("importing torch"):
-        from pqv_onnx.checkpoint import save_qat
+        from pqv_onnx.checkpoint import check_name, save_qat
         from pqv_onnx.qat import calibrate, convert_to_qat
         from pqv_onnx.train.data import Split
         from pqv_onnx.train.models import import_modules
+    if output is not None:
+        check_name(output)
     import_modules(modules or [])
     float_model = source.load(model)
     quantized = convert_to_qat(float_model, spec)

@@ -114,6 +114,7 @@ def test_bits_by_sensitivity(pqv, data: Path, weights: Path, tmp_path: Path) -> 
     chosen = json.loads(result.read_text())
     assert set(chosen["weight_bits"].values()) == {4, 8}
     assert "4-bit weights in" in done.out and chosen["precision"] in done.out
+    assert "as .safetensors" in pqv(*calibrate, "--size-budget", "80%", "-o", model).error
     small = pqv(*calibrate, "--size-budget", "1%", "-o", tmp_path / "small.safetensors")
     assert "4-bit weights everywhere take" in small.error
     assert not (tmp_path / "small.safetensors").exists()
