@@ -85,12 +85,12 @@ class PendingRows {
 // Brings the weights of the next panel into L2 in portions, while this one's products run.
 class NextWeights {
  public:
-  // `count` channels from n on, or as many as are left before `end`, in `portions`.
-  NextWeights(const PackedMatMul& op, int bits, size_t n, size_t count, size_t end,
-              size_t portions) {
+  // `count` channels from n on, or as many as there are, in `portions`. They may be another task's,
+  // which then most likely comes next.
+  NextWeights(const PackedMatMul& op, int bits, size_t n, size_t count, size_t portions) {
     const size_t panel_bytes = CeilDivide(op.k, kGroupSize) * GroupBytes(bits);
-    const size_t first = CeilDivide(Min(n, end), kPanelChannels);
-    const size_t last = CeilDivide(Min(n + count, end), kPanelChannels);
+    const size_t first = CeilDivide(Min(n, op.n), kPanelChannels);
+    const size_t last = CeilDivide(Min(n + count, op.n), kPanelChannels);
     next_ = static_cast<const uint8_t*>(op.weights) + first * panel_bytes;
     end_ = next_ + (last - first) * panel_bytes;
     portion_ = CeilDivide(CeilDivide((last - first) * panel_bytes, kLine), portions) * kLine;
@@ -178,7 +178,7 @@ __attribute__((noinline)) void RunPanel(const PackedMatMul& op, const PackedMatM
   const size_t size = PassSize(op.k, kMaxPanelK<kVectors>, kTileK);
   const size_t steps =
       CeilDivide(op.k, kTileK) * CeilDivide(rows.count, 2 * kTileRows) * (kVectors / 2);
-  NextWeights next_weights(op, kBits, n + kChannels, kChannels, block.channel_end, steps);
+  NextWeights next_weights(op, kBits, n + kChannels, kChannels, steps);
   for (size_t k = 0; k < op.k; k += size) {
     Pass pass = {panel, rows.a, Min(op.k - k, size), k == 0};
     pass.a.data += k;
