@@ -21,9 +21,6 @@ enum class PanelRange {
   kUint8,    // [0, 255], and rows are unsigned
 };
 
-// What follows stays behind what was before: gcc would hoist loads until it runs out of registers.
-static PQV_INLINE void KeepOrder() { __asm__ volatile(""); }
-
 // Packed rows: for each 16 k, of each row, a vector for each group, four times the same 4 k.
 template <PanelRange kRange, size_t kMaxRows = kRange == PanelRange::kInt4 ? 8 : 4>
 struct Armv8Tile {
@@ -33,7 +30,6 @@ struct Armv8Tile {
   static constexpr size_t kRowBlockBytes = kBlockGroups * 16;
   static constexpr size_t kBlockBytes = kRows * kRowBlockBytes;
 
-  static constexpr size_t kHalfRows = 4;
   // Products that 16 bits hold the sum of.
   static constexpr size_t kMaxTerms = kRange == PanelRange::kInt4      ? 32767 / (7 * 128)
                                       : kRange == PanelRange::kAnyInt4 ? 32767 / (8 * 128)

@@ -44,21 +44,19 @@ template <Sign kSign, size_t kMaxRows = 8>
 struct DotprodTile {
   using Form = GroupForm<8>;
   static constexpr size_t kRows = kMaxRows;
-  static constexpr size_t kHalfRows = 4;
-  static constexpr size_t kHalfBytes = kHalfRows * kBlockK;
 
   static constexpr size_t RowsBytes(size_t k) { return 2 * k * kHalfRows; }
 
-  // Lanes beyond the last row are copies of it.
   static PQV_INLINE bool PackRows(const uint8_t* a, size_t stride, size_t rows, size_t k,
                                   uint8_t* packed) {
+    const auto store = [](int8x16_t a, int8x16_t b, int8x16_t c, int8x16_t d,
+                          uint8_t* target) __attribute__((always_inline)) {
+      const int32x4x4_t y = {{vreinterpretq_s32_s8(a), vreinterpretq_s32_s8(b),
+                              vreinterpretq_s32_s8(c), vreinterpretq_s32_s8(d)}};
+      vst4q_s32(reinterpret_cast<int32_t*>(target), y);
+    };
     for (size_t first = 0; first < rows; first += kHalfRows) {
-      const uint8_t* row[kHalfRows];
-      for (size_t r = 0; r < kHalfRows; ++r) row[r] = a + Min(first + r, rows - 1) * stride;
-      uint8_t* target = packed + first / kHalfRows * kHalfBytes;
-      size_t i = 0;
-      for (; i + kBlockK <= k; i += kBlockK, target += 2 * kHalfBytes) PackBlock(row, i, k, target);
-      if (i < k) PackBlock(row, i, k, target);
+      PackHalf(a, stride, rows, first, k, packed, store);
     }
     return false;
   }
@@ -72,7 +70,9 @@ struct DotprodTile {
 
     template <typename PanelForm>
     PQV_INLINE void Add(const uint8_t* rows, bool, const uint8_t* panel, size_t groups) {
+#pragma GCC unroll 2
       for (size_t blocks = groups / kBlockGroups; blocks != 0; --blocks) {
+        KeepOrder();
         int8x16x4_t a[2];
         a[0] = LoadNext64(&rows);
         if constexpr (kCount > kHalfRows) {
@@ -112,15 +112,6 @@ struct DotprodTile {
    private:
     Sums<kCount> sums_;
   };
-
- private:
-  static PQV_INLINE void PackBlock(const uint8_t* const* row, size_t i, size_t k, uint8_t* target) {
-    const int32x4x4_t x = {{vreinterpretq_s32_s8(LoadBlock(row[0], i, k)),
-                            vreinterpretq_s32_s8(LoadBlock(row[1], i, k)),
-                            vreinterpretq_s32_s8(LoadBlock(row[2], i, k)),
-                            vreinterpretq_s32_s8(LoadBlock(row[3], i, k))}};
-    vst4q_s32(reinterpret_cast<int32_t*>(target), x);
-  }
 };
 
 }  // namespace arm64

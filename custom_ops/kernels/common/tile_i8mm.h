@@ -25,25 +25,27 @@ struct PairForm {
   }
 };
 
-// Packed rows are like a panel, with pairs of rows. `kRowSign` is that of the rows; channels are
-// signed.
+// Packed rows: for each 16 k, rows 0 .. 3 and then rows 4 .. 7, each as two steps of 8 k of two
+// pairs of rows. `kRowSign` is the sign of rows; channels are signed.
 template <Sign kRowSign>
 struct I8mmTile {
   using Form = PairForm;
   static constexpr size_t kRows = 8;
-  static constexpr size_t kPairs = 4;       // of channels
-  static constexpr size_t kStepBytes = 64;  // 8 k of 8 rows or channels
+  static constexpr size_t kPairs = 4;  // of channels
 
   static constexpr size_t RowsBytes(size_t k) { return k * kRows; }
 
-  // Rows beyond the last are copies of it.
   static PQV_INLINE bool PackRows(const uint8_t* a, size_t stride, size_t rows, size_t k,
                                   uint8_t* packed) {
-    const uint8_t* row[kRows];
-    for (size_t r = 0; r < kRows; ++r) row[r] = a + Min(r, rows - 1) * stride;
-    size_t i = 0;
-    for (; i + kBlockK <= k; i += kBlockK, packed += 2 * kStepBytes) PackBlock(row, i, k, packed);
-    if (i < k) PackBlock(row, i, k, packed);
+    const auto store = [](int8x16_t a, int8x16_t b, int8x16_t c, int8x16_t d,
+                          uint8_t* target) __attribute__((always_inline)) {
+      const int64x2x4_t y = {{vreinterpretq_s64_s8(a), vreinterpretq_s64_s8(b),
+                              vreinterpretq_s64_s8(c), vreinterpretq_s64_s8(d)}};
+      vst4q_s64(reinterpret_cast<int64_t*>(target), y);
+    };
+    for (size_t first = 0; first < rows; first += kHalfRows) {
+      PackHalf(a, stride, rows, first, k, packed, store);
+    }
     return false;
   }
 
@@ -81,23 +83,39 @@ struct I8mmTile {
     template <typename PanelForm>
     PQV_INLINE void Add(const uint8_t* rows, bool, const uint8_t* panel, size_t groups) {
       const size_t steps = CeilDivide(groups, 2);
+#pragma GCC unroll 4
       for (size_t pairs = steps / 2; pairs != 0; --pairs) {
-        AddStep(&rows, &panel);
-        AddStep(&rows, &panel);
+        KeepOrder();
+        int8x16x4_t a[2];
+        a[0] = LoadNext64(&rows);
+        if constexpr (kCount > kHalfRows) {
+          a[1] = LoadNext64(&rows);
+        } else {
+          rows += kHalfBytes;
+        }
+        AddStep<0>(a, &panel);
+        AddStep<1>(a, &panel);
       }
-      if (steps % 2 != 0) AddStep(&rows, &panel);
+      if (steps % 2 == 0) return;
+      int8x16x4_t a[2];
+      a[0] = vld1q_s8_x4(reinterpret_cast<const int8_t*>(rows));
+      if constexpr (kCount > kHalfRows) {
+        a[1] = vld1q_s8_x4(reinterpret_cast<const int8_t*>(rows + kHalfBytes));
+      }
+      AddStep<0>(a, &panel);
     }
 
    private:
     static constexpr size_t kRowPairs = (kCount + 1) / 2;
 
-    PQV_INLINE void AddStep(const uint8_t** rows, const uint8_t** panel) {
-      const int8x16x4_t a = LoadNext64(rows);
+    template <size_t kStep>
+    PQV_INLINE void AddStep(const int8x16x4_t* a, const uint8_t** panel) {
       const int8x16x4_t w = LoadNext64(panel);
 #pragma GCC unroll 4
       for (size_t p = 0; p < kRowPairs; ++p) {
+        const int8x16_t x = a[p / 2].val[2 * kStep + p % 2];
 #pragma GCC unroll 4
-        for (size_t q = 0; q < kPairs; ++q) sums_[p][q] = Dot(sums_[p][q], a.val[p], w.val[q]);
+        for (size_t q = 0; q < kPairs; ++q) sums_[p][q] = Dot(sums_[p][q], x, w.val[q]);
       }
     }
 
@@ -118,16 +136,6 @@ struct I8mmTile {
 
   static PQV_INLINE int32x4_t Zip2(int32x4_t a, int32x4_t b) {
     return vreinterpretq_s32_s64(vzip2q_s64(vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b)));
-  }
-
-  static PQV_INLINE void PackBlock(const uint8_t* const* row, size_t i, size_t k, uint8_t* target) {
-#pragma GCC unroll 4
-    for (size_t p = 0; p < kRows / 2; ++p) {
-      const int8x16_t even = LoadBlock(row[2 * p], i, k);
-      const int8x16_t odd = LoadBlock(row[2 * p + 1], i, k);
-      StoreBytes(target + 16 * p, Zip1x64(even, odd));
-      StoreBytes(target + 16 * p + kStepBytes, Zip2x64(even, odd));
-    }
   }
 };
 

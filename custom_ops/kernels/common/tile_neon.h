@@ -35,6 +35,9 @@ static PQV_INLINE int8x16x4_t LoadNext64(const uint8_t** x) {
   return y;
 }
 
+// What follows stays behind what was before: gcc would hoist loads until it runs out of registers.
+static PQV_INLINE void KeepOrder() { __asm__ volatile(""); }
+
 static PQV_INLINE void StoreBytes(void* y, int8x16_t x) { vst1q_s8(static_cast<int8_t*>(y), x); }
 
 static PQV_INLINE int8x16_t Zip1x32(int8x16_t a, int8x16_t b) {
@@ -120,6 +123,28 @@ static PQV_INLINE int8x16_t LoadBlock(const void* row, size_t i, size_t k) {
   return i + kBlockK <= k ? LoadBytes(x) : vreinterpretq_s8_u8(LoadPartial8(x, k - i));
 }
 
+constexpr size_t kHalfRows = 4;  // of a tile
+constexpr size_t kHalfBytes = kHalfRows * kBlockK;
+
+// Packs rows first .. first + 3 of a tile, copies of the last one beyond it: store(rows, target)
+// for each 16 k, whose two halves of rows are side by side.
+template <typename Store>
+static PQV_INLINE void PackHalf(const uint8_t* a, size_t stride, size_t rows, size_t first,
+                                size_t k, uint8_t* packed, const Store& store) {
+  const uint8_t* row[kHalfRows];
+#pragma GCC unroll 4
+  for (size_t r = 0; r < kHalfRows; ++r) row[r] = a + Min(first + r, rows - 1) * stride;
+  uint8_t* target = packed + first / kHalfRows * kHalfBytes;
+  size_t i = 0;
+  for (; i + kBlockK <= k; i += kBlockK, target += 2 * kHalfBytes) {
+    store(LoadBytes(row[0] + i), LoadBytes(row[1] + i), LoadBytes(row[2] + i),
+          LoadBytes(row[3] + i), target);
+  }
+  if (i == k) return;
+  store(LoadBlock(row[0], i, k), LoadBlock(row[1], i, k), LoadBlock(row[2], i, k),
+        LoadBlock(row[3], i, k), target);
+}
+
 // Panels made somewhere: number i of a block is at data + i * stride.
 struct PanelBlock {
   const uint8_t* data;
@@ -143,16 +168,30 @@ struct Sums {
 // Stores `count` channels of the rows of a tile. All loops over rows are unrolled: with an index
 // that is not constant, the rows would live in memory.
 
+// Narrows requantized rows, two at a time.
 template <size_t kRows>
-static PQV_INLINE void StoreRows(const int8x8_t* x, size_t count, int8_t* y, size_t stride) {
-  if (count == kPanelChannels) {
-#pragma GCC unroll 8
-    for (size_t r = 0; r < kRows; ++r, y += stride) vst1_s8(y, x[r]);
-    return;
+static PQV_INLINE void StoreRows(const int16x8_t (&u)[kRows], const Limits& limits, size_t count,
+                                 int8_t* y, size_t stride) {
+  int8x16_t pairs[(kRows + 1) / 2];
+#pragma GCC unroll 4
+  for (size_t r = 0; r < kRows; r += 2) {
+    pairs[r / 2] = Narrow16(u[r], u[r + 1 < kRows ? r + 1 : r], limits);
   }
-#pragma GCC unroll 8
-  for (size_t r = 0; r < kRows; ++r, y += stride) {
-    StorePartial8(y, vreinterpretq_u8_s8(vcombine_s8(x[r], x[r])), count);
+#pragma GCC unroll 4
+  for (size_t r = 0; r < kRows; r += 2) {
+    const int8x16_t pair = pairs[r / 2];
+    const bool has_second = r + 1 < kRows;
+    if (count == kPanelChannels) {
+      vst1_s8(y, vget_low_s8(pair));
+      if (has_second) {
+        vst1q_lane_s64(reinterpret_cast<int64_t*>(y + stride), vreinterpretq_s64_s8(pair), 1);
+      }
+    } else {
+      StorePartial8(y, vreinterpretq_u8_s8(pair), count);
+      if (has_second)
+        StorePartial8(y + stride, vreinterpretq_u8_s8(vextq_s8(pair, pair, 8)), count);
+    }
+    y += 2 * stride;
   }
 }
 

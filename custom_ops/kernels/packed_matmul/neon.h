@@ -86,21 +86,13 @@ class ToInt8 {
   PQV_INLINE void End(size_t row, size_t n, const Sums<kRows>& sums) const {
     const Requantizer requantizer = LoadRequantizer(op_.requantizer, n);
     const size_t count = Min(block_.channel_end - n, kPanelChannels);
-    int16x8_t u[kRows + 1];
-    u[kRows] = vdupq_n_s16(0);
+    int16x8_t u[kRows];
 #pragma GCC unroll 8
     for (size_t r = 0; r < kRows; ++r) {
       u[r] = Requantize16(requantizer, sums.row[r][0], sums.row[r][1]);
     }
     if constexpr (kHasResidual) AddResidual<kRows>(row, n, count, u);
-    int8x8_t y[kRows + 1];
-#pragma GCC unroll 8
-    for (size_t r = 0; r < kRows; r += 2) {
-      const int8x16_t pair = Narrow16(u[r], u[r + 1], limits_);
-      y[r] = vget_low_s8(pair);
-      y[r + 1] = vget_high_s8(pair);
-    }
-    StoreRows<kRows>(y, count, y_ + row * block_.y_stride + n, block_.y_stride);
+    StoreRows(u, limits_, count, y_ + row * block_.y_stride + n, block_.y_stride);
   }
 
  private:

@@ -38,7 +38,7 @@ struct ColumnPanels {
   }
 
  private:
-  Group8 LoadPartialGroup(const int8_t* v, size_t rows, size_t columns) const {
+  PQV_INLINE Group8 LoadPartialGroup(const int8_t* v, size_t rows, size_t columns) const {
     int8x8_t x[kGroupSize];
     for (size_t i = 0; i < kGroupSize; ++i) {
       const size_t count = i < rows ? columns : 0;
@@ -88,14 +88,14 @@ class ToMean {
   template <size_t kRows>
   PQV_INLINE void End(size_t row, size_t d, const Sums<kRows>& sums) const {
     const RowScale* scale = rows_.scale + (row - row_begin_);
-    int8x8_t y[kRows];
+    int16x8_t u[kRows];
 #pragma GCC unroll 8
     for (size_t r = 0; r < kRows; ++r) {
       const Requantizer requantizer = UniformRequantizer(scale[r].shift, scale[r].multiplier);
-      y[r] = Narrow16(Requantize16(requantizer, sums.row[r][0], sums.row[r][1]), limits_);
+      u[r] = Requantize16(requantizer, sums.row[r][0], sums.row[r][1]);
     }
-    StoreRows<kRows>(y, Min(op_.d - d, kPanelChannels), op_.y + row * op_.y_stride + d,
-                     op_.y_stride);
+    StoreRows(u, limits_, Min(op_.d - d, kPanelChannels), op_.y + row * op_.y_stride + d,
+              op_.y_stride);
   }
 
  private:
