@@ -179,12 +179,10 @@ static void RunPackedToInt8(const PackedMatMul& op, const PackedMatMulBlock& blo
 
 template <typename Tile, typename FewTile, int kBits>
 static constexpr PackedMatMulKernel MakePackedMatMulKernel() {
-  return {Tile::kRows,
-          kChannelTile,
-          nullptr,
-          nullptr,
-          RunPackedToInt8<Tile, FewTile, kBits>,
-          RunPacked<Tile, FewTile, kBits, ToInt32>};
+  PackedMatMulKernel kernel = {
+      Tile::kRows, kChannelTile, nullptr, nullptr, RunPackedToInt8<Tile, FewTile, kBits>, nullptr};
+  if constexpr (kBits == 8) kernel.run_to_int32 = RunPacked<Tile, FewTile, kBits, ToInt32>;
+  return kernel;
 }
 
 }  // namespace arm64

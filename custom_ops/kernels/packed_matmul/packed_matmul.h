@@ -41,6 +41,7 @@ struct PackedMatMulKernel {
   // From the layout n8k4.v1 of the file, already validated.
   void (*pack)(const void* n8k4, size_t k, size_t n, void* weights);
   void (*run)(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y);
+  // For int8 weights; may be null for int4, where no op asks for it.
   void (*run_to_int32)(const PackedMatMul& op, const PackedMatMulBlock& block, int32_t* y);
 };
 
