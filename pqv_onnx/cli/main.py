@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from pqv_onnx.cli import bench, calibrate, eval, export, info, inspect, run, train, verify
+from pqv_onnx.cli import android, bench, calibrate, eval, export, info, inspect, run, train, verify
 from pqv_onnx.errors import PqvError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 for command in (calibrate, train, eval, export, run, verify, bench, inspect, info):
     app.command(command.__name__.rsplit(".", 1)[1])(command.command)
+app.add_typer(android.app)
 
 
 def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:

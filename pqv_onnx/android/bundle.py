@@ -1,0 +1,169 @@
+"""A folder with everything that a phone needs to run and time models."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pqv_onnx.android.build import find_binaries
+from pqv_onnx.android.models import KINDS, check_model
+from pqv_onnx.android.onnxruntime_aar import Runtime
+from pqv_onnx.android.target import ABI, LIBRARY, MINIMUM_API, RUNNER, RUNTIME, sha256
+from pqv_onnx.errors import PqvError
+from pqv_onnx.ops.domain import VERSION
+from pqv_onnx.version import __version__
+
+MANIFEST = "manifest.json"
+SCRIPT = "run.sh"
+FORMAT = 1
+
+_SCRIPT = f"""#!/system/bin/sh
+# Runs a model on the phone; paths are relative to this folder.
+#   sh {SCRIPT} models/m.onnx photo.jpg        sh {SCRIPT} models/m.onnx --runs 50 --threads 4
+# Models without ops of the domain pqv need --functions, too. --help shows all options.
+cd "$(dirname "$0")" && exec ./{RUNNER} "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder that ``write_bundle`` made, and its manifest."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def files(self) -> list[str]:
+        """Paths in the folder, those of the manifest and the manifest."""
+        return [*(entry["path"] for entry in self.manifest["files"]), MANIFEST]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum((self.folder / name).stat().st_size for name in self.files)
+
+
+def write_bundle(
+    folder: str | os.PathLike[str],
+    models: Iterable[tuple[str, str | os.PathLike[str]]],
+    binaries: str | os.PathLike[str],
+    runtime: Runtime,
+) -> Bundle:
+    """Write a bundle: onnxruntime, op library, runner, models, a script and a manifest.
+
+    Args:
+        folder: made; a bundle that is there already is replaced.
+        models: each with its kind, a name of ``KINDS``; the first one must be ``pqv``.
+        binaries: folder of ``libpqv_ops.so`` and ``pqv_run`` for Android.
+        runtime: onnxruntime for Android.
+
+    Raises:
+        PqvError: a model cannot run there or is not comparable with the first, a binary breaks
+            a rule of Android, or the folder holds something else or cannot be written.
+    """
+    target = Path(folder)
+    _check_replaceable(target)
+    found = find_binaries(binaries)
+    contents = {
+        RUNTIME: runtime.library,
+        LIBRARY: found.library.read_bytes(),
+        RUNNER: found.runner.read_bytes(),
+        SCRIPT: _SCRIPT.encode(),
+    }
+    listed: list[dict[str, Any]] = []
+    elements = None
+    for kind, source in models:
+        path = f"models/{Path(source).name}"
+        if path in contents:
+            raise PqvError(f"{source}: a model of this name is in the bundle already")
+        size = check_model(source, kind)
+        elements = elements or size
+        if size != elements:
+            raise PqvError(
+                f"{source}: an input has {size} values, expected {elements} as of the first model"
+            )
+        contents[path] = Path(source).read_bytes()
+        listed.append({"name": Path(source).stem, "kind": kind, "path": path})
+    manifest = _manifest(contents, listed, runtime)
+    _write(target, {**contents, MANIFEST: (json.dumps(manifest, indent=2) + "\n").encode()})
+    return Bundle(target, manifest)
+
+
+def read_bundle(folder: str | os.PathLike[str]) -> Bundle:
+    """Read a bundle's manifest and compare its files with it.
+
+    Raises:
+        PqvError: the folder is no bundle, or a file is missing or another than the manifest says.
+    """
+    root = Path(folder)
+    try:
+        manifest = json.loads((root / MANIFEST).read_bytes())
+        is_known = manifest["format"] == FORMAT
+        entries = [(entry["path"], entry["sha256"]) for entry in manifest["files"]]
+        models = [(model["name"], model["kind"], model["path"]) for model in manifest["models"]]
+    except OSError as error:
+        raise PqvError(
+            f"{root}: not a bundle, which `pqv android bundle` makes: it has no {MANIFEST}"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise PqvError(f"{root / MANIFEST}: not a manifest of a bundle, or a broken one") from error
+    if not is_known or not models or any(kind not in KINDS for _, kind, _ in models):
+        raise PqvError(f"{root / MANIFEST}: not of the format {FORMAT} that this version reads")
+    for path, digest in entries:
+        try:
+            data = (root / path).read_bytes()
+        except OSError as error:
+            raise PqvError(f"{root / path}: cannot be read: {error.strerror}") from error
+        if sha256(data) != digest:
+            raise PqvError(f"{root / path}: not the file that the bundle was made with")
+    return Bundle(root, manifest)
+
+
+def _manifest(
+    contents: dict[str, bytes], models: list[dict[str, Any]], runtime: Runtime
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "pqv_onnx": __version__,
+        "op_domain_version": VERSION,
+        "onnxruntime": runtime.version,
+        "abi": ABI,
+        "minimum_api": MINIMUM_API,
+        "models": models,
+        "files": [
+            {"path": path, "bytes": len(data), "sha256": sha256(data)}
+            for path, data in contents.items()
+        ],
+    }
+
+
+def _check_replaceable(target: Path) -> None:
+    if not target.parent.is_dir():
+        raise PqvError(f"{target}: cannot be written: there is no folder {target.parent}")
+    if not target.exists():
+        return
+    if not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).is_file()):
+        raise PqvError(f"{target}: cannot be written: there is something else than a bundle")
+
+
+def _write(target: Path, contents: dict[str, bytes]) -> None:
+    """Write to a folder beside ``target``, then rename it."""
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as made:
+            new = Path(made) / "new"
+            for path, data in contents.items():
+                (new / path).parent.mkdir(parents=True, exist_ok=True)
+                (new / path).write_bytes(data)
+            for program in (RUNNER, SCRIPT):
+                (new / program).chmod(0o755)
+            if target.exists():
+                shutil.move(target, Path(made) / "old")
+            new.rename(target)
+    except OSError as error:
+        raise PqvError(f"{target}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,64 @@
+"""What a model must be to run on a phone beside others."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx.external_data_helper import uses_external_data
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.graph.load import load_model
+from pqv_onnx.ops.domain import DOMAIN
+
+KINDS = {"pqv": "pqv", "fp32": "onnxruntime fp32", "qdq": "onnxruntime QDQ int8"}
+"""Kinds of models in a bundle, and what tables call them."""
+
+
+def check_model(path: str | os.PathLike[str], kind: str) -> int:
+    """Check that a model is of its kind and can be copied as one file.
+
+    Args:
+        path: an ``.onnx`` file with one input.
+        kind: ``pqv`` for an exported model, ``fp32`` or ``qdq`` for one to compare with.
+
+    Returns:
+        The number of values of an input without its batch axis.
+
+    Raises:
+        PqvError: it is not an ONNX model, is of another kind, keeps weights in other files, or
+            has not one input of known size.
+    """
+    model = load_model(path) if kind == "pqv" else _load_peer(path)
+    ops = {node.op_type for node in model.graph.node}
+    if kind == "qdq" and "DequantizeLinear" not in ops:
+        raise PqvError(f"{path}: has no DequantizeLinear, expected a model quantized to QDQ int8")
+    if kind == "fp32" and ops & {"DequantizeLinear", "QLinearMatMul", "MatMulInteger"}:
+        raise PqvError(f"{path}: is quantized, expected an fp32 model")
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    if len(inputs) != 1:
+        raise PqvError(f"{path}: has {len(inputs)} inputs, expected one")
+    sizes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim][1:]
+    if not sizes or min(sizes) < 1:
+        raise PqvError(f"{path}: the input has axes of unknown size, expected only a free batch")
+    return math.prod(sizes)
+
+
+def _load_peer(path: str | os.PathLike[str]) -> onnx.ModelProto:
+    if not Path(path).is_file():
+        raise PqvError(f"{path}: there is no such file")
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except DecodeError as error:
+        raise PqvError(f"{path}: not an ONNX model, or a truncated one") from error
+    except OSError as error:
+        raise PqvError(f"{path}: cannot be read: {error.strerror}") from error
+    if any(node.domain == DOMAIN for node in model.graph.node):
+        raise PqvError(f"{path}: has ops of the domain {DOMAIN}, expected a model without them")
+    if any(uses_external_data(tensor) for tensor in model.graph.initializer):
+        raise PqvError(f"{path}: keeps weights in other files, expected one file")
+    return model
