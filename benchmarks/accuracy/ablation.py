@@ -1,6 +1,6 @@
 """Accuracy of every technique on cluttered scenes: see benchmarks/accuracy/README.md.
 
-`python benchmarks/accuracy/ablation.py -o build/accuracy` trains all rows for all seeds, one
+`python -m benchmarks.accuracy.ablation -o build/accuracy` trains all rows for all seeds, one
 result after the other into results.csv, which a second run goes on from; then it writes
 ablation.md and ablation.png.
 """
@@ -17,12 +17,12 @@ from unittest import mock
 
 import torch
 import typer
-from float_model import SCHEDULE, normalized, train_float
-from report import write_report
 from rich.console import Console
-from rows import ROWS, Row
 from torch import Tensor, nn
 
+from benchmarks.accuracy.float_model import SCHEDULE, normalized, train_float
+from benchmarks.accuracy.report import write_report
+from benchmarks.accuracy.rows import ROWS, Row
 from pqv_onnx.checkpoint import load_float, load_qat, save_qat
 from pqv_onnx.demo.train import Schedule, fit
 from pqv_onnx.graph import export_onnx
