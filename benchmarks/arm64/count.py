@@ -22,8 +22,8 @@ from benchmarks.arm64.emulator import (
     profile_kernels,
     profile_model,
 )
-from benchmarks.files import prepare
-from benchmarks.peers import CONTESTANTS
+from benchmarks.end_to_end.files import prepare
+from benchmarks.end_to_end.peers import CONTESTANTS
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import write_atomically
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.arm64.blocks import Profile, read_profiles
-from benchmarks.files import CACHE, ROOT
+from benchmarks.end_to_end.files import CACHE, ROOT
 from pqv_onnx.errors import PqvError
 
 FOLDER = CACHE / "arm64"

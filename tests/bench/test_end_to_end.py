@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from benchmarks import caps, end_to_end, report
-from benchmarks.child import Child, ChildError
-from benchmarks.peers import CONTESTANTS, OURS, PEERS
+from benchmarks.end_to_end.child import Child, ChildError
+from benchmarks.end_to_end.peers import CONTESTANTS, OURS, PEERS
 from pqv_onnx.errors import PqvError
 from pqv_onnx.runtime.info import library_info
 

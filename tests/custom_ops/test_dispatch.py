@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.caps import trap
+from benchmarks.end_to_end.caps import trap
 from pqv_onnx.ops.domain import VERSION
 from pqv_onnx.runtime.library import get_library_path
 from tests.custom_ops.models import (

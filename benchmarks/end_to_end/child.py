@@ -1,4 +1,4 @@
-"""The parent's side of `benchmarks.worker`."""
+"""The parent's side of `benchmarks.end_to_end.worker`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Child:
         """Start the process and wait until its model is loaded; raises ChildError."""
         self._log = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 - lives as long as self
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", json.dumps(config)],
+            [sys.executable, "-m", "benchmarks.end_to_end.worker", json.dumps(config)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

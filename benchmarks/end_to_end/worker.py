@@ -1,6 +1,6 @@
 """One model in one process, run on request.
 
-`python -m benchmarks.worker CONFIG` with a JSON object: runtime, path, threads, batch,
+`python -m benchmarks.end_to_end.worker CONFIG` with a JSON object: runtime, path, threads, batch,
 settings. It loads the model, says so, and then answers each line of JSON on stdin by one on
 stdout, until stdin ends.
 """
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks.prepare import stdout_to_stderr
+from benchmarks.end_to_end.prepare import stdout_to_stderr
 
 
 class Model(Protocol):

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pqv_onnx
-from benchmarks.peers import Contestant
+from benchmarks.end_to_end.peers import Contestant
 from pqv_onnx.errors import PqvError
 
 ROOT = Path(__file__).parent.parent
@@ -48,7 +48,7 @@ def prepare(
 
 def _run_recipes(model: str, wanted: Mapping[str, Path], log: Path) -> dict[str, str]:
     """Why each recipe failed that did."""
-    command = [sys.executable, "-m", "benchmarks.prepare", model]
+    command = [sys.executable, "-m", "benchmarks.end_to_end.prepare", model]
     command += [f"{recipe}={path}" for recipe, path in wanted.items()]
     failed = {}
     with (

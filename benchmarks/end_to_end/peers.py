@@ -16,8 +16,8 @@ class Contestant:
 
     Attributes:
         title: its name in tables.
-        runtime: which runtime of `benchmarks.worker` runs it.
-        recipe: which function of `benchmarks.prepare` makes its file.
+        runtime: which runtime of `benchmarks.end_to_end.worker` runs it.
+        recipe: which function of `benchmarks.end_to_end.prepare` makes its file.
         suffix: of that file.
         needs: modules that must be installed.
         settings: what else the runtime is told.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import OURS
+from benchmarks.end_to_end.peers import OURS
 from pqv_onnx.bench.machine import machine_lines
 
 Record = dict[str, Any]

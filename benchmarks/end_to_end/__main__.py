@@ -11,11 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import report
-from benchmarks.caps import CAPS, NATIVE, hold_down
-from benchmarks.child import Child, ChildError
-from benchmarks.files import CACHE, prepare, size
-from benchmarks.peers import CONTESTANTS, OURS, PEERS
+from benchmarks.end_to_end import report
+from benchmarks.end_to_end.caps import CAPS, NATIVE, hold_down
+from benchmarks.end_to_end.child import Child, ChildError
+from benchmarks.end_to_end.files import CACHE, prepare, size
+from benchmarks.end_to_end.peers import CONTESTANTS, OURS, PEERS
 from pqv_onnx.bench.machine import describe_machine
 from pqv_onnx.bench.statistics import ratio, summarize
 from pqv_onnx.bench.turns import spin_pause, take_turns

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.child import ChildError
-from benchmarks.files import CACHE
-from benchmarks.peers import OPENVINO_FLOAT32, Contestant
+from benchmarks.end_to_end.child import ChildError
+from benchmarks.end_to_end.files import CACHE
+from benchmarks.end_to_end.peers import OPENVINO_FLOAT32, Contestant
 
 NATIVE = "native"
 _ONEDNN = {"avx512vnni": "AVX512_CORE_VNNI", "avx2": "AVX2"}
