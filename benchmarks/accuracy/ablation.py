@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from benchmarks.accuracy.float_model import SCHEDULE, normalized, train_float
 from benchmarks.accuracy.report import write_report
 from benchmarks.accuracy.rows import ROWS, Row
+from benchmarks.end_to_end.files import ROOT
 from pqv_onnx.checkpoint import load_float, load_qat, save_qat
 from pqv_onnx.demo.train import Schedule, fit
 from pqv_onnx.graph import export_onnx
@@ -36,7 +37,7 @@ from pqv_onnx.train.models import preprocessing_of
 from pqv_onnx.train.recipe import Recipe, Train, load_recipe
 from pqv_onnx.train.scenes import MODEL_NAME, load_scenes
 
-RECIPES = Path(__file__).parents[2] / "export" / "recipes"
+RECIPES = ROOT / "export" / "recipes"
 FIELDS = ("precision", "row", "seed", "fake_quantized", "onnxruntime")
 console = Console()
 

@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from benchmarks.end_to_end.files import ROOT
 
 
 class ChildError(Exception):
@@ -28,7 +29,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            cwd=Path(__file__).parent.parent,
+            cwd=ROOT,
             env={**os.environ, **environment},
         )
         self.loaded: dict[str, Any] = self._listen()

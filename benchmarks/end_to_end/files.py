@@ -14,7 +14,7 @@ import pqv_onnx
 from benchmarks.end_to_end.peers import Contestant
 from pqv_onnx.errors import PqvError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "build" / "bench"
 _SOURCES = ("qat", "integer", "graph", "ops", "spec.py", "packing.py")
 _PACKAGES = ("torch", "timm", "onnxruntime", "openvino", "nncf")

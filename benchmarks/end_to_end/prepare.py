@@ -1,8 +1,8 @@
 """The models of a benchmark: one float model with random weights, in every form.
 
-`python -m benchmarks.end_to_end.prepare MODEL RECIPE=FILE...` makes the files and prints one line of JSON
-per file: the recipe, and why it failed if it did. A process of its own, because the libraries
-that do the work print, spawn threads and take memory.
+`python -m benchmarks.end_to_end.prepare MODEL RECIPE=FILE...` makes the files and prints one line
+of JSON per file: the recipe, and why it failed if it did. A process of its own, because the
+libraries that do the work print, spawn threads and take memory.
 """
 
 from __future__ import annotations

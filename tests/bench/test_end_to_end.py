@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import caps, end_to_end, report
+from benchmarks.end_to_end import __main__ as end_to_end
+from benchmarks.end_to_end import caps, report
 from benchmarks.end_to_end.child import Child, ChildError
 from benchmarks.end_to_end.peers import CONTESTANTS, OURS, PEERS
 from pqv_onnx.errors import PqvError
