@@ -28,7 +28,7 @@ from pqv_onnx.checkpoint import load_float, load_qat, save_qat
 from pqv_onnx.demo.train import Schedule, fit
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
-from pqv_onnx.qat import QuantModel, layers
+from pqv_onnx.qat import QuantModel
 from pqv_onnx.train.calibration import quantize
 from pqv_onnx.train.data import Split, eval_batches
 from pqv_onnx.train.engine import LAST, Report, Trainer, make_accelerator
@@ -66,10 +66,7 @@ def run_row(row: Row, seed: int, output: Path, steps: int) -> tuple[float, float
     weights = output / f"float.{seed}.safetensors"
     train_float(weights, seed, Schedule(epochs=1, learning_rate=2e-3) if steps else SCHEDULE)
     float_model = load_float(weights, MODEL_NAME)
-    changes = dict(row.changes) | {"train.seed": str(seed), "train.max_steps": str(steps)}
-    # A float model is trained on as W4A4 is, to tell quantization from more training.
-    name = f"{MODEL_NAME}.{'w4a4' if row.precision == 'float' else row.precision}.toml"
-    recipe = load_recipe(RECIPES / name, [f"{key}={value}" for key, value in changes.items()])
+    recipe = recipe_of(row, seed, steps)
     if row.precision == "float":
         if row.trained:
             float_model = _trained_on(recipe.train, float_model)
@@ -85,6 +82,14 @@ def run_row(row: Row, seed: int, output: Path, steps: int) -> tuple[float, float
             subjects.append(onnx_subject(folder / "model.onnx", use_library=True))
         found = _top1(subjects)
     return found[0], found[1] if len(found) > 1 else None
+
+
+def recipe_of(row: Row, seed: int, steps: int) -> Recipe:
+    """The recipe of a row; ``steps`` as in `main`."""
+    changes = dict(row.changes) | {"train.seed": str(seed), "train.max_steps": str(steps)}
+    # A float model is trained on as W4A4 is, to tell quantization from more training.
+    name = f"{MODEL_NAME}.{'w4a4' if row.precision == 'float' else row.precision}.toml"
+    return load_recipe(RECIPES / name, [f"{key}={value}" for key, value in changes.items()])
 
 
 def _trained_on(train: Train, float_model: nn.Module) -> nn.Module:
@@ -132,10 +137,10 @@ def _top1(subjects: list[Subject]) -> list[float]:
 def _float_softmax() -> Iterator[None]:
     """Attention weights that are not quantized; base 2 is in the logits' scale already."""
 
-    def softmax(z: Tensor, log2: bool, excluded: Tensor | None = None) -> Tensor:
+    def float_softmax(z: Tensor, log2: bool, excluded: Tensor | None = None) -> Tensor:
         return (z * torch.log(torch.tensor(2.0))).softmax(-1)
 
-    with mock.patch.object(layers, "softmax_2n", softmax):
+    with mock.patch("pqv_onnx.qat.softmax.softmax_2n", float_softmax):
         yield
 
 

@@ -58,11 +58,7 @@ def test_logits_without_quantization_are_timms(
 ) -> None:
     """With every rounding taken out, what is left is the float model."""
     monkeypatch.setattr("pqv_onnx.qat.vit.quantize_constant", lambda constant: constant)
-    monkeypatch.setattr(
-        "pqv_onnx.qat.layers.softmax_2n",
-        lambda z, _log2: torch.softmax(z.double() * torch.log(torch.tensor(2.0)), -1).to(z.dtype),
-    )
-    monkeypatch.setattr("pqv_onnx.qat.swin.softmax_2n", _float_softmax)
+    monkeypatch.setattr("pqv_onnx.qat.softmax.softmax_2n", _float_softmax)
     monkeypatch.setattr("pqv_onnx.qat.swin.QuantWindowAttention.bias_codes", _float_bias)
     model = convert_to_qat(float_model(variant), W8A8)
     for module in list(model.modules()):
@@ -76,8 +72,11 @@ def test_logits_without_quantization_are_timms(
     )
 
 
-def _float_softmax(z: torch.Tensor, _log2: bool, excluded: torch.Tensor) -> torch.Tensor:
-    return torch.softmax(z.masked_fill(excluded, -torch.inf) * math.log(2.0), -1)
+def _float_softmax(
+    z: torch.Tensor, _log2: bool, excluded: torch.Tensor | None = None
+) -> torch.Tensor:
+    kept = z if excluded is None else z.masked_fill(excluded, -torch.inf)
+    return torch.softmax(kept.double() * math.log(2.0), -1).to(z.dtype)
 
 
 def _float_bias(self: Any) -> torch.Tensor:
