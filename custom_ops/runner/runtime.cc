@@ -23,6 +23,28 @@ const char* BesideProgram(const char* name) {
   return access(path, R_OK) == 0 ? strdup(path) : nullptr;
 }
 
+constexpr size_t kElfHeaderBytes = 20;  // up to the machine, the last two of them
+
+bool ReadElfHeader(const char* path, char* header) {
+  FILE* file = fopen(path, "rb");
+  if (file == nullptr) return false;
+  const size_t count = fread(header, 1, kElfHeaderBytes, file);
+  fclose(file);
+  return count == kElfHeaderBytes && memcmp(header, "\177ELF", 4) == 0;
+}
+
+// Ends the program if a library is for another processor than it: of such a library the C library
+// of Linux says that there is no such file.
+void CheckProcessor(const char* path) {
+  char own[kElfHeaderBytes];
+  char other[kElfHeaderBytes];
+  if (!ReadElfHeader("/proc/self/exe", own) || !ReadElfHeader(path, other)) return;
+  constexpr size_t kMachine = kElfHeaderBytes - 2;
+  if (memcmp(own + kMachine, other + kMachine, 2) == 0) return;
+  Fail("%s: is for another processor (ELF machine %d, expected %d)", path,
+       static_cast<unsigned char>(other[kMachine]), static_cast<unsigned char>(own[kMachine]));
+}
+
 bool IsAtLeast(const char* version, long major, long minor) {
   char* end = nullptr;
   const long found_major = strtol(version, &end, 10);
@@ -42,11 +64,13 @@ Runtime::Runtime(const Options& options) : threads_(options.threads) {
         "there is no libpqv_ops.so beside this program: --library names it, --functions runs "
         "without it");
   }
+  CheckProcessor(library_);
 }
 
 void Runtime::LoadOnnxruntime(const char* path) {
   constexpr char kName[] = "libonnxruntime.so";
   if (path == nullptr) path = BesideProgram(kName);
+  if (path != nullptr) CheckProcessor(path);
   void* library = dlopen(path == nullptr ? kName : path, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     Fail("onnxruntime cannot be loaded, --onnxruntime names its library: %s", dlerror());

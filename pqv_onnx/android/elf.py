@@ -36,7 +36,6 @@ class Rules:
         page_size: every segment must be aligned to it, and the part that becomes read-only must
             end with a page of it.
         exports: the symbols that a library must export, no more and no fewer.
-        maximum_size: in bytes.
         soname: the name a library must call itself, None for programs.
     """
 
@@ -44,7 +43,6 @@ class Rules:
     needed: frozenset[str]
     page_size: int
     exports: frozenset[str]
-    maximum_size: int
     soname: str | None
 
 
@@ -53,7 +51,6 @@ ANDROID_LIBRARY = Rules(
     needed=frozenset({"libc.so", "libm.so", "libdl.so"}),
     page_size=0x4000,
     exports=EXPORTS,
-    maximum_size=400_000,
     soname="libpqv_ops.so",
 )
 """Rules of the op library on Android: pages may have 16 KB, the app stores refuse text
@@ -64,7 +61,6 @@ ANDROID_PROGRAM = Rules(
     needed=ANDROID_LIBRARY.needed,
     page_size=0x4000,
     exports=frozenset(),
-    maximum_size=400_000,
     soname=None,
 )
 
@@ -74,7 +70,6 @@ LINUX_LIBRARIES = {
         needed=frozenset({"libc.so.6", "libm.so.6", loader}),
         page_size=0x1000,
         exports=EXPORTS,
-        maximum_size=1_000_000,
         soname="libpqv_ops.so",
     )
     for machine, loader in {
@@ -88,6 +83,8 @@ LINUX_LIBRARIES = {
 def breaches(path: str | os.PathLike[str], rules: Rules) -> list[str]:
     """The rules that a file breaks, as phrases: what was found and what was expected.
 
+    Of a file for another machine that is the only phrase.
+
     Raises:
         PqvError: the file cannot be read or is no ELF file with a dynamic section.
     """
@@ -100,14 +97,12 @@ def breaches(path: str | os.PathLike[str], rules: Rules) -> list[str]:
         dynamic = next((s for s in elf.iter_segments() if isinstance(s, DynamicSegment)), None)
         if dynamic is None:
             raise PqvError(f"{path}: not a dynamically linked file")
-        found = [*_header(elf, rules), *_segments(elf, rules), *_dynamic(dynamic, rules)]
-        found += _exports(elf, rules)
+        if elf["e_machine"] != rules.machine:
+            return [f"is for {elf['e_machine']}, expected {rules.machine}"]
+        found = [*_header(elf), *_segments(elf, rules), *_dynamic(dynamic, rules)]
+        return [*found, *_exports(elf, rules)]
     except _BROKEN as error:
         raise PqvError(f"{path}: not an ELF file, or a broken one") from error
-    size = len(data)
-    if size > rules.maximum_size:
-        found.append(f"has {size} bytes, expected at most {rules.maximum_size}")
-    return found
 
 
 def check(path: str | os.PathLike[str], rules: Rules) -> None:
@@ -120,9 +115,7 @@ def check(path: str | os.PathLike[str], rules: Rules) -> None:
         raise PqvError(f"{path}: {'; '.join(found)}")
 
 
-def _header(elf: ELFFile, rules: Rules) -> Iterator[str]:
-    if elf["e_machine"] != rules.machine:
-        yield f"is for {elf['e_machine']}, expected {rules.machine}"
+def _header(elf: ELFFile) -> Iterator[str]:
     if elf["e_type"] != "ET_DYN":
         yield f"has the type {elf['e_type']}, expected ET_DYN (position-independent)"
     if elf.num_sections() == 0:

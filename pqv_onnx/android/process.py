@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -56,9 +57,11 @@ def capture(
 def first_error(done: subprocess.CompletedProcess[str], *words: str) -> str:
     """The line of a failed program that names the cause, for the end of a sentence.
 
-    It is the first line with one of ``words`` in it, else the last line that is not empty.
+    It is the first line with one of ``words`` in it, else the last line that is not empty, without
+    the colours of a terminal (Maven sets them back even where it was told to use none).
     """
-    lines = [line.strip() for line in (done.stderr + "\n" + done.stdout).splitlines()]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr + "\n" + done.stdout)
+    lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line]
     named = [line for line in lines if any(word in line for word in words)]
     return (named or lines[-1:] or [f"exit status {done.returncode}"])[0]

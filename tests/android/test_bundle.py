@@ -141,7 +141,7 @@ def test_maven_gets_the_package(
     assert done.code == 0, done.err
     words = (tmp_path / "log").read_text().split()
     assert "-Dartifact=com.microsoft.onnxruntime:onnxruntime-android:1.20.0:aar" in words
-    put_program(tmp_path / "mvn", "echo '[ERROR] nothing there'; exit 1")
+    put_program(tmp_path / "mvn", "printf '\\033[0m\\033[0m[ERROR] nothing there\\n'; exit 1")
     error = make(aar=None).error
     assert "cannot be fetched with mvn: nothing there; --aar names" in error
     (tmp_path / "mvn").unlink()

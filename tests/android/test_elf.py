@@ -64,6 +64,8 @@ def test_the_build_for_linux_on_arm64() -> None:
 def test_the_android_build(android_build: Path) -> None:
     assert breaches(android_build / "libpqv_ops.so", ANDROID_LIBRARY) == []
     assert breaches(android_build / "pqv_run", ANDROID_PROGRAM) == []
+    # No rule of Android: other compilers than the one of this build may need more.
+    assert (android_build / "libpqv_ops.so").stat().st_size <= 400_000
     check(android_build / "libpqv_ops.so", ANDROID_LIBRARY)
 
 
@@ -81,7 +83,6 @@ __asm__(".text\\n.globl RegisterCustomOps\\n.globl RegisterPqvCustomOps\\n"
     ("source", "flags", "rules", "reason"),
     [
         (SOURCE, [], {"machine": "EM_ARM"}, f"is for {MACHINE}, expected EM_ARM"),
-        (SOURCE, [], {"maximum_size": 99}, "bytes, expected at most 99"),
         (SOURCE, [], {"page_size": 1 << 20}, "is aligned to 0x4000, expected 0x100000"),
         (SOURCE, [], {"page_size": 1 << 20}, "does not end with a page of 0x100000"),
         (SOURCE, ["-Wl,-z,norelro"], {}, "has no RELRO part"),

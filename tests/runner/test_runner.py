@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,18 @@ def test_an_onnxruntime_that_is_too_old(run: Run, tmp_path: Path) -> None:
     subprocess.run(command, input=OLD_ONNXRUNTIME, text=True, check=True)
     error = error_of(run("--onnxruntime", library, "m.onnx", "--runs", "1"))
     assert error == "onnxruntime 1.17.3 is too old: 1.18 or newer is needed"
+
+
+def test_libraries_for_another_processor(
+    run: Run, tiny_onnx: dict[str, Path], tmp_path: Path
+) -> None:
+    header = bytearray(Path(sys.executable).read_bytes()[:64])
+    found, header[18:20] = header[18], (40, 0)
+    library = tmp_path / "libother.so"
+    library.write_bytes(header)
+    reason = f"{library}: is for another processor (ELF machine 40, expected {found})"
+    for option in ("--onnxruntime", "--library"):
+        assert error_of(run(option, library, tiny_onnx["w8a8"], "--runs", "1")) == reason
 
 
 def test_a_variant_that_is_none(
