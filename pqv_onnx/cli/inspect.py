@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pqv_onnx.qat import QuantModel
-    from pqv_onnx.spec import QuantSpec
 
 
 def command(
@@ -88,41 +86,32 @@ def command(
         make_folder(plots)
     spec = quant_spec(precision.value, schemes)
     with status.status("importing torch"):
-        from pqv_onnx.checkpoint import load_qat
+        from pqv_onnx.checkpoint import load_float, load_qat
+        from pqv_onnx.qat import calibrate, convert_to_qat
         from pqv_onnx.train.calibration import read_images
         from pqv_onnx.train.data import Split
         from pqv_onnx.train.evaluate import is_qat
         from pqv_onnx.train.models import import_modules
     import_modules(modules or [])
 
-    def read(quantized: QuantModel) -> list[Tensor]:
-        found = Split(dataset, data, split, workers)
-        return read_images(quantized.config, found, images, batch_size, seed)
-
-    if is_qat(model):
+    calibrated = is_qat(model)
+    if calibrated:
         quantized = load_qat(model)
-        result = _describe(quantized)
-        _show_checkpoint(result)
     elif plots is not None and timm_name is not None:
-        quantized = _calibrated(model, timm_name, spec, read)
-        result = _describe(quantized)
+        quantized = convert_to_qat(load_float(model, timm_name), spec)
     else:
         raise PqvError(f"{model}: no QAT checkpoint; of float weights give --plots and --model")
+    result = _describe(quantized)
+    if calibrated:
+        _show_checkpoint(result)
     if plots is not None:
-        result["plots"] = _plot(quantized, read(quantized), plots)
+        found = Split(dataset, data, split, workers)
+        inputs = read_images(quantized.config, found, images, batch_size, seed)
+        if not calibrated:
+            with status.status("calibrating"):
+                calibrate(quantized, inputs)
+        result["plots"] = _plot(quantized.eval(), inputs, plots)
     write_json(json_file, result)
-
-
-def _calibrated(
-    path: Path, timm_name: str, spec: QuantSpec, read: Callable[[QuantModel], list[Tensor]]
-) -> QuantModel:
-    from pqv_onnx.checkpoint import load_float
-    from pqv_onnx.qat import calibrate, convert_to_qat
-
-    quantized = convert_to_qat(load_float(path, timm_name), spec)
-    with status.status("calibrating"):
-        calibrate(quantized, read(quantized))
-    return quantized.eval()
 
 
 def _describe(model: QuantModel) -> dict[str, Any]:
