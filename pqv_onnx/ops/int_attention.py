@@ -58,6 +58,23 @@ def IntAttention(
     return op.Reshape(merged, op.Concat(leading, tokens, width, axis=0), allowzero=1)
 
 
+def check_scales(
+    softmax_shift: int,
+    softmax_multiplier: int,
+    log2: int,
+    mean_shift: int,
+    mean_multiplier: int,
+    y_bits: int,
+) -> None:
+    """Check what every fused attention hands to its softmax and its weighted mean."""
+    check_range("softmax_shift", softmax_shift, MIN_SHIFT, MAX_SHIFT)
+    check_range("softmax_multiplier", softmax_multiplier, 1, MAX_MULTIPLIER)
+    check_range("log2", log2, 0, 1)
+    check_range("mean_shift", mean_shift, MIN_MEAN_SHIFT, MAX_MEAN_SHIFT)
+    check_range("mean_multiplier", mean_multiplier, 1, MAX_MULTIPLIER)
+    check_y_bits(y_bits)
+
+
 def _check(
     QKV: torch.Tensor,
     num_heads: int,
@@ -69,12 +86,7 @@ def _check(
     y_bits: int,
 ) -> None:
     check_range("num_heads", num_heads, 1, MAX_K)
-    check_range("softmax_shift", softmax_shift, MIN_SHIFT, MAX_SHIFT)
-    check_range("softmax_multiplier", softmax_multiplier, 1, MAX_MULTIPLIER)
-    check_range("log2", log2, 0, 1)
-    check_range("mean_shift", mean_shift, MIN_MEAN_SHIFT, MAX_MEAN_SHIFT)
-    check_range("mean_multiplier", mean_multiplier, 1, MAX_MULTIPLIER)
-    check_y_bits(y_bits)
+    check_scales(softmax_shift, softmax_multiplier, log2, mean_shift, mean_multiplier, y_bits)
     tokens, channels = QKV.shape[-2:]
     if channels % (3 * num_heads) != 0:
         raise PqvError(f"C must be a multiple of 3 * num_heads = {3 * num_heads}, found {channels}")

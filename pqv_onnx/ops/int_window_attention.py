@@ -8,18 +8,12 @@ from onnxscript import opset19 as op
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.arithmetic import pqv, scalar, vector
-from pqv_onnx.ops.domain import (
-    MAX_K,
-    MAX_MEAN_SHIFT,
-    MAX_MULTIPLIER,
-    MAX_SHIFT,
-    MIN_MEAN_SHIFT,
-    MIN_SHIFT,
-)
+from pqv_onnx.ops.domain import MAX_K
+from pqv_onnx.ops.int_attention import check_scales
 from pqv_onnx.ops.int_matmul import IntMatMul, int_matmul
 from pqv_onnx.ops.int_softmax2n import IntSoftmax2nBias, int_softmax2n_bias
 from pqv_onnx.ops.int_weighted_mean import IntWeightedMean, int_weighted_mean
-from pqv_onnx.ops.torch_op import check_range, check_y_bits, torch_op
+from pqv_onnx.ops.torch_op import check_range, torch_op
 
 
 @script(pqv, default_opset=op)
@@ -115,12 +109,7 @@ def _check(
     check_range("window_width", window_width, 1, MAX_K)
     check_range("roll_height", roll_height, 0, window_height - 1)
     check_range("roll_width", roll_width, 0, window_width - 1)
-    check_range("softmax_shift", softmax_shift, MIN_SHIFT, MAX_SHIFT)
-    check_range("softmax_multiplier", softmax_multiplier, 1, MAX_MULTIPLIER)
-    check_range("log2", log2, 0, 1)
-    check_range("mean_shift", mean_shift, MIN_MEAN_SHIFT, MAX_MEAN_SHIFT)
-    check_range("mean_multiplier", mean_multiplier, 1, MAX_MULTIPLIER)
-    check_y_bits(y_bits)
+    check_scales(softmax_shift, softmax_multiplier, log2, mean_shift, mean_multiplier, y_bits)
     heads, tokens, _ = bias.shape
     if tokens != window_height * window_width:
         raise PqvError(
