@@ -2,9 +2,9 @@
 
 #include <atomic>
 
+#include "bindings/attention_scales.h"
 #include "bindings/ops.h"
 #include "bindings/scratch_pool.h"
-#include "kernels/common/fixed_point.h"
 
 namespace pqv {
 namespace {
@@ -17,19 +17,11 @@ class WindowAttentionNode {
  public:
   OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
     variant_ = &variant;
-    int log2 = 0;
     PQV_RETURN_IF_ERROR(
         Window(reader, "window_height", "roll_height", &op_.window_height, &op_.roll_height));
     PQV_RETURN_IF_ERROR(
         Window(reader, "window_width", "roll_width", &op_.window_width, &op_.roll_width));
-    PQV_RETURN_IF_ERROR(reader.Int("softmax_shift", kMinShift, kMaxShift, &op_.softmax.shift));
-    PQV_RETURN_IF_ERROR(
-        reader.Int("softmax_multiplier", 1, kMaxMultiplier, &op_.softmax.multiplier));
-    PQV_RETURN_IF_ERROR(reader.Int("log2", 0, 1, &log2));
-    op_.softmax.log2 = log2 != 0;
-    PQV_RETURN_IF_ERROR(reader.Int("mean_shift", -16, 7, &op_.mean_shift));
-    PQV_RETURN_IF_ERROR(reader.Int("mean_multiplier", 1, kMaxMultiplier, &op_.mean_multiplier));
-    PQV_RETURN_IF_ERROR(reader.YBits(&op_.y_bits));
+    PQV_RETURN_IF_ERROR(ReadAttentionScales(reader, &op_));
     return CreatePairs(reader);
   }
 
