@@ -1,71 +1,31 @@
 // Speed of the kernels on one core, at the shapes of DeiT and Swin.
 //
 //   pqv_bench_kernels [variant] [rounds]
+//   pqv_bench_kernels --peaks
 //   pqv_bench_kernels --count [variant]
 //
 // Every case is run for a moment of processor time in each round, and rounds go over all cases, so
 // that a busy machine slows all of them; the best round of each is printed, and for matrix products
-// the share of the peak, measured in the same rounds. With --count every case is run once, between
-// two markers that benchmarks/arm64 counts instructions by, and only its work is printed.
+// the share of the peak, measured in the same rounds. --peaks prints the peaks of this machine, in
+// multiply-accumulates per second. With --count every case is run once, between two markers that
+// benchmarks/arm64 counts instructions by, and only its work is printed.
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include <algorithm>
-#include <functional>
-#include <memory>
-#include <new>
-#include <random>
 #include <string>
 #include <vector>
 
+#include "benchmarks/kernels/cases.h"
 #include "benchmarks/kernels/peak.h"
-#include "kernels/packed_matmul/layout.h"
-#include "kernels/variant.h"
 
 namespace pqv {
 namespace {
 
 constexpr double kMinSeconds = 0.001;  // of one measurement
-
-std::mt19937 generator(1);
-
-// Memory as onnxruntime gives it: at the start of a cache line.
-template <typename T>
-struct LineAllocator {
-  using value_type = T;
-  LineAllocator() = default;
-  template <typename U>
-  LineAllocator(const LineAllocator<U>&) {}
-  T* allocate(size_t count) {
-    return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{64}));
-  }
-  void deallocate(T* memory, size_t) { ::operator delete(memory, std::align_val_t{64}); }
-  friend bool operator==(const LineAllocator&, const LineAllocator&) { return true; }
-  friend bool operator!=(const LineAllocator&, const LineAllocator&) { return false; }
-};
-
-template <typename T>
-using Vector = std::vector<T, LineAllocator<T>>;
-
-template <typename T>
-Vector<T> Random(size_t count, int low, int high) {
-  std::uniform_int_distribution<int> values(low, high);
-  Vector<T> data(count);
-  for (T& x : data) x = static_cast<T>(values(generator));
-  return data;
-}
-
-struct Case {
-  std::string name;
-  double work;  // of one call: multiply-accumulates or elements
-  bool is_product;
-  std::function<void()> run;
-  double best = 0;  // work per second
-};
 
 // Of this thread: others that wait for the processor do not count.
 double ProcessorSeconds() {
@@ -86,146 +46,6 @@ void Measure(Case* c) {
   }
 }
 
-// A packed matmul and the memory it needs.
-struct Packed {
-  size_t m, k, n;
-  Vector<int8_t> a, y, residual, shift;
-  Vector<uint8_t> file, weights;
-  Vector<int32_t> bias, right, rounding, left;
-  Vector<int16_t> multiplier, residual_multiplier;
-  PackedMatMul op = {};
-  PackedMatMulBlock block = {};
-
-  Packed(const PackedMatMulKernel& kernel, int bits, size_t m_, size_t k_, size_t n_,
-         bool has_residual)
-      : m(m_),
-        k(k_),
-        n(n_),
-        a(Random<int8_t>(m * k, -128, 127)),
-        y(m * n),
-        residual(Random<int8_t>(m * n, -128, 127)),
-        shift(PaddedChannels(n), 8) {
-    const size_t padded = PaddedChannels(n);
-    file = Random<uint8_t>(
-        CeilDivide(n, kPanelChannels) * CeilDivide(k, kGroupSize) * GroupBytes(bits), 0, 255);
-    bias = Random<int32_t>(padded, -4096, 4096);
-    right.assign(padded, 8);
-    rounding.assign(padded, 128);
-    left.assign(padded, 0);
-    multiplier = Random<int16_t>(padded, -32767, 32767);
-    residual_multiplier = Random<int16_t>(padded, 0, 32767);
-    op.k = k;
-    op.n = n;
-    op.weights = file.data();
-    if (kernel.pack != nullptr) {
-      weights.resize(kernel.packed_bytes(k, n));
-      kernel.pack(file.data(), k, n, weights.data());
-      op.weights = weights.data();
-    }
-    op.bias = bias.data();
-    op.requantizer = {shift.data(),    multiplier.data(), right.data(),
-                      rounding.data(), left.data(),       false};
-    op.residual_multiplier = has_residual ? residual_multiplier.data() : nullptr;
-    op.y_bits = 8;
-    block = {0, m, 0, n, a.data(), k, residual.data(), n, m, n};
-  }
-};
-
-void AddPacked(const Variant& variant, std::vector<Case>* cases) {
-  const size_t shapes[][3] = {{197, 192, 576},  {197, 192, 192},   {197, 192, 768},
-                              {197, 768, 192},  {197, 384, 1536},  {197, 768, 3072},
-                              {197, 3072, 768}, {1576, 768, 3072}, {1, 192, 1000},
-                              {1, 768, 3072},   {3136, 96, 288},   {3136, 96, 96}};
-  for (const auto& [m, k, n] : shapes) {
-    for (const int bits : {4, 8}) {
-      const PackedMatMulKernel* kernel =
-          bits == 4 ? variant.packed_int4_matmul : variant.packed_int8_matmul;
-      const auto packed = std::make_shared<Packed>(*kernel, bits, m, k, n, n == 192 || n == 96);
-      char name[96];
-      snprintf(name, sizeof(name), "PackedInt%dMatMul%s %zu x %zu x %zu", bits,
-               packed->op.residual_multiplier != nullptr ? "Add" : "", m, k, n);
-      cases->push_back({name, double(m * k * n), true,
-                        [=] { kernel->run(packed->op, packed->block, packed->y.data()); }});
-    }
-  }
-}
-
-void AddAttention(const Variant& variant, std::vector<Case>* cases) {
-  const size_t shapes[][3] = {{3, 197, 64}, {12, 197, 64}, {192, 49, 32}};
-  for (const auto& [heads, tokens, d] : shapes) {
-    const size_t count = heads * tokens * d;
-    const size_t pairs = heads * tokens * tokens;
-    const auto q = std::make_shared<Vector<int8_t>>(Random<int8_t>(count, -128, 127));
-    const auto w = std::make_shared<Vector<uint8_t>>(Random<uint8_t>(pairs, 0, 255));
-    const auto logits = std::make_shared<Vector<int32_t>>(pairs);
-    const auto y = std::make_shared<Vector<int8_t>>(count);
-    char shape[64];
-    snprintf(shape, sizeof(shape), " %zu x %zu x %zu", heads, tokens, d);
-    const size_t h = heads, t = tokens, depth = d;
-    const auto product = variant.int_matmul;
-    cases->push_back({std::string("IntMatMul") + shape, double(pairs * d), true, [=] {
-                        for (size_t i = 0; i < h; ++i) {
-                          const int8_t* x = q->data() + i * t * depth;
-                          product({t, t, depth, x, depth, x, depth, logits->data() + i * t * t, t});
-                        }
-                      }});
-    const auto mean = variant.weighted_mean;
-    cases->push_back({std::string("IntWeightedMean") + shape, double(pairs * d), true, [=] {
-                        for (size_t i = 0; i < h; ++i) {
-                          mean({-7, 20000, 8, t, t, depth, w->data() + i * t * t, t,
-                                q->data() + i * t * depth, depth, y->data() + i * t * depth,
-                                depth});
-                        }
-                      }});
-    for (const bool log2 : {false, true}) {
-      const auto softmax = variant.softmax2n;
-      const std::string name = log2 ? "IntSoftmax2n (log2)" : "IntSoftmax2n";
-      cases->push_back({name + shape, double(pairs), false,
-                        [=] { softmax({5, 20000, log2}, logits->data(), h * t, t, w->data()); }});
-    }
-  }
-}
-
-void AddElementwise(const Variant& variant, std::vector<Case>* cases) {
-  for (const size_t channels : {192, 768}) {
-    const size_t rows = 197, padded = PaddedChannels(channels);
-    const auto x = std::make_shared<Vector<int8_t>>(Random<int8_t>(rows * channels * 4, -128, 127));
-    const auto y = std::make_shared<Vector<int8_t>>(x->size());
-    const auto ones = std::make_shared<Vector<int16_t>>(padded, int16_t{1});
-    const auto shift = std::make_shared<Vector<int8_t>>(padded, int8_t{13});
-    const auto right = std::make_shared<Vector<int32_t>>(padded, 13);
-    const auto rounding = std::make_shared<Vector<int32_t>>(padded, 1 << 12);
-    const auto left = std::make_shared<Vector<int32_t>>(padded, 0);
-    const auto multiplier = std::make_shared<Vector<int16_t>>(padded, int16_t{20000});
-    const auto norm = variant.layer_norm;
-    char shape[64];
-    snprintf(shape, sizeof(shape), " %zu x %zu", rows, channels);
-    cases->push_back({std::string("IntLayerNorm") + shape, double(rows * channels), false, [=] {
-                        const LayerNorm op = {channels,
-                                              100,
-                                              8,
-                                              ones->data(),
-                                              {shift->data(), multiplier->data(), right->data(),
-                                               rounding->data(), left->data(), false},
-                                              ones->data()};
-                        norm(op, x->data(), rows, y->data());
-                      }});
-    const auto gelu = variant.gelu;
-    const auto table = std::make_shared<Vector<int8_t>>(Random<int8_t>(256, -128, 127));
-    snprintf(shape, sizeof(shape), " %zu x %zu", rows, channels * 4);
-    cases->push_back({std::string("IntGELU") + shape, double(x->size()), false,
-                      [=] { gelu(table->data(), x->data(), x->size(), y->data()); }});
-  }
-}
-
-std::vector<Case> MakeCases(const Variant& variant) {
-  std::vector<Case> cases;
-  AddPacked(variant, &cases);
-  AddAttention(variant, &cases);
-  AddElementwise(variant, &cases);
-  return cases;
-}
-
 void CountVariant(const Variant& variant) {
   constexpr double kMaxWork = 1e9;  // more takes minutes, and shows nothing new
   for (const Case& c : MakeCases(variant)) {
@@ -239,16 +59,44 @@ void CountVariant(const Variant& variant) {
   }
 }
 
+std::vector<Case> MakePeaks() {
+  std::vector<Case> peaks;
+  for (const Peak* peak = kPeaks; peak->name != nullptr; ++peak) {
+    if (peak->supported()) peaks.push_back({peak->name, double(peak->run()), true, peak->run});
+  }
+  return peaks;
+}
+
+// int4 has a peak of its own where it is multiplied by other instructions.
+double FindPeak(const std::vector<Case>& peaks, const Variant& variant, const Case& c) {
+  double best = 0;
+  for (const Case& peak : peaks) {
+    const bool is_int4 = peak.name == std::string(variant.name) + " int4";
+    if (peak.name == variant.name && best == 0) best = peak.best;
+    if (is_int4 && c.name.find("Int4") != std::string::npos) best = peak.best;
+  }
+  return best;
+}
+
+void PrintPeaks() {
+  constexpr size_t kRounds = 5;
+  std::vector<Case> peaks = MakePeaks();
+  for (size_t round = 0; round < kRounds; ++round) {
+    for (Case& peak : peaks) Measure(&peak);
+  }
+  for (const Case& peak : peaks) printf("%s\t%.0f\n", peak.name.c_str(), peak.best);
+}
+
 void RunVariant(const Variant& variant, size_t rounds) {
   std::vector<Case> cases = MakeCases(variant);
-  cases.insert(cases.begin(), {"peak", double(RunPeakLoop(variant.name)), true,
-                               [&] { RunPeakLoop(variant.name); }});
+  std::vector<Case> peaks = MakePeaks();
   for (size_t round = 0; round < rounds; ++round) {
     for (Case& c : cases) Measure(&c);
+    for (Case& peak : peaks) Measure(&peak);
   }
   printf("%s\n", variant.name);
-  const double peak = cases[0].best;
   for (const Case& c : cases) {
+    const double peak = FindPeak(peaks, variant, c);
     printf("  %-40s %9.1f %s", c.name.c_str(), c.best * 1e-9,
            c.is_product ? "GMAC/s" : "G elements/s");
     if (c.is_product && peak > 0) printf("  %5.1f%% of peak", 100 * c.best / peak);
@@ -264,6 +112,10 @@ int main(int argc, char** argv) {
   if (counts) {
     --argc;
     ++argv;
+  }
+  if (argc > 1 && strcmp(argv[1], "--peaks") == 0) {
+    pqv::PrintPeaks();
+    return 0;
   }
   const char* only = argc > 1 ? argv[1] : "";
   const size_t rounds = argc > 2 ? strtoul(argv[2], nullptr, 10) : 20;

@@ -1,7 +1,5 @@
 #include "benchmarks/kernels/peak.h"
 
-#include <string.h>
-
 #include "kernels/common/cpu.h"
 
 #if defined(__x86_64__)
@@ -15,9 +13,12 @@ namespace pqv {
 namespace {
 
 constexpr size_t kRepeats = 20000;
+constexpr size_t kSums = 12;  // enough to hide the latency of any of the instructions
+
+bool HasFma() { return CpuHasAvx2() && __builtin_cpu_supports("fma"); }
 
 __attribute__((target("avx2"))) size_t RunAvx2() {
-  __m256i sums[12] = {};
+  __m256i sums[kSums] = {};
   const __m256i x = _mm256_set1_epi16(3);
   for (size_t i = 0; i < kRepeats; ++i) {
 #pragma GCC unroll 12
@@ -28,11 +29,53 @@ __attribute__((target("avx2"))) size_t RunAvx2() {
     }
   }
   for (__m256i& sum : sums) __asm__ volatile("" : "+x"(sum));
-  return kRepeats * 12 * 16;
+  return kRepeats * kSums * 16;
+}
+
+// int4 by int8: sums of many products fit in 16 bits.
+__attribute__((target("avx2"))) size_t RunAvx2Int4() {
+  __m256i sums[kSums] = {};
+  const __m256i x = _mm256_set1_epi8(3);
+  for (size_t i = 0; i < kRepeats; ++i) {
+#pragma GCC unroll 12
+    for (__m256i& sum : sums) {
+      __m256i product = _mm256_maddubs_epi16(x, x);
+      __asm__ volatile("" : "+x"(product));
+      sum = _mm256_add_epi16(sum, product);
+    }
+  }
+  for (__m256i& sum : sums) __asm__ volatile("" : "+x"(sum));
+  return kRepeats * kSums * 32;
+}
+
+__attribute__((target("avx2,fma"))) size_t RunFma256() {
+  __m256 sums[kSums] = {};
+  const __m256 x = _mm256_set1_ps(0.5f);
+  for (size_t i = 0; i < kRepeats; ++i) {
+#pragma GCC unroll 12
+    for (__m256& sum : sums) {
+      sum = _mm256_fmadd_ps(x, x, sum);
+      __asm__ volatile("" : "+x"(sum));
+    }
+  }
+  return kRepeats * kSums * 8;
+}
+
+__attribute__((target("avx512f"))) size_t RunFma512() {
+  __m512 sums[kSums] = {};
+  const __m512 x = _mm512_set1_ps(0.5f);
+  for (size_t i = 0; i < kRepeats; ++i) {
+#pragma GCC unroll 12
+    for (__m512& sum : sums) {
+      sum = _mm512_fmadd_ps(x, x, sum);
+      __asm__ volatile("" : "+v"(sum));
+    }
+  }
+  return kRepeats * kSums * 16;
 }
 
 __attribute__((target("avx512f,avx512vnni"))) size_t RunAvx512Vnni() {
-  __m512i sums[12] = {};
+  __m512i sums[kSums] = {};
   const __m512i x = _mm512_set1_epi8(3);
   for (size_t i = 0; i < kRepeats; ++i) {
 #pragma GCC unroll 12
@@ -41,7 +84,7 @@ __attribute__((target("avx512f,avx512vnni"))) size_t RunAvx512Vnni() {
       __asm__ volatile("" : "+v"(sum));
     }
   }
-  return kRepeats * 12 * 64;
+  return kRepeats * kSums * 64;
 }
 
 #if defined(PQV_HAS_AMX)
@@ -67,18 +110,21 @@ __attribute__((target("amx-tile,amx-int8"))) size_t RunAmx() {
 
 }  // namespace
 
-size_t RunPeakLoop(const char* variant) {
-  if (strcmp(variant, "avx2") == 0 && CpuHasAvx2()) return RunAvx2();
-  if (strcmp(variant, "avx512vnni") == 0 && CpuHasAvx512Vnni()) return RunAvx512Vnni();
+const Peak kPeaks[] = {
 #if defined(PQV_HAS_AMX)
-  if (strcmp(variant, "amx") == 0 && CpuHasAmx()) return RunAmx();
+    {"amx", CpuHasAmx, RunAmx},
 #endif
-  return 0;
-}
+    {"avx512vnni", CpuHasAvx512Vnni, RunAvx512Vnni},
+    {"avx2", CpuHasAvx2, RunAvx2},
+    {"avx2 int4", CpuHasAvx2, RunAvx2Int4},
+    {"fp32 avx512", CpuHasAvx512Vnni, RunFma512},
+    {"fp32 avx2", HasFma, RunFma256},
+    {},
+};
 
 #else
 
-size_t RunPeakLoop(const char*) { return 0; }
+const Peak kPeaks[] = {{}};
 
 #endif
 

@@ -7,9 +7,15 @@
 
 namespace pqv {
 
-// Multiply-accumulates of one call of a loop of independent dot-product instructions on registers.
-// 0 where this build or this machine lacks the instruction.
-size_t RunPeakLoop(const char* variant);
+// A loop of independent instructions on registers.
+struct Peak {
+  const char* name;     // of the variant that they limit, or of another instruction to compare with
+  bool (*supported)();  // by this processor and operating system
+  size_t (*run)();      // gives the multiply-accumulates of one call
+};
+
+// Those of this build; a null name ends the list.
+extern const Peak kPeaks[];
 
 }  // namespace pqv
 
