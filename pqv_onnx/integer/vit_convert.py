@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.integer.blocks import IntegerAttention, IntegerBlock
@@ -47,7 +46,7 @@ def convert_vit(model: QuantVisionTransformer) -> IntegerVisionTransformer:
         config=model.config,
         quantize=Quantize(model.patch_embed.quantizer.step.item()),
         patch_embed=_patch_embed(model),
-        prefix=_prefix(model),
+        prefix=model.residual.codes(model.prefix()).to(torch.int8),
         blocks=blocks,
         norm=layer_norm(model.norm, stream.exponent, float(norm_step)),
         pool=pool,
@@ -74,10 +73,3 @@ def _patch_embed(model: QuantVisionTransformer) -> IntegerPatchEmbed:
     codes = (positions / step).round().clamp(-128, 127).to(torch.int8)
     proj = matmul_add(embed.proj, embed.quantizer.step, real(step), model.residual)
     return IntegerPatchEmbed(proj, codes, embed.patch_size)
-
-
-def _prefix(model: QuantVisionTransformer) -> Tensor:
-    prefix = model.prefix()
-    if prefix is None:
-        return torch.zeros(1, 0, model.vit.embed_dim, dtype=torch.int8)
-    return model.residual.codes(prefix).to(torch.int8)

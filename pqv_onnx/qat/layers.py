@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pqv_onnx.qat import imitation
 from pqv_onnx.qat.quantizers import (
     ActivationQuantizer,
     GeluQuantizer,
@@ -41,9 +43,14 @@ class QuantLinear(nn.Module):
         weight = self.quantizer(self.weight)
         if self.bias is None:
             return F.linear(x, weight)
-        unit = (self.quantizer.step.squeeze(1) * step).detach()
-        bias = self.bias + ((self.bias / unit).round() * unit - self.bias).detach()
-        return F.linear(x, weight, bias)
+        unit = self.unit(step)
+        return F.linear(
+            x, weight, imitation.straight_through(self.bias, (self.bias / unit).round() * unit)
+        )
+
+    def unit(self, step: Tensor) -> Tensor:
+        """Step of the accumulators, [out_features], for an input of ``step``."""
+        return (self.quantizer.step.squeeze(1) * step).detach()
 
 
 class QuantDistilledHead(QuantLinear):
@@ -84,10 +91,11 @@ class QuantLayerNorm(nn.Module):
         """The step of the output."""
         return self.quantizer.step
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x`` [..., channels]."""
-        shape = (self.weight.shape[0],)
-        out: Tensor = self.quantizer(F.layer_norm(x, shape, self.weight, self.bias, self.eps))
+    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+        """Normalise ``x`` [..., channels], multiples of ``step``."""
+        op = partial(imitation.layer_norm, x, self.weight, self.bias, self.eps, step)
+        real = F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        out: Tensor = self.quantizer(real, op)
         return out
 
 
@@ -129,11 +137,32 @@ class QuantAttention(nn.Module):
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
         """Attend over ``x`` [B, T, dim], multiples of ``step``."""
         q, k, v = self.split_heads(self.qkv(x, step)).unbind(0)
-        q, k, v = self.q_quantizer(q), self.k_quantizer(k), self.v_quantizer(v)
-        attention = self.weights((q * self.logit_scale) @ k.transpose(-2, -1))
-        context = self.quantizer(self.merge_heads(attention @ v))
+        units = self.qkv.unit(step).reshape(3, self.num_heads, 1, -1)
+        q = self.q_quantizer(q, partial(imitation.requantize, q, units[0]))
+        k = self.k_quantizer(k, partial(imitation.requantize, k, units[1]))
+        v = self.v_quantizer(v, partial(imitation.requantize, v, units[2]))
+        attention = self.weights(self.logits(q, k))
+        mean = attention @ v
+        total = self.softmax.totals(attention)
+
+        def op(step: Tensor) -> Tensor:
+            exact = imitation.weighted_mean(mean, total, self.v_quantizer.step, step)
+            return self.merge_heads(exact)
+
+        context = self.quantizer(self.merge_heads(mean), op)
         out: Tensor = self.proj(context, self.quantizer.step)
         return out
+
+    @property
+    def unit(self) -> Tensor:
+        """Step of the output's accumulators, [dim]."""
+        return self.proj.unit(self.quantizer.step)
+
+    def logits(self, q: Tensor, k: Tensor) -> Tensor:
+        """Products of ``q`` and ``k`` [..., T, depth] in log2 units, [..., T, T]."""
+        real = (q * self.logit_scale) @ k.transpose(-2, -1)
+        unit = self.q_quantizer.step * self.k_quantizer.step * self.logit_scale
+        return imitation.straight_through(real, imitation.logits(real, unit))
 
     def split_heads(self, qkv: Tensor) -> Tensor:
         """[B, T, 3 * dim] to [3, B, heads, T, dim / heads]."""
@@ -175,9 +204,10 @@ class QuantGelu(nn.Module):
         """The exact GELU up to the clip."""
         return F.gelu(x).clamp(max=self.clip)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Activate ``x`` of any shape."""
-        out: Tensor = self.quantizer(self.activation(self.input_quantizer(x)))
+    def forward(self, x: Tensor, unit: Tensor) -> Tensor:
+        """Activate ``x`` [..., channels], multiples of ``unit`` [channels]."""
+        quantized = self.input_quantizer(x, partial(imitation.requantize, x, unit))
+        out: Tensor = self.quantizer(self.activation(quantized))
         return out
 
 
@@ -191,9 +221,15 @@ class QuantMlp(nn.Module):
         self.act = QuantGelu(spec)
         self.fc2 = QuantLinear(hidden, dim, spec.weight.bits, bias)
 
+    @property
+    def unit(self) -> Tensor:
+        """Step of the output's accumulators, [dim]."""
+        return self.fc2.unit(self.act.step)
+
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
         """Transform ``x`` [..., dim], multiples of ``step``."""
-        out: Tensor = self.fc2(self.act(self.fc1(x, step)), self.act.step)
+        hidden = self.act(self.fc1(x, step), self.fc1.unit(step))
+        out: Tensor = self.fc2(hidden, self.act.step)
         return out
 
 
@@ -220,19 +256,38 @@ class QuantBlock(nn.Module):
         self.ls2 = LayerScale(dim) if layer_scale else nn.Identity()
         self.residual2 = ResidualQuantizer(spec.residual, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Transform ``x`` [..., dim]."""
-        return self.add_mlp(self.add_attention(x))
+    def forward(self, x: Tensor, stream: ResidualQuantizer) -> Tensor:
+        """Transform ``x`` [..., dim], which ``stream`` has quantized."""
+        return self.add_mlp(self.add_attention(x, stream))
 
-    def add_attention(self, x: Tensor) -> Tensor:
+    def add_attention(self, x: Tensor, stream: ResidualQuantizer) -> Tensor:
         """The first half of the block."""
-        out: Tensor = self.residual1(x + self.ls1(self.attn(self.norm1(x), self.norm1.step)))
-        return out
+        branch = self.attn(self.norm1(x, stream.step), self.norm1.step)
+        return _add(branch, self.attn.unit, self.ls1, x, stream, self.residual1)
 
     def add_mlp(self, x: Tensor) -> Tensor:
         """The second half of the block."""
-        out: Tensor = self.residual2(x + self.ls2(self.mlp(self.norm2(x), self.norm2.step)))
-        return out
+        branch = self.mlp(self.norm2(x, self.residual1.step), self.norm2.step)
+        return _add(branch, self.mlp.unit, self.ls2, x, self.residual1, self.residual2)
+
+
+def _add(
+    branch: Tensor,
+    unit: Tensor,
+    scale: nn.Module,
+    residual: Tensor,
+    before: ResidualQuantizer,
+    after: ResidualQuantizer,
+) -> Tensor:
+    """The residual link: multiples of ``unit``, scaled, to what ``before`` has quantized."""
+    branch, unit = scale(branch), scale(unit)
+
+    def op(step: Tensor) -> Tensor:
+        added = imitation.residual_link(residual, before.channel_step, step)
+        return added.add_(imitation.requantize(branch, unit, step))
+
+    out: Tensor = after(residual + branch, op)
+    return out
 
 
 class QuantPatchEmbed(nn.Module):
@@ -248,8 +303,13 @@ class QuantPatchEmbed(nn.Module):
         features = in_chans * patch_size[0] * patch_size[1]
         self.proj = QuantLinear(features, dim, spec.patch_weight.bits, bias=True)
 
+    @property
+    def unit(self) -> Tensor:
+        """Step of the output's accumulators, [dim]."""
+        return self.proj.unit(self.quantizer.step)
+
     def forward(self, images: Tensor) -> Tensor:
-        """Embed ``images`` [B, in_chans, H, W] as [B, patches, dim]."""
+        """Embed ``images`` [B, in_chans, H, W] as [B, patches, dim], not quantized."""
         patches = to_patches(self.quantizer(images), self.patch_size)
         out: Tensor = self.proj(patches, self.quantizer.step)
         return out
@@ -263,10 +323,12 @@ class QuantMean(nn.Module):
         super().__init__()
         self.quantizer = ActivationQuantizer(bits)
 
-    def forward(self, x: Tensor, scale: Tensor) -> Tensor:
-        """Average ``x`` [B, T, C], whose channels' steps differ by ``scale`` [C], to [B, C]."""
-        out: Tensor = self.quantizer(x.mean(1) / scale) * scale
-        return out
+    def forward(self, x: Tensor, step: Tensor, scale: Tensor) -> Tensor:
+        """Average ``x`` [B, T, C], multiples of ``step * scale`` [C], to [B, C]."""
+        mean = x.mean(1) / scale
+        total = torch.full_like(mean[:, :1], x.shape[1])
+        out: Tensor = self.quantizer(mean, partial(imitation.weighted_mean, mean, total, step))
+        return out * scale
 
 
 def to_patches(images: Tensor, patch_size: tuple[int, int]) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.domain import FRACTION_BITS, MAX_EXPONENT
+from pqv_onnx.qat.imitation import straight_through
 from pqv_onnx.qat.step_search import Observed, search_exponents, search_step
 from pqv_onnx.spec import TensorSpec
 
@@ -135,10 +136,18 @@ class Quantizer(nn.Module):
         """Choose the step for the data ``x``; raises PqvError if they are not finite."""
         self.choose(self.observe(x))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` rounded to codes times step."""
+    def forward(self, x: Tensor, op: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Return ``x`` rounded to codes times step.
+
+        Args:
+            x: float tensor.
+            op: gives what the integer op has in place of ``x`` when it narrows, for the
+                ``channel_step`` of the output (see ``imitation``).
+        """
         if self.observer is not None:
             self.observer(x)
+        if op is not None:
+            x = straight_through(x, op(self.channel_step))
         return self.quantize(x)
 
     def quantize(self, x: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ class _Softmax2nFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, log2: bool, excluded: Tensor | None) -> Tensor:
-        fixed = (z * _UNIT).round_().clamp_(-32768, 32767)
+        fixed = (z * _UNIT).add_(0.5).floor_().clamp_(-32768, 32767)
         if excluded is not None:
             fixed.masked_fill_(excluded, -32768)
         d = (fixed.amax(-1, keepdim=True) - fixed).div_(_UNIT)
@@ -46,8 +46,9 @@ def _log2_weights(d: Tensor) -> Tensor:
 def _uniform_weights(d: Tensor) -> Tensor:
     whole = d.floor()
     f = d.sub_(whole)
-    # The op's quadratic for 255 * 128 * 2^-f (docs/ops.md, IntSoftmax2n).
-    mantissa = 32640 - f * (21920 - 5600 * f)
+    # The op's quadratic for 255 * 128 * 2^-f (docs/ops.md, IntSoftmax2n), with its roundings.
+    slope = 21920 - (5600 * f).add_(0.5).floor_()
+    mantissa = 32640 - slope.mul_(f).add_(0.5).floor_()
     return mantissa.mul_(torch.exp2(-7 - whole)).add_(0.5).floor_()
 
 
@@ -80,3 +81,8 @@ class QuantSoftmax(nn.Module):
     def forward(self, z: Tensor, excluded: Tensor | None = None) -> Tensor:
         """Attention weights of logits ``z`` [..., N] in log2 units."""
         return softmax_2n(z, self.log2, excluded)
+
+    def totals(self, attention: Tensor) -> Tensor:
+        """Sums [..., 1] of the integer weights that became ``attention`` [..., N]."""
+        largest = 128 if self.log2 else 255
+        return (largest / attention.detach().amax(-1, keepdim=True).clamp_min(1e-9)).round_()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from pqv_onnx.ops.domain import SOFTMAX_FRACTION_BITS
+from pqv_onnx.qat import imitation
 from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.geometry import SwinConfig, SwinStageConfig
 from pqv_onnx.qat.layers import (
@@ -93,7 +95,9 @@ class QuantSwinPatchEmbed(QuantPatchEmbed):
 
     def forward(self, images: Tensor) -> Tensor:
         """Embed ``images`` [B, in_chans, H, W] as [B, rows, columns, dim]."""
-        out: Tensor = self.norm(self.embedded(super().forward(images)))
+        x = super().forward(images)
+        embedded = self.embedded(x, partial(imitation.requantize, x, self.unit))
+        out: Tensor = self.norm(embedded, self.embedded.step)
         return out.unflatten(1, self.grid)
 
 
@@ -107,9 +111,12 @@ class QuantPatchMerging(nn.Module):
         self.reduction = QuantLinear(4 * dim, 2 * dim, spec.weight.bits, bias=False)
         self.residual = ResidualQuantizer(spec.residual, 2 * dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Merge ``x`` [B, H, W, dim] to [B, H / 2, W / 2, 2 * dim]."""
-        out: Tensor = self.residual(self.reduction(self.norm(merge_patches(x)), self.norm.step))
+    def forward(self, x: Tensor, stream: ResidualQuantizer) -> Tensor:
+        """Merge ``x`` [B, H, W, dim], which ``stream`` has quantized, to [B, H/2, W/2, 2 * dim]."""
+        normed = self.norm(merge_patches(x), stream.step)
+        reduced = self.reduction(normed, self.norm.step)
+        unit = self.reduction.unit(self.norm.step)
+        out: Tensor = self.residual(reduced, partial(imitation.requantize, reduced, unit))
         return out
 
 
@@ -131,13 +138,23 @@ class QuantSwinStage(nn.Module):
             for block in range(stage.depth)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Transform the residual stream ``x`` [B, H, W, dim]."""
-        if self.downsample is not None:
-            x = self.downsample(x)
-        for block in self.blocks:
-            x = block(x)
+    def forward(self, x: Tensor, stream: ResidualQuantizer) -> Tensor:
+        """Transform ``x`` [B, H, W, dim], which ``stream`` has quantized."""
+        for part in self.parts(stream):
+            x = part(x)
         return x
+
+    def parts(self, stream: ResidualQuantizer) -> list[Callable[[Tensor], Tensor]]:
+        """The merging and each half of each block; ``stream`` has quantized what they read."""
+        parts: list[Callable[[Tensor], Tensor]] = []
+        if self.downsample is not None:
+            parts.append(partial(self.downsample, stream=stream))
+            stream = self.downsample.residual
+        for block in self.blocks:
+            assert isinstance(block, QuantBlock)
+            parts += [partial(block.add_attention, stream=stream), block.add_mlp]
+            stream = block.residual2
+        return parts
 
 
 class QuantSwinHead(nn.Module):
@@ -149,9 +166,9 @@ class QuantSwinHead(nn.Module):
         self.pool = QuantMean(spec.final_norm.bits)
         self.fc = QuantLinear(features, classes, spec.head_weight.bits, bias=True)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits [B, classes] of normalised tokens ``x`` [B, T, features]."""
-        pooled = self.pool(x, torch.ones_like(x[0, 0]))
+    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+        """Logits [B, classes] of tokens ``x`` [B, T, features], multiples of ``step``."""
+        pooled = self.pool(x, step, torch.ones_like(x[0, 0]))
         out: Tensor = self.fc(pooled, self.pool.quantizer.step)
         return out
 
@@ -196,15 +213,18 @@ class QuantSwinTransformer(QuantModel):
 
     def segments(self) -> list[Callable[[Tensor], Tensor]]:
         """The embedding, the mergings, each half of each block, and the head."""
-        parts: list[Callable[[Tensor], Tensor]] = [self.patch_embed]
-        for stage in self.layers:
+        parts: list[Callable[[Tensor], Tensor]] = []
+        for stage, stream in self._stages():
+            parts += stage.parts(stream)
+        return [self.patch_embed, *parts, self.forward_head]
+
+    def _stages(self) -> Iterator[tuple[QuantSwinStage, ResidualQuantizer]]:
+        """The stages and the quantizers of what they read."""
+        streams = self.residual_streams()
+        before = [streams[0][0], *(stream[-1] for stream in streams)]
+        for stage, stream in zip(self.layers, before, strict=False):
             assert isinstance(stage, QuantSwinStage)
-            if stage.downsample is not None:
-                parts.append(stage.downsample)
-            for block in stage.blocks:
-                assert isinstance(block, QuantBlock)
-                parts += [block.add_attention, block.add_mlp]
-        return [*parts, self.forward_head]
+            yield stage, stream
 
     def float_source(self, name: str, state: Mapping[str, Tensor]) -> FloatSource:
         """The same key, but for the patches' convolution."""
@@ -215,11 +235,12 @@ class QuantSwinTransformer(QuantModel):
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, classes] of normalised images [B, in_chans, H, W]."""
         x = self.patch_embed(images)
-        for stage in self.layers:
-            x = stage(x)
+        for stage, stream in self._stages():
+            x = stage(x, stream)
         return self.forward_head(x)
 
     def forward_head(self, x: Tensor) -> Tensor:
         """Logits [B, classes] of the residual stream ``x`` [B, H, W, features]."""
-        out: Tensor = self.head(self.norm(x).flatten(1, 2))
+        normed = self.norm(x, self.residual_streams()[-1][-1].step)
+        out: Tensor = self.head(normed.flatten(1, 2), self.norm.step)
         return out

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from pqv_onnx.qat import imitation
 from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.geometry import VitConfig
 from pqv_onnx.qat.layers import (
@@ -18,6 +20,7 @@ from pqv_onnx.qat.layers import (
     QuantMean,
     QuantMlp,
     QuantPatchEmbed,
+    constant_step,
     quantize_constant,
 )
 from pqv_onnx.qat.model import FloatSource, QuantModel, same
@@ -70,8 +73,7 @@ class QuantVisionTransformer(QuantModel):
 
     def residual_streams(self) -> list[list[ResidualQuantizer]]:
         """The one stream, from the embedding to the last block."""
-        blocks = [block for block in self.blocks if isinstance(block, QuantBlock)]
-        added = [quantizer for block in blocks for quantizer in (block.residual1, block.residual2)]
+        added = [q for block, _ in self._blocks() for q in (block.residual1, block.residual2)]
         return [[self.residual, *added]]
 
     def float_source(self, name: str, state: Mapping[str, Tensor]) -> FloatSource:
@@ -88,13 +90,11 @@ class QuantVisionTransformer(QuantModel):
             return (f"fc_{name}",), same
         return (name,), same
 
-    def prefix(self) -> Tensor | None:
+    def prefix(self) -> Tensor:
         """The tokens in front of the patches with their positions, [1, prefix, dim]."""
         kinds = (self.cls_token, self.dist_token, self.reg_token)
-        tokens: list[Tensor] = [token for token in kinds if token is not None]
-        if not tokens:
-            return None
-        prefix = torch.cat(tokens, 1)
+        none = self.pos_embed[:, :0]
+        prefix = torch.cat([none, *(token for token in kinds if token is not None)], 1)
         if self.vit.no_embed_class:
             return prefix
         return prefix + self.pos_embed[:, : prefix.shape[1]]
@@ -105,41 +105,50 @@ class QuantVisionTransformer(QuantModel):
 
     def segments(self) -> list[Callable[[Tensor], Tensor]]:
         """The embedding, each half of each block, and the head."""
-        blocks = [block for block in self.blocks if isinstance(block, QuantBlock)]
-        halves = [half for block in blocks for half in (block.add_attention, block.add_mlp)]
+        halves: list[Callable[[Tensor], Tensor]] = []
+        for block, stream in self._blocks():
+            halves += [partial(block.add_attention, stream=stream), block.add_mlp]
         return [self.embed, *halves, self.forward_head]
+
+    def _blocks(self) -> Iterator[tuple[QuantBlock, ResidualQuantizer]]:
+        """The blocks and the quantizers of what they read."""
+        stream = self.residual
+        for block in self.blocks:
+            assert isinstance(block, QuantBlock)
+            yield block, stream
+            stream = block.residual2
 
     def embed(self, images: Tensor) -> Tensor:
         """The residual stream before the first block, [B, T, dim]."""
-        x = self.patch_embed(images) + quantize_constant(self.patch_positions())
-        prefix = self.prefix()
-        if prefix is not None:
-            x = torch.cat((prefix.expand(x.shape[0], -1, -1), x), 1)
-        out: Tensor = self.residual(x)
+        patches, positions = self.patch_embed(images), self.patch_positions()
+        added = quantize_constant(positions)
+        prefix = self.prefix().expand(patches.shape[0], -1, -1)
+
+        def op(step: Tensor) -> Tensor:
+            exact = imitation.requantize(patches, self.patch_embed.unit, step)
+            exact += imitation.residual_link(added, constant_step(positions), step)
+            return torch.cat((prefix, exact), 1)
+
+        out: Tensor = self.residual(torch.cat((prefix, patches + added), 1), op)
         return out
 
     def forward_head(self, x: Tensor) -> Tensor:
         """Logits of the residual stream ``x``."""
-        vit = self.vit
+        vit, stream = self.vit, self.residual_streams()[0][-1]
         if self.pool is None:
-            features = self.norm(x[:, : vit.head_tokens]).flatten(1)
+            features = self.norm(x[:, : vit.head_tokens], stream.step).flatten(1)
         elif vit.fc_norm:
-            features = self.norm(self.pool(x[:, vit.num_prefix_tokens :], self.channel_scale))
+            scale = torch.exp2(stream.exponent.float())
+            pooled = self.pool(x[:, vit.num_prefix_tokens :], stream.step, scale)
+            features = self.norm(pooled, self.pool.quantizer.step)
         else:
-            normed = self.norm(x[:, vit.num_prefix_tokens :])
-            features = self.pool(normed, torch.ones_like(self.channel_scale))
+            normed = self.norm(x[:, vit.num_prefix_tokens :], stream.step)
+            features = self.pool(normed, self.norm.step, torch.ones_like(x[0, 0]))
         if self.heads_apart and self.training:
             assert isinstance(self.head, QuantDistilledHead)
             return self.head.apart(features)
         out: Tensor = self.head(features, self.head_step)
         return out
-
-    @property
-    def channel_scale(self) -> Tensor:
-        """2^exponent of the residual stream after the last block, [dim]."""
-        last = self.blocks[-1]
-        assert isinstance(last, QuantBlock)
-        return torch.exp2(last.residual2.exponent.float())
 
     @property
     def head_step(self) -> Tensor:
@@ -151,8 +160,8 @@ class QuantVisionTransformer(QuantModel):
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, classes] of normalised images [B, in_chans, H, W]."""
         x = self.embed(images)
-        for block in self.blocks:
-            x = block(x)
+        for block, stream in self._blocks():
+            x = block(x, stream)
         return self.forward_head(x)
 
 

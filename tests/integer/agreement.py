@@ -47,8 +47,8 @@ def code_agreement(
 def _force(
     name: str, codes: Tensor, result: dict[str, tuple[float, int]]
 ) -> Callable[[Any, Any, Any], Tensor]:
-    def hook(quantizer: Quantizer, inputs: tuple[Tensor], _output: Tensor) -> Tensor:
-        found, wanted = quantizer.codes(inputs[0]), codes.reshape(inputs[0].shape).long()
+    def hook(quantizer: Quantizer, _inputs: Any, output: Tensor) -> Tensor:
+        found, wanted = quantizer.codes(output), codes.reshape(output.shape).long()
         difference = (found - wanted).abs()
         result[name] = ((difference == 0).double().mean().item(), int(difference.max()))
         is_residual = isinstance(quantizer, ResidualQuantizer)
