@@ -8,17 +8,14 @@ ablation.md and ablation.png.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated
-from unittest import mock
 
 import torch
 import typer
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.accuracy.float_model import SCHEDULE, normalized, train_float
 from benchmarks.accuracy.report import write_report
@@ -71,17 +68,14 @@ def run_row(row: Row, seed: int, output: Path, steps: int) -> tuple[float, float
         if row.trained:
             float_model = _trained_on(recipe.train, float_model)
         return _top1([float_subject("float", float_model)])[0], None
-    with _float_softmax() if row.float_softmax else nullcontext():
-        folder = output / f"{row.precision} {row.name} {seed}"
-        folder.mkdir(exist_ok=True)
-        model = _quantized(recipe, float_model, folder, row.trained)
-        shared = (model.config.geometry.num_classes, preprocessing_of(model.config))
-        subjects = [torch_subject("fake-quantized", "fake-quantized", model, *shared)]
-        if not row.float_softmax:
-            export_onnx(convert_to_integer(load_qat(folder / LAST)), folder / "model.onnx")
-            subjects.append(onnx_subject(folder / "model.onnx", use_library=True))
-        found = _top1(subjects)
-    return found[0], found[1] if len(found) > 1 else None
+    folder = output / f"{row.precision} {row.name} {seed}"
+    folder.mkdir(exist_ok=True)
+    model = _quantized(recipe, float_model, folder, row.trained)
+    export_onnx(convert_to_integer(load_qat(folder / LAST)), folder / "model.onnx")
+    shared = (model.config.geometry.num_classes, preprocessing_of(model.config))
+    fake = torch_subject("fake-quantized", "fake-quantized", model, *shared)
+    found = _top1([fake, onnx_subject(folder / "model.onnx", use_library=True)])
+    return found[0], found[1]
 
 
 def recipe_of(row: Row, seed: int, steps: int) -> Recipe:
@@ -112,8 +106,14 @@ def _quantized(recipe: Recipe, float_model: nn.Module, folder: Path, trained: bo
     """The calibrated, and if asked for trained, model; its checkpoint is in ``folder``."""
     train = recipe.train
     split = Split(train.data.dataset, None, train.data.train_split)
-    count, seed = train.calibration_images, train.seed
-    model = quantize(float_model, recipe.spec, split, images=count, seed=seed)
+    model = quantize(
+        float_model,
+        recipe.spec,
+        split,
+        images=train.calibration_images,
+        seed=train.seed,
+        initialization=train.initialization,
+    )
     if not trained:
         save_qat(folder / LAST, model)
         return model
@@ -131,17 +131,6 @@ def _top1(subjects: list[Subject]) -> list[float]:
     split = Split("scenes", None, "test")
     batches, _ = eval_batches(split, first.preprocessing, first.classes, 64)
     return [accuracy.top1 for accuracy in evaluate(subjects, batches)]
-
-
-@contextmanager
-def _float_softmax() -> Iterator[None]:
-    """Attention weights that are not quantized; base 2 is in the logits' scale already."""
-
-    def float_softmax(z: Tensor, log2: bool, excluded: Tensor | None = None) -> Tensor:
-        return (z * torch.log(torch.tensor(2.0))).softmax(-1)
-
-    with mock.patch("pqv_onnx.qat.softmax.softmax_2n", float_softmax):
-        yield
 
 
 def _known(results: Path) -> set[tuple[str, str, str]]:

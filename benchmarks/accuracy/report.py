@@ -21,13 +21,17 @@ class Summary:
 
     precision: str
     name: str
-    fake: list[float] = field(default_factory=list)
-    integer: list[float] = field(default_factory=list)
+    fake: dict[int, float] = field(default_factory=dict)
+    integer: dict[int, float] = field(default_factory=dict)
 
     @property
-    def final(self) -> list[float]:
+    def final(self) -> dict[int, float]:
         """What counts: onnxruntime's results where there are any."""
         return self.integer or self.fake
+
+    def beyond(self, base: Summary) -> list[float]:
+        """Differences to ``base``, which has the same seeds: models of a seed have one start."""
+        return [value - base.final[seed] for seed, value in self.final.items()]
 
 
 def summarize(results: Path) -> list[Summary]:
@@ -37,9 +41,10 @@ def summarize(results: Path) -> list[Summary]:
         for line in csv.DictReader(file):
             key = (line["precision"], line["row"])
             summary = found.setdefault(key, Summary(*key))
-            summary.fake.append(float(line["fake_quantized"]))
+            seed = int(line["seed"])
+            summary.fake[seed] = float(line["fake_quantized"])
             if line["onnxruntime"]:
-                summary.integer.append(float(line["onnxruntime"]))
+                summary.integer[seed] = float(line["onnxruntime"])
     return list(found.values())
 
 
@@ -51,34 +56,33 @@ def write_report(results: Path, output: Path) -> None:
 
 
 def _table(rows: list[Summary]) -> str:
-    base = mean(rows[0].final)
     lines = [
         "| precision | row | fake-quantized | onnxruntime | to float |",
         "|---|---|---|---|---|",
     ]
     for row in rows:
-        integer = _spread(row.integer) if row.integer else ""
+        integer = _spread(list(row.integer.values())) if row.integer else ""
         lines.append(
-            f"| {row.precision} | {row.name} | {_spread(row.fake)} | {integer} "
-            f"| {mean(row.final) - base:+.2f} |"
+            f"| {row.precision} | {row.name} | {_spread(list(row.fake.values()))} | {integer} "
+            f"| {_spread(row.beyond(rows[0]), sign='+')} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def _spread(values: list[float]) -> str:
-    return f"{mean(values):.2f} ± {stdev(values):.2f}" if len(values) > 1 else f"{values[0]:.2f}"
+def _spread(values: list[float], sign: str = "") -> str:
+    found = f"{mean(values):{sign}.2f}"
+    return f"{found} ± {stdev(values):.2f}" if len(values) > 1 else found
 
 
 def _figure(rows: list[Summary], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 0.36 * len(rows) + 1.2), layout="constrained")
     for place, row in enumerate(rows):
-        axes.barh(place, mean(row.final), color=_COLORS[row.precision], alpha=0.6)
-        axes.plot(row.final, [place] * len(row.final), "k.", markersize=4)
-    axes.axvline(mean(rows[0].final), color="k", linewidth=0.8, linestyle=":")
+        differences = row.beyond(rows[0])
+        axes.barh(place, mean(differences), color=_COLORS[row.precision], alpha=0.6)
+        axes.plot(differences, [place] * len(differences), "k.", markersize=4)
+    axes.axvline(0, color="k", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [f"{row.precision}  {row.name}" for row in rows])
     axes.invert_yaxis()
-    lowest = min(min(row.final) for row in rows)
-    axes.set_xlim(max(lowest - 2, 0), max(max(row.final) for row in rows) + 1)
-    axes.set_xlabel("top-1 on unseen scenes, %; a dot per seed")
+    axes.set_xlabel("top-1 on unseen scenes against the float model's, points; a dot per seed")
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _PLAIN = {
+    "train.initialization": "lsq",
     "quantization.attention": "uniform",
     "quantization.gelu": "symmetric",
     "quantization.residual": "per-tensor",
@@ -21,14 +22,12 @@ class Row:
         precision: ``float``, ``w8a8`` or ``w4a4``.
         trained: whether it is trained, or only calibrated.
         changes: of the recipe, value by key.
-        float_softmax: attention's softmax stays in float, which no integer model can do.
     """
 
     name: str
     precision: str
     trained: bool = True
     changes: tuple[tuple[str, str], ...] = ()
-    float_softmax: bool = False
 
 
 def _plain_but(*techniques: str) -> tuple[tuple[str, str], ...]:
@@ -42,10 +41,16 @@ ROWS = (
     Row("post-training", "w8a8", trained=False),
     Row("plain LSQ", "w8a8", changes=_plain_but()),
     Row("all techniques", "w8a8"),
-    Row("post-training, plain", "w4a4", trained=False, changes=_plain_but()),
+    Row("post-training, LSQ's steps", "w4a4", trained=False, changes=_plain_but()),
+    Row(
+        "post-training, searched steps",
+        "w4a4",
+        trained=False,
+        changes=_plain_but("train.initialization"),
+    ),
     Row("post-training", "w4a4", trained=False),
     Row("plain LSQ", "w4a4", changes=_plain_but()),
-    Row("plain LSQ, float softmax", "w4a4", changes=_plain_but(), float_softmax=True),
+    Row("+ searched steps", "w4a4", changes=_plain_but("train.initialization")),
     Row("+ log2 attention", "w4a4", changes=_plain_but("quantization.attention")),
     Row("+ clipped GELU", "w4a4", changes=_plain_but("quantization.gelu")),
     Row("+ residual ratios", "w4a4", changes=_plain_but("quantization.residual")),

@@ -131,8 +131,14 @@ def _models(
     else:
         assert float_model is not None
         split = Split(train.data.dataset, data, train.data.train_split, train.data.workers)
-        count = train.calibration_images
-        student = quantize(float_model, recipe.spec, split, images=count, seed=train.seed)
+        student = quantize(
+            float_model,
+            recipe.spec,
+            split,
+            images=train.calibration_images,
+            seed=train.seed,
+            initialization=train.initialization,
+        )
     if options.kind == "none":
         return student, None
     if own_teacher:

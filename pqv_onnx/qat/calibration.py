@@ -24,12 +24,15 @@ _CHUNK = 8
 
 @torch.no_grad()
 def calibrate(
-    model: QuantModel, images: Tensor | Iterable[Tensor], float_model: nn.Module | None = None
+    model: QuantModel,
+    images: Tensor | Iterable[Tensor],
+    float_model: nn.Module | None = None,
+    initialization: str = "search",
 ) -> None:
     """Choose every step and residual exponent of ``model``, one quantizer after the other.
 
-    Each quantizer sees what the calibrated layers before it produce for all images, and takes
-    the step of least squared error. A few hundred images are plenty.
+    Each quantizer sees what the calibrated layers before it produce for all images. A few
+    hundred images are plenty.
 
     The model is run segment by segment (``QuantModel.segments``), a few images at a time, up to
     the first quantizer without a step; a segment is run again for each of its quantizers. So
@@ -42,6 +45,7 @@ def calibrate(
         images: normalised images, float [B, C, H, W], or batches of them.
         float_model: what ``model`` was made from, in evaluation mode; if given, biases are
             overwritten, too, so that every layer's mean output is the float model's.
+        initialization: ``search`` for the step of least squared error, ``lsq`` for LSQ's own.
 
     Raises:
         PqvError: there are no images, their shape is wrong, or a tensor is not finite.
@@ -51,8 +55,8 @@ def calibrate(
     means = {} if float_model is None else mean_outputs(model, float_model, chunks)
     for module in model.modules():
         if isinstance(module, QuantLinear):
-            module.quantizer.calibrate(module.weight)
-    jobs = _jobs(model, means)
+            module.quantizer.calibrate(module.weight, initialization)
+    jobs = _jobs(model, means, initialization)
     try:
         for segment in model.segments():
             while _do_next(segment, chunks, count):
@@ -114,9 +118,11 @@ class _Job(ABC):
 class _StepChoice(_Job):
     """The choice of an activation's step."""
 
-    def __init__(self, quantizer: Quantizer, before: ResidualQuantizer | None) -> None:
+    def __init__(
+        self, quantizer: Quantizer, before: ResidualQuantizer | None, initialization: str
+    ) -> None:
         """Wait for the input of ``quantizer``; ``before`` is the last one in a stream."""
-        self.quantizer, self.before = quantizer, before
+        self.quantizer, self.before, self.initialization = quantizer, before, initialization
         self.seen: list[Observed] = []
         quantizer.observer = self._stop
 
@@ -127,7 +133,7 @@ class _StepChoice(_Job):
         self.seen.append(self.quantizer.observe(x, share))
 
     def finish(self) -> None:
-        self.quantizer.choose(Observed.join(self.seen))
+        self.quantizer.choose(Observed.join(self.seen), self.initialization)
         if self.before is not None:
             assert isinstance(self.quantizer, ResidualQuantizer)
             _limit_ratio(self.before, self.quantizer)
@@ -161,12 +167,14 @@ class _BiasCorrection(_Job):
         self.hook.remove()
 
 
-def _jobs(model: QuantModel, means: Mapping[QuantLinear, Tensor]) -> list[_Job]:
+def _jobs(
+    model: QuantModel, means: Mapping[QuantLinear, Tensor], initialization: str
+) -> list[_Job]:
     before: dict[Quantizer, ResidualQuantizer] = {}
     for stream in model.residual_streams():
         before |= dict(zip(stream[1:], stream, strict=False))
     choices = [
-        _StepChoice(module, before.get(module))
+        _StepChoice(module, before.get(module), initialization)
         for module in model.modules()
         if isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer)
     ]

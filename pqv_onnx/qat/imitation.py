@@ -45,8 +45,8 @@ def requantize(x: Tensor, unit: Tensor, out_step: Tensor) -> Tensor:
         unit: step of the accumulators, [] or [N].
         out_step: [] or [N].
     """
-    multiplier, power = _normalized(unit / out_step)
-    sums = (x.float() / unit).round_()
+    multiplier, power = _normalized(unit, out_step)
+    sums = (x.float() / unit.float()).round_()
     u = _multiplied(_shifted(sums, power + FRACTION_BITS), multiplier)
     return u.mul_(out_step / 2**FRACTION_BITS)
 
@@ -54,8 +54,8 @@ def requantize(x: Tensor, unit: Tensor, out_step: Tensor) -> Tensor:
 @torch.no_grad()
 def logits(x: Tensor, unit: Tensor) -> Tensor:
     """The z of IntSoftmax2n, in log2 units, of ``x``, multiples of ``unit``."""
-    multiplier, power = _normalized(unit)
-    sums = (x.float() / unit).round_()
+    multiplier, power = _normalized(unit, torch.ones_like(unit))
+    sums = (x.float() / unit.float()).round_()
     z = _multiplied(_shifted(sums, power + SOFTMAX_FRACTION_BITS), multiplier)
     return z.div_(2**SOFTMAX_FRACTION_BITS)
 
@@ -82,9 +82,11 @@ def layer_norm(
     spread = channels * squares - total.double().square() + epsilon
     reciprocal, bits = _reciprocal(spread.clamp_min_(1).sqrt_().floor_())
     t = _shifted(codes.mul_(channels).sub_(total), 10 - bits)
-    multiplier, power = _normalized(weight / out_step)
+    multiplier, power = _normalized(weight, out_step)
     u = _multiplied(_shifted(t.mul_(reciprocal), power - 18), multiplier)
-    return u.add_((bias / out_step * 2**FRACTION_BITS).round_()).mul_(out_step / 2**FRACTION_BITS)
+    return u.add_((bias.double() / out_step * 2**FRACTION_BITS).round_().float()).mul_(
+        out_step / 2**FRACTION_BITS
+    )
 
 
 @torch.no_grad()
@@ -99,7 +101,7 @@ def weighted_mean(mean: Tensor, total: Tensor, in_step: Tensor, out_step: Tensor
     """
     sums = (mean.float() * (total / in_step)).round_()
     reciprocal, bits = _reciprocal(total)
-    ratio, power = _normalized(in_step / out_step)
+    ratio, power = _normalized(in_step, out_step)
     u = _multiplied(_shifted(sums, power + 7 - bits), _multiplied(reciprocal, ratio))
     return u.mul_(out_step / 2**FRACTION_BITS)
 
@@ -107,15 +109,15 @@ def weighted_mean(mean: Tensor, total: Tensor, in_step: Tensor, out_step: Tensor
 @torch.no_grad()
 def residual_link(residual: Tensor, in_step: Tensor, out_step: Tensor) -> Tensor:
     """What a packed matmul adds of its residual [..., C]; both steps are [C]."""
-    multiplier = (in_step / out_step * 2**13).round_()
+    multiplier = (in_step.double() / out_step * 2**13).round_().float()
     codes = (residual.float() / in_step).round_()
     return codes.mul_(multiplier / 2**7).add_(0.5).floor_().mul_(out_step / 2**FRACTION_BITS)
 
 
-def _normalized(scale: Tensor) -> tuple[Tensor, Tensor]:
-    """A multiplier of 16 bits and an exponent: multiplier / 2^15 * 2^exponent = scale."""
-    fraction, exponent = torch.frexp(scale)
-    return (fraction * 2**15).round_(), exponent
+def _normalized(step: Tensor, out_step: Tensor) -> tuple[Tensor, Tensor]:
+    """The 16-bit multiplier and the exponent of step / out_step (see ``fixed_point``)."""
+    fraction, exponent = torch.frexp(step.double() / out_step.double())
+    return (fraction * 2**15).round_().float(), exponent
 
 
 def _reciprocal(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -44,13 +44,12 @@ class QuantLinear(nn.Module):
         if self.bias is None:
             return F.linear(x, weight)
         unit = self.unit(step)
-        return F.linear(
-            x, weight, imitation.straight_through(self.bias, (self.bias / unit).round() * unit)
-        )
+        bias = ((self.bias / unit).round() * unit).to(self.bias.dtype)
+        return F.linear(x, weight, imitation.straight_through(self.bias, bias))
 
     def unit(self, step: Tensor) -> Tensor:
-        """Step of the accumulators, [out_features], for an input of ``step``."""
-        return (self.quantizer.step.squeeze(1) * step).detach()
+        """Step of the accumulators, float64 [out_features], for an input of ``step``."""
+        return (self.quantizer.step.squeeze(1).double() * step).detach()
 
 
 class QuantDistilledHead(QuantLinear):
@@ -161,7 +160,7 @@ class QuantAttention(nn.Module):
     def logits(self, q: Tensor, k: Tensor) -> Tensor:
         """Products of ``q`` and ``k`` [..., T, depth] in log2 units, [..., T, T]."""
         real = (q * self.logit_scale) @ k.transpose(-2, -1)
-        unit = self.q_quantizer.step * self.k_quantizer.step * self.logit_scale
+        unit = self.q_quantizer.step.double() * self.k_quantizer.step * self.logit_scale
         return imitation.straight_through(real, imitation.logits(real, unit))
 
     def split_heads(self, qkv: Tensor) -> Tensor:

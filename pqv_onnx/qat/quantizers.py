@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.domain import FRACTION_BITS, MAX_EXPONENT
 from pqv_onnx.qat.imitation import straight_through
-from pqv_onnx.qat.step_search import Observed, search_exponents, search_step
+from pqv_onnx.qat.step_search import INITIALIZATIONS, Observed, search_exponents
 from pqv_onnx.spec import TensorSpec
 
 GELU_MINIMUM = 0.16997121
@@ -128,13 +128,13 @@ class Quantizer(nn.Module):
         """
         return Observed.of(self.rows(x.detach()), self.sampled * share)
 
-    def choose(self, seen: Observed) -> None:
-        """Choose the step of least squared error."""
-        self.set_step(search_step(seen, self.lo, self.hi).reshape(()))
+    def choose(self, seen: Observed, initialization: str = "search") -> None:
+        """Choose the step: of least squared error, or as ``INITIALIZATIONS`` says."""
+        self.set_step(INITIALIZATIONS[initialization](seen, self.lo, self.hi).reshape(()))
 
-    def calibrate(self, x: Tensor) -> None:
+    def calibrate(self, x: Tensor, initialization: str = "search") -> None:
         """Choose the step for the data ``x``; raises PqvError if they are not finite."""
-        self.choose(self.observe(x))
+        self.choose(self.observe(x), initialization)
 
     def forward(self, x: Tensor, op: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Return ``x`` rounded to codes times step.
@@ -180,9 +180,9 @@ class WeightQuantizer(Quantizer):
         """The output channels."""
         return x
 
-    def choose(self, seen: Observed) -> None:
-        """Choose the steps of least squared error; rows near zero borrow from the others."""
-        step = search_step(seen, self.lo, self.hi).unsqueeze(1)
+    def choose(self, seen: Observed, initialization: str = "search") -> None:
+        """Choose the steps; rows near zero borrow from the others."""
+        step = INITIALIZATIONS[initialization](seen, self.lo, self.hi).unsqueeze(1)
         self.set_step(step.clamp_min(step.mean() * 1e-3))
 
 
@@ -206,9 +206,9 @@ class GeluQuantizer(Quantizer):
         """The stored code that stands for zero."""
         return -self._lowest(self.step.item()) - 2 ** (self.bits - 1)
 
-    def choose(self, seen: Observed) -> None:
-        """Choose the step of least squared error."""
-        self.set_step(search_step(seen, self._lowest, self.hi).reshape(()))
+    def choose(self, seen: Observed, initialization: str = "search") -> None:
+        """Choose the step."""
+        self.set_step(INITIALIZATIONS[initialization](seen, self._lowest, self.hi).reshape(()))
 
     def quantize(self, x: Tensor) -> Tensor:
         """Return ``x`` rounded to codes times step."""
@@ -252,9 +252,14 @@ class ResidualQuantizer(Quantizer):
         """The channels."""
         return x.reshape(-1, x.shape[-1]).T
 
-    def choose(self, seen: Observed) -> None:
-        """Choose step and exponents of least squared error."""
+    def choose(self, seen: Observed, initialization: str = "search") -> None:
+        """Choose the exponents of least squared error, and their step or another."""
         step, exponent = search_exponents(seen, self.hi, self.max_exponent)
+        if initialization != "search":
+            level = Observed.of(
+                (seen.sample / exponent.exp2().unsqueeze(1)).reshape(1, -1), math.inf
+            )
+            step = INITIALIZATIONS[initialization](level, self.lo, self.hi).squeeze(0)
         self.set_step(step)
         self.exponent.copy_(exponent)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -93,6 +94,21 @@ def search_step(seen: Observed, lo: int | Callable[[float], int], hi: int) -> Te
         best_step = torch.where(better, step, best_step)
         best_error = torch.where(better, error, best_error)
     return best_step.clamp_min(_SMALLEST_STEP)
+
+
+def lsq_step(seen: Observed, lo: int | Callable[[float], int], hi: int) -> Tensor:
+    """Return for each row 2 * mean(|x|) / sqrt(hi), the first step of LSQ (section 2.1).
+
+    Args:
+        seen: of a float tensor.
+        lo: smallest code, which does not matter.
+        hi: largest code.
+    """
+    return (2 * seen.sample.abs().mean(1) / math.sqrt(hi)).clamp_min(_SMALLEST_STEP)
+
+
+INITIALIZATIONS = {"search": search_step, "lsq": lsq_step}
+"""How the first step of a quantizer is found, by the names of recipes."""
 
 
 def search_exponents(seen: Observed, hi: int, max_exponent: int) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ def quantize(
     images: int,
     batch_size: int = 32,
     seed: int = 0,
+    initialization: str = "search",
     progress: Callable[[int], None] = lambda images: None,
 ) -> QuantModel:
     """Convert a float model and choose its steps on images of ``split``.
@@ -31,6 +32,7 @@ def quantize(
         images: how many to use, chosen at random.
         batch_size: images read at a time.
         seed: of the choice.
+        initialization: of the steps, as in ``calibrate``.
         progress: called with the number of images of each batch when it was read.
 
     Returns:
@@ -40,7 +42,8 @@ def quantize(
         PqvError: the model is not supported, or an image cannot be read.
     """
     quantized = convert_to_qat(model, spec)
-    calibrate(quantized, read_images(quantized.config, split, images, batch_size, seed, progress))
+    data = read_images(quantized.config, split, images, batch_size, seed, progress)
+    calibrate(quantized, data, initialization=initialization)
     return quantized.eval()
 
 

@@ -116,7 +116,7 @@ def _watch(seen: Observation, name: str, module: nn.Module) -> list[Any]:
     if isinstance(module, QuantGelu):
         quantizer = module.quantizer
         gelu = seen.gelu[name] = Gelu(np.zeros(len(GELU_EDGES) - 1), _grid(quantizer))
-        return [quantizer.register_forward_pre_hook(lambda _, x: _add_gelu(gelu, *x))]
+        return [quantizer.register_forward_pre_hook(lambda _, x: _add_gelu(gelu, x[0]))]
     if isinstance(module, ResidualQuantizer):
         residual = seen.residual[name] = Residual(
             np.zeros(module.exponent.shape[0]),
@@ -124,7 +124,7 @@ def _watch(seen: Observation, name: str, module: nn.Module) -> list[Any]:
             module.step.item(),
             module.hi,
         )
-        return [module.register_forward_pre_hook(lambda _, x: _add_residual(residual, *x))]
+        return [module.register_forward_pre_hook(lambda _, x: _add_residual(residual, x[0]))]
     return []
 
 

@@ -175,6 +175,7 @@ class Train:
         seed: of order, augmentation and mixup.
         mixed_precision: ``no``, ``bf16`` or ``fp16``.
         calibration_images: training images that the steps are initialised on.
+        initialization: of the steps: ``search`` for the least squared error, ``lsq`` for LSQ's.
         ema: decay of the weights' moving average, which then is what is evaluated and saved;
             0 for none.
         save_every: updates between two checkpoints within an epoch, 0 for none.
@@ -187,6 +188,7 @@ class Train:
     seed: int = 0
     mixed_precision: str = "no"
     calibration_images: int = 256
+    initialization: str = "search"
     ema: float = 0.0
     save_every: int = 1000
     data: Data = field(default_factory=Data)
@@ -228,6 +230,7 @@ class Recipe:
         _choose("export.input", self.export.input, ("float", "uint8"))
         _choose("export.layout", self.export.layout, ("nhwc", "nchw"))
         _choose("train.mixed_precision", train.mixed_precision, ("no", "bf16", "fp16"))
+        _choose("train.initialization", train.initialization, ("search", "lsq"))
         _choose("train.schedule.name", train.schedule.name, ("cosine", "tanh", "poly", "step"))
         _choose("train.distillation.kind", distillation.kind, ("none", "soft", "hard"))
         for name in ("epochs", "batch_size", "accumulation", "calibration_images"):

@@ -1,4 +1,4 @@
-"""Fake quantization to integers: the same codes but for the rounding of the requantizers."""
+"""Fake quantization to integers: the same codes."""
 
 from __future__ import annotations
 
@@ -38,23 +38,16 @@ ALL_CASES = [(*case, NO_CHANGES) for case in CASES] + [
 def test_codes_agree_layer_by_layer(
     variant: str, precision: str, schemes: Mapping[str, str]
 ) -> None:
-    """Fed with the same codes, a layer gives the same codes, or neighbours.
+    """Fed with the same codes, a layer gives the same codes.
 
-    A requantizer rounds a 16-bit fraction twice, an error below 1/64 of a step: at most one
-    code in 100 falls on the other side of a border. IntLayerNorm's 10 bits per standard
-    deviation and the softmax's quadratic add their own rounding, which 8-bit outputs show.
+    Training rounds where the op does, but computes in float32: now and then a sum beyond 2^24 or
+    a tie falls on the other side.
     """
     model = qat_model(variant, precision, schemes)
     agreement = code_agreement(model, convert_to_integer(model), images(48, seed=2))
     for name, (same, largest) in agreement.items():
-        coarse = precision == "w8a8" and (".norm" in name or name.endswith("attn.quantizer"))
-        # The head's input has few values to count, and always 8 bits, as Swin's embedding has.
-        coarse = coarse or name.removeprefix("head.") in ("norm.quantizer", "pool.quantizer")
-        coarse = coarse or name == "patch_embed.norm.quantizer"
-        # A log2 weight that rounds to the other power of two differs by several 8-bit codes.
-        doubled = (precision, schemes.get("attention")) == ("w8a8", "log2")
-        assert largest <= 1 or (doubled and name.endswith("attn.quantizer")), name
-        assert same > (0.95 if coarse else 0.99), name
+        assert largest <= 1, name
+        assert same > 0.999, name
     activations = [
         name
         for name, module in model.named_modules()
@@ -65,21 +58,16 @@ def test_codes_agree_layer_by_layer(
 
 @pytest.mark.parametrize(("variant", "precision", "schemes"), ALL_CASES)
 def test_logits_agree(variant: str, precision: str, schemes: Mapping[str, str]) -> None:
-    """The integer model is as near to the fake-quantized one as that is to the float model.
-
-    One code in a hundred flips in each layer, and every rounding behind it falls anew: the
-    difference grows to that of two quantizations of one model, and no further. The logits of
-    untrained weights are close to each other, so some classes change.
-    """
+    """What is trained is what runs: a class in a hundred may differ, and most logits do not."""
     model = qat_model(variant, precision, schemes)
     data = images(96, seed=2)
     with torch.no_grad():
         exact, wanted = float_model(variant)(data), model(data)
         found = convert_to_integer(model)(data)
-    assert _rms(found - wanted) < 1.25 * _rms(wanted - exact)
-    same_class = (found.argmax(1) == wanted.argmax(1)).float().mean()
-    fine = precision == "w8a8" and model.config.spec.attention.bits == 8
-    assert same_class > (0.95 if fine else 0.75)
+    assert _rms(found - wanted) < 0.5 * _rms(wanted - exact)
+    assert (found.argmax(1) == wanted.argmax(1)).float().mean() > 0.98
+    same = torch.isclose(found, wanted, rtol=0, atol=1e-5).all(1).float().mean()
+    assert same > (0.9 if precision == "w4a4" else 0.5)
 
 
 def _rms(x: torch.Tensor) -> float:
@@ -137,7 +125,8 @@ def test_gelu_table_is_the_training_formula(precision: str, scheme: str) -> None
     act = block.mlp.act
     inputs = torch.arange(-128, 128) * act.input_quantizer.step
     table = integer.blocks[0].mlp.act.table.float()
-    assert torch.equal((table - act.quantizer.zero_point) * act.step, act(inputs))
+    trained = act(inputs, act.input_quantizer.step)
+    assert torch.equal((table - act.quantizer.zero_point) * act.step, trained)
 
 
 def test_weights_have_the_bits_of_the_spec() -> None:

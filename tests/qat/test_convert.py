@@ -14,8 +14,7 @@ from torch import nn
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import convert_to_qat
 from pqv_onnx.qat.convert import describe, load_float_weights
-from pqv_onnx.qat.quantizers import Quantizer
-from pqv_onnx.qat.vit import QuantVisionTransformer
+from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
 from pqv_onnx.spec import QuantSpec
 from tests.qat.models import VARIANTS, float_model, images, qat_model
 
@@ -42,13 +41,16 @@ def test_bits_of_single_layers() -> None:
         convert_to_qat(float_model(), replace(W8A8, weight_bits={"head": 4}))
 
 
-class _Exact(nn.Module):
+class _Exact(ResidualQuantizer):
     """In a quantizer's place: leaves the values as they are."""
 
-    step = torch.tensor(1e-9)
-    log_step = exponent = torch.zeros(())
+    step = channel_step = torch.tensor(1e-9)  # type: ignore[assignment]
+    exponent = torch.zeros(())
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+
+    def forward(self, x: torch.Tensor, _op: Any = None) -> torch.Tensor:
         return x
 
 
@@ -58,6 +60,7 @@ def test_logits_without_quantization_are_timms(
 ) -> None:
     """With every rounding taken out, what is left is the float model."""
     monkeypatch.setattr("pqv_onnx.qat.vit.quantize_constant", lambda constant: constant)
+    monkeypatch.setattr("pqv_onnx.qat.imitation.logits", lambda logits, _unit: logits)
     monkeypatch.setattr("pqv_onnx.qat.softmax.softmax_2n", _float_softmax)
     monkeypatch.setattr("pqv_onnx.qat.swin.QuantWindowAttention.bias_codes", _float_bias)
     model = convert_to_qat(float_model(variant), W8A8)
@@ -65,8 +68,8 @@ def test_logits_without_quantization_are_timms(
         for name, child in list(module.named_children()):
             if isinstance(child, Quantizer):
                 module.register_module(name, _Exact())
-    monkeypatch.setattr(QuantVisionTransformer, "channel_scale", torch.ones(32))
     monkeypatch.setattr("pqv_onnx.qat.layers.QuantLinear.forward", _float_linear)
+    monkeypatch.setattr("pqv_onnx.qat.layers.QuantLinear.unit", _no_unit)
     torch.testing.assert_close(
         model(images(4)), float_model(variant)(images(4)), rtol=1e-4, atol=1e-4
     )
@@ -82,6 +85,10 @@ def _float_softmax(
 def _float_bias(self: Any) -> torch.Tensor:
     table = self.relative_position_bias_table * (math.log2(math.e) * 256)
     return table[self.relative_position_index].permute(2, 0, 1)
+
+
+def _no_unit(self: Any, _step: torch.Tensor) -> torch.Tensor:
+    return torch.ones(self.weight.shape[0])
 
 
 def _float_linear(self: Any, x: torch.Tensor, _step: torch.Tensor) -> torch.Tensor:

@@ -54,6 +54,19 @@ def test_search_comes_near_the_least_error_of_a_gaussian(bits: int, most: float)
     assert (quantizer.quantize(x) - x).square().mean() < most
 
 
+def test_initialization_of_lsq() -> None:
+    """Section 2.1: twice the mean magnitude over the root of the largest code."""
+    x = torch.randn(3, 64, generator=torch.Generator().manual_seed(0))
+    weights = WeightQuantizer(4, 3)
+    weights.calibrate(x, "lsq")
+    torch.testing.assert_close(weights.step[:, 0], 2 * x.abs().mean(1) / math.sqrt(7))
+    residual = ResidualQuantizer(TensorSpec(8, "power-of-two"), 64)
+    residual.calibrate(x * torch.ones(64).index_fill(0, torch.tensor(5), 32.0), "lsq")
+    assert residual.exponent[5] > residual.exponent[6]
+    levels = x * torch.exp2((torch.arange(64) == 5) * 5.0 - residual.exponent)
+    torch.testing.assert_close(residual.step, 2 * levels.abs().mean() / math.sqrt(127))
+
+
 def test_weight_rows_have_their_own_steps() -> None:
     weight = torch.randn(3, 64) * torch.tensor([[0.01], [1.0], [0.0]])
     quantizer = WeightQuantizer(4, 3)
