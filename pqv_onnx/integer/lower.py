@@ -20,7 +20,8 @@ from pqv_onnx.integer.layers import (
     WeightedMean,
 )
 from pqv_onnx.ops import fixed_point
-from pqv_onnx.qat.layers import LayerScale, QuantBlock, QuantGelu, QuantLayerNorm, QuantLinear
+from pqv_onnx.qat.blocks import QuantBlock
+from pqv_onnx.qat.layers import LayerScale, QuantGelu, QuantLayerNorm, QuantLinear
 from pqv_onnx.qat.quantizers import ResidualQuantizer
 
 Real = NDArray[np.float64]

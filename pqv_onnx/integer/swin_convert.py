@@ -17,7 +17,7 @@ from pqv_onnx.integer.swin import (
     IntegerWindowAttention,
 )
 from pqv_onnx.ops import fixed_point
-from pqv_onnx.qat.layers import QuantBlock
+from pqv_onnx.qat.blocks import QuantBlock
 from pqv_onnx.qat.quantizers import ResidualQuantizer
 from pqv_onnx.qat.swin import (
     QuantPatchMerging,

@@ -10,7 +10,8 @@ from pqv_onnx.integer.layers import Quantize, Softmax2n, WeightedMean
 from pqv_onnx.integer.lower import attention_ops, block, head, layer_norm, matmul_add, real
 from pqv_onnx.integer.vit import IntegerPatchEmbed, IntegerVisionTransformer
 from pqv_onnx.ops import fixed_point
-from pqv_onnx.qat.layers import QuantBlock, constant_step
+from pqv_onnx.qat.blocks import QuantBlock
+from pqv_onnx.qat.layers import constant_step
 from pqv_onnx.qat.quantizers import ResidualQuantizer
 from pqv_onnx.qat.vit import QuantVisionTransformer
 

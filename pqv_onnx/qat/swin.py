@@ -11,17 +11,10 @@ from torch import Tensor, nn
 
 from pqv_onnx.ops.domain import SOFTMAX_FRACTION_BITS
 from pqv_onnx.qat import imitation
+from pqv_onnx.qat.blocks import QuantAttention, QuantBlock, QuantMlp
 from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.geometry import SwinConfig, SwinStageConfig
-from pqv_onnx.qat.layers import (
-    QuantAttention,
-    QuantBlock,
-    QuantLayerNorm,
-    QuantLinear,
-    QuantMean,
-    QuantMlp,
-    QuantPatchEmbed,
-)
+from pqv_onnx.qat.layers import QuantLayerNorm, QuantLinear, QuantMean, QuantPatchEmbed
 from pqv_onnx.qat.model import FloatSource, QuantModel, same
 from pqv_onnx.qat.quantizers import ActivationQuantizer, ResidualQuantizer
 from pqv_onnx.qat.windows import (

@@ -9,16 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from pqv_onnx.qat import imitation
+from pqv_onnx.qat.blocks import QuantAttention, QuantBlock, QuantMlp
 from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.geometry import VitConfig
 from pqv_onnx.qat.layers import (
-    QuantAttention,
-    QuantBlock,
     QuantDistilledHead,
     QuantLayerNorm,
     QuantLinear,
     QuantMean,
-    QuantMlp,
     QuantPatchEmbed,
     constant_step,
     quantize_constant,

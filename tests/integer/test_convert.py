@@ -15,7 +15,7 @@ from pqv_onnx.integer.layers import PackedMatMulToInt32
 from pqv_onnx.ops.domain import MAX_BIAS
 from pqv_onnx.packing import unpack_weight
 from pqv_onnx.qat import convert_to_qat
-from pqv_onnx.qat.layers import QuantBlock
+from pqv_onnx.qat.blocks import QuantBlock
 from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
 from pqv_onnx.spec import QuantSpec
 from tests.integer.agreement import code_agreement

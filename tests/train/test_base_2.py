@@ -6,7 +6,7 @@ import striped
 import torch
 from torch import Tensor, nn
 
-from pqv_onnx.qat.layers import QuantAttention
+from pqv_onnx.qat.blocks import QuantAttention
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.models import FloatSource
 
