@@ -176,12 +176,13 @@ def stdout_to_stderr() -> Iterator[int]:
 
 def main(model: str, *wanted: str) -> None:
     files = dict(item.split("=", 1) for item in wanted)
+    fp32 = Path(files.get("fp32", ""))  # what the peers are made of
     with stdout_to_stderr() as real:
         for recipe, target in files.items():
             error = None
             try:
                 if not Path(target).exists():
-                    make(model, recipe, Path(files["fp32"]), Path(target))
+                    make(model, recipe, fp32, Path(target))
             except Exception as failure:  # whatever a library raises: the others go on
                 error = " ".join(str(failure).split()) or type(failure).__name__
             os.write(real, json.dumps({"recipe": recipe, "error": error}).encode() + b"\n")
