@@ -46,14 +46,13 @@ Vector<T> Random(size_t count, int low, int high) {
 struct Packed {
   size_t m, k, n;
   Vector<int8_t> a, y, residual, shift;
-  Vector<uint8_t> file, weights;
+  Vector<uint8_t> file;
   Vector<int32_t> bias, right, rounding, left;
   Vector<int16_t> multiplier, residual_multiplier;
   PackedMatMul op = {};
   PackedMatMulBlock block = {};
 
-  Packed(const PackedMatMulKernel& kernel, int bits, size_t m_, size_t k_, size_t n_,
-         bool has_residual)
+  Packed(int bits, size_t m_, size_t k_, size_t n_, bool has_residual)
       : m(m_),
         k(k_),
         n(n_),
@@ -73,11 +72,6 @@ struct Packed {
     op.k = k;
     op.n = n;
     op.weights = file.data();
-    if (kernel.pack != nullptr) {
-      weights.resize(kernel.packed_bytes(k, n));
-      kernel.pack(file.data(), k, n, weights.data());
-      op.weights = weights.data();
-    }
     op.bias = bias.data();
     op.requantizer = {shift.data(),    multiplier.data(), right.data(),
                       rounding.data(), left.data(),       false};
@@ -96,7 +90,7 @@ void AddPacked(const Variant& variant, std::vector<Case>* cases) {
     for (const int bits : {4, 8}) {
       const PackedMatMulKernel* kernel =
           bits == 4 ? variant.packed_int4_matmul : variant.packed_int8_matmul;
-      const auto packed = std::make_shared<Packed>(*kernel, bits, m, k, n, n == 192 || n == 96);
+      const auto packed = std::make_shared<Packed>(bits, m, k, n, n == 192 || n == 96);
       char name[96];
       snprintf(name, sizeof(name), "PackedInt%dMatMul%s %zu x %zu x %zu", bits,
                packed->op.residual_multiplier != nullptr ? "Add" : "", m, k, n);

@@ -17,73 +17,49 @@ constexpr size_t kSums = 12;  // enough to hide the latency of any of the instru
 
 bool HasFma() { return CpuHasAvx2() && __builtin_cpu_supports("fma"); }
 
-__attribute__((target("avx2"))) size_t RunAvx2() {
-  __m256i sums[kSums] = {};
-  const __m256i x = _mm256_set1_epi16(3);
-  for (size_t i = 0; i < kRepeats; ++i) {
-#pragma GCC unroll 12
-    for (__m256i& sum : sums) {
-      __m256i product = _mm256_madd_epi16(x, x);
-      __asm__ volatile("" : "+x"(product));
-      sum = _mm256_add_epi32(sum, product);
-    }
-  }
-  for (__m256i& sum : sums) __asm__ volatile("" : "+x"(sum));
+// kRepeats times `body` for each of the sums, registers 0 .. 11; 12 and 13 are zero, 14 is free. In
+// assembly, because compilers would move sums between registers.
+#define PQV_REPEAT(body)                                                                           \
+  __asm__ volatile(                                                                                \
+      ".irp zero,0,1,2,3,4,5,6,7,8,9,10,11,12,13\n"                                                \
+      "vpxor %%xmm\\zero, %%xmm\\zero, %%xmm\\zero\n"                                              \
+      ".endr\n" ::                                                                                 \
+          : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",        \
+            "xmm10", "xmm11", "xmm12", "xmm13", "xmm14");                                          \
+  for (size_t i = 0; i < kRepeats; ++i) {                                                          \
+    __asm__ volatile(".irp sum,0,1,2,3,4,5,6,7,8,9,10,11\n" body ".endr\n" ::                      \
+                         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", \
+                           "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14");                   \
+  }                                                                                                \
+  __asm__ volatile("vzeroupper" ::: "memory")
+
+size_t RunAvx2() {
+  PQV_REPEAT(
+      "vpmaddwd %%ymm12, %%ymm13, %%ymm14\n"
+      "vpaddd %%ymm14, %%ymm\\sum, %%ymm\\sum\n");
   return kRepeats * kSums * 16;
 }
 
 // int4 by int8: sums of many products fit in 16 bits.
-__attribute__((target("avx2"))) size_t RunAvx2Int4() {
-  __m256i sums[kSums] = {};
-  const __m256i x = _mm256_set1_epi8(3);
-  for (size_t i = 0; i < kRepeats; ++i) {
-#pragma GCC unroll 12
-    for (__m256i& sum : sums) {
-      __m256i product = _mm256_maddubs_epi16(x, x);
-      __asm__ volatile("" : "+x"(product));
-      sum = _mm256_add_epi16(sum, product);
-    }
-  }
-  for (__m256i& sum : sums) __asm__ volatile("" : "+x"(sum));
+size_t RunAvx2Int4() {
+  PQV_REPEAT(
+      "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\n"
+      "vpaddw %%ymm14, %%ymm\\sum, %%ymm\\sum\n");
   return kRepeats * kSums * 32;
 }
 
-__attribute__((target("avx2,fma"))) size_t RunFma256() {
-  __m256 sums[kSums] = {};
-  const __m256 x = _mm256_set1_ps(0.5f);
-  for (size_t i = 0; i < kRepeats; ++i) {
-#pragma GCC unroll 12
-    for (__m256& sum : sums) {
-      sum = _mm256_fmadd_ps(x, x, sum);
-      __asm__ volatile("" : "+x"(sum));
-    }
-  }
+size_t RunFma256() {
+  PQV_REPEAT("vfmadd231ps %%ymm12, %%ymm13, %%ymm\\sum\n");
   return kRepeats * kSums * 8;
 }
 
-__attribute__((target("avx512f"))) size_t RunFma512() {
-  __m512 sums[kSums] = {};
-  const __m512 x = _mm512_set1_ps(0.5f);
-  for (size_t i = 0; i < kRepeats; ++i) {
-#pragma GCC unroll 12
-    for (__m512& sum : sums) {
-      sum = _mm512_fmadd_ps(x, x, sum);
-      __asm__ volatile("" : "+v"(sum));
-    }
-  }
+size_t RunFma512() {
+  PQV_REPEAT("vfmadd231ps %%zmm12, %%zmm13, %%zmm\\sum\n");
   return kRepeats * kSums * 16;
 }
 
-__attribute__((target("avx512f,avx512vnni"))) size_t RunAvx512Vnni() {
-  __m512i sums[kSums] = {};
-  const __m512i x = _mm512_set1_epi8(3);
-  for (size_t i = 0; i < kRepeats; ++i) {
-#pragma GCC unroll 12
-    for (__m512i& sum : sums) {
-      sum = _mm512_dpbusd_epi32(sum, x, x);
-      __asm__ volatile("" : "+v"(sum));
-    }
-  }
+size_t RunAvx512Vnni() {
+  PQV_REPEAT("vpdpbusd %%zmm12, %%zmm13, %%zmm\\sum\n");
   return kRepeats * kSums * 64;
 }
 

@@ -135,17 +135,8 @@ class PackedMatMulNode {
                          {static_cast<int64_t>(CeilDivide(op_.n, kPanelChannels)),
                           static_cast<int64_t>(CeilDivide(op_.k, kGroupSize)),
                           static_cast<int64_t>(GroupBytes(kBits))}};
-    const void* n8k4 = nullptr;
-    PQV_RETURN_IF_ERROR(reader.Constant(kB, shape, &n8k4));
-    PQV_RETURN_IF_ERROR(ValidateWeights(reader, kBits, op_.k, op_.n, n8k4));
-    op_.weights = n8k4;
-    if (kernel_->pack == nullptr) return nullptr;
-    if (!weights_.Allocate(kernel_->packed_bytes(op_.k, op_.n))) {
-      return OutOfMemory(reader.id(), "the weights");
-    }
-    kernel_->pack(n8k4, op_.k, op_.n, weights_.data());
-    op_.weights = weights_.data();
-    return nullptr;
+    PQV_RETURN_IF_ERROR(reader.Constant(kB, shape, &op_.weights));
+    return ValidateWeights(reader, kBits, op_.k, op_.n, op_.weights);
   }
 
   // The residual has the shape of Y, or 1 in place of leading dimensions of it.
@@ -199,7 +190,6 @@ class PackedMatMulNode {
 
   const PackedMatMulKernel* kernel_ = nullptr;
   PackedMatMul op_ = {};
-  Array<int8_t> weights_;
   Array<int32_t> bias_;
   RequantizerArrays requantizer_;
   Array<int16_t> residual_multiplier_;

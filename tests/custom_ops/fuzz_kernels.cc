@@ -15,8 +15,6 @@
 namespace pqv {
 namespace {
 
-size_t RoundUp(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
-
 // Rows of `width` elements, some of them apart.
 size_t Stride(Fuzz& fuzz, size_t width) {
   return fuzz.random().OneIn(4) ? width + static_cast<size_t>(fuzz.random().Within(1, 40)) : width;
@@ -79,6 +77,15 @@ uint8_t* Weights(Fuzz& fuzz, int bits, size_t k, size_t n) {
   return file;
 }
 
+// int4 takes other ways than int8 in some kernels.
+const int8_t* Activations(Fuzz& fuzz, size_t count) {
+  const int limit = fuzz.random().OneIn(2) ? 8 : 128;
+  return fuzz.Fill<int8_t>(count, -limit, limit - 1);
+}
+
+// Now and then more rows than kernels take at once.
+size_t MaxRows(Fuzz& fuzz) { return fuzz.random().OneIn(64) ? 140 : 40; }
+
 // The block whole, or cut in four where the tiles of the kernel allow.
 template <typename Run>
 void RunCut(const PackedMatMulKernel& kernel, PackedMatMulBlock block, bool cut, const Run& run) {
@@ -102,19 +109,19 @@ enum class Epilogue { kRequantize, kRequantizeAdd, kNone };
 
 template <int kBits, Epilogue kEpilogue>
 bool FuzzPackedMatMul(Fuzz& fuzz) {
-  const size_t m = fuzz.Size("M", 1, 40);
+  const size_t m = fuzz.Size("M", 1, MaxRows(fuzz));
   const size_t k = fuzz.Size("K", 1, fuzz.random().OneIn(64) ? 1100 : 140);
   const size_t n = fuzz.Size("N", 1, 140);
   PackedMatMul op = {};
   op.k = k;
   op.n = n;
-  uint8_t* const file = Weights(fuzz, kBits, k, n);
+  op.weights = Weights(fuzz, kBits, k, n);
   op.bias = Channels<int32_t>(fuzz, n, -kMaxBias, kMaxBias);
   PackedMatMulBlock block = {};
   block.row_end = m;
   block.channel_end = n;
   block.a_stride = Stride(fuzz, k);
-  block.a = fuzz.Fill<int8_t>(Span(m, block.a_stride, k), -128, 127);
+  block.a = Activations(fuzz, Span(m, block.a_stride, k));
   block.y_stride = Stride(fuzz, n);
   if (kEpilogue != Epilogue::kNone) {
     op.y_bits = YBits(fuzz);
@@ -131,12 +138,6 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
   const auto run_variant = [&](const Variant& variant, auto* y) {
     const PackedMatMulKernel& kernel =
         kBits == 4 ? *variant.packed_int4_matmul : *variant.packed_int8_matmul;
-    op.weights = file;
-    if (kernel.pack != nullptr) {
-      uint8_t* packed = fuzz.Memory<uint8_t>(RoundUp(kernel.packed_bytes(k, n), 64));
-      kernel.pack(file, k, n, packed);
-      op.weights = packed;
-    }
     RunCut(kernel, block, cut, [&](const PackedMatMulBlock& part) {
       if constexpr (kEpilogue == Epilogue::kNone) {
         kernel.run_to_int32(op, part, y);
@@ -151,13 +152,13 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
 
 bool FuzzIntMatMul(Fuzz& fuzz) {
   IntMatMul op = {};
-  op.m = fuzz.Size("M", 1, 40);
+  op.m = fuzz.Size("M", 1, MaxRows(fuzz));
   op.n = fuzz.Size("N", 1, 60);
   op.k = fuzz.Size("K", 0, fuzz.random().OneIn(64) ? 1100 : 100);
   op.a_stride = Stride(fuzz, op.k);
-  op.a = fuzz.Fill<int8_t>(Span(op.m, op.a_stride, op.k), -128, 127);
+  op.a = Activations(fuzz, Span(op.m, op.a_stride, op.k));
   op.b_stride = Stride(fuzz, op.k);
-  op.b = fuzz.Fill<int8_t>(Span(op.n, op.b_stride, op.k), -128, 127);
+  op.b = Activations(fuzz, Span(op.n, op.b_stride, op.k));
   op.y_stride = Stride(fuzz, op.n);
   const size_t count = Span(op.m, op.y_stride, op.n);
   return fuzz.Compare<int32_t>(count, [&](const Variant& variant, int32_t* y) {
@@ -204,13 +205,13 @@ bool FuzzWeightedMean(Fuzz& fuzz) {
   op.shift = fuzz.Int("shift", -16, 7);
   op.multiplier = fuzz.Int("multiplier", 1, kMaxMultiplier);
   op.y_bits = YBits(fuzz);
-  op.m = fuzz.Size("M", 1, 40);
+  op.m = fuzz.Size("M", 1, MaxRows(fuzz));
   op.n = fuzz.Size("N", 0, fuzz.random().OneIn(64) ? 1100 : 100);
   op.d = fuzz.Size("D", 1, 80);
   op.w_stride = Stride(fuzz, op.n);
-  op.w = fuzz.Fill<uint8_t>(Span(op.m, op.w_stride, op.n), 0, 255);
+  op.w = fuzz.Fill<uint8_t>(Span(op.m, op.w_stride, op.n), 0, fuzz.random().OneIn(2) ? 128 : 255);
   op.v_stride = Stride(fuzz, op.d);
-  op.v = fuzz.Fill<int8_t>(Span(op.n, op.v_stride, op.d), -128, 127);
+  op.v = Activations(fuzz, Span(op.n, op.v_stride, op.d));
   op.y_stride = Stride(fuzz, op.d);
   const size_t count = Span(op.m, op.y_stride, op.d);
   return fuzz.Compare<int8_t>(count, [&](const Variant& variant, int8_t* y) {

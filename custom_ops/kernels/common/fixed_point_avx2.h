@@ -9,6 +9,10 @@
 #include "kernels/common/fixed_point.h"
 #include "kernels/common/requantizer.h"
 
+// Functions in headers stay static, and are inlined even where compilers would rather not.
+#define PQV_INLINE __attribute__((always_inline)) inline
+#define PQV_LAMBDA __attribute__((always_inline))
+
 namespace pqv {
 namespace avx2 {
 
@@ -150,6 +154,16 @@ static inline int32_t Sum32(__m256i x) {
   sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
   sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1));
   return _mm_cvtsi128_si32(sum);
+}
+
+// The largest of 32 uint8.
+static inline uint8_t Max8(__m256i x) {
+  __m128i max = _mm_max_epu8(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  max = _mm_max_epu8(max, _mm_srli_si128(max, 8));
+  max = _mm_max_epu8(max, _mm_srli_si128(max, 4));
+  max = _mm_max_epu8(max, _mm_srli_si128(max, 2));
+  max = _mm_max_epu8(max, _mm_srli_si128(max, 1));
+  return static_cast<uint8_t>(_mm_cvtsi128_si32(max));
 }
 
 }  // namespace avx2

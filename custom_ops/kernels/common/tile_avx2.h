@@ -1,7 +1,10 @@
-// A 4 x 16 tile of an int8 matrix product, for files built with -mavx2.
+// Tiles of int8 matrix products, for files built with -mavx2: a few rows by panels of 8 channels in
+// the form of packed weights, where byte 4 * c + j of the 32 of group g is k = 4 * g + j of channel
+// c.
 //
-// Products of int8 saturate in vpmaddubsw, so both sides go through vpmaddwd as int16: exact for
-// every int8 and uint8 value, two sums of products per channel and step.
+// Two products of int8 saturate in vpmaddubsw. Wide tiles take both sides through vpmaddwd as
+// int16: exact for all int8 and uint8, two vector instructions per 16 products. Narrow ones use
+// vpmaddubsw, two per 32, where one side is so small that sums of several products fit in int16.
 
 #ifndef PQV_KERNELS_COMMON_TILE_AVX2_H_
 #define PQV_KERNELS_COMMON_TILE_AVX2_H_
@@ -11,30 +14,65 @@
 namespace pqv {
 namespace avx2 {
 
-// 8 sums, 2 weights, 1 activation, 1 product; with 6 rows compilers begin to spill.
-constexpr size_t kTileRows = 4;
+constexpr size_t kTileChannels = 8;
+constexpr size_t kTileGroup = 4;                           // k
+constexpr size_t kTileBytes = kTileChannels * kTileGroup;  // of a group of a panel
+constexpr size_t kWideRows = 6;    // 12 sums, 2 weights, 1 activation, 1 product: all registers
+constexpr size_t kNarrowRows = 4;  // 8 sums; more are not faster
 
-// Rows of activations widened to int16, zero up to an even k.
-template <size_t kMaxK>
+static PQV_INLINE size_t Min(size_t a, size_t b) { return a < b ? a : b; }
+
+static PQV_INLINE size_t Groups(size_t k) { return (k + kTileGroup - 1) / kTileGroup; }
+
+// The rows of blocks that cut `rows` evenly, `most` or fewer each.
+static inline size_t EvenBlock(size_t rows, size_t most) {
+  const size_t blocks = (rows + most - 1) / most;
+  return blocks > 1 ? (rows + blocks - 1) / blocks : most;
+}
+
+// function(0) ... function(kRows - 1). Unlike those of a loop, the indices are constants before
+// compilers decide whether an array can live in registers.
+template <size_t kRows, typename Function>
+static PQV_INLINE void ForRows(const Function& function) {
+  if constexpr (kRows > 1) ForRows<kRows - 1>(function);
+  function(kRows - 1);
+}
+
+// Compilers would gather products until they run out of registers, or copy sums from one register
+// to another: they may move neither of these instructions.
+static PQV_INLINE void Add32InPlace(__m256i product, __m256i* sum) {
+  __asm__ volatile("vpaddd %1, %0, %0" : "+x"(*sum) : "x"(product));
+}
+
+static PQV_INLINE void Add16InPlace(__m256i product, __m256i* sum) {
+  __asm__ volatile("vpaddw %1, %0, %0" : "+x"(*sum) : "x"(product));
+}
+
+static PQV_INLINE __m256i Load32Bytes(const void* x) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(x));
+}
+
+// kCount rows of activations widened to int16, zero up to a multiple of 4 k.
+template <size_t kCount, size_t kMaxK>
 struct WideRows {
-  static_assert(kMaxK % 2 == 0, "a step takes two k");
+  static_assert(kMaxK % kTileGroup == 0, "a step takes a whole group");
   // A cache line more than needed keeps the rows from competing for the same cache set.
   static constexpr size_t kStride = kMaxK + 32;
-  alignas(32) int16_t data[kTileRows][kStride];
+  alignas(32) int16_t data[kCount][kStride];
 };
 
-static inline __m256i Widen8(const int8_t* x) {
+static PQV_INLINE __m256i Widen8(const int8_t* x) {
   return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
 }
 
-static inline __m256i Widen8(const uint8_t* x) {
+static PQV_INLINE __m256i Widen8(const uint8_t* x) {
   return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
 }
 
-// Widens `rows` rows of `k` elements. k <= kMaxK.
-template <size_t kMaxK, typename T>
+// Widens `rows` rows of `k` elements. rows <= kCount, k <= kMaxK.
+template <size_t kCount, size_t kMaxK, typename T>
 static inline void WidenRows(const T* a, size_t stride, size_t rows, size_t k,
-                             WideRows<kMaxK>* wide) {
+                             WideRows<kCount, kMaxK>* wide) {
   for (size_t r = 0; r < rows; ++r) {
     const T* source = a + r * stride;
     int16_t* target = wide->data[r];
@@ -43,53 +81,223 @@ static inline void WidenRows(const T* a, size_t stride, size_t rows, size_t k,
       _mm256_store_si256(reinterpret_cast<__m256i*>(target + i), Widen8(source + i));
     }
     for (; i < k; ++i) target[i] = source[i];
-    if (k % 2 != 0) target[k] = 0;
+    for (; i % kTileGroup != 0; ++i) target[i] = 0;
   }
 }
 
-static inline __m256i BroadcastPair(const int16_t* x) {
-  int32_t pair;
-  memcpy(&pair, x, sizeof(pair));
-  return _mm256_set1_epi32(pair);
+// Where the sums of 16 channels go, and what they begin with. Strides are from row to row.
+struct TileSums {
+  int32_t* data;
+  size_t stride;
+  const int32_t* start;  // may be data
+  size_t start_stride;
+};
+
+alignas(32) static constexpr int32_t kZeroSums[kLanes] = {};
+
+static PQV_INLINE TileSums FromZero(int32_t* data, size_t stride) {
+  return {data, stride, kZeroSums, 0};
 }
 
-// accumulator[r][c] += sum over k < 2 * steps of a[r][k] * panel[k / 2][c][k % 2].
-//
-// The panel ("k2n16") holds 16 channels, 32 bytes per step: byte 2 * c + j is k = 2 * step + j of
-// channel c.
+static PQV_INLINE TileSums GoOn(int32_t* data, size_t stride) {
+  return {data, stride, data, stride};
+}
+
+static PQV_INLINE TileSums Move(const TileSums& sums, size_t rows, size_t channels) {
+  return {sums.data + rows * sums.stride + channels, sums.stride,
+          sums.start + rows * sums.start_stride + channels, sums.start_stride};
+}
+
+static PQV_INLINE void Store(const TileSums& sums, size_t row, size_t channel, __m256i x) {
+  const __m256i start = Load32Bytes(sums.start + row * sums.start_stride + channel);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums.data + row * sums.stride + channel),
+                      _mm256_add_epi32(x, start));
+}
+
+// sum over k < 4 * groups of a[r][k] * panel[k / 4][c][k % 4], for the 8 channels of a panel.
+// A function of its own: it needs all registers.
 template <size_t kRows>
-static inline void AccumulateRows(const int16_t* a, size_t a_stride, const int8_t* panel,
-                                  size_t steps, int32_t (*accumulator)[kLanes]) {
-  __m256i low[kRows] = {};
-  __m256i high[kRows] = {};
-  for (size_t s = 0; s < steps; ++s) {
-    const __m256i w_low = Widen8(panel + 32 * s);
-    const __m256i w_high = Widen8(panel + 32 * s + 16);
-    for (size_t r = 0; r < kRows; ++r) {
-      const __m256i pair = BroadcastPair(a + r * a_stride + 2 * s);
-      low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(pair, w_low));
-      high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(pair, w_high));
-    }
+static __attribute__((noinline)) void MultiplyWide(const int16_t* a, size_t stride,
+                                                   const int8_t* panel, size_t groups,
+                                                   const TileSums& sums) {
+  __m256i low[kRows];   // channels 0 .. 3, two sums each
+  __m256i high[kRows];  // channels 4 .. 7
+  ForRows<kRows>([&](size_t r) PQV_LAMBDA { low[r] = high[r] = _mm256_setzero_si256(); });
+  for (size_t g = 0; g < groups; ++g) {
+    const __m256i w_low = Widen8(panel + g * kTileBytes);
+    const __m256i w_high = Widen8(panel + g * kTileBytes + kTileBytes / 2);
+    ForRows<kRows>([&](size_t r) PQV_LAMBDA {
+      int64_t group;
+      memcpy(&group, a + r * stride + g * kTileGroup, sizeof(group));
+      const __m256i x = _mm256_set1_epi64x(group);
+      Add32InPlace(_mm256_madd_epi16(x, w_low), &low[r]);
+      Add32InPlace(_mm256_madd_epi16(x, w_high), &high[r]);
+    });
   }
-  for (size_t r = 0; r < kRows; ++r)
-    Store32(accumulator[r], Add32(Load32(accumulator[r]), {low[r], high[r]}));
+  ForRows<kRows>([&](size_t r) PQV_LAMBDA {
+    const __m256i pairs = _mm256_hadd_epi32(low[r], high[r]);  // channels 0, 1, 4, 5, 2, 3, 6, 7
+    Store(sums, r, 0, _mm256_permute4x64_epi64(pairs, 0xD8));
+  });
 }
 
-// The same for 1 <= rows <= kTileRows rows.
-template <size_t kMaxK>
-static inline void AccumulateTile(const WideRows<kMaxK>& a, size_t rows, const int8_t* panel,
-                                  size_t steps, int32_t (*accumulator)[kLanes]) {
-  constexpr size_t kStride = WideRows<kMaxK>::kStride;
-  const int16_t* data = a.data[0];
+// The same for 1 <= rows <= kWideRows rows.
+static inline void MultiplyWideTile(const int16_t* a, size_t stride, size_t rows,
+                                    const int8_t* panel, size_t groups, const TileSums& sums) {
   switch (rows) {
     case 1:
-      return AccumulateRows<1>(data, kStride, panel, steps, accumulator);
+      return MultiplyWide<1>(a, stride, panel, groups, sums);
     case 2:
-      return AccumulateRows<2>(data, kStride, panel, steps, accumulator);
+      return MultiplyWide<2>(a, stride, panel, groups, sums);
     case 3:
-      return AccumulateRows<3>(data, kStride, panel, steps, accumulator);
+      return MultiplyWide<3>(a, stride, panel, groups, sums);
+    case 4:
+      return MultiplyWide<4>(a, stride, panel, groups, sums);
+    case 5:
+      return MultiplyWide<5>(a, stride, panel, groups, sums);
     default:
-      return AccumulateRows<4>(data, kStride, panel, steps, accumulator);
+      return MultiplyWide<6>(a, stride, panel, groups, sums);
+  }
+}
+
+// Any number of rows by two panels `panel_bytes` apart.
+template <size_t kCount, size_t kMaxK>
+static inline void MultiplyWideRows(const WideRows<kCount, kMaxK>& wide, size_t rows,
+                                    const int8_t* panels, size_t panel_bytes, size_t groups,
+                                    const TileSums& sums) {
+  for (size_t r = 0; r < rows; r += kWideRows) {
+    for (size_t half = 0; half < 2; ++half) {
+      MultiplyWideTile(wide.data[r], wide.kStride, Min(rows - r, kWideRows),
+                       panels + half * panel_bytes, groups, Move(sums, r, half * kTileChannels));
+    }
+  }
+}
+
+// How many groups may be added up in int16, if no element of a row is beyond `a_limit` and none of
+// a panel beyond `b_limit`: each adds two products to a sum.
+static PQV_INLINE size_t NarrowGroups(size_t a_limit, size_t b_limit) {
+  const size_t most = 2 * a_limit * b_limit;
+  return most > 0 ? INT16_MAX / most : INT16_MAX;
+}
+
+// The same for two panels `panel_bytes` apart, 16 channels: one side is uint8, the rows if
+// kUnsignedRows, else the panels. `limit` is that of NarrowGroups, at least 1.
+template <bool kUnsignedRows, size_t kRows>
+static inline void MultiplyNarrow(const int8_t* a, size_t stride, const uint8_t* panels,
+                                  size_t panel_bytes, size_t groups, size_t limit, TileSums sums) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  size_t g = 0;
+  do {
+    const size_t end = Min(groups, g + limit);
+    __m256i low[kRows];   // of the first panel, two sums per channel
+    __m256i high[kRows];  // of the second
+    ForRows<kRows>([&](size_t r) PQV_LAMBDA { low[r] = high[r] = _mm256_setzero_si256(); });
+    for (; g < end; ++g) {
+      const __m256i w_low = Load32Bytes(panels + g * kTileBytes);
+      const __m256i w_high = Load32Bytes(panels + panel_bytes + g * kTileBytes);
+      ForRows<kRows>([&](size_t r) PQV_LAMBDA {
+        int32_t group;
+        memcpy(&group, a + r * stride + g * kTileGroup, sizeof(group));
+        const __m256i x = _mm256_set1_epi32(group);
+        Add16InPlace(
+            kUnsignedRows ? _mm256_maddubs_epi16(x, w_low) : _mm256_maddubs_epi16(w_low, x),
+            &low[r]);
+        Add16InPlace(
+            kUnsignedRows ? _mm256_maddubs_epi16(x, w_high) : _mm256_maddubs_epi16(w_high, x),
+            &high[r]);
+      });
+    }
+    ForRows<kRows>([&](size_t r) PQV_LAMBDA {
+      Store(sums, r, 0, _mm256_madd_epi16(low[r], ones));
+      Store(sums, r, kTileChannels, _mm256_madd_epi16(high[r], ones));
+    });
+    sums = GoOn(sums.data, sums.stride);
+  } while (g < groups);
+}
+
+// The same for 1 <= rows <= kNarrowRows rows.
+template <bool kUnsignedRows>
+static inline void MultiplyNarrowTile(const int8_t* a, size_t stride, size_t rows,
+                                      const uint8_t* panels, size_t panel_bytes, size_t groups,
+                                      size_t limit, const TileSums& sums) {
+  switch (rows) {
+    case 1:
+      return MultiplyNarrow<kUnsignedRows, 1>(a, stride, panels, panel_bytes, groups, limit, sums);
+    case 2:
+      return MultiplyNarrow<kUnsignedRows, 2>(a, stride, panels, panel_bytes, groups, limit, sums);
+    case 3:
+      return MultiplyNarrow<kUnsignedRows, 3>(a, stride, panels, panel_bytes, groups, limit, sums);
+    default:
+      return MultiplyNarrow<kUnsignedRows, 4>(a, stride, panels, panel_bytes, groups, limit, sums);
+  }
+}
+
+// Whether all of `count` bytes are int4; count is a multiple of 32.
+static inline bool IsInt4(const int8_t* x, size_t count) {
+  __m256i largest = _mm256_setzero_si256();
+  for (size_t i = 0; i < count; i += 32) {
+    const __m256i unsigned_if_int4 = _mm256_add_epi8(Load32Bytes(x + i), _mm256_set1_epi8(8));
+    largest = _mm256_max_epu8(largest, unsigned_if_int4);
+  }
+  return Max8(largest) <= 15;
+}
+
+// What narrow tiles need to know of their rows, kCount or fewer.
+template <size_t kCount>
+struct NarrowRows {
+  size_t largest;                   // magnitude
+  int32_t sum[kCount];              // of all k
+  int8_t tail[kCount][kTileGroup];  // k beyond the last whole group, zero-padded
+};
+
+// Rows of int8.
+template <size_t kCount>
+static inline void InspectRows(const int8_t* a, size_t stride, size_t rows, size_t k,
+                               NarrowRows<kCount>* found) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i largest = _mm256_setzero_si256();
+  for (size_t r = 0; r < rows; ++r, a += stride) {
+    __m256i sums = _mm256_setzero_si256();
+    for (size_t i = 0; i < k; i += kLanes) {
+      const __m256i x = _mm256_cvtepi8_epi16(LoadPartial8(a + i, Min(k - i, kLanes)));
+      sums = _mm256_add_epi32(sums, _mm256_madd_epi16(x, ones));
+      largest = _mm256_max_epi16(largest, _mm256_abs_epi16(x));
+    }
+    found->sum[r] = Sum32(sums);
+    const size_t tail = k % kTileGroup;
+    for (size_t i = 0; i < kTileGroup; ++i) found->tail[r][i] = i < tail ? a[k - tail + i] : 0;
+  }
+  found->largest = Max8(largest);  // 128 or less: the high bytes are zero
+}
+
+// What the sums of rows by panels that are `offset` too large begin with.
+template <size_t kCount>
+static inline void OffsetRows(const NarrowRows<kCount>& found, size_t rows, int offset,
+                              int32_t (*start)[kLanes]) {
+  for (size_t r = 0; r < rows; ++r) {
+    const __m256i x = _mm256_set1_epi32(-offset * found.sum[r]);
+    Store32(start[r], {x, x});
+  }
+}
+
+// Any number of rows by `k` of two panels.
+template <bool kUnsignedRows, size_t kCount>
+static inline void MultiplyNarrowRows(const int8_t* a, size_t stride,
+                                      const NarrowRows<kCount>& found, size_t rows,
+                                      const uint8_t* panels, size_t panel_bytes, size_t k,
+                                      size_t limit, const TileSums& sums) {
+  const size_t groups = k / kTileGroup;
+  for (size_t r = 0; r < rows; r += kNarrowRows) {
+    const size_t tile_rows = Min(rows - r, kNarrowRows);
+    TileSums tile = Move(sums, r, 0);
+    if (groups > 0 || k == 0) {
+      MultiplyNarrowTile<kUnsignedRows>(a + r * stride, stride, tile_rows, panels, panel_bytes,
+                                        groups, limit, tile);
+      tile = GoOn(tile.data, tile.stride);
+    }
+    if (k % kTileGroup != 0) {
+      MultiplyNarrowTile<kUnsignedRows>(found.tail[r], kTileGroup, tile_rows,
+                                        panels + groups * kTileBytes, panel_bytes, 1, 1, tile);
+    }
   }
 }
 

@@ -6,81 +6,128 @@ namespace pqv {
 namespace avx2 {
 namespace {
 
-constexpr size_t kChunk = 512;     // k per pass: 8 KiB of panel, 4 KiB of activations
-constexpr size_t kBlockRows = 96;  // rows that share a packed panel
+constexpr size_t kChunk = 256;     // k per pass
+constexpr size_t kBlockRows = 60;  // rows that share packed panels: 34 KiB of A, widened
+constexpr size_t kPanelBytes = kChunk / kTileGroup * kTileBytes;
+constexpr int kOffset = 8;  // makes int4 unsigned
+constexpr size_t kMaxUnsigned = 15;
 
-size_t Min(size_t a, size_t b) { return a < b ? a : b; }
-
-// Transposes 8 rows of 8 pairs of k into 8 rows (one per pair) of 8 channels, 32 bytes apart.
-void TransposePairs(const int8_t* b, size_t stride, int8_t* panel) {
-  __m128i row[8];
-  for (size_t i = 0; i < 8; ++i) {
-    row[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(b + i * stride));
-  }
-  __m128i half[8];  // [2i], [2i + 1]: pairs 0..3 and 4..7 of channels 2i, 2i + 1
-  for (size_t i = 0; i < 4; ++i) {
-    half[2 * i] = _mm_unpacklo_epi16(row[2 * i], row[2 * i + 1]);
-    half[2 * i + 1] = _mm_unpackhi_epi16(row[2 * i], row[2 * i + 1]);
-  }
-  for (size_t upper = 0; upper < 2; ++upper) {
-    const __m128i low01 = _mm_unpacklo_epi32(half[upper], half[2 + upper]);
-    const __m128i low23 = _mm_unpackhi_epi32(half[upper], half[2 + upper]);
-    const __m128i high01 = _mm_unpacklo_epi32(half[4 + upper], half[6 + upper]);
-    const __m128i high23 = _mm_unpackhi_epi32(half[4 + upper], half[6 + upper]);
-    __m128i* target = reinterpret_cast<__m128i*>(panel + 4 * 32 * upper);
-    _mm_storeu_si128(target, _mm_unpacklo_epi64(low01, high01));
-    _mm_storeu_si128(target + 2, _mm_unpackhi_epi64(low01, high01));
-    _mm_storeu_si128(target + 4, _mm_unpacklo_epi64(low23, high23));
-    _mm_storeu_si128(target + 6, _mm_unpackhi_epi64(low23, high23));
-  }
+__m256i LoadHalves(const int8_t* low, const int8_t* high) {
+  return _mm256_inserti128_si256(
+      _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(low))),
+      _mm_loadu_si128(reinterpret_cast<const __m128i*>(high)), 1);
 }
 
-// Packs `channels` rows of B as a "k2n16" panel, zero up to 16 channels and an even k.
+// 16 k of 8 rows of B as four groups of a panel.
+void TransposeGroups(const int8_t* const* rows, size_t k, int8_t* panel) {
+  __m256i x[4];  // rows c and c + 4
+  for (size_t c = 0; c < 4; ++c) x[c] = LoadHalves(rows[c] + k, rows[c + 4] + k);
+  const __m256i low01 = _mm256_unpacklo_epi32(x[0], x[1]);
+  const __m256i low23 = _mm256_unpacklo_epi32(x[2], x[3]);
+  const __m256i high01 = _mm256_unpackhi_epi32(x[0], x[1]);
+  const __m256i high23 = _mm256_unpackhi_epi32(x[2], x[3]);
+  __m256i* target = reinterpret_cast<__m256i*>(panel + k * kTileChannels);
+  _mm256_store_si256(target, _mm256_unpacklo_epi64(low01, low23));
+  _mm256_store_si256(target + 1, _mm256_unpackhi_epi64(low01, low23));
+  _mm256_store_si256(target + 2, _mm256_unpacklo_epi64(high01, high23));
+  _mm256_store_si256(target + 3, _mm256_unpackhi_epi64(high01, high23));
+}
+
+// Packs `channels` rows of B, 8 or fewer, zero up to 8 channels and a multiple of 4 k.
 void PackPanel(const int8_t* b, size_t stride, size_t channels, size_t k, int8_t* panel) {
-  size_t vectorised = 0;  // k that the transposition handled
-  if (channels == kLanes) {
-    for (; vectorised + 16 <= k; vectorised += 16) {
-      int8_t* target = panel + vectorised * kLanes;
-      TransposePairs(b + vectorised, stride, target);
-      TransposePairs(b + 8 * stride + vectorised, stride, target + 16);
-    }
-  }
-  for (size_t i = vectorised; i < k; i += 2) {
-    int8_t* target = panel + i * kLanes;
-    for (size_t c = 0; c < kLanes; ++c) {
-      target[2 * c] = c < channels ? b[c * stride + i] : int8_t{0};
-      target[2 * c + 1] = c < channels && i + 1 < k ? b[c * stride + i + 1] : int8_t{0};
+  alignas(16) static constexpr int8_t kZeros[kChunk] = {};
+  const int8_t* rows[kTileChannels];
+  for (size_t c = 0; c < kTileChannels; ++c) rows[c] = c < channels ? b + c * stride : kZeros;
+  size_t i = 0;
+  for (; i + 16 <= k; i += 16) TransposeGroups(rows, i, panel);
+  for (; i < k; i += kTileGroup) {
+    int8_t* target = panel + i * kTileChannels;
+    memset(target, 0, kTileBytes);
+    for (size_t c = 0; c < kTileChannels; ++c) {
+      memcpy(target + c * kTileGroup, rows[c] + i, Min(k - i, kTileGroup));
     }
   }
 }
 
-// 16 or fewer channels from n on, kBlockRows or fewer rows from m on.
-void RunBlock(const IntMatMul& op, size_t m, size_t rows, size_t n, size_t channels) {
-  alignas(32) int32_t sums[kBlockRows][kLanes] = {};
-  alignas(32) int8_t panel[kChunk * kLanes];
-  WideRows<kChunk> wide;
-  for (size_t k = 0; k < op.k; k += kChunk) {
-    const size_t k_count = Min(op.k - k, kChunk);
-    PackPanel(op.b + n * op.b_stride + k, op.b_stride, channels, k_count, panel);
-    for (size_t r = 0; r < rows; r += kTileRows) {
-      const size_t tile_rows = Min(rows - r, kTileRows);
-      WidenRows(op.a + (m + r) * op.a_stride + k, op.a_stride, tile_rows, k_count, &wide);
-      AccumulateTile(wide, tile_rows, panel, (k_count + 1) / 2, sums + r);
-    }
-  }
-  for (size_t r = 0; r < rows; ++r) {
-    StorePartial32(op.y + (m + r) * op.y_stride + n, Load32(sums[r]), channels);
+void AddOffset(uint8_t* panels, size_t count) {
+  for (size_t i = 0; i < count; i += kTileBytes) {
+    __m256i* x = reinterpret_cast<__m256i*>(panels + i);
+    _mm256_store_si256(x, _mm256_add_epi8(_mm256_load_si256(x), _mm256_set1_epi8(kOffset)));
   }
 }
+
+// kBlockRows or fewer rows.
+class Block {
+ public:
+  Block(const IntMatMul& op, size_t m, size_t rows)
+      : op_(op), a_(op.a + m * op.a_stride), y_(op.y + m * op.y_stride), rows_(rows) {
+    InspectRows(a_, op.a_stride, rows, op.k, &found_);
+    OffsetRows(found_, rows, kOffset, offset_);
+  }
+
+  void Run() {
+    for (size_t n = 0; n < op_.n; n += kLanes) {
+      const size_t channels = Min(op_.n - n, kLanes);
+      if (channels == kLanes) {
+        RunChannels(n, channels, y_ + n, op_.y_stride);
+        continue;
+      }
+      alignas(32) int32_t sums[kBlockRows][kLanes];
+      RunChannels(n, channels, sums[0], kLanes);
+      for (size_t r = 0; r < rows_; ++r) {
+        memcpy(y_ + r * op_.y_stride + n, sums[r], channels * sizeof(int32_t));
+      }
+    }
+  }
+
+ private:
+  void RunChannels(size_t n, size_t channels, int32_t* sums, size_t stride) {
+    size_t k = 0;
+    do {  // once for K = 0, whose sums are 0
+      const size_t count = Min(op_.k - k, kChunk);
+      RunChunk(n, channels, k, count, k == 0 ? FromZero(sums, stride) : GoOn(sums, stride));
+      k += count;
+    } while (k < op_.k);
+  }
+
+  void RunChunk(size_t n, size_t channels, size_t k, size_t count, TileSums sums) {
+    alignas(32) int8_t panels[2 * kPanelBytes];
+    const size_t bytes = Groups(count) * kTileBytes;
+    const size_t low = Min(channels, kTileChannels);
+    const int8_t* b = op_.b + n * op_.b_stride + k;
+    PackPanel(b, op_.b_stride, low, count, panels);
+    PackPanel(b + low * op_.b_stride, op_.b_stride, channels - low, count, panels + bytes);
+    if (op_.k <= kChunk && IsInt4(panels, 2 * bytes)) {
+      uint8_t* const unsigned_panels = reinterpret_cast<uint8_t*>(panels);
+      AddOffset(unsigned_panels, 2 * bytes);
+      sums.start = offset_[0];
+      sums.start_stride = kLanes;
+      MultiplyNarrowRows<false>(a_, op_.a_stride, found_, rows_, unsigned_panels, bytes, count,
+                                NarrowGroups(found_.largest, kMaxUnsigned), sums);
+      return;
+    }
+    if (wide_k_ != k || !is_wide_) WidenRows(a_ + k, op_.a_stride, rows_, count, &wide_);
+    is_wide_ = true;
+    wide_k_ = k;
+    MultiplyWideRows(wide_, rows_, panels, bytes, Groups(count), sums);
+  }
+
+  const IntMatMul& op_;
+  const int8_t* a_;
+  int32_t* y_;
+  size_t rows_;
+  NarrowRows<kBlockRows> found_;
+  alignas(32) int32_t offset_[kBlockRows][kLanes];
+  WideRows<kBlockRows, kChunk> wide_;
+  size_t wide_k_ = 0;
+  bool is_wide_ = false;
+};
 
 }  // namespace
 
 void RunIntMatMul(const IntMatMul& op) {
-  for (size_t m = 0; m < op.m; m += kBlockRows) {
-    for (size_t n = 0; n < op.n; n += kLanes) {
-      RunBlock(op, m, Min(op.m - m, kBlockRows), n, Min(op.n - n, kLanes));
-    }
-  }
+  const size_t rows = EvenBlock(op.m, kBlockRows);
+  for (size_t m = 0; m < op.m; m += rows) Block(op, m, Min(op.m - m, rows)).Run();
 }
 
 }  // namespace avx2

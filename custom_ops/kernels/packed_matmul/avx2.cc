@@ -7,40 +7,26 @@ namespace pqv {
 namespace avx2 {
 namespace {
 
-size_t Min(size_t a, size_t b) { return a < b ? a : b; }
+static_assert(kPanelChannels == kTileChannels && kGroupSize == kTileGroup, "tiles read the file");
 
-// kTileRows or fewer rows of a block.
-struct Tile {
-  size_t row;
-  size_t rows;
-  const int8_t* a;
-  const int8_t* residual[kTileRows];  // of each row
-};
-
-Tile TileAt(const PackedMatMul& op, const PackedMatMulBlock& block, size_t row) {
-  Tile tile = {row, Min(block.row_end - row, kTileRows), block.a + row * block.a_stride, {}};
-  for (size_t r = 0; op.residual_multiplier != nullptr && r < tile.rows; ++r) {
-    tile.residual[r] = block.residual + (row + r) % block.residual_rows * block.residual_stride;
-  }
-  return tile;
-}
-
-// The epilogues turn the sums of products of a tile and 16 channels from n on into output.
+// The epilogues turn the sums of `rows` rows from `row` on and 16 channels from n on into output.
 
 struct ToInt8 {
   using Output = int8_t;
 
-  static void Store(const PackedMatMul& op, const PackedMatMulBlock& block, const Tile& tile,
+  static void Store(const PackedMatMul& op, const PackedMatMulBlock& block, size_t row, size_t rows,
                     size_t n, const int32_t (*sums)[kLanes], int8_t* y) {
     const size_t count = Min(block.channel_end - n, kLanes);
-    const Requantizer requantizer = LoadRequantizer(op.requantizer, n);
-    const Int32x16 bias = Load32(op.bias + n);
-    for (size_t r = 0; r < tile.rows; ++r) {
-      __m256i u = Requantize16(requantizer, Add32(Load32(sums[r]), bias));
+    Requantizer requantizer = LoadRequantizer(op.requantizer, n);
+    // A right shift adds its rounding anyway; where there is a left one, that is zero.
+    requantizer.shifter.rounding = Add32(requantizer.shifter.rounding, Load32(op.bias + n));
+    for (size_t r = row; r < row + rows; ++r) {
+      __m256i u = Requantize16(requantizer, Load32(*sums++));
       if (op.residual_multiplier != nullptr) {
-        u = _mm256_adds_epi16(u, Residual16(op, tile.residual[r] + n, count, n));
+        const size_t residual = r % block.residual_rows * block.residual_stride;
+        u = _mm256_adds_epi16(u, Residual16(op, block.residual + residual + n, count, n));
       }
-      StorePartial8(y + (tile.row + r) * block.y_stride + n, Narrow16(u, op.y_bits), count);
+      StorePartial8(y + r * block.y_stride + n, Narrow16(u, op.y_bits), count);
     }
   }
 
@@ -55,197 +41,188 @@ struct ToInt8 {
 struct ToInt32 {
   using Output = int32_t;
 
-  static void Store(const PackedMatMul& op, const PackedMatMulBlock& block, const Tile& tile,
+  static void Store(const PackedMatMul& op, const PackedMatMulBlock& block, size_t row, size_t rows,
                     size_t n, const int32_t (*sums)[kLanes], int32_t* y) {
     const size_t count = Min(block.channel_end - n, kLanes);
     const Int32x16 bias = Load32(op.bias + n);
-    for (size_t r = 0; r < tile.rows; ++r) {
-      int32_t* target = y + (tile.row + r) * block.y_stride + n;
-      StorePartial32(target, Add32(Load32(sums[r]), bias), count);
+    for (size_t r = row; r < row + rows; ++r) {
+      StorePartial32(y + r * block.y_stride + n, Add32(Load32(*sums++), bias), count);
     }
   }
 };
 
-// int8 weights.
-//
-// Packed as panels of 16 channels in the form "k2n16" that AccumulateTile reads, k zero-padded to
-// a multiple of 4.
+// int8 weights, read from the file.
 namespace int8 {
 
-constexpr size_t kChunk = 2048;  // k per pass: 16 KiB of widened activations stay in L1
-
-size_t PanelBytes(size_t k) { return CeilDivide(k, kGroupSize) * kGroupSize * kLanes; }
-
-size_t PackedBytes(size_t k, size_t n) { return CeilDivide(n, kLanes) * PanelBytes(k); }
-
-void Pack(const void* n8k4, size_t k, size_t n, void* weights) {
-  const size_t k_padded = CeilDivide(k, kGroupSize) * kGroupSize;
-  const size_t n_padded = CeilDivide(n, kPanelChannels) * kPanelChannels;
-  int8_t* target = static_cast<int8_t*>(weights);
-  for (size_t panel = 0; panel < n; panel += kLanes) {
-    for (size_t pair = 0; pair < k_padded; pair += 2) {
-      for (size_t channel = panel; channel < panel + kLanes; ++channel) {
-        for (size_t i = pair; i < pair + 2; ++i) {
-          *target++ = channel < n_padded ? WeightAt(n8k4, 8, k, i, channel) : int8_t{0};
-        }
-      }
-    }
-  }
-}
+constexpr size_t kChunk = 2048;  // k per pass: 24 KiB of widened activations
 
 template <typename Epilogue>
 void Run(const PackedMatMul& op, const PackedMatMulBlock& block, typename Epilogue::Output* y) {
-  WideRows<kChunk> wide;
-  for (size_t row = block.row_begin; row < block.row_end; row += kTileRows) {
-    const Tile tile = TileAt(op, block, row);
-    if (op.k <= kChunk) WidenRows(tile.a, block.a_stride, tile.rows, op.k, &wide);
+  WideRows<kWideRows, kChunk> wide;
+  for (size_t row = block.row_begin; row < block.row_end; row += kWideRows) {
+    const size_t rows = Min(block.row_end - row, kWideRows);
+    const int8_t* a = block.a + row * block.a_stride;
+    if (op.k <= kChunk) WidenRows(a, block.a_stride, rows, op.k, &wide);
     for (size_t n = block.channel_begin; n < block.channel_end; n += kLanes) {
-      const int8_t* panel = static_cast<const int8_t*>(op.weights) + n / kLanes * PanelBytes(op.k);
-      alignas(32) int32_t sums[kTileRows][kLanes] = {};
+      alignas(32) int32_t sums[kWideRows][kLanes];
       for (size_t k = 0; k < op.k; k += kChunk) {
         const size_t count = Min(op.k - k, kChunk);
-        if (op.k > kChunk) WidenRows(tile.a + k, block.a_stride, tile.rows, count, &wide);
-        AccumulateTile(wide, tile.rows, panel + k * kLanes, CeilDivide(count, 2), sums);
+        if (op.k > kChunk) WidenRows(a + k, block.a_stride, rows, count, &wide);
+        const TileSums tile = k == 0 ? FromZero(sums[0], kLanes) : GoOn(sums[0], kLanes);
+        for (size_t half = 0; half < kLanes; half += kPanelChannels) {
+          if (n + half >= block.channel_end) break;
+          const void* panel = Group(op.weights, 8, op.k, k, n + half);
+          MultiplyWideTile(wide.data[0], wide.kStride, rows, static_cast<const int8_t*>(panel),
+                           Groups(count), Move(tile, 0, half));
+        }
       }
-      Epilogue::Store(op, block, tile, n, sums, y);
+      Epilogue::Store(op, block, row, rows, n, sums, y);
     }
   }
 }
 
 }  // namespace int8
 
-// int4 weights.
-//
-// Packed as panels of 16 channels: 32 bytes hold a group of 4 k, the low nibble of byte 4 * c + j
-// is W[4g + j, c] + 8, its high nibble W[4g + j, c + 8] + 8. The offset makes weights unsigned, as
-// vpmaddubsw wants its first operand, and activations need no preparation; what it adds to a sum,
-// 8 times the sum of the row's activations, is taken off once per row.
+// int4 weights. A task expands those of 16 channels, plus 8, into bytes that stay in the L1 cache,
+// and uses them for many rows. The offset makes them unsigned; what it adds to a sum, 8 times the
+// sum of the row's activations, is taken off once per row.
 namespace int4 {
 
 constexpr int kOffset = 8;
-constexpr size_t kStepBytes = 32;
-// Steps whose int16 sums cannot saturate: 8 * 2 * 15 * 128 = 30720.
-constexpr size_t kStepsPerFlush = 8;
+constexpr size_t kMaxUnsigned = 15;
+constexpr size_t kChunk = 1024;    // k per pass: 16 KiB of weights
+constexpr size_t kBlockRows = 96;  // rows that share them
 
-size_t PanelBytes(size_t k) { return CeilDivide(k, kGroupSize) * kStepBytes; }
+using Rows = NarrowRows<kBlockRows>;
 
-size_t PackedBytes(size_t k, size_t n) { return CeilDivide(n, kLanes) * PanelBytes(k); }
-
-void Pack(const void* n8k4, size_t k, size_t n, void* weights) {
-  const size_t k_padded = CeilDivide(k, kGroupSize) * kGroupSize;
-  const size_t n_padded = CeilDivide(n, kPanelChannels) * kPanelChannels;
-  uint8_t* target = static_cast<uint8_t*>(weights);
-  for (size_t panel = 0; panel < n; panel += kLanes) {
-    const bool has_second_half = panel + kPanelChannels < n_padded;
-    for (size_t group = 0; group < k_padded; group += kGroupSize) {
-      for (size_t channel = panel; channel < panel + kPanelChannels; ++channel) {
-        for (size_t i = group; i < group + kGroupSize; ++i) {
-          const int low = WeightAt(n8k4, 4, k, i, channel);
-          const int high = has_second_half ? WeightAt(n8k4, 4, k, i, channel + kPanelChannels) : 0;
-          *target++ = static_cast<uint8_t>((low + kOffset) | (high + kOffset) << 4);
-        }
-      }
-    }
+// The file's panel of 8 channels, its nibbles as bytes plus 8.
+void Expand(const uint8_t* panel, size_t groups, uint8_t* target) {
+  const __m256i mask = _mm256_set1_epi8(0x0F);
+  const __m256i offset = _mm256_set1_epi8(kOffset);
+  for (size_t g = 0; g < groups; ++g) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(panel + g * 16));
+    const __m256i both = _mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(target + g * kTileBytes),
+                       _mm256_xor_si256(_mm256_and_si256(both, mask), offset));
   }
 }
 
-int32_t RowSum(const int8_t* a, size_t k) {
-  const __m256i ones = _mm256_set1_epi8(1);
-  __m256i sums = _mm256_setzero_si256();
-  size_t i = 0;
-  for (; i + 32 <= k; i += 32) {
-    const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a + i));
-    const __m256i pairs = _mm256_maddubs_epi16(ones, x);
-    sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+// Products of k .. k + count - 1 and 16 channels from n on. Sums of channels beyond the file's are
+// those of whatever is in memory.
+void RunChunk(const PackedMatMul& op, const PackedMatMulBlock& block, const Rows& found, size_t row,
+              size_t rows, size_t n, size_t k, const TileSums& sums) {
+  constexpr size_t kPanelBytes = kChunk / kTileGroup * kTileBytes;
+  alignas(32) uint8_t panels[2 * kPanelBytes];
+  const size_t count = Min(op.k - k, kChunk);
+  for (size_t half = 0; half < 2 && n + half * kPanelChannels < op.n; ++half) {
+    Expand(Group(op.weights, 4, op.k, k, n + half * kPanelChannels), Groups(count),
+           panels + half * kPanelBytes);
   }
-  int32_t sum = Sum32(sums);
-  for (; i < k; ++i) sum += a[i];
-  return sum;
+  MultiplyNarrowRows<false>(block.a + row * block.a_stride + k, block.a_stride, found, rows, panels,
+                            kPanelBytes, count, NarrowGroups(found.largest, kMaxUnsigned), sums);
 }
 
-__m256i BroadcastGroup(const int8_t* a) {
-  int32_t group;
-  memcpy(&group, a, kGroupSize);
-  return _mm256_set1_epi32(group);
-}
+// So few rows that expanding weights would take longer than multiplying them. A vector of the file
+// holds two groups of k.
+constexpr size_t kFewRows = 3;
+constexpr size_t kPairBytes = 32;
 
-struct Weights {
-  __m256i low;   // channels 0..7, 4 k each
-  __m256i high;  // channels 8..15
+template <size_t kRows>
+class FewRows {
+ public:
+  FewRows() {
+    ForRows<kRows>([&](size_t r) PQV_LAMBDA { low_[r] = high_[r] = _mm256_setzero_si256(); });
+  }
+
+  // Two groups of kRows rows and of 8 channels.
+  PQV_INLINE void Add(const int8_t* a, size_t stride, const uint8_t* pair) {
+    const __m256i mask = _mm256_set1_epi8(0x0F);
+    const __m256i offset = _mm256_set1_epi8(kOffset);
+    const __m256i spread = _mm256_setr_epi8(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3,  //
+                                            4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
+    const __m256i bytes = Load32Bytes(pair);
+    const __m256i low = _mm256_xor_si256(_mm256_and_si256(bytes, mask), offset);
+    const __m256i high =
+        _mm256_xor_si256(_mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask), offset);
+    ForRows<kRows>([&](size_t r) PQV_LAMBDA {
+      int64_t groups;
+      memcpy(&groups, a + r * stride, sizeof(groups));
+      const __m256i x = _mm256_shuffle_epi8(_mm256_set1_epi64x(groups), spread);
+      Add16InPlace(_mm256_maddubs_epi16(low, x), &low_[r]);
+      Add16InPlace(_mm256_maddubs_epi16(high, x), &high_[r]);
+    });
+  }
+
+  void Store(const TileSums& sums) const {
+    const __m256i ones = _mm256_set1_epi16(1);
+    ForRows<kRows>([&](size_t r) PQV_LAMBDA {
+      const __m256i low = _mm256_madd_epi16(low_[r], ones);  // channels 0 .. 3 of either group
+      const __m256i high = _mm256_madd_epi16(high_[r], ones);
+      avx2::Store(sums, r, 0,
+                  _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
+                                   _mm256_permute2x128_si256(low, high, 0x31)));
+    });
+  }
+
+ private:
+  __m256i low_[kRows];   // channels 0 .. 3, two sums each of either group
+  __m256i high_[kRows];  // channels 4 .. 7
 };
 
-Weights Unpack(const uint8_t* step) {
-  const __m256i mask = _mm256_set1_epi8(0x0F);
-  const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(step));
-  return {_mm256_and_si256(bytes, mask), _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask)};
-}
-
-// Adds int16 sums of pairs to the sums of their channels.
-void Flush(__m256i low, __m256i high, int32_t* sums) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  const Int32x16 wide = {_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones)};
-  Store32(sums, Add32(Load32(sums), wide));
-}
-
-// Adds the sums of products of kCount rows over `groups` whole groups of k.
-template <size_t kCount>
-void AccumulateGroups(const int8_t* a, size_t stride, const uint8_t* panel, size_t groups,
-                      int32_t (*sums)[kLanes]) {
-  for (size_t first = 0; first < groups; first += kStepsPerFlush) {
-    const size_t end = Min(groups, first + kStepsPerFlush);
-    __m256i low[kCount];
-    __m256i high[kCount];
-    for (size_t r = 0; r < kCount; ++r) low[r] = high[r] = _mm256_setzero_si256();
-    for (size_t g = first; g < end; ++g) {
-      const Weights w = Unpack(panel + g * kStepBytes);
-      for (size_t r = 0; r < kCount; ++r) {
-        const __m256i x = BroadcastGroup(a + r * stride + g * kGroupSize);
-        low[r] = _mm256_add_epi16(low[r], _mm256_maddubs_epi16(w.low, x));
-        high[r] = _mm256_add_epi16(high[r], _mm256_maddubs_epi16(w.high, x));
-      }
+// All k of kRows rows and 8 channels.
+template <size_t kRows>
+void MultiplyFew(const int8_t* a, size_t stride, const uint8_t* panel, size_t k, size_t limit,
+                 TileSums sums) {
+  const size_t pairs = k / (2 * kTileGroup);
+  for (size_t i = 0; i < pairs;) {
+    FewRows<kRows> few;
+    for (const size_t end = Min(pairs, i + limit); i < end; ++i) {
+      few.Add(a + i * 2 * kTileGroup, stride, panel + i * kPairBytes);
     }
-    for (size_t r = 0; r < kCount; ++r) Flush(low[r], high[r], sums[r]);
+    few.Store(sums);
+    sums = GoOn(sums.data, sums.stride);
   }
+  if (pairs * 2 * kTileGroup == k) return;
+  int8_t tail[kRows][2 * kTileGroup] = {};
+  uint8_t last[kPairBytes] = {};
+  const size_t done = pairs * 2 * kTileGroup;
+  for (size_t r = 0; r < kRows; ++r) memcpy(tail[r], a + r * stride + done, k - done);
+  memcpy(last, panel + pairs * kPairBytes, Groups(k - done) * GroupBytes(4));
+  FewRows<kRows> few;
+  few.Add(tail[0], sizeof(tail[0]), last);
+  few.Store(sums);
 }
 
-void AccumulateTile(const int8_t* a, size_t stride, size_t rows, const uint8_t* panel,
-                    size_t groups, int32_t (*sums)[kLanes]) {
-  switch (rows) {
-    case 1:
-      return AccumulateGroups<1>(a, stride, panel, groups, sums);
-    case 2:
-      return AccumulateGroups<2>(a, stride, panel, groups, sums);
-    case 3:
-      return AccumulateGroups<3>(a, stride, panel, groups, sums);
-    default:
-      return AccumulateGroups<4>(a, stride, panel, groups, sums);
+void RunFew(const PackedMatMul& op, const PackedMatMulBlock& block, const Rows& found, size_t row,
+            size_t rows, size_t n, const TileSums& sums) {
+  const int8_t* a = block.a + row * block.a_stride;
+  const size_t limit = NarrowGroups(found.largest, kMaxUnsigned);
+  const auto multiply = rows == 1 ? MultiplyFew<1> : rows == 2 ? MultiplyFew<2> : MultiplyFew<3>;
+  for (size_t half = 0; half < kLanes && n + half < op.n; half += kPanelChannels) {
+    multiply(a, block.a_stride, Group(op.weights, 4, op.k, 0, n + half), op.k, limit,
+             Move(sums, 0, half));
   }
 }
 
 template <typename Epilogue>
 void Run(const PackedMatMul& op, const PackedMatMulBlock& block, typename Epilogue::Output* y) {
-  const size_t groups = op.k / kGroupSize;
-  const size_t tail = op.k % kGroupSize;
-  for (size_t row = block.row_begin; row < block.row_end; row += kTileRows) {
-    const Tile tile = TileAt(op, block, row);
-    alignas(32) int32_t offsets[kTileRows][kLanes];
-    int8_t tail_rows[kTileRows][kGroupSize] = {};  // the last group, zero-padded
-    for (size_t r = 0; r < tile.rows; ++r) {
-      const int8_t* a = tile.a + r * block.a_stride;
-      const __m256i offset = _mm256_set1_epi32(-kOffset * RowSum(a, op.k));
-      Store32(offsets[r], {offset, offset});
-      memcpy(tail_rows[r], a + groups * kGroupSize, tail);
-    }
+  Rows found;
+  alignas(32) int32_t offset[kBlockRows][kLanes];
+  alignas(32) int32_t sums[kBlockRows][kLanes];
+  for (size_t row = block.row_begin; row < block.row_end; row += kBlockRows) {
+    const size_t rows = Min(block.row_end - row, kBlockRows);
+    InspectRows(block.a + row * block.a_stride, block.a_stride, rows, op.k, &found);
+    OffsetRows(found, rows, kOffset, offset);
     for (size_t n = block.channel_begin; n < block.channel_end; n += kLanes) {
-      const uint8_t* panel =
-          static_cast<const uint8_t*>(op.weights) + n / kLanes * PanelBytes(op.k);
-      alignas(32) int32_t sums[kTileRows][kLanes];
-      memcpy(sums, offsets, tile.rows * sizeof(sums[0]));
-      AccumulateTile(tile.a, block.a_stride, tile.rows, panel, groups, sums);
-      if (tail > 0) {
-        AccumulateTile(tail_rows[0], kGroupSize, tile.rows, panel + groups * kStepBytes, 1, sums);
+      if (rows <= kFewRows) {
+        RunFew(op, block, found, row, rows, n, {sums[0], kLanes, offset[0], kLanes});
+      } else {
+        for (size_t k = 0; k < op.k; k += kChunk) {
+          const int32_t* start = k == 0 ? offset[0] : sums[0];
+          RunChunk(op, block, found, row, rows, n, k, {sums[0], kLanes, start, kLanes});
+        }
       }
-      Epilogue::Store(op, block, tile, n, sums, y);
+      Epilogue::Store(op, block, row, rows, n, sums, y);
     }
   }
 }
@@ -254,10 +231,10 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, typename Epilog
 
 }  // namespace
 
-const PackedMatMulKernel kPackedInt4MatMul = {
-    kTileRows, kLanes, int4::PackedBytes, int4::Pack, int4::Run<ToInt8>, int4::Run<ToInt32>};
-const PackedMatMulKernel kPackedInt8MatMul = {
-    kTileRows, kLanes, int8::PackedBytes, int8::Pack, int8::Run<ToInt8>, int8::Run<ToInt32>};
+const PackedMatMulKernel kPackedInt4MatMul = {kNarrowRows, kLanes, int4::Run<ToInt8>,
+                                              int4::Run<ToInt32>};
+const PackedMatMulKernel kPackedInt8MatMul = {kWideRows, kLanes, int8::Run<ToInt8>,
+                                              int8::Run<ToInt32>};
 
 }  // namespace avx2
 }  // namespace pqv

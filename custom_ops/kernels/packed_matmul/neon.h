@@ -179,8 +179,8 @@ static void RunPackedToInt8(const PackedMatMul& op, const PackedMatMulBlock& blo
 
 template <typename Tile, typename FewTile, int kBits>
 static constexpr PackedMatMulKernel MakePackedMatMulKernel() {
-  PackedMatMulKernel kernel = {
-      Tile::kRows, kChannelTile, nullptr, nullptr, RunPackedToInt8<Tile, FewTile, kBits>, nullptr};
+  PackedMatMulKernel kernel = {Tile::kRows, kChannelTile, RunPackedToInt8<Tile, FewTile, kBits>,
+                               nullptr};
   if constexpr (kBits == 8) kernel.run_to_int32 = RunPacked<Tile, FewTile, kBits, ToInt32>;
   return kernel;
 }

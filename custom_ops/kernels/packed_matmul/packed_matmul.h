@@ -14,7 +14,7 @@ namespace pqv {
 struct PackedMatMul {
   size_t k;
   size_t n;
-  const void* weights;  // as PackedMatMulKernel::pack left them, or those of the file
+  const void* weights;  // in the layout n8k4.v1 of the file, already validated
   const int32_t* bias;
   ChannelRequantizer requantizer;      // not read by run_to_int32
   const int16_t* residual_multiplier;  // null where the op has no residual
@@ -36,10 +36,6 @@ struct PackedMatMulBlock {
 struct PackedMatMulKernel {
   size_t row_tile;
   size_t channel_tile;  // divides kChannelPadding
-  // Bytes of this kernel's own form of the weights; null, like pack, where it reads the file's.
-  size_t (*packed_bytes)(size_t k, size_t n);
-  // From the layout n8k4.v1 of the file, already validated.
-  void (*pack)(const void* n8k4, size_t k, size_t n, void* weights);
   void (*run)(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y);
   // For int8 weights; may be null for int4, where no op asks for it.
   void (*run_to_int32)(const PackedMatMul& op, const PackedMatMulBlock& block, int32_t* y);

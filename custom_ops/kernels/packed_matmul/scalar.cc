@@ -6,54 +6,51 @@ namespace pqv {
 namespace scalar {
 namespace {
 
-// Weights as int8 [n][k]: both factors of a sum are contiguous.
-size_t PackedBytes(size_t k, size_t n) { return k * n; }
-
+// The weights of one channel side by side, like the activations of a row.
 template <int kBits>
-void Pack(const void* n8k4, size_t k, size_t n, void* weights) {
-  int8_t* target = static_cast<int8_t*>(weights);
-  for (size_t channel = 0; channel < n; ++channel) {
-    for (size_t i = 0; i < k; ++i) *target++ = WeightAt(n8k4, kBits, k, i, channel);
-  }
+void ReadChannel(const PackedMatMul& op, size_t n, int8_t* weights) {
+  for (size_t i = 0; i < op.k; ++i) weights[i] = WeightAt(op.weights, kBits, op.k, i, n);
 }
 
-int32_t Accumulate(const PackedMatMul& op, const int8_t* a, size_t channel) {
-  const int8_t* weights = static_cast<const int8_t*>(op.weights) + channel * op.k;
+int32_t Accumulate(const PackedMatMul& op, const int8_t* a, const int8_t* weights, size_t n) {
   int32_t sum = 0;
   for (size_t i = 0; i < op.k; ++i) sum += a[i] * weights[i];
-  return sum + op.bias[channel];
+  return sum + op.bias[n];
 }
 
+template <int kBits>
 void Run(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
-  for (size_t row = block.row_begin; row < block.row_end; ++row) {
-    const int8_t* a = block.a + row * block.a_stride;
-    const int8_t* residual =
-        op.residual_multiplier != nullptr
-            ? block.residual + row % block.residual_rows * block.residual_stride
-            : nullptr;
-    for (size_t n = block.channel_begin; n < block.channel_end; ++n) {
-      int32_t u =
-          Requantize(Accumulate(op, a, n), op.requantizer.shift[n], op.requantizer.multiplier[n]);
-      if (residual != nullptr) {
-        u = Saturate16(u + MulQ15(residual[n] * 256, op.residual_multiplier[n]));
+  int8_t weights[kMaxReduction];
+  for (size_t n = block.channel_begin; n < block.channel_end; ++n) {
+    ReadChannel<kBits>(op, n, weights);
+    for (size_t row = block.row_begin; row < block.row_end; ++row) {
+      const int32_t sum = Accumulate(op, block.a + row * block.a_stride, weights, n);
+      int32_t u = Requantize(sum, op.requantizer.shift[n], op.requantizer.multiplier[n]);
+      if (op.residual_multiplier != nullptr) {
+        const size_t residual = row % block.residual_rows * block.residual_stride + n;
+        u = Saturate16(u + MulQ15(block.residual[residual] * 256, op.residual_multiplier[n]));
       }
       y[row * block.y_stride + n] = Narrow(u, op.y_bits);
     }
   }
 }
 
+template <int kBits>
 void RunToInt32(const PackedMatMul& op, const PackedMatMulBlock& block, int32_t* y) {
-  for (size_t row = block.row_begin; row < block.row_end; ++row) {
-    for (size_t n = block.channel_begin; n < block.channel_end; ++n) {
-      y[row * block.y_stride + n] = Accumulate(op, block.a + row * block.a_stride, n);
+  int8_t weights[kMaxReduction];
+  for (size_t n = block.channel_begin; n < block.channel_end; ++n) {
+    ReadChannel<kBits>(op, n, weights);
+    for (size_t row = block.row_begin; row < block.row_end; ++row) {
+      const int8_t* a = block.a + row * block.a_stride;
+      y[row * block.y_stride + n] = Accumulate(op, a, weights, n);
     }
   }
 }
 
 }  // namespace
 
-const PackedMatMulKernel kPackedInt4MatMul = {1, 1, PackedBytes, Pack<4>, Run, RunToInt32};
-const PackedMatMulKernel kPackedInt8MatMul = {1, 1, PackedBytes, Pack<8>, Run, RunToInt32};
+const PackedMatMulKernel kPackedInt4MatMul = {1, 1, Run<4>, RunToInt32<4>};
+const PackedMatMulKernel kPackedInt8MatMul = {1, 1, Run<8>, RunToInt32<8>};
 
 }  // namespace scalar
 }  // namespace pqv

@@ -54,20 +54,28 @@ int32_t Max(const int32_t* x, size_t n) {
   return result;
 }
 
+// function(first, count) for 16 elements of a row at a time. Of a row that has 16 or more the last
+// ones are whole, too: they begin where some are done twice.
+template <typename Function>
+PQV_INLINE void ForLanes(size_t n, const Function& function) {
+  if (n < kLanes) return function(0, n);
+  for (size_t i = 0; i + kLanes <= n; i += kLanes) function(i, kLanes);
+  if (n % kLanes != 0) function(n - kLanes, kLanes);
+}
+
 template <bool kLog2>
 void RunRow(const Requantizer& requantizer, const int32_t* x, size_t n, uint8_t* y) {
   const __m256i max = _mm256_set1_epi32(Max(x, n));
   // requantize never falls, so the largest input has the largest z.
   const __m256i max_z = Requantize16(requantizer, {max, max});
-  for (size_t i = 0; i < n; i += kLanes) {
-    const size_t count = n - i < kLanes ? n - i : kLanes;
+  ForLanes(n, [&](size_t i, size_t count) PQV_LAMBDA {
     const __m256i z = Requantize16(requantizer, LoadPartial32(x + i, count));
     const __m256i distance = _mm256_sub_epi16(max_z, z);
     StorePartial8(y + i, kLog2 ? PowersOfTwo(distance) : Uniform(distance), count);
-  }
+  });
 }
 
-__m256i LoadPartial16(const int16_t* x, size_t count) {
+inline __m256i LoadPartial16(const int16_t* x, size_t count) {
   if (count == kLanes) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
   alignas(32) int16_t values[kLanes] = {};
   memcpy(values, x, count * sizeof(int16_t));
@@ -76,10 +84,10 @@ __m256i LoadPartial16(const int16_t* x, size_t count) {
 
 // All ones in the bytes that the mask keeps; those beyond `count` are excluded.
 __m128i LoadKept(const uint8_t* mask, size_t count) {
-  alignas(16) uint8_t bytes[kLanes];
-  memset(bytes, 1, sizeof(bytes));
-  memcpy(bytes, mask, count);
-  const __m128i excluded = _mm_load_si128(reinterpret_cast<const __m128i*>(bytes));
+  const __m128i beyond =
+      _mm_cmpgt_epi8(_mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                     _mm_set1_epi8(static_cast<char>(count) - 1));
+  const __m128i excluded = _mm_or_si128(LoadPartial8(mask, count), beyond);
   return _mm_cmpeq_epi8(excluded, _mm_setzero_si128());
 }
 
@@ -104,20 +112,18 @@ template <bool kLog2>
 void RunBiasRow(const Requantizer& requantizer, const int32_t* x, const int16_t* bias,
                 const uint8_t* mask, size_t n, uint8_t* y) {
   __m256i max = _mm256_set1_epi16(INT16_MIN);
-  for (size_t i = 0; i < n; i += kLanes) {
-    const size_t count = n - i < kLanes ? n - i : kLanes;
+  ForLanes(n, [&](size_t i, size_t count) PQV_LAMBDA {
     const __m128i kept = LoadKept(mask + i, count);
     max = _mm256_max_epi16(max, BiasedLogits(requantizer, x + i, bias + i, kept, count));
-  }
+  });
   max = BroadcastMax16(max);
-  for (size_t i = 0; i < n; i += kLanes) {
-    const size_t count = n - i < kLanes ? n - i : kLanes;
+  ForLanes(n, [&](size_t i, size_t count) PQV_LAMBDA {
     const __m128i kept = LoadKept(mask + i, count);
     const __m256i distance =
         _mm256_sub_epi16(max, BiasedLogits(requantizer, x + i, bias + i, kept, count));
     const __m128i weights = kLog2 ? PowersOfTwo(distance) : Uniform(distance);
     StorePartial8(y + i, _mm_and_si128(weights, kept), count);
-  }
+  });
 }
 
 }  // namespace

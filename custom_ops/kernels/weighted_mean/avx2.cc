@@ -6,71 +6,121 @@ namespace pqv {
 namespace avx2 {
 namespace {
 
-constexpr size_t kChunk = 512;     // n per pass: 8 KiB of values, 4 KiB of weights
-constexpr size_t kBlockRows = 96;  // rows that share a packed panel
+constexpr size_t kChunk = 256;     // n per pass
+constexpr size_t kBlockRows = 60;  // rows that share packed panels: 34 KiB of weights, widened
+constexpr size_t kPanelBytes = kChunk / kTileGroup * kTileBytes;
+constexpr size_t kMaxInt4 = 8;  // magnitude
 
-size_t Min(size_t a, size_t b) { return a < b ? a : b; }
+using Rows = NarrowRows<kBlockRows>;
 
-uint32_t Sum8(const uint8_t* x, size_t n) {
-  __m256i sums = _mm256_setzero_si256();  // 64-bit lanes whose upper halves stay zero
-  size_t i = 0;
-  for (; i + 32 <= n; i += 32) {
-    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i));
-    sums = _mm256_add_epi64(sums, _mm256_sad_epu8(bytes, _mm256_setzero_si256()));
-  }
-  uint32_t sum = static_cast<uint32_t>(Sum32(sums));
-  for (; i < n; ++i) sum += x[i];
-  return sum;
-}
-
-// Packs 16 or fewer columns of `rows` rows of V as a "k2n16" panel, zero-padded.
-void PackPanel(const int8_t* v, size_t stride, size_t rows, size_t columns, int8_t* panel) {
-  for (size_t j = 0; j < rows; j += 2) {
-    const int8_t* row = v + j * stride;
-    const __m128i even = LoadPartial8(row, columns);
-    const __m128i odd = j + 1 < rows ? LoadPartial8(row + stride, columns) : _mm_setzero_si128();
-    __m128i* target = reinterpret_cast<__m128i*>(panel + j * kLanes);
-    _mm_storeu_si128(target, _mm_unpacklo_epi8(even, odd));
-    _mm_storeu_si128(target + 1, _mm_unpackhi_epi8(even, odd));
-  }
-}
-
-// 16 or fewer columns from d on, kBlockRows or fewer rows from m on.
-void RunBlock(const WeightedMean& op, const RowScale* scales, size_t m, size_t rows, size_t d,
-              size_t columns) {
-  alignas(32) int32_t sums[kBlockRows][kLanes] = {};
-  alignas(32) int8_t panel[kChunk * kLanes];
-  WideRows<kChunk> wide;
-  for (size_t j = 0; j < op.n; j += kChunk) {
-    const size_t count = Min(op.n - j, kChunk);
-    PackPanel(op.v + j * op.v_stride + d, op.v_stride, count, columns, panel);
-    for (size_t r = 0; r < rows; r += kTileRows) {
-      const size_t tile_rows = Min(rows - r, kTileRows);
-      WidenRows(op.w + (m + r) * op.w_stride + j, op.w_stride, tile_rows, count, &wide);
-      AccumulateTile(wide, tile_rows, panel, (count + 1) / 2, sums + r);
+void Inspect(const uint8_t* w, size_t stride, size_t rows, size_t n, Rows* found) {
+  __m256i largest = _mm256_setzero_si256();
+  for (size_t r = 0; r < rows; ++r, w += stride) {
+    __m256i sums = _mm256_setzero_si256();  // 64-bit lanes whose upper halves stay zero
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+      const __m256i x = Load32Bytes(w + i);
+      sums = _mm256_add_epi64(sums, _mm256_sad_epu8(x, _mm256_setzero_si256()));
+      largest = _mm256_max_epu8(largest, x);
+    }
+    for (; i < n; i += kLanes) {
+      const __m256i x = _mm256_zextsi128_si256(LoadPartial8(w + i, Min(n - i, kLanes)));
+      sums = _mm256_add_epi64(sums, _mm256_sad_epu8(x, _mm256_setzero_si256()));
+      largest = _mm256_max_epu8(largest, x);
+    }
+    found->sum[r] = Sum32(sums);
+    const size_t tail = n % kTileGroup;
+    for (size_t i = 0; i < kTileGroup; ++i) {
+      found->tail[r][i] = static_cast<int8_t>(i < tail ? w[n - tail + i] : 0);
     }
   }
-  for (size_t r = 0; r < rows; ++r) {
-    const Requantizer requantizer = UniformRequantizer(scales[r].shift, scales[r].multiplier);
-    const __m256i u = Requantize16(requantizer, Load32(sums[r]));
-    StorePartial8(op.y + (m + r) * op.y_stride + d, Narrow16(u, op.y_bits), columns);
+  found->largest = Max8(largest);
+}
+
+// Packs 16 or fewer columns of `rows` rows of V as two panels `panel_bytes` apart, zero-padded.
+void PackPanels(const int8_t* v, size_t stride, size_t rows, size_t columns, size_t panel_bytes,
+                int8_t* panels) {
+  for (size_t j = 0; j < rows; j += kTileGroup) {
+    __m128i x[kTileGroup];
+    for (size_t i = 0; i < kTileGroup; ++i) {
+      x[i] = j + i < rows ? LoadPartial8(v + (j + i) * stride, columns) : _mm_setzero_si128();
+    }
+    const __m128i low01 = _mm_unpacklo_epi8(x[0], x[1]);
+    const __m128i low23 = _mm_unpacklo_epi8(x[2], x[3]);
+    const __m128i high01 = _mm_unpackhi_epi8(x[0], x[1]);
+    const __m128i high23 = _mm_unpackhi_epi8(x[2], x[3]);
+    __m128i* target = reinterpret_cast<__m128i*>(panels + j * kTileChannels);
+    _mm_store_si128(target, _mm_unpacklo_epi16(low01, low23));
+    _mm_store_si128(target + 1, _mm_unpackhi_epi16(low01, low23));
+    target = reinterpret_cast<__m128i*>(panels + panel_bytes + j * kTileChannels);
+    _mm_store_si128(target, _mm_unpacklo_epi16(high01, high23));
+    _mm_store_si128(target + 1, _mm_unpackhi_epi16(high01, high23));
   }
 }
+
+// kBlockRows or fewer rows.
+class Block {
+ public:
+  Block(const WeightedMean& op, size_t m, size_t rows)
+      : op_(op), w_(op.w + m * op.w_stride), y_(op.y + m * op.y_stride), rows_(rows) {
+    Inspect(w_, op.w_stride, rows, op.n, &found_);
+    for (size_t r = 0; r < rows; ++r) {
+      const uint32_t sum = static_cast<uint32_t>(found_.sum[r]);
+      scales_[r] = WeightedMeanScale(op.shift, op.multiplier, sum);
+    }
+  }
+
+  void Run() {
+    alignas(32) int32_t sums[kBlockRows][kLanes];
+    for (size_t d = 0; d < op_.d; d += kLanes) {
+      const size_t columns = Min(op_.d - d, kLanes);
+      size_t j = 0;
+      do {  // once for N = 0, whose sums are 0
+        const size_t count = Min(op_.n - j, kChunk);
+        RunChunk(d, columns, j, count, j == 0 ? FromZero(sums[0], kLanes) : GoOn(sums[0], kLanes));
+        j += count;
+      } while (j < op_.n);
+      for (size_t r = 0; r < rows_; ++r) {
+        const Requantizer requantizer = UniformRequantizer(scales_[r].shift, scales_[r].multiplier);
+        const __m256i u = Requantize16(requantizer, Load32(sums[r]));
+        StorePartial8(y_ + r * op_.y_stride + d, Narrow16(u, op_.y_bits), columns);
+      }
+    }
+  }
+
+ private:
+  void RunChunk(size_t d, size_t columns, size_t j, size_t count, const TileSums& sums) {
+    alignas(32) int8_t panels[2 * kPanelBytes];
+    const size_t bytes = Groups(count) * kTileBytes;
+    PackPanels(op_.v + j * op_.v_stride + d, op_.v_stride, count, columns, bytes, panels);
+    if (IsInt4(panels, 2 * bytes)) {
+      MultiplyNarrowRows<true>(reinterpret_cast<const int8_t*>(w_ + j), op_.w_stride, found_, rows_,
+                               reinterpret_cast<const uint8_t*>(panels), bytes, count,
+                               NarrowGroups(found_.largest, kMaxInt4), sums);
+      return;
+    }
+    if (!is_wide_ || wide_j_ != j) WidenRows(w_ + j, op_.w_stride, rows_, count, &wide_);
+    is_wide_ = true;
+    wide_j_ = j;
+    MultiplyWideRows(wide_, rows_, panels, bytes, Groups(count), sums);
+  }
+
+  const WeightedMean& op_;
+  const uint8_t* w_;
+  int8_t* y_;
+  size_t rows_;
+  Rows found_;
+  RowScale scales_[kBlockRows];
+  WideRows<kBlockRows, kChunk> wide_;
+  size_t wide_j_ = 0;
+  bool is_wide_ = false;
+};
 
 }  // namespace
 
 void RunWeightedMean(const WeightedMean& op) {
-  RowScale scales[kBlockRows];
-  for (size_t m = 0; m < op.m; m += kBlockRows) {
-    const size_t rows = Min(op.m - m, kBlockRows);
-    for (size_t r = 0; r < rows; ++r) {
-      const uint32_t weight_sum = Sum8(op.w + (m + r) * op.w_stride, op.n);
-      scales[r] = WeightedMeanScale(op.shift, op.multiplier, weight_sum);
-    }
-    for (size_t d = 0; d < op.d; d += kLanes) {
-      RunBlock(op, scales, m, rows, d, Min(op.d - d, kLanes));
-    }
-  }
+  const size_t rows = EvenBlock(op.m, kBlockRows);
+  for (size_t m = 0; m < op.m; m += rows) Block(op, m, Min(op.m - m, rows)).Run();
 }
 
 }  // namespace avx2
