@@ -68,67 +68,104 @@ struct PanelSource {
   size_t step;
 };
 
-// 32 or 16 rows, from `first` and `second` on, by 32 channels: adds k products to the tiles 0 .. 3.
-// Calls between() after each step of k: other work for the core while the tiles multiply.
-template <RowSign kSign, bool kHasSecond, typename Between>
-static PQV_INLINE void Accumulate(const RowSource& a, size_t first, size_t second, size_t k,
-                                  const PanelSource& panel, const Between& between) {
-  MemoryIsRead();
-  const size_t whole = k / kTileK * kTileK;
-  for (size_t i = 0; i < k; i += kTileK) {
-    const bool is_whole = i < whole;
-    const uint8_t* rows = is_whole ? a.data + i : a.tails;
-    const size_t stride = is_whole ? a.stride : kTileK;
-    const uint8_t* b = panel.data + i / 4 * panel.step;
-    _tile_loadd(6, b, panel.step);
-    _tile_loadd(4, rows + first * stride, stride);
-    PQV_TILE_DOT(kSign, 0, 4, 6);
-    _tile_loadd(7, b + 64, panel.step);
-    PQV_TILE_DOT(kSign, 1, 4, 7);
-    if constexpr (kHasSecond) {
-      _tile_loadd(5, rows + second * stride, stride);
-      PQV_TILE_DOT(kSign, 2, 5, 6);
-      PQV_TILE_DOT(kSign, 3, 5, 7);
-    }
-    between();
-  }
-}
-
-// Sums of two rows of tiles: 16 rows from `first` and 16 from `second` on, `stride` int32 apart.
+// Where the sums of a block are: of 16 rows from `first` and, unless it is null, 16 from `second`
+// on, 32 channels each, rows `stride` int32 apart.
 struct SumTarget {
   int32_t* first;
   int32_t* second;
   size_t stride;
 };
 
-template <bool kHasSecond>
-static PQV_INLINE void LoadSums(const SumTarget& sums) {
-  const size_t stride = sums.stride * sizeof(int32_t);
-  MemoryIsRead();
-  _tile_loadd(0, sums.first, stride);
-  _tile_loadd(1, sums.first + kTileLanes, stride);
-  if constexpr (kHasSecond) {
-    _tile_loadd(2, sums.second, stride);
-    _tile_loadd(3, sums.second + kTileLanes, stride);
+// The sums that the tiles 0 .. 3 hold. They are stored tile by tile between the first products of
+// the next block, whose loads are under way by then; stored at once, they would leave the
+// multiplier idle.
+class PendingSums {
+ public:
+  // Begins a block. Where it has sums already it adds to them.
+  void Next(const SumTarget& target, bool has_sums) {
+    previous_ = target_;
+    target_ = target;
+    has_sums_ = has_sums;
   }
-}
 
-template <bool kHasSecond>
-static PQV_INLINE void StoreSums(const SumTarget& sums) {
-  const size_t stride = sums.stride * sizeof(int32_t);
-  _tile_stored(0, sums.first, stride);
-  _tile_stored(1, sums.first + kTileLanes, stride);
-  if constexpr (kHasSecond) {
-    _tile_stored(2, sums.second, stride);
-    _tile_stored(3, sums.second + kTileLanes, stride);
+#define PQV_NEXT_TILE(tile, row, channel)                                                \
+  do {                                                                                   \
+    const size_t stride = target_.stride * sizeof(int32_t);                              \
+    if (previous_.row != nullptr) {                                                      \
+      _tile_stored(tile, previous_.row + (channel), previous_.stride * sizeof(int32_t)); \
+    }                                                                                    \
+    if (has_sums_) {                                                                     \
+      _tile_loadd(tile, target_.row + (channel), stride);                                \
+    } else {                                                                             \
+      _tile_zero(tile);                                                                  \
+    }                                                                                    \
+  } while (false)
+
+  PQV_INLINE void Next0() const { PQV_NEXT_TILE(0, first, 0); }
+  PQV_INLINE void Next1() const { PQV_NEXT_TILE(1, first, kTileLanes); }
+  template <bool kHasSecond>
+  PQV_INLINE void Next2() const {
+    if constexpr (kHasSecond) {
+      PQV_NEXT_TILE(2, second, 0);
+    } else if (previous_.second != nullptr) {
+      _tile_stored(2, previous_.second, previous_.stride * sizeof(int32_t));
+    }
   }
-}
+  template <bool kHasSecond>
+  PQV_INLINE void Next3() const {
+    if constexpr (kHasSecond) {
+      PQV_NEXT_TILE(3, second, kTileLanes);
+    } else if (previous_.second != nullptr) {
+      _tile_stored(3, previous_.second + kTileLanes, previous_.stride * sizeof(int32_t));
+    }
+  }
+#undef PQV_NEXT_TILE
 
-static PQV_INLINE void ZeroSums() {
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
+  // Stores the sums of the last block.
+  PQV_INLINE void Store() {
+    const size_t stride = target_.stride * sizeof(int32_t);
+    _tile_stored(0, target_.first, stride);
+    _tile_stored(1, target_.first + kTileLanes, stride);
+    if (target_.second != nullptr) {
+      _tile_stored(2, target_.second, stride);
+      _tile_stored(3, target_.second + kTileLanes, stride);
+    }
+    target_ = {};
+  }
+
+ private:
+  SumTarget previous_ = {};
+  SumTarget target_ = {};
+  bool has_sums_ = false;
+};
+
+// A block of sums, 32 or 16 rows from `first` and `second` on by 32 channels: adds k > 0 products.
+// Calls between(i) after step i of k: other work for the core while the tiles multiply.
+template <RowSign kSign, bool kHasSecond, typename Between>
+static PQV_INLINE void Accumulate(const RowSource& a, size_t first, size_t second, size_t k,
+                                  const PanelSource& panel, const PendingSums& sums,
+                                  const Between& between) {
+  const size_t whole = k / kTileK * kTileK;
+  for (size_t i = 0; i < k; i += kTileK) {
+    const bool is_whole = i < whole;
+    const uint8_t* rows = is_whole ? a.data + i : a.tails;
+    const size_t stride = is_whole ? a.stride : kTileK;
+    const uint8_t* b = panel.data + i / 4 * panel.step;
+    MemoryIsRead();
+    _tile_loadd(6, b, panel.step);
+    _tile_loadd(4, rows + first * stride, stride);
+    _tile_loadd(7, b + 64, panel.step);
+    if constexpr (kHasSecond) _tile_loadd(5, rows + second * stride, stride);
+    if (i == 0) sums.Next0();
+    PQV_TILE_DOT(kSign, 0, 4, 6);
+    if (i == 0) sums.Next1();
+    PQV_TILE_DOT(kSign, 1, 4, 7);
+    if (i == 0) sums.template Next2<kHasSecond>();
+    if constexpr (kHasSecond) PQV_TILE_DOT(kSign, 2, 5, 6);
+    if (i == 0) sums.template Next3<kHasSecond>();
+    if constexpr (kHasSecond) PQV_TILE_DOT(kSign, 3, 5, 7);
+    between(i / kTileK);
+  }
 }
 
 // Copies what is left of rows after their whole tiles of k.

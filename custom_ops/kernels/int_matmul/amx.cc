@@ -20,19 +20,21 @@ void RunPanel(const IntMatMul& op, const RowSource& a, size_t rows, int32_t* y, 
     TransposePanel(op.b + (n + kTileLanes * v) * op.b_stride, op.b_stride, kTileLanes, op.k, 0,
                    source.step, panel + 64 * v);
   }
+  PendingSums tiles;
   for (size_t row = 0; row < rows; row += 2 * kTileRows) {
     const RowPair pair = PairAt(row, rows);
-    const SumTarget target = {y + pair.first * op.y_stride + n, y + pair.second * op.y_stride + n,
-                              op.y_stride};
-    ZeroSums();
+    int32_t* const first = y + pair.first * op.y_stride + n;
     if (pair.has_second) {
-      Accumulate<RowSign::kSigned, true>(a, pair.first, pair.second, op.k, source, [] {});
-      StoreSums<true>(target);
+      tiles.Next({first, y + pair.second * op.y_stride + n, op.y_stride}, false);
+      Accumulate<RowSign::kSigned, true>(a, pair.first, pair.second, op.k, source, tiles,
+                                         [](size_t) {});
     } else {
-      Accumulate<RowSign::kSigned, false>(a, pair.first, pair.second, op.k, source, [] {});
-      StoreSums<false>(target);
+      tiles.Next({first, nullptr, op.y_stride}, false);
+      Accumulate<RowSign::kSigned, false>(a, pair.first, pair.second, op.k, source, tiles,
+                                          [](size_t) {});
     }
   }
+  tiles.Store();
 }
 
 }  // namespace

@@ -38,7 +38,8 @@ struct Rows {
 };
 
 // The epilogue of a pair of tiles of rows, taken in portions between the products of the next pair:
-// the units for vectors and for tiles work side by side.
+// the units for vectors and for tiles work side by side. Its output is not fetched ahead: that
+// takes more from the loads of the tiles than it saves.
 template <size_t kVectors, typename Epilogue>
 class PendingRows {
  public:
@@ -53,7 +54,6 @@ class PendingRows {
     second_ = second;
     rows_ = rows;
     next_ = 0;
-    for (size_t r = 0; r < rows; ++r) epilogue_.Prefetch(RowAt(r));
   }
 
   PQV_INLINE void Finish(size_t count) {
@@ -110,6 +110,30 @@ class NextWeights {
   size_t portion_;
 };
 
+// Expands the weights of a pass, a tile of k at a time while the first rows are multiplied.
+template <int kBits, size_t kVectors>
+class PassWeights {
+ public:
+  PassWeights(const PackedMatMul& op, size_t n, size_t k, size_t k_end, uint8_t* panel)
+      : op_(op), n_(n), next_(k), end_(k_end), target_(panel) {}
+
+  PQV_INLINE void Advance() {
+    if (next_ >= end_) return;
+    const size_t groups = CeilDivide(Min(end_ - next_, kTileK), kGroupSize);
+    Expand<kBits, kVectors, SignedForm>(op_, n_, next_ / kGroupSize, groups, target_);
+    memset(target_ + groups * kVectors * 64, 0, (kTileRows - groups) * kVectors * 64);
+    target_ += kTileRows * kVectors * 64;
+    next_ += kTileK;
+  }
+
+ private:
+  const PackedMatMul& op_;
+  size_t n_;
+  size_t next_;
+  size_t end_;
+  uint8_t* target_;
+};
+
 // One pass over k of one panel.
 struct Pass {
   const uint8_t* panel;
@@ -120,44 +144,44 @@ struct Pass {
 
 // The sums of a pair of tiles of rows by all channels of the panel.
 template <size_t kVectors, bool kHasSecond, typename Between>
-PQV_INLINE void RunPair(const Pass& pass, const RowPair& pair, int32_t* sums,
+PQV_INLINE void RunPair(const Pass& pass, const RowPair& pair, int32_t* sums, PendingSums* tiles,
                         const Between& between) {
   constexpr size_t kChannels = kLanes32 * kVectors;
 #pragma GCC unroll 2
   for (size_t v = 0; v < kVectors; v += 2) {
     int32_t* const first = sums + kLanes32 * v;
-    const SumTarget target = {first, first + kTileRows * kChannels, kChannels};
-    if (pass.is_first) {
-      ZeroSums();
-    } else {
-      LoadSums<kHasSecond>(target);
-    }
+    tiles->Next({first, kHasSecond ? first + kTileRows * kChannels : nullptr, kChannels},
+                !pass.is_first);
     Accumulate<RowSign::kSigned, kHasSecond>(pass.a, pair.first, pair.second, pass.k,
-                                             {pass.panel + v * 64, kVectors * 64}, between);
-    StoreSums<kHasSecond>(target);
+                                             {pass.panel + v * 64, kVectors * 64}, *tiles, between);
   }
 }
 
 // All rows with one pass; `pending` takes the sums where it is the last.
-template <size_t kVectors, typename Pending>
+template <size_t kVectors, typename Weights, typename Pending>
 PQV_INLINE void RunPass(const Pass& pass, const Rows& rows, bool is_last, int32_t* sums,
-                        Pending* pending, NextWeights* next_weights) {
+                        Weights* weights, PendingSums* tiles, Pending* pending,
+                        NextWeights* next_weights) {
   constexpr size_t kPairSums = 2 * kTileRows * kLanes32 * kVectors;
-  const size_t steps = CeilDivide(pass.k, kTileK) * kVectors / 2;
+  // The first step stores the sums of the pair before; loads right behind would wait for them.
+  const size_t first_step = pass.k > kTileK ? 1 : 0;
+  const size_t steps = (CeilDivide(pass.k, kTileK) - first_step) * kVectors / 2;
   const size_t portion = CeilDivide(2 * kTileRows, steps);
-  const auto between = [&]() __attribute__((always_inline)) {
-    pending->Finish(portion);
+  const auto between = [&](size_t i) __attribute__((always_inline)) {
+    weights->Advance();
+    if (i >= first_step) pending->Finish(portion);
     next_weights->Fetch();
   };
   for (size_t row = 0; row < rows.count; row += 2 * kTileRows) {
     const RowPair pair = PairAt(row, rows.count);
     const size_t index = row / (2 * kTileRows);
-    // A single pass keeps only the sums that are pending and those that are being made.
-    int32_t* target = sums + (pass.is_first && is_last ? index % 2 : index) * kPairSums;
+    // The sums of a single pass leave the tiles when those before them are done with, half by half.
+    int32_t* target =
+        sums + (pass.is_first && is_last ? index % (kVectors / 2) : index) * kPairSums;
     if (pair.has_second) {
-      RunPair<kVectors, true>(pass, pair, target, between);
+      RunPair<kVectors, true>(pass, pair, target, tiles, between);
     } else {
-      RunPair<kVectors, false>(pass, pair, target, between);
+      RunPair<kVectors, false>(pass, pair, target, tiles, between);
     }
     if (!is_last) continue;
     pending->Finish(2 * kTileRows);
@@ -174,6 +198,7 @@ __attribute__((noinline)) void RunPanel(const PackedMatMul& op, const PackedMatM
   alignas(64) uint8_t panel[kMaxPanelK<kVectors> * kChannels];
   alignas(64) int32_t sums[(kBlockRows + kTileRows) * kChannels];
   const Epilogue epilogue(op, block, n, y);
+  PendingSums tiles;
   PendingRows<kVectors, Epilogue> pending(epilogue);
   const size_t size = PassSize(op.k, kMaxPanelK<kVectors>, kTileK);
   const size_t steps =
@@ -182,12 +207,14 @@ __attribute__((noinline)) void RunPanel(const PackedMatMul& op, const PackedMatM
   for (size_t k = 0; k < op.k; k += size) {
     Pass pass = {panel, rows.a, Min(op.k - k, size), k == 0};
     pass.a.data += k;
-    const size_t groups = CeilDivide(pass.k, kGroupSize);
-    Expand<kBits, kVectors, SignedForm>(op, n, k / kGroupSize, groups, panel);
-    const size_t padded = CeilDivide(groups, kTileRows) * kTileRows;
-    memset(panel + groups * kVectors * 64, 0, (padded - groups) * kVectors * 64);
-    RunPass<kVectors>(pass, rows, k + pass.k == op.k, sums, &pending, &next_weights);
+    PassWeights<kBits, kVectors> weights(op, n, k, k + pass.k, panel);
+    // Two tiles of k ahead of the products, whose loads would wait for the stores.
+    weights.Advance();
+    weights.Advance();
+    RunPass<kVectors>(pass, rows, k + pass.k == op.k, sums, &weights, &tiles, &pending,
+                      &next_weights);
   }
+  tiles.Store();
   pending.Finish(2 * kTileRows);
 }
 

@@ -98,7 +98,13 @@ class ToInt8 {
     __m512i u[kVectors / 2];
     Requantize16<kVectors>(requantizer_, sums, u);
     if (has_residual_) AddResidual(row, u);
-    _mm512_mask_storeu_epi8(y_ + row * block_.y_stride + n_, mask_, Narrow16<kVectors>(u, limits_));
+    int8_t* const y = y_ + row * block_.y_stride + n_;
+    const __m512i channels = Narrow16<kVectors>(u, limits_);
+    if constexpr (kVectors == 4) {
+      _mm512_mask_storeu_epi8(y, mask_, channels);
+    } else {  // a masked vector of twice the width would touch two lines
+      _mm256_mask_storeu_epi8(y, static_cast<__mmask32>(mask_), _mm512_castsi512_si256(channels));
+    }
   }
 
   // Asks for the line that Store(row) will write.

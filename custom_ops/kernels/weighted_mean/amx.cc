@@ -31,14 +31,15 @@ class Panel {
   template <bool kHasSecond>
   PQV_INLINE void Run(const RowSource& w, const RowPair& pair, const RowScale* scales) const {
     alignas(64) int32_t sums[2 * kTileRows * kColumns];
+    PendingSums tiles;
 #pragma GCC unroll 2
     for (size_t v = 0; v < kVectors; v += 2) {
       int32_t* const first = sums + kLanes32 * v;
-      ZeroSums();
-      Accumulate<RowSign::kUnsigned, kHasSecond>(w, pair.first, pair.second, op_.n,
-                                                 {data_ + v * 64, kVectors * 64}, [] {});
-      StoreSums<kHasSecond>({first, first + kTileRows * kColumns, kColumns});
+      tiles.Next({first, kHasSecond ? first + kTileRows * kColumns : nullptr, kColumns}, false);
+      Accumulate<RowSign::kUnsigned, kHasSecond>(
+          w, pair.first, pair.second, op_.n, {data_ + v * 64, kVectors * 64}, tiles, [](size_t) {});
     }
+    tiles.Store();
     Store(pair.first, scales, sums);
     if (kHasSecond) Store(pair.second, scales, sums + kTileRows * kColumns);
   }
