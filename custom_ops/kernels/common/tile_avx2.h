@@ -253,20 +253,28 @@ struct NarrowRows {
 template <size_t kCount>
 static inline void InspectRows(const int8_t* a, size_t stride, size_t rows, size_t k,
                                NarrowRows<kCount>* found) {
-  const __m256i ones = _mm256_set1_epi16(1);
+  constexpr size_t kStep = 32;
+  const __m256i sign = _mm256_set1_epi8(INT8_MIN);  // makes int8 unsigned: 128 more
+  const size_t steps = (k + kStep - 1) / kStep;
   __m256i largest = _mm256_setzero_si256();
   for (size_t r = 0; r < rows; ++r, a += stride) {
-    __m256i sums = _mm256_setzero_si256();
-    for (size_t i = 0; i < k; i += kLanes) {
-      const __m256i x = _mm256_cvtepi8_epi16(LoadPartial8(a + i, Min(k - i, kLanes)));
-      sums = _mm256_add_epi32(sums, _mm256_madd_epi16(x, ones));
-      largest = _mm256_max_epi16(largest, _mm256_abs_epi16(x));
+    __m256i sums = _mm256_setzero_si256();  // 64-bit lanes whose upper halves stay zero
+    const auto add = [&](__m256i x) PQV_LAMBDA {
+      const __m256i sad = _mm256_sad_epu8(_mm256_xor_si256(x, sign), _mm256_setzero_si256());
+      sums = _mm256_add_epi64(sums, sad);
+      largest = _mm256_max_epu8(largest, _mm256_abs_epi8(x));
+    };
+    for (size_t i = 0; i + kStep <= k; i += kStep) add(Load32Bytes(a + i));
+    if (k % kStep != 0) {
+      alignas(32) int8_t last[kStep] = {};
+      memcpy(last, a + k / kStep * kStep, k % kStep);
+      add(Load32Bytes(last));
     }
-    found->sum[r] = Sum32(sums);
-    const size_t tail = k % kTileGroup;
-    for (size_t i = 0; i < kTileGroup; ++i) found->tail[r][i] = i < tail ? a[k - tail + i] : 0;
+    found->sum[r] = Sum32(sums) - static_cast<int32_t>(steps * kStep * 128);
+    memset(found->tail[r], 0, kTileGroup);
+    memcpy(found->tail[r], a + k / kTileGroup * kTileGroup, k % kTileGroup);
   }
-  found->largest = Max8(largest);  // 128 or less: the high bytes are zero
+  found->largest = Max8(largest);
 }
 
 // What the sums of rows by panels that are `offset` too large begin with.

@@ -20,21 +20,28 @@ struct ToInt8 {
     Requantizer requantizer = LoadRequantizer(op.requantizer, n);
     // A right shift adds its rounding anyway; where there is a left one, that is zero.
     requantizer.shifter.rounding = Add32(requantizer.shifter.rounding, Load32(op.bias + n));
-    for (size_t r = row; r < row + rows; ++r) {
-      __m256i u = Requantize16(requantizer, Load32(*sums++));
-      if (op.residual_multiplier != nullptr) {
-        const size_t residual = r % block.residual_rows * block.residual_stride;
-        u = _mm256_adds_epi16(u, Residual16(op, block.residual + residual + n, count, n));
+    // Copies, which stores of int8 cannot change.
+    const size_t y_stride = block.y_stride;
+    const int y_bits = op.y_bits;
+    y += row * y_stride + n;
+    if (op.residual_multiplier == nullptr) {
+      for (size_t r = 0; r < rows; ++r) {
+        const __m256i u = Requantize16(requantizer, Load32(sums[r]));
+        StorePartial8(y + r * y_stride, Narrow16(u, y_bits), count);
       }
-      StorePartial8(y + r * block.y_stride + n, Narrow16(u, op.y_bits), count);
+      return;
     }
-  }
-
-  static __m256i Residual16(const PackedMatMul& op, const int8_t* residual, size_t count,
-                            size_t n) {
-    const __m256i x = _mm256_cvtepi8_epi16(LoadPartial8(residual, count));
-    const __m256i* multiplier = reinterpret_cast<const __m256i*>(op.residual_multiplier + n);
-    return _mm256_mulhrs_epi16(_mm256_slli_epi16(x, 8), _mm256_loadu_si256(multiplier));
+    const __m256i multiplier = Load32Bytes(op.residual_multiplier + n);
+    size_t residual_row = row % block.residual_rows;
+    for (size_t r = 0; r < rows; ++r) {
+      const int8_t* residual = block.residual + residual_row * block.residual_stride + n;
+      const __m256i x = _mm256_slli_epi16(_mm256_cvtepi8_epi16(LoadPartial8(residual, count)), 8);
+      const __m256i u = Requantize16(requantizer, Load32(sums[r]));
+      StorePartial8(y + r * y_stride,
+                    Narrow16(_mm256_adds_epi16(u, _mm256_mulhrs_epi16(x, multiplier)), y_bits),
+                    count);
+      if (++residual_row == block.residual_rows) residual_row = 0;
+    }
   }
 };
 

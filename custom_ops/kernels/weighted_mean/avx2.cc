@@ -37,6 +37,28 @@ void Inspect(const uint8_t* w, size_t stride, size_t rows, size_t n, Rows* found
   found->largest = Max8(largest);
 }
 
+// What a row is requantized by, as it is broadcast.
+struct Scale {
+  int32_t rounding;
+  int32_t right;
+  int32_t left;
+  int16_t multiplier;
+};
+
+Scale MakeScale(const RowScale& scale) {
+  const int right = scale.shift > 0 ? scale.shift : 0;
+  return {right > 0 ? 1 << (right - 1) : 0, right, right - scale.shift,
+          static_cast<int16_t>(scale.multiplier)};
+}
+
+PQV_INLINE Requantizer LoadScale(const Scale& scale) {
+  const __m256i rounding = _mm256_set1_epi32(scale.rounding);
+  const __m256i right = _mm256_set1_epi32(scale.right);
+  const __m256i left = _mm256_set1_epi32(scale.left);
+  return {{{rounding, rounding}, {right, right}, {left, left}, scale.left > 0},
+          _mm256_set1_epi16(scale.multiplier)};
+}
+
 // Packs 16 or fewer columns of `rows` rows of V as two panels `panel_bytes` apart, zero-padded.
 void PackPanels(const int8_t* v, size_t stride, size_t rows, size_t columns, size_t panel_bytes,
                 int8_t* panels) {
@@ -66,7 +88,7 @@ class Block {
     Inspect(w_, op.w_stride, rows, op.n, &found_);
     for (size_t r = 0; r < rows; ++r) {
       const uint32_t sum = static_cast<uint32_t>(found_.sum[r]);
-      scales_[r] = WeightedMeanScale(op.shift, op.multiplier, sum);
+      scales_[r] = MakeScale(WeightedMeanScale(op.shift, op.multiplier, sum));
     }
   }
 
@@ -80,15 +102,21 @@ class Block {
         RunChunk(d, columns, j, count, j == 0 ? FromZero(sums[0], kLanes) : GoOn(sums[0], kLanes));
         j += count;
       } while (j < op_.n);
-      for (size_t r = 0; r < rows_; ++r) {
-        const Requantizer requantizer = UniformRequantizer(scales_[r].shift, scales_[r].multiplier);
-        const __m256i u = Requantize16(requantizer, Load32(sums[r]));
-        StorePartial8(y_ + r * op_.y_stride + d, Narrow16(u, op_.y_bits), columns);
-      }
+      Store(sums, columns, y_ + d);
     }
   }
 
  private:
+  void Store(const int32_t (*sums)[kLanes], size_t columns, int8_t* y) const {
+    // Copies, which stores of int8 cannot change.
+    const size_t y_stride = op_.y_stride;
+    const int y_bits = op_.y_bits;
+    for (size_t r = 0; r < rows_; ++r) {
+      const __m256i u = Requantize16(LoadScale(scales_[r]), Load32(sums[r]));
+      StorePartial8(y + r * y_stride, Narrow16(u, y_bits), columns);
+    }
+  }
+
   void RunChunk(size_t d, size_t columns, size_t j, size_t count, const TileSums& sums) {
     alignas(32) int8_t panels[2 * kPanelBytes];
     const size_t bytes = Groups(count) * kTileBytes;
@@ -110,7 +138,7 @@ class Block {
   int8_t* y_;
   size_t rows_;
   Rows found_;
-  RowScale scales_[kBlockRows];
+  Scale scales_[kBlockRows];
   WideRows<kBlockRows, kChunk> wide_;
   size_t wide_j_ = 0;
   bool is_wide_ = false;
