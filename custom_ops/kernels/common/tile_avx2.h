@@ -38,6 +38,20 @@ static PQV_INLINE void ForRows(const Function& function) {
   function(kRows - 1);
 }
 
+template <size_t kCount>
+struct RowCount {
+  static constexpr size_t kRows = kCount;
+};
+
+// function(RowCount<rows>), 1 <= rows <= kMost.
+template <size_t kMost, typename Function>
+static PQV_INLINE void WithRows(size_t rows, const Function& function) {
+  if constexpr (kMost > 1) {
+    if (rows < kMost) return WithRows<kMost - 1>(rows, function);
+  }
+  function(RowCount<kMost>());
+}
+
 // Compilers would gather products until they run out of registers, or copy sums from one register
 // to another: they may move neither of these instructions.
 static PQV_INLINE void Add32InPlace(__m256i product, __m256i* sum) {
@@ -143,20 +157,9 @@ static __attribute__((noinline)) void MultiplyWide(const int16_t* a, size_t stri
 // The same for 1 <= rows <= kWideRows rows.
 static inline void MultiplyWideTile(const int16_t* a, size_t stride, size_t rows,
                                     const int8_t* panel, size_t groups, const TileSums& sums) {
-  switch (rows) {
-    case 1:
-      return MultiplyWide<1>(a, stride, panel, groups, sums);
-    case 2:
-      return MultiplyWide<2>(a, stride, panel, groups, sums);
-    case 3:
-      return MultiplyWide<3>(a, stride, panel, groups, sums);
-    case 4:
-      return MultiplyWide<4>(a, stride, panel, groups, sums);
-    case 5:
-      return MultiplyWide<5>(a, stride, panel, groups, sums);
-    default:
-      return MultiplyWide<6>(a, stride, panel, groups, sums);
-  }
+  WithRows<kWideRows>(rows, [&](auto count) {
+    MultiplyWide<decltype(count)::kRows>(a, stride, panel, groups, sums);
+  });
 }
 
 // Any number of rows by two panels `panel_bytes` apart.
@@ -179,56 +182,61 @@ static PQV_INLINE size_t NarrowGroups(size_t a_limit, size_t b_limit) {
   return most > 0 ? INT16_MAX / most : INT16_MAX;
 }
 
-// The same for two panels `panel_bytes` apart, 16 channels: one side is uint8, the rows if
-// kUnsignedRows, else the panels. `limit` is that of NarrowGroups, at least 1.
+// The same for `tiles` times kRows rows and two panels `panel_bytes` apart, 16 channels: one side
+// is uint8, the rows if kUnsignedRows, else the panels. `limit` is that of NarrowGroups, at
+// least 1.
 template <bool kUnsignedRows, size_t kRows>
-static inline void MultiplyNarrow(const int8_t* a, size_t stride, const uint8_t* panels,
-                                  size_t panel_bytes, size_t groups, size_t limit, TileSums sums) {
+static __attribute__((noinline)) void MultiplyNarrow(const int8_t* a, size_t stride, size_t tiles,
+                                                     const uint8_t* panels, size_t panel_bytes,
+                                                     size_t groups, size_t limit,
+                                                     const TileSums& sums) {
   const __m256i ones = _mm256_set1_epi16(1);
-  size_t g = 0;
-  do {
-    const size_t end = Min(groups, g + limit);
-    __m256i low[kRows];   // of the first panel, two sums per channel
-    __m256i high[kRows];  // of the second
-    ForRows<kRows>([&](size_t r) PQV_LAMBDA { low[r] = high[r] = _mm256_setzero_si256(); });
-    for (; g < end; ++g) {
-      const __m256i w_low = Load32Bytes(panels + g * kTileBytes);
-      const __m256i w_high = Load32Bytes(panels + panel_bytes + g * kTileBytes);
+  for (size_t row = 0; row < tiles * kRows; row += kRows, a += kRows * stride) {
+    TileSums tile = Move(sums, row, 0);
+    size_t g = 0;
+    do {
+      const size_t end = Min(groups, g + limit);
+      __m256i low[kRows];   // of the first panel, two sums per channel
+      __m256i high[kRows];  // of the second
+      ForRows<kRows>([&](size_t r) PQV_LAMBDA { low[r] = high[r] = _mm256_setzero_si256(); });
+      for (; g < end; ++g) {
+        const __m256i w_low = Load32Bytes(panels + g * kTileBytes);
+        const __m256i w_high = Load32Bytes(panels + panel_bytes + g * kTileBytes);
+        ForRows<kRows>([&](size_t r) PQV_LAMBDA {
+          int32_t group;
+          memcpy(&group, a + r * stride + g * kTileGroup, sizeof(group));
+          const __m256i x = _mm256_set1_epi32(group);
+          Add16InPlace(
+              kUnsignedRows ? _mm256_maddubs_epi16(x, w_low) : _mm256_maddubs_epi16(w_low, x),
+              &low[r]);
+          Add16InPlace(
+              kUnsignedRows ? _mm256_maddubs_epi16(x, w_high) : _mm256_maddubs_epi16(w_high, x),
+              &high[r]);
+        });
+      }
       ForRows<kRows>([&](size_t r) PQV_LAMBDA {
-        int32_t group;
-        memcpy(&group, a + r * stride + g * kTileGroup, sizeof(group));
-        const __m256i x = _mm256_set1_epi32(group);
-        Add16InPlace(
-            kUnsignedRows ? _mm256_maddubs_epi16(x, w_low) : _mm256_maddubs_epi16(w_low, x),
-            &low[r]);
-        Add16InPlace(
-            kUnsignedRows ? _mm256_maddubs_epi16(x, w_high) : _mm256_maddubs_epi16(w_high, x),
-            &high[r]);
+        Store(tile, r, 0, _mm256_madd_epi16(low[r], ones));
+        Store(tile, r, kTileChannels, _mm256_madd_epi16(high[r], ones));
       });
-    }
-    ForRows<kRows>([&](size_t r) PQV_LAMBDA {
-      Store(sums, r, 0, _mm256_madd_epi16(low[r], ones));
-      Store(sums, r, kTileChannels, _mm256_madd_epi16(high[r], ones));
-    });
-    sums = GoOn(sums.data, sums.stride);
-  } while (g < groups);
+      tile = GoOn(tile.data, tile.stride);
+    } while (g < groups);
+  }
 }
 
-// The same for 1 <= rows <= kNarrowRows rows.
+// The same for any number of rows.
 template <bool kUnsignedRows>
-static inline void MultiplyNarrowTile(const int8_t* a, size_t stride, size_t rows,
-                                      const uint8_t* panels, size_t panel_bytes, size_t groups,
-                                      size_t limit, const TileSums& sums) {
-  switch (rows) {
-    case 1:
-      return MultiplyNarrow<kUnsignedRows, 1>(a, stride, panels, panel_bytes, groups, limit, sums);
-    case 2:
-      return MultiplyNarrow<kUnsignedRows, 2>(a, stride, panels, panel_bytes, groups, limit, sums);
-    case 3:
-      return MultiplyNarrow<kUnsignedRows, 3>(a, stride, panels, panel_bytes, groups, limit, sums);
-    default:
-      return MultiplyNarrow<kUnsignedRows, 4>(a, stride, panels, panel_bytes, groups, limit, sums);
-  }
+static inline void MultiplyNarrowGroups(const int8_t* a, size_t stride, size_t rows,
+                                        const uint8_t* panels, size_t panel_bytes, size_t groups,
+                                        size_t limit, const TileSums& sums) {
+  const size_t tiles = rows / kNarrowRows;
+  const size_t done = tiles * kNarrowRows;
+  MultiplyNarrow<kUnsignedRows, kNarrowRows>(a, stride, tiles, panels, panel_bytes, groups, limit,
+                                             sums);
+  if (done == rows) return;
+  WithRows<kNarrowRows - 1>(rows - done, [&](auto count) {
+    MultiplyNarrow<kUnsignedRows, decltype(count)::kRows>(
+        a + done * stride, stride, 1, panels, panel_bytes, groups, limit, Move(sums, done, 0));
+  });
 }
 
 // Whether all of `count` bytes are int4; count is a multiple of 32.
@@ -287,25 +295,20 @@ static inline void OffsetRows(const NarrowRows<kCount>& found, size_t rows, int 
   }
 }
 
-// Any number of rows by `k` of two panels.
+// Rows by `k` of two panels.
 template <bool kUnsignedRows, size_t kCount>
 static inline void MultiplyNarrowRows(const int8_t* a, size_t stride,
                                       const NarrowRows<kCount>& found, size_t rows,
                                       const uint8_t* panels, size_t panel_bytes, size_t k,
-                                      size_t limit, const TileSums& sums) {
+                                      size_t limit, TileSums sums) {
   const size_t groups = k / kTileGroup;
-  for (size_t r = 0; r < rows; r += kNarrowRows) {
-    const size_t tile_rows = Min(rows - r, kNarrowRows);
-    TileSums tile = Move(sums, r, 0);
-    if (groups > 0 || k == 0) {
-      MultiplyNarrowTile<kUnsignedRows>(a + r * stride, stride, tile_rows, panels, panel_bytes,
-                                        groups, limit, tile);
-      tile = GoOn(tile.data, tile.stride);
-    }
-    if (k % kTileGroup != 0) {
-      MultiplyNarrowTile<kUnsignedRows>(found.tail[r], kTileGroup, tile_rows,
-                                        panels + groups * kTileBytes, panel_bytes, 1, 1, tile);
-    }
+  if (groups > 0 || k == 0) {
+    MultiplyNarrowGroups<kUnsignedRows>(a, stride, rows, panels, panel_bytes, groups, limit, sums);
+    sums = GoOn(sums.data, sums.stride);
+  }
+  if (k % kTileGroup != 0) {
+    MultiplyNarrowGroups<kUnsignedRows>(found.tail[0], kTileGroup, rows,
+                                        panels + groups * kTileBytes, panel_bytes, 1, 1, sums);
   }
 }
 

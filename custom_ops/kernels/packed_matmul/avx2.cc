@@ -178,8 +178,8 @@ class FewRows {
 
 // All k of kRows rows and 8 channels.
 template <size_t kRows>
-void MultiplyFew(const int8_t* a, size_t stride, const uint8_t* panel, size_t k, size_t limit,
-                 TileSums sums) {
+__attribute__((noinline)) void MultiplyFew(const int8_t* a, size_t stride, const uint8_t* panel,
+                                           size_t k, size_t limit, TileSums sums) {
   const size_t pairs = k / (2 * kTileGroup);
   for (size_t i = 0; i < pairs;) {
     FewRows<kRows> few;
@@ -204,10 +204,12 @@ void RunFew(const PackedMatMul& op, const PackedMatMulBlock& block, const Rows& 
             size_t rows, size_t n, const TileSums& sums) {
   const int8_t* a = block.a + row * block.a_stride;
   const size_t limit = NarrowGroups(found.largest, kMaxUnsigned);
-  const auto multiply = rows == 1 ? MultiplyFew<1> : rows == 2 ? MultiplyFew<2> : MultiplyFew<3>;
   for (size_t half = 0; half < kLanes && n + half < op.n; half += kPanelChannels) {
-    multiply(a, block.a_stride, Group(op.weights, 4, op.k, 0, n + half), op.k, limit,
-             Move(sums, 0, half));
+    WithRows<kFewRows>(rows, [&](auto count) {
+      MultiplyFew<decltype(count)::kRows>(a, block.a_stride,
+                                          Group(op.weights, 4, op.k, 0, n + half), op.k, limit,
+                                          Move(sums, 0, half));
+    });
   }
 }
 
