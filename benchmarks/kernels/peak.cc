@@ -71,8 +71,15 @@ __attribute__((target("amx-tile,amx-int8"))) size_t RunAmx() {
     unsigned short bytes_per_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
     unsigned char rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
   } config;
-  __asm__ volatile("" ::: "memory");  // the intrinsic does not say that it reads config
+  // Not zeros, on which the instruction is 1.2 to 1.3 times as fast as on any other numbers.
+  alignas(64) unsigned char numbers[16 * 64];
+  for (size_t i = 0; i < sizeof(numbers); ++i) numbers[i] = static_cast<unsigned char>(i * 37 + 11);
+  __asm__ volatile("" ::: "memory");  // the intrinsics do not say what they read
   _tile_loadconfig(&config);
+  _tile_loadd(4, numbers, 64);
+  _tile_loadd(5, numbers, 64);
+  _tile_loadd(6, numbers, 64);
+  _tile_loadd(7, numbers, 64);
   for (size_t i = 0; i < kRepeats; ++i) {
     _tile_dpbssd(0, 4, 6);
     _tile_dpbssd(1, 4, 7);

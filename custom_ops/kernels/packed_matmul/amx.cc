@@ -204,6 +204,7 @@ __attribute__((noinline)) void RunPanel(const PackedMatMul& op, const PackedMatM
   const size_t steps =
       CeilDivide(op.k, kTileK) * CeilDivide(rows.count, 2 * kTileRows) * (kVectors / 2);
   NextWeights next_weights(op, kBits, n + kChannels, kChannels, steps);
+  if (n + kChannels < op.n) Epilogue::PrefetchChannels(op, n + kChannels);
   for (size_t k = 0; k < op.k; k += size) {
     Pass pass = {panel, rows.a, Min(op.k - k, size), k == 0};
     pass.a.data += k;

@@ -94,6 +94,18 @@ class ToInt8 {
     if (has_residual_) LoadTileOrder16<kVectors>(op.residual_multiplier + n, residual_multiplier_);
   }
 
+  // Brings into L2 what the epilogue of the channels from n on is made of.
+  static PQV_INLINE void PrefetchChannels(const PackedMatMul& op, size_t n) {
+    const ChannelRequantizer& r = op.requantizer;
+    const int32_t* const arrays[] = {op.bias, r.rounding, r.right_shift, r.left_shift};
+    for (const int32_t* x : arrays) {
+      for (size_t v = 0; v < kVectors; ++v) _mm_prefetch(x + n + kLanes32 * v, _MM_HINT_T1);
+    }
+    for (size_t v = 0; v < kVectors; v += 2) {
+      _mm_prefetch(r.multiplier + n + kLanes32 * v, _MM_HINT_T1);
+    }
+  }
+
   PQV_INLINE void Store(size_t row, const __m512i* sums) const {
     __m512i u[kVectors / 2];
     Requantize16<kVectors>(requantizer_, sums, u);
@@ -142,6 +154,10 @@ class ToInt32 {
       : block_(block), n_(n), y_(y) {
     mask_ = FirstLanes(Min(block.channel_end - n, kLanes32 * kVectors));
     LoadTileOrder32<kVectors>(op.bias + n, bias_);
+  }
+
+  static PQV_INLINE void PrefetchChannels(const PackedMatMul& op, size_t n) {
+    for (size_t v = 0; v < kVectors; ++v) _mm_prefetch(op.bias + n + kLanes32 * v, _MM_HINT_T1);
   }
 
   PQV_INLINE void Store(size_t row, const __m512i* sums) const {
