@@ -18,7 +18,7 @@ constexpr int64_t kMaxChannels = int64_t{1} << 24;
 
 constexpr size_t kEvenTasks = 8;         // so many keep a few threads evenly busy
 constexpr size_t kMaxChannelTasks = 16;  // each of them reads all activations
-constexpr size_t kMinTaskRows = 96;
+constexpr size_t kMinTaskRows = 128;
 
 size_t Min(size_t a, size_t b) { return a < b ? a : b; }
 
