@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-PQV = [sys.executable, "-m", "pqv_onnx.cli.main"]
+from pqv_onnx.checkpoint import load_qat
+from pqv_onnx.cli import verify
+from pqv_onnx.errors import PqvError
+from pqv_onnx.graph.export import export_onnx
+from pqv_onnx.integer import convert_to_integer
+from pqv_onnx.qat import QuantModel, build_random_qat
+from pqv_onnx.train.models import import_modules
+from pqv_onnx.train.recipe import Recipe, load_recipe
 
 
 def main(
@@ -22,22 +27,31 @@ def main(
     """Export and verify every recipe."""
     if (checkpoint is None) == (random_weights is None):
         raise typer.BadParameter("give either --checkpoint or --random-weights SEED")
+    loaded = {path: load_recipe(path) for path in recipes}
     output.mkdir(parents=True, exist_ok=True)
-    for path in recipes:
-        recipe = tomllib.loads(path.read_text())
-        target = output / f"{path.stem}.onnx"
+    for path, recipe in loaded.items():
+        import_modules(recipe.imports)
         if checkpoint is not None:
-            source = ["--checkpoint", str(checkpoint)]
+            model = _load_checkpoint(checkpoint, recipe)
         else:
-            source = ["--model", recipe["model"], "--random-weights", str(random_weights)]
-            schemes = recipe.get("quantization", {}).items()
-            source += [f"--scheme={kind}={scheme}" for kind, scheme in schemes]
-        flags = [f"--{name}={value}" for name, value in recipe["export"].items()]
-        flags += ["--precision", recipe["precision"], "-o", str(target)]
-        for command in (["export", *source, *flags], ["verify", str(target)]):
-            if code := subprocess.run([*PQV, *command], check=False).returncode:
-                raise typer.Exit(code)
+            assert random_weights is not None
+            model = build_random_qat(recipe.model, recipe.spec, random_weights)
+        target = output / f"{path.stem}.onnx"
+        options = recipe.export
+        export_onnx(convert_to_integer(model), target, input=options.input, layout=options.layout)
+        verify.command(target)
+
+
+def _load_checkpoint(path: Path, recipe: Recipe) -> QuantModel:
+    model = load_qat(path)
+    found = model.config.spec.base
+    if found != recipe.precision:
+        raise PqvError(f"{path} is {found}, the recipe of {recipe.model} is {recipe.precision}")
+    return model
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except PqvError as error:
+        sys.exit(f"export.py: error: {error}")

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.spec import PRESETS, QuantSpec
@@ -20,8 +20,8 @@ from pqv_onnx.spec import PRESETS, QuantSpec
 class Export:
     """How ``export/export.py`` exports the model; see ``pqv export``."""
 
-    input: str = "float"
-    layout: str = "nhwc"
+    input: Literal["float", "uint8"] = "float"
+    layout: Literal["nhwc", "nchw"] = "nhwc"
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Schedule:
         min_lr: where the schedule ends.
     """
 
-    name: str = "cosine"
+    name: Literal["cosine", "tanh", "poly", "step"] = "cosine"
     warmup_epochs: int = 0
     warmup_lr: float = 1e-6
     min_lr: float = 1e-6
@@ -142,7 +142,7 @@ class Distillation:
         teacher: timm's name; empty for the float model that is quantized.
     """
 
-    kind: str = "none"
+    kind: Literal["none", "soft", "hard"] = "none"
     weight: float = 1.0
     temperature: float = 1.0
     token: bool = True
@@ -186,9 +186,9 @@ class Train:
     batch_size: int = 256
     accumulation: int = 1
     seed: int = 0
-    mixed_precision: str = "no"
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     calibration_images: int = 256
-    initialization: str = "search"
+    initialization: Literal["search", "lsq"] = "search"
     ema: float = 0.0
     save_every: int = 1000
     data: Data = field(default_factory=Data)
@@ -227,12 +227,6 @@ class Recipe:
             self.spec  # noqa: B018 - checks the schemes
         except PqvError as error:
             raise PqvError(f"quantization: {error}") from error
-        _choose("export.input", self.export.input, ("float", "uint8"))
-        _choose("export.layout", self.export.layout, ("nhwc", "nchw"))
-        _choose("train.mixed_precision", train.mixed_precision, ("no", "bf16", "fp16"))
-        _choose("train.initialization", train.initialization, ("search", "lsq"))
-        _choose("train.schedule.name", train.schedule.name, ("cosine", "tanh", "poly", "step"))
-        _choose("train.distillation.kind", distillation.kind, ("none", "soft", "hard"))
         for name in ("epochs", "batch_size", "accumulation", "calibration_images"):
             _limit(f"train.{name}", getattr(train, name), 1)
         for name in ("max_steps", "save_every", "seed"):
@@ -320,6 +314,9 @@ def _parse(cls: type, table: object, prefix: str) -> Any:
 def _value(kind: Any, value: object, name: str) -> Any:
     if is_dataclass(kind):
         return _parse(kind, value, f"{name}.")  # type: ignore[arg-type]
+    if get_origin(kind) is Literal:
+        _choose(name, value, get_args(kind))
+        return value
     if get_origin(kind) is tuple:
         inner = get_args(kind)
         count = None if inner[-1] is Ellipsis else len(inner)
@@ -342,7 +339,7 @@ def _value(kind: Any, value: object, name: str) -> Any:
 _KINDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def _choose(name: str, found: str, allowed: tuple[str, ...]) -> None:
+def _choose(name: str, found: object, allowed: tuple[str, ...]) -> None:
     if found not in allowed:
         raise PqvError(f"{name} is {found!r}, expected {' or '.join(allowed)}")
 

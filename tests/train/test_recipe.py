@@ -27,12 +27,22 @@ def test_the_recipes_of_the_repository_are_valid(path: Path) -> None:
     assert path.name == f"{recipe.model}.{recipe.precision}.toml"
 
 
-@pytest.mark.parametrize("family", ["deit_{}_patch16_224", "swin_{}_patch4_window7_224"])
-@pytest.mark.parametrize("size", ["tiny", "small", "base"])
+BACKBONES = [
+    family.format(size)
+    for family, sizes in (
+        ("deit_{}_patch16_224", ("tiny", "small", "base")),
+        ("deit_{}_distilled_patch16_224", ("tiny", "small", "base")),
+        ("vit_{}_patch16_224", ("small", "base")),
+        ("swin_{}_patch4_window7_224", ("tiny", "small", "base")),
+    )
+    for size in sizes
+]
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("precision", ["w8a8", "w4a4"])
-def test_the_papers_models_have_training_recipes(family: str, size: str, precision: str) -> None:
-    name = f"{family.format(size)}.{precision}.toml"
-    (path,) = [path for path in RECIPES if path.name == name]
+def test_every_backbone_has_a_training_recipe(backbone: str, precision: str) -> None:
+    (path,) = [path for path in RECIPES if path.name == f"{backbone}.{precision}.toml"]
     assert "train" in tomllib.loads(path.read_text())
 
 
