@@ -13,19 +13,11 @@ namespace pqv {
 namespace {
 
 const OpDefinition* const kOps[] = {
-    &kPackedInt4MatMulOp,
-    &kPackedInt4MatMulAddOp,
-    &kPackedInt8MatMulOp,
-    &kPackedInt8MatMulAddOp,
-    &kPackedInt8MatMulToInt32Op,
-    &kIntMatMulOp,
-    &kIntSoftmax2nOp,
-    &kIntSoftmax2nBiasOp,
-    &kIntWeightedMeanOp,
-    &kIntAttentionOp,
-    &kIntWindowAttentionOp,
-    &kIntLayerNormOp,
-    &kIntGeluOp,
+    &kPackedInt4MatMulOp,        &kPackedInt4MatMulAddOp, &kPackedInt4MatMulGeluOp,
+    &kPackedInt8MatMulOp,        &kPackedInt8MatMulAddOp, &kPackedInt8MatMulGeluOp,
+    &kPackedInt8MatMulToInt32Op, &kIntMatMulOp,           &kIntSoftmax2nOp,
+    &kIntSoftmax2nBiasOp,        &kIntWeightedMeanOp,     &kIntAttentionOp,
+    &kIntWindowAttentionOp,      &kIntLayerNormOp,        &kIntGeluOp,
 };
 constexpr size_t kOpCount = sizeof(kOps) / sizeof(kOps[0]);
 

@@ -226,7 +226,7 @@ void AddElementwise(const Variant& variant, std::vector<Case>* cases) {
     const auto table = std::make_shared<Vector<int8_t>>(Random<int8_t>(256, -128, 127));
     snprintf(shape, sizeof(shape), " %zu x %zu", rows, channels * 4);
     cases->push_back({std::string("IntGELU") + shape, double(x->size()), false,
-                      [=] { gelu(table->data(), x->data(), x->size(), y->data()); }});
+                      [=] { gelu(table->data(), {1, x->size(), 0, x->data(), y->data()}); }});
   }
 }
 

@@ -31,12 +31,12 @@ class GeluNode {
     return context.ParallelRanges(blocks, kBlock * kElementCost, [&](size_t begin, size_t end) {
       const size_t first = begin * kBlock;
       const size_t last = end == blocks ? count : end * kBlock;
-      run_(table_.data(), x_data + first, last - first, y + first);
+      run_(table_.data(), {1, last - first, 0, x_data + first, y + first});
     });
   }
 
  private:
-  void (*run_)(const int8_t*, const int8_t*, size_t, int8_t*) = nullptr;
+  void (*run_)(const int8_t* table, const GeluBlock& block) = nullptr;
   Array<int8_t> table_;
 };
 

@@ -18,8 +18,10 @@ constexpr ONNXTensorElementDataType kInt32 = ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32
 
 extern const OpDefinition kPackedInt4MatMulOp;
 extern const OpDefinition kPackedInt4MatMulAddOp;
+extern const OpDefinition kPackedInt4MatMulGeluOp;
 extern const OpDefinition kPackedInt8MatMulOp;
 extern const OpDefinition kPackedInt8MatMulAddOp;
+extern const OpDefinition kPackedInt8MatMulGeluOp;
 extern const OpDefinition kPackedInt8MatMulToInt32Op;
 extern const OpDefinition kIntMatMulOp;
 extern const OpDefinition kIntSoftmax2nOp;

@@ -11,10 +11,13 @@ constexpr size_t kA = 0;
 constexpr size_t kB = 1;
 constexpr size_t kBias = 2;
 constexpr size_t kShift = 3;
+constexpr size_t kTable = 5;
 constexpr size_t kResidual = 5;
 constexpr size_t kResidualMultiplier = 6;
 
 constexpr int64_t kMaxChannels = int64_t{1} << 24;
+
+constexpr int kTableBits = 8;  // of the indices of a table
 
 constexpr size_t kEvenTasks = 8;         // so many keep a few threads evenly busy
 constexpr size_t kMaxChannelTasks = 16;  // each of them reads all activations
@@ -23,7 +26,7 @@ constexpr size_t kMinTaskRows = 128;
 size_t Min(size_t a, size_t b) { return a < b ? a : b; }
 
 // What an op does after the sum of products.
-enum class Epilogue { kRequantize, kRequantizeAdd, kNone };
+enum class Epilogue { kRequantize, kRequantizeAdd, kRequantizeGelu, kNone };
 
 // Whether some value is the lowest of its type, -8 or -128. A loop that compilers vectorise.
 bool HasLowest(const uint8_t* bytes, size_t count, int bits) {
@@ -67,11 +70,12 @@ OrtStatus* ValidateWeights(const NodeReader& reader, int bits, size_t k, size_t 
   return nullptr;
 }
 
-template <int kBits, Epilogue kEpilogue>
 class PackedMatMulNode {
  public:
-  OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
-    kernel_ = kBits == 4 ? variant.packed_int4_matmul : variant.packed_int8_matmul;
+  OrtStatus* Create(const NodeReader& reader, const Variant& variant, int bits, Epilogue epilogue) {
+    kernel_ = bits == 4 ? variant.packed_int4_matmul : variant.packed_int8_matmul;
+    gelu_ = variant.gelu;
+    epilogue_ = epilogue;
     int64_t k = 0;
     int64_t n = 0;
     PQV_RETURN_IF_ERROR(reader.String("layout", kLayoutName));
@@ -79,14 +83,18 @@ class PackedMatMulNode {
     PQV_RETURN_IF_ERROR(reader.Int("N", 1, kMaxChannels, &n));
     op_.k = static_cast<size_t>(k);
     op_.n = static_cast<size_t>(n);
-    PQV_RETURN_IF_ERROR(CreateWeights(reader));
+    PQV_RETURN_IF_ERROR(CreateWeights(reader, bits));
     PQV_RETURN_IF_ERROR(reader.Channels(kBias, op_.n, -kMaxBias, kMaxBias, &bias_));
     op_.bias = bias_.data();
-    if (kEpilogue == Epilogue::kNone) return nullptr;
-    PQV_RETURN_IF_ERROR(reader.YBits(&op_.y_bits));
+    if (epilogue == Epilogue::kNone) return nullptr;
     PQV_RETURN_IF_ERROR(requantizer_.Create(reader, kShift, op_.n));
     op_.requantizer = requantizer_.View();
-    if (kEpilogue == Epilogue::kRequantize) return nullptr;
+    if (epilogue == Epilogue::kRequantizeGelu) {
+      op_.y_bits = kTableBits;
+      return reader.Channels(kTable, kGeluTableSize, INT8_MIN, INT8_MAX, &table_);
+    }
+    PQV_RETURN_IF_ERROR(reader.YBits(&op_.y_bits));
+    if (epilogue == Epilogue::kRequantize) return nullptr;
     PQV_RETURN_IF_ERROR(
         reader.Channels(kResidualMultiplier, op_.n, 0, kMaxMultiplier, &residual_multiplier_));
     op_.residual_multiplier = residual_multiplier_.data();
@@ -108,35 +116,23 @@ class PackedMatMulNode {
     block.a = static_cast<const int8_t*>(a.data);
     block.a_stride = op_.k;
     block.y_stride = op_.n;
-    if (kEpilogue == Epilogue::kRequantizeAdd) {
+    if (epilogue_ == Epilogue::kRequantizeAdd) {
       PQV_RETURN_IF_ERROR(ReadResidual(context, y_shape, &block));
     }
 
-    typename Output::Type* y = nullptr;
+    void* y = nullptr;
     PQV_RETURN_IF_ERROR(context.Output(y_shape, &y));
     return rows > 0 ? RunTasks(context, block, y) : nullptr;
   }
 
  private:
-  template <Epilogue kChoice, typename Unused = void>
-  struct OutputOf {
-    using Type = int8_t;
-    static auto Run(const PackedMatMulKernel& kernel) { return kernel.run; }
-  };
-  template <typename Unused>
-  struct OutputOf<Epilogue::kNone, Unused> {
-    using Type = int32_t;
-    static auto Run(const PackedMatMulKernel& kernel) { return kernel.run_to_int32; }
-  };
-  using Output = OutputOf<kEpilogue>;
-
-  OrtStatus* CreateWeights(const NodeReader& reader) {
+  OrtStatus* CreateWeights(const NodeReader& reader, int bits) {
     const Shape shape = {3,
                          {static_cast<int64_t>(CeilDivide(op_.n, kPanelChannels)),
                           static_cast<int64_t>(CeilDivide(op_.k, kGroupSize)),
-                          static_cast<int64_t>(GroupBytes(kBits))}};
+                          static_cast<int64_t>(GroupBytes(bits))}};
     PQV_RETURN_IF_ERROR(reader.Constant(kB, shape, &op_.weights));
-    return ValidateWeights(reader, kBits, op_.k, op_.n, op_.weights);
+    return ValidateWeights(reader, bits, op_.k, op_.n, op_.weights);
   }
 
   // The residual has the shape of Y, or 1 in place of leading dimensions of it.
@@ -160,8 +156,7 @@ class PackedMatMulNode {
   }
 
   // A grid of tasks. Channels are cut first: every task prepares the weights of its channels anew.
-  OrtStatus* RunTasks(const RunContext& context, const PackedMatMulBlock& whole,
-                      typename Output::Type* y) const {
+  OrtStatus* RunTasks(const RunContext& context, const PackedMatMulBlock& whole, void* y) const {
     const size_t row_tiles = CeilDivide(whole.row_end, kernel_->row_tile);
     const size_t channel_tiles = CeilDivide(whole.channel_end, kernel_->channel_tile);
     const size_t tasks =
@@ -184,15 +179,40 @@ class PackedMatMulNode {
           TaskBegin(channel_tiles, channel_tasks, channel_task + 1) * kernel_->channel_tile;
       if (row_end < whole.row_end) block.row_end = row_end;
       if (channel_end < whole.channel_end) block.channel_end = channel_end;
-      Output::Run (*kernel_)(op_, block, y);
+      RunTask(block, y);
     });
   }
 
+  void RunTask(const PackedMatMulBlock& block, void* output) const {
+    if (epilogue_ == Epilogue::kNone) {
+      return kernel_->run_to_int32(op_, block, static_cast<int32_t*>(output));
+    }
+    int8_t* const y = static_cast<int8_t*>(output);
+    kernel_->run(op_, block, y);
+    if (epilogue_ != Epilogue::kRequantizeGelu) return;
+    // What the task has just written, in place: it is still in its caches.
+    int8_t* const first = y + block.row_begin * block.y_stride + block.channel_begin;
+    gelu_(table_.data(), {block.row_end - block.row_begin, block.channel_end - block.channel_begin,
+                          block.y_stride, first, first});
+  }
+
   const PackedMatMulKernel* kernel_ = nullptr;
+  void (*gelu_)(const int8_t* table, const GeluBlock& block) = nullptr;
+  Epilogue epilogue_ = Epilogue::kNone;
   PackedMatMul op_ = {};
   Array<int32_t> bias_;
   RequantizerArrays requantizer_;
   Array<int16_t> residual_multiplier_;
+  Array<int8_t> table_;
+};
+
+// One op of the family. What they share is one class, so that its code is in the library once.
+template <int kBits, Epilogue kEpilogue>
+class PackedMatMulOp : public PackedMatMulNode {
+ public:
+  OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
+    return PackedMatMulNode::Create(reader, variant, kBits, kEpilogue);
+  }
 };
 
 }  // namespace
@@ -209,34 +229,48 @@ const OpDefinition kPackedInt4MatMulOp = {
     5,
     {PQV_PACKED_INPUTS(kUint8), PQV_REQUANTIZER_INPUTS},
     kInt8,
-    PQV_OP_CALLBACKS(PackedMatMulNode<4, Epilogue::kRequantize>)};
+    PQV_OP_CALLBACKS(PackedMatMulOp<4, Epilogue::kRequantize>)};
 
 const OpDefinition kPackedInt4MatMulAddOp = {
     "PackedInt4MatMulAdd",
     7,
     {PQV_PACKED_INPUTS(kUint8), PQV_REQUANTIZER_INPUTS, PQV_RESIDUAL_INPUTS},
     kInt8,
-    PQV_OP_CALLBACKS(PackedMatMulNode<4, Epilogue::kRequantizeAdd>)};
+    PQV_OP_CALLBACKS(PackedMatMulOp<4, Epilogue::kRequantizeAdd>)};
+
+const OpDefinition kPackedInt4MatMulGeluOp = {
+    "PackedInt4MatMulGELU",
+    6,
+    {PQV_PACKED_INPUTS(kUint8), PQV_REQUANTIZER_INPUTS, {"table", kInt8}},
+    kInt8,
+    PQV_OP_CALLBACKS(PackedMatMulOp<4, Epilogue::kRequantizeGelu>)};
 
 const OpDefinition kPackedInt8MatMulOp = {
     "PackedInt8MatMul",
     5,
     {PQV_PACKED_INPUTS(kInt8), PQV_REQUANTIZER_INPUTS},
     kInt8,
-    PQV_OP_CALLBACKS(PackedMatMulNode<8, Epilogue::kRequantize>)};
+    PQV_OP_CALLBACKS(PackedMatMulOp<8, Epilogue::kRequantize>)};
 
 const OpDefinition kPackedInt8MatMulAddOp = {
     "PackedInt8MatMulAdd",
     7,
     {PQV_PACKED_INPUTS(kInt8), PQV_REQUANTIZER_INPUTS, PQV_RESIDUAL_INPUTS},
     kInt8,
-    PQV_OP_CALLBACKS(PackedMatMulNode<8, Epilogue::kRequantizeAdd>)};
+    PQV_OP_CALLBACKS(PackedMatMulOp<8, Epilogue::kRequantizeAdd>)};
+
+const OpDefinition kPackedInt8MatMulGeluOp = {
+    "PackedInt8MatMulGELU",
+    6,
+    {PQV_PACKED_INPUTS(kInt8), PQV_REQUANTIZER_INPUTS, {"table", kInt8}},
+    kInt8,
+    PQV_OP_CALLBACKS(PackedMatMulOp<8, Epilogue::kRequantizeGelu>)};
 
 const OpDefinition kPackedInt8MatMulToInt32Op = {
     "PackedInt8MatMulToInt32",
     3,
     {PQV_PACKED_INPUTS(kInt8)},
     kInt32,
-    PQV_OP_CALLBACKS(PackedMatMulNode<8, Epilogue::kNone>)};
+    PQV_OP_CALLBACKS(PackedMatMulOp<8, Epilogue::kNone>)};
 
 }  // namespace pqv

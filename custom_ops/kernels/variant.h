@@ -24,7 +24,7 @@ struct Variant {
                          const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
   void (*weighted_mean)(const WeightedMean& op);
   void (*layer_norm)(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-  void (*gelu)(const int8_t* table, const int8_t* x, size_t count, int8_t* y);
+  void (*gelu)(const int8_t* table, const GeluBlock& block);
 };
 
 constexpr size_t kMaxVariants = 16;  // sizes tables that have an entry per variant

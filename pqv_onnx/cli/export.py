@@ -65,7 +65,11 @@ def command(
     ] = Input.float,
     layout: Annotated[Layout, typer.Option(help="Of uint8 pixels.")] = Layout.nhwc,
     fuse: Annotated[
-        bool, typer.Option("--fuse/--no-fuse", help="Self-attention as one op, or as its parts.")
+        bool,
+        typer.Option(
+            "--fuse/--no-fuse",
+            help="Attention as one op, and a matmul with its GELU, or their parts.",
+        ),
     ] = True,
     json_file: JsonOption = None,
 ) -> None:

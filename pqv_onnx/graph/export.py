@@ -16,7 +16,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, write_atomically
-from pqv_onnx.graph.fusion import FuseAttention
+from pqv_onnx.graph.fusion import FuseAttention, FuseGelu
 from pqv_onnx.graph.passes import AttachFunctions, NameByModule, SetMetadata, check_exported
 from pqv_onnx.graph.pixels import PixelLookup
 from pqv_onnx.graph.translate import OPSET, translation_table
@@ -48,7 +48,8 @@ def export_onnx(
         input: ``float`` takes float32 [batch, C, H, W], normalised; ``uint8`` takes raw pixels
             and gives the very same bits (see `PixelLookup`).
         layout: axis order of uint8 pixels, ``nhwc`` or ``nchw``.
-        fuse: write each self-attention as one op; without, as its parts. The bits are equal.
+        fuse: write each self-attention as one op, and each matmul with its GELU; without, as
+            their parts. The bits are equal.
 
     Raises:
         PqvError: the file cannot be written, or an option is unknown.
@@ -57,7 +58,7 @@ def export_onnx(
     program = _export(with_input(model, input, layout), *_example(model, input, layout))
     passes = ir.passes.Sequential(
         NameByModule(),
-        *([FuseAttention()] if fuse else []),
+        *([FuseAttention(), FuseGelu()] if fuse else []),
         ClearMetadataAndDocStringPass(),
         AttachFunctions(),
         SetMetadata(_metadata(model, input, layout)),

@@ -33,6 +33,59 @@ class FuseAttention(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=count > 0)
 
 
+class FuseGelu(ir.passes.InPlacePass):
+    """Replace a matmul and the IntGELU that alone reads it by one op.
+
+    Comes after `NameByModule`: the new node is called after the module of the matmul, its output
+    after that of the GELU, which is what it holds.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Rewrite in place."""
+        rules = [_MatMulGelu.rule(bits) for bits in (4, 8)]
+        count = RewriteRuleSet(rules).apply_to_model(model)
+        return ir.passes.PassResult(model, modified=count > 0)
+
+
+class _MatMulGelu(RewriteRuleClassBase):
+    """What `pqv_onnx.integer.blocks.IntegerMlp` does first."""
+
+    def __init__(self, bits: int) -> None:
+        """Take the bits of the weights."""
+        super().__init__()
+        self.bits = bits
+
+    def pattern(self, op: Any, table: Any) -> Any:
+        """The matmul's inputs are taken over as they are."""
+        matmul = getattr(op, f"PackedInt{self.bits}MatMul")
+        hidden = matmul(_domain=DOMAIN, _outputs=["hidden"], _allow_other_inputs=True)
+        return op.IntGELU(hidden, table, _domain=DOMAIN)
+
+    def check(self, context: Any, hidden: ir.Value, **_: Any) -> MatchResult:
+        """The table is one of 8-bit values."""
+        result = MatchResult()
+        matmul = hidden.producer()
+        assert matmul is not None
+        y_bits = matmul.attributes["y_bits"].as_int()
+        return result if y_bits == 8 else result.fail(f"{hidden.name} has {y_bits} bits")
+
+    def rewrite(self, op: Any, hidden: ir.Value, table: ir.Value) -> ir.Value:
+        """One node with the inputs of both."""
+        matmul = hidden.producer()
+        assert matmul is not None
+        value: ir.Value = getattr(op, f"PackedInt{self.bits}MatMulGELU")(
+            *matmul.inputs,
+            table,
+            **{name: matmul.attributes[name] for name in ("layout", "K", "N")},
+            _domain=DOMAIN,
+            _version=VERSION,
+        )
+        node = value.producer()
+        assert node is not None
+        node.name = matmul.name
+        return value
+
+
 class _Attention(RewriteRuleClassBase):
     """What `pqv_onnx.integer.blocks.IntegerAttention` does between qkv and proj."""
 

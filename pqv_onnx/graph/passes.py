@@ -1,6 +1,6 @@
 """Passes on an exported graph, each small, each with what must hold after it.
 
-Order: `NameByModule`, `FuseAttention` (in `pqv_onnx.graph.fusion`), onnx_ir's
+Order: `NameByModule`, `FuseAttention` and `FuseGelu` (in `pqv_onnx.graph.fusion`), onnx_ir's
 ClearMetadataAndDocStringPass (the exporter's notes), `AttachFunctions`, `SetMetadata`, then
 `check_exported` on the proto.
 """

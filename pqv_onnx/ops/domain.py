@@ -84,6 +84,7 @@ _RESIDUAL = (
     Input("residual", "int8", ("...", "N")),
     Input("residual_multiplier", "int16", ("N",), constant=True),
 )
+_TABLE = Input("table", "int8", ("256",), constant=True)
 _SOFTMAX = (Attribute("shift", int), Attribute("multiplier", int), Attribute("log2", int))
 _ATTENTION = (
     Attribute("softmax_shift", int),
@@ -115,11 +116,18 @@ def _packed_matmul_add(bits: int) -> Op:
     return Op(f"PackedInt{bits}MatMulAdd", inputs, (*_PACKED, _Y_BITS), "int8", ("...", "N"))
 
 
+def _packed_matmul_gelu(bits: int) -> Op:
+    inputs = (*_packed_inputs(bits), *_REQUANTIZER, _TABLE)
+    return Op(f"PackedInt{bits}MatMulGELU", inputs, _PACKED, "int8", ("...", "N"))
+
+
 _OPS = (
     _packed_matmul(4),
     _packed_matmul_add(4),
+    _packed_matmul_gelu(4),
     _packed_matmul(8),
     _packed_matmul_add(8),
+    _packed_matmul_gelu(8),
     Op("PackedInt8MatMulToInt32", _packed_inputs(8), _PACKED, "int32", ("...", "N")),
     Op(
         "IntMatMul",
@@ -192,7 +200,7 @@ _OPS = (
     ),
     Op(
         "IntGELU",
-        (Input("X", "int8", ("...",)), Input("table", "int8", ("256",), constant=True)),
+        (Input("X", "int8", ("...",)), _TABLE),
         (),
         "int8",
         ("...",),

@@ -1,4 +1,4 @@
-"""PackedInt4MatMul, PackedInt8MatMul, their Add forms and PackedInt8MatMulToInt32."""
+"""PackedInt4MatMul, PackedInt8MatMul, their Add and GELU forms and PackedInt8MatMulToInt32."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from pqv_onnx.ops.arithmetic import (
     vector,
 )
 from pqv_onnx.ops.domain import MAX_BIAS, MAX_MULTIPLIER, MAX_SHIFT, MIN_SHIFT, PACKED_LAYOUT
+from pqv_onnx.ops.int_gelu import IntGELU, int_gelu
 from pqv_onnx.ops.torch_op import check_range, check_y_bits, torch_op
 from pqv_onnx.packing import packed_shape, unpack_weight
 
@@ -199,6 +200,40 @@ def PackedInt8MatMulAdd(
 
 
 @script(pqv, default_opset=op)
+def PackedInt4MatMulGELU(
+    A: INT8,
+    B: UINT8,
+    bias: INT32,
+    shift: INT8,
+    multiplier: INT16,
+    table: INT8,
+    layout: str,
+    K: int,
+    N: int,
+) -> INT8:
+    """IntGELU of activations times packed int4 weights, requantized per channel."""
+    acc = AccumulateInt4(A, B, bias, K=K, N=N)
+    return IntGELU(NarrowChannels(acc, shift, multiplier, y_bits=8), table)
+
+
+@script(pqv, default_opset=op)
+def PackedInt8MatMulGELU(
+    A: INT8,
+    B: INT8,
+    bias: INT32,
+    shift: INT8,
+    multiplier: INT16,
+    table: INT8,
+    layout: str,
+    K: int,
+    N: int,
+) -> INT8:
+    """IntGELU of activations times packed int8 weights, requantized per channel."""
+    acc = AccumulateInt8(A, B, bias, K=K, N=N)
+    return IntGELU(NarrowChannels(acc, shift, multiplier, y_bits=8), table)
+
+
+@script(pqv, default_opset=op)
 def PackedInt8MatMulToInt32(A: INT8, B: INT8, bias: INT32, layout: str, K: int, N: int) -> INT32:
     """Activations times packed int8 weights, plus bias, not requantized."""
     return AccumulateInt8(A, B, bias, K=K, N=N)
@@ -270,8 +305,27 @@ def _matmul(
     return narrow(u, y_bits)
 
 
+def _matmul_gelu(
+    A: torch.Tensor,
+    B: torch.Tensor,
+    bias: torch.Tensor,
+    shift: torch.Tensor,
+    multiplier: torch.Tensor,
+    table: torch.Tensor,
+    layout: str,
+    K: int,
+    N: int,
+) -> torch.Tensor:
+    """``table[X + 128]`` of the X that the plain matmul gives at 8 bits."""
+    x = _matmul(A, B, bias, shift, multiplier, layout, K, N, y_bits=8)
+    y: torch.Tensor = int_gelu(x, table)
+    return y
+
+
 packed_int4_matmul = torch_op("PackedInt4MatMul", _check)(_matmul)
 packed_int4_matmul_add = torch_op("PackedInt4MatMulAdd", _check)(_matmul)
+packed_int4_matmul_gelu = torch_op("PackedInt4MatMulGELU", _check)(_matmul_gelu)
 packed_int8_matmul = torch_op("PackedInt8MatMul", _check)(_matmul)
 packed_int8_matmul_add = torch_op("PackedInt8MatMulAdd", _check)(_matmul)
+packed_int8_matmul_gelu = torch_op("PackedInt8MatMulGELU", _check)(_matmul_gelu)
 packed_int8_matmul_to_int32 = torch_op("PackedInt8MatMulToInt32", _check)(_accumulate)

@@ -34,6 +34,8 @@ def large_inputs(
         if name.endswith("Add"):
             inputs["residual"] = rng.integers(-128, 128, (101, 333)).astype(np.int8)
             inputs["residual_multiplier"] = rng.integers(0, 32768, 333).astype(np.int16)
+        if name.endswith("GELU"):
+            inputs["table"] = rng.integers(-128, 128, 256).astype(np.int8)
         if name.endswith("ToInt32"):
             inputs = {key: inputs[key] for key in ("A", "B", "bias")}
         return inputs, attributes
@@ -87,6 +89,8 @@ def small_inputs(name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         if name.endswith("Add"):
             inputs["residual"] = np.zeros((2, 6), np.int8)
             inputs["residual_multiplier"] = np.full(6, 8192, np.int16)
+        if name.endswith("GELU"):
+            inputs["table"] = np.arange(256).astype(np.int8)
         if name.endswith("ToInt32"):
             inputs = {key: inputs[key] for key in ("A", "B", "bias")}
         return inputs, attributes

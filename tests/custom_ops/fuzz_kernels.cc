@@ -295,11 +295,20 @@ bool FuzzLayerNorm(Fuzz& fuzz) {
 }
 
 bool FuzzGelu(Fuzz& fuzz) {
-  const size_t count = fuzz.Size("count", 0, 600);
+  GeluBlock block = {};
+  block.rows = fuzz.Size("rows", 0, 5);
+  block.width = fuzz.Size("width", 0, 600);
+  block.stride = Stride(fuzz, block.width);
+  const size_t count = Span(block.rows, block.stride, block.width);
   const int8_t* table = fuzz.Fill<int8_t>(kGeluTableSize, -128, 127);
   const int8_t* x = fuzz.Fill<int8_t>(count, -128, 127);
-  return fuzz.Compare<int8_t>(
-      count, [&](const Variant& variant, int8_t* y) { variant.gelu(table, x, count, y); });
+  const bool in_place = fuzz.random().OneIn(2);
+  return fuzz.Compare<int8_t>(count, [&](const Variant& variant, int8_t* y) {
+    if (in_place) std::copy(x, x + count, y);
+    block.x = in_place ? y : x;
+    block.y = y;
+    variant.gelu(table, block);
+  });
 }
 
 struct Op {

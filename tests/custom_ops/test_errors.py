@@ -156,6 +156,11 @@ AT_CREATION = [
     Broken("IntLayerNorm", "input shift has shape [6], expected [7]", {"shift": i8(6)}),
     Broken("IntLayerNorm", "input bias has shape [8], expected [7]", {"bias": i16(8)}),
     Broken("IntGELU", "input table has shape [255], expected [256]", {"table": i8(255)}),
+    Broken(
+        "PackedInt4MatMulGELU",
+        "input table has shape [257], expected [256]",
+        {"table": i8(257)},
+    ),
     # Values of constants.
     Broken(
         MATMUL,

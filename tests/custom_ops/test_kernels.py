@@ -64,6 +64,23 @@ def test_long_and_wide_packed_matmuls(bits: int, m: int, k: int, n: int, simd: l
 
 
 @pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(1, 7, 17), (3, 64, 100), (230, 65, 400), (41, 300, 1000)]
+)
+def test_fused_gelu_is_its_parts(bits: int, m: int, k: int, n: int) -> None:
+    """Few rows and many, rows that end within a vector, one task and several."""
+    rng = np.random.default_rng(n)
+    inputs, attributes = packed_inputs(bits, m, k, n, rng)
+    table = rng.integers(-128, 128, 256).astype(np.int8)
+    x = run(f"PackedInt{bits}MatMul", inputs, attributes, "scalar")
+    for isa in library_info()["available"]:
+        for threads in (1, 2):
+            fused = {**inputs, "table": table}
+            found = run(f"PackedInt{bits}MatMulGELU", fused, attributes, isa, threads)
+            np.testing.assert_array_equal(found, table[x.astype(int) + 128], isa)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_the_largest_sums(bits: int, sign: int, simd: list[str]) -> None:
     """Every product at its limit: nothing may saturate on the way to int32."""
@@ -161,6 +178,8 @@ ZERO_SIZED = [
     ("PackedInt8MatMulToInt32", {"A": (2, 0, 5)}, (2, 0, 6)),
     ("PackedInt4MatMulAdd", {"A": (0, 5), "residual": (0, 6)}, (0, 6)),
     ("PackedInt8MatMulAdd", {"A": (0, 7, 5), "residual": (1, 7, 6)}, (0, 7, 6)),
+    ("PackedInt4MatMulGELU", {"A": (0, 5)}, (0, 6)),
+    ("PackedInt8MatMulGELU", {"A": (3, 0, 5)}, (3, 0, 6)),
     ("IntMatMul", {"A": (0, 3, 4), "B": (0, 2, 4)}, (0, 3, 2)),
     ("IntMatMul", {"A": (3, 4), "B": (0, 4)}, (3, 0)),
     ("IntMatMul", {"A": (2, 3, 0), "B": (2, 5, 0)}, (2, 3, 5)),

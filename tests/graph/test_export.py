@@ -48,6 +48,7 @@ def test_nodes_are_named_by_module_and_functions_are_attached(
     bits = {"w8a8": "8", "w4a4": "4"}[precision]
     names = {node.name: node.op_type for node in model.graph.node}
     assert names["blocks.0.attn.qkv"] == f"PackedInt{bits}MatMul"
+    assert names["blocks.0.mlp.fc1"] == f"PackedInt{bits}MatMulGELU"
     assert names["blocks.1.mlp.fc2"] == f"PackedInt{bits}MatMulAdd"
 
 

@@ -1,7 +1,8 @@
-"""Fused files: one op per self-attention, the bits of the plain ones."""
+"""Fused files: one op per self-attention, GELUs in matmuls, the bits of the plain ones."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from pqv_onnx.checkpoint import save_qat
 from pqv_onnx.graph import export_onnx, inspect_model
-from pqv_onnx.graph.fusion import FuseAttention
+from pqv_onnx.graph.fusion import FuseAttention, FuseGelu
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.verify import verify_model
 from pqv_onnx.verify.compare import first_difference
@@ -75,6 +76,51 @@ def test_weights_that_are_read_elsewhere_stay(tiny_qat: dict[str, object], tmp_p
     names = {node.name for node in model.graph}
     assert "blocks.0.attn.softmax" in names and "blocks.0.attn.attention" not in names
     assert "blocks.1.attn.softmax" not in names and "blocks.1.attn.attention" in names
+
+
+def test_a_gelu_becomes_part_of_its_matmul(
+    tiny_qat: dict[str, object], tiny_onnx: dict[str, Path]
+) -> None:
+    for precision, path in tiny_onnx.items():
+        bits = 8 if precision == "w8a8" else 4
+        nodes = [n for n in onnx.load(path).graph.node if n.name.startswith("blocks.1.mlp")]
+        fc1, fc2 = nodes
+        assert (fc1.name, fc1.op_type) == ("blocks.1.mlp.fc1", f"PackedInt{bits}MatMulGELU")
+        assert list(fc1.output) == ["blocks.1.mlp.act"] == [fc2.input[0]]
+        assert [fc1.input[i] for i in (0, 1, 5)] == [
+            "blocks.1.norm2",
+            "blocks.1.mlp.fc1.weight",
+            "blocks.1.mlp.act.table",
+        ]
+        found = inspect_model(path)
+        assert found["weight_bits"]["blocks.1.mlp.fc1"] == bits
+        assert "IntGELU" not in found["ops"]["pqv"]
+
+
+def _gelus_left(path: Path, change: Callable[[ir.Node], None]) -> list[str]:
+    """Names of the IntGELU that FuseGelu leaves after a change of the first block's fc1."""
+    model = ir.load(path)
+    change(next(node for node in model.graph if node.name == "blocks.0.mlp.fc1"))
+    FuseGelu()(model)
+    return [str(node.name) for node in model.graph if node.op_type == "IntGELU"]
+
+
+def test_matmuls_that_are_read_elsewhere_or_narrower_stay(
+    tiny_qat: dict[str, object], tmp_path: Path
+) -> None:
+    path = tmp_path / "m.onnx"
+    export_onnx(convert_to_integer(tiny_qat["w8a8"]), path, fuse=False)
+
+    def read_elsewhere(fc1: ir.Node) -> None:
+        assert fc1.graph is not None
+        fc1.graph.outputs.append(fc1.outputs[0])
+
+    def narrower(fc1: ir.Node) -> None:
+        fc1.attributes["y_bits"] = ir.AttrInt64("y_bits", 4)
+
+    assert _gelus_left(path, lambda _: None) == []
+    assert _gelus_left(path, read_elsewhere) == ["blocks.0.mlp.act"]
+    assert _gelus_left(path, narrower) == ["blocks.0.mlp.act"]
 
 
 @pytest.mark.parametrize(

@@ -30,5 +30,6 @@ def test_exported_swin_is_bit_exact(precision: str, tmp_path: Path) -> None:
     assert nodes["patch_embed.norm"] == "IntLayerNorm"
     assert nodes["layers.0.blocks.1.attn.attention"] == "IntWindowAttention"
     assert nodes["layers.0.blocks.1.attn.proj"] == f"PackedInt{bits}MatMulAdd"
+    assert nodes["layers.0.blocks.1.mlp.fc1"] == f"PackedInt{bits}MatMulGELU"
     assert nodes["layers.1.downsample.reduction"] == f"PackedInt{bits}MatMul"
     assert nodes["head.fc"] == "PackedInt8MatMulToInt32"

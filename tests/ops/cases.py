@@ -82,6 +82,9 @@ def packed_matmul(name: str, draw: Draw) -> Case:
         return Case(name, inputs, attributes)
     spread = np.log2(75 * 0.6 * limit * k**0.5 + bias_limit)
     inputs |= {"shift": draw.shifts(spread - 12, n), "multiplier": draw.multipliers(n)}
+    if name.endswith("GELU"):
+        inputs["table"] = draw.array(-128, 127, 256, "int8")
+        return Case(name, inputs, attributes)
     if name.endswith("Add"):
         ones = int(draw.rng.integers(len(leading) + 1))
         shape = (*(1,) * ones, *leading[ones:], n)

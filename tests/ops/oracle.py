@@ -65,7 +65,9 @@ def packed_matmul(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
         if "residual" in inputs:
             r = mul_q15(int(residual[at]) * 256, int(inputs["residual_multiplier"][c]))
             u = sat16(u + r)
-        y[at] = narrow(u, attributes["y_bits"])
+        y[at] = narrow(u, attributes.get("y_bits", 8))
+        if "table" in inputs:
+            y[at] = inputs["table"][int(y[at]) + 128]
     return y
 
 
@@ -210,8 +212,10 @@ def int_gelu(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
 ORACLES: dict[str, Callable[[Inputs, Mapping[str, Any]], np.ndarray]] = {
     "PackedInt4MatMul": packed_matmul,
     "PackedInt4MatMulAdd": packed_matmul,
+    "PackedInt4MatMulGELU": packed_matmul,
     "PackedInt8MatMul": packed_matmul,
     "PackedInt8MatMulAdd": packed_matmul,
+    "PackedInt8MatMulGELU": packed_matmul,
     "PackedInt8MatMulToInt32": packed_matmul,
     "IntMatMul": int_matmul,
     "IntSoftmax2n": int_softmax2n,

@@ -120,6 +120,18 @@ NORM = Case(
     {"X": i8(2, 5), "exponent": i8(5), "shift": i8(5), "multiplier": i16(5), "bias": i16(5)},
     {"epsilon": 0, "y_bits": 8},
 )
+MATMUL_GELU = Case(
+    "PackedInt8MatMulGELU",
+    {
+        "A": i8(2, 3, 5),
+        "B": np.zeros((2, 2, 32), np.int8),
+        "bias": np.zeros(9, np.int32),
+        "shift": i8(9),
+        "multiplier": i16(9),
+        "table": i8(256),
+    },
+    {"layout": PACKED_LAYOUT, "K": 5, "N": 9},
+)
 GELU = Case("IntGELU", {"X": i8(2), "table": i8(256)}, {})
 
 
@@ -199,6 +211,8 @@ ERRORS = [
     (NORM, {name: array[..., :0] for name, array in NORM.inputs.items()}, "C must be in [1, 8192]"),
     (NORM, {"y_bits": 16}, "y_bits must be 4 or 8, found 16"),
     (GELU, {"table": i8(255)}, "table must be int8 [256], found int8 [255]"),
+    (MATMUL_GELU, {"table": i8(255)}, "table must be int8 [256], found int8 [255]"),
+    (MATMUL_GELU, {"shift": full(9, 31, "int8")}, "shift must be in [-15, 30], found values"),
 ]
 
 

@@ -41,18 +41,22 @@ __m256i LookUp(const Half& half, __m256i index) {
 
 }  // namespace
 
-void RunGelu(const int8_t* table, const int8_t* x, size_t count, int8_t* y) {
+void RunGelu(const int8_t* table, const GeluBlock& block) {
   const Half negative = Prepare(table);
   const Half positive = Prepare(table + 128);
   const __m256i sign = _mm256_set1_epi8(INT8_MIN);
-  size_t i = 0;
-  for (; i + kVector <= count; i += kVector) {
-    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i));
-    const __m256i found =
-        _mm256_or_si256(LookUp(negative, _mm256_xor_si256(bytes, sign)), LookUp(positive, bytes));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i), found);
+  for (size_t row = 0; row < block.rows; ++row) {
+    const int8_t* x = block.x + row * block.stride;
+    int8_t* y = block.y + row * block.stride;
+    size_t i = 0;
+    for (; i + kVector <= block.width; i += kVector) {
+      const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i));
+      const __m256i found =
+          _mm256_or_si256(LookUp(negative, _mm256_xor_si256(bytes, sign)), LookUp(positive, bytes));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i), found);
+    }
+    for (; i < block.width; ++i) y[i] = table[x[i] + 128];
   }
-  for (; i < count; ++i) y[i] = table[x[i] + 128];
 }
 
 }  // namespace avx2
