@@ -105,14 +105,17 @@ def load_float(path: str | os.PathLike[str], timm_name: str) -> nn.Module:
     """
     source = Path(path)
     try:
-        state = _read_safetensors(source)[0] if _is_safetensors(source) else _read_torch(source)
+        state = _read_float(source)
         for key in ("model", "state_dict"):
             state = state.get(key, state) if isinstance(state, Mapping) else state
         state = _tensors(state)
         head = state.get("head.weight", state.get("head.fc.weight"))
         model = create_timm(timm_name, **({} if head is None else {"num_classes": len(head)}))
         state = _without_derived(state, model)
-        _check_state(state, model.state_dict())
+        try:
+            _check_state(state, model.state_dict())
+        except PqvError as error:
+            raise PqvError(f"not the weights of {timm_name}: {error}") from error
         model.load_state_dict(state)
     except PqvError as error:
         raise PqvError(f"{source}: {error}") from error
@@ -123,7 +126,9 @@ def _read_qat(path: Path) -> tuple[_State, Any]:
     if not _is_safetensors(path):
         content = _read_torch(path)
         if not isinstance(content, Mapping) or set(content) != {"state_dict", "config"}:
-            raise PqvError("found no checkpoint, expected a dict with state_dict and config")
+            raise PqvError(
+                "is no checkpoint of a quantized model, expected a dict with state_dict and config"
+            )
         return _tensors(content["state_dict"]), content["config"]
     state, metadata = _read_safetensors(path)
     if FORMAT not in metadata:
@@ -136,6 +141,15 @@ def _read_qat(path: Path) -> tuple[_State, Any]:
     if version != VERSION:
         raise PqvError(f"is of version {version} of the format, expected {VERSION}")
     return state, config
+
+
+def _read_float(path: Path) -> Any:
+    if not _is_safetensors(path):
+        return _read_torch(path)
+    state, metadata = _read_safetensors(path)
+    if FORMAT in metadata:
+        raise PqvError("is a checkpoint of a quantized model, expected float weights")
+    return state
 
 
 def _is_safetensors(path: Path) -> bool:

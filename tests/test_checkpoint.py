@@ -302,10 +302,18 @@ def test_float_checkpoints(nesting: str | None, tmp_path: Path) -> None:
     loaded = load_float(tmp_path / "m.pth", "vit_tiny_patch16_224")
     for name, value in loaded.state_dict().items():
         assert torch.equal(value, state[name]), name
-    with pytest.raises(PqvError, match="missing dist_token"):
+    with pytest.raises(
+        PqvError, match="not the weights of deit_tiny_distilled.*: missing dist_token"
+    ):
         load_float(tmp_path / "m.pth", "deit_tiny_distilled_patch16_224")
     with pytest.raises(PqvError, match="unknown timm model"):
         load_float(tmp_path / "m.pth", "vit_of_nowhere")
+
+
+def test_a_quantized_model_is_no_float_model(model: QuantVisionTransformer, tmp_path: Path) -> None:
+    save_qat(tmp_path / "m.safetensors", model)
+    with pytest.raises(PqvError, match="of a quantized model, expected float weights"):
+        load_float(tmp_path / "m.safetensors", "vit_tiny_patch16_224")
 
 
 def test_equal_models_are_equal_files(model: QuantVisionTransformer, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def _parse_size(text: str) -> tuple[float, bool]:
         value = float(text.removesuffix("%").removesuffix("MB"))
     except ValueError:
         value = -1.0
-    if not value > 0:
+    if not 0 < value < float("inf"):
         raise typer.BadParameter(f"--size-budget is {text!r}, expected MB or percent: 4.5, 60%")
     return value, share
 
@@ -177,6 +177,7 @@ def _analyse(
 
 def _table(found: Sensitivity, bits: dict[str, int]) -> Table:
     table = Table("layer", "8 bits", "4 bits", "KL", "more KL", "SQNR, dB")
+    table.columns[0].overflow = "fold"  # rather than cut: names differ at their ends
     for column in table.columns[1:]:
         column.justify = "right"
     if bits:

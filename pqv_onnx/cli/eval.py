@@ -90,6 +90,7 @@ def command(
 def _table(found: list[Accuracy]) -> Table:
     table = Table("model", "kind", "top-1, %", "top-5, %", title=f"{found[0].images} images")
     table.columns[2].justify = table.columns[3].justify = "right"
+    table.columns[0].overflow = "fold"  # rather than cut: paths differ at their ends
     for accuracy in found:
         table.add_row(accuracy.name, accuracy.kind, f"{accuracy.top1:.2f}", f"{accuracy.top5:.2f}")
     return table

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pqv_onnx.qat import QuantModel
-    from pqv_onnx.spec import QuantSpec
     from pqv_onnx.train.models import FloatSource
     from pqv_onnx.train.recipe import Recipe
 
@@ -67,8 +66,12 @@ def command(
     options = load_recipe(recipe, changes or [])
     make_folder(output)
     with status.status("importing torch"):
-        from pqv_onnx.train.engine import LAST, Report, Trainer, make_accelerator
+        from pqv_onnx.train.engine import LAST, STATE, Report, Trainer, make_accelerator
         from pqv_onnx.train.models import import_modules
+    if not resume and (output / STATE).exists():
+        raise PqvError(
+            f"{output} holds a run already: go on with it by --resume, or give another folder"
+        )
     import_modules(options.imports)
     accelerator = make_accelerator(options.train.mixed_precision)
     model, teacher = _models(options, source, calibrated, teacher_weights, data)
@@ -97,8 +100,16 @@ def command(
     accelerator.end_training()
 
 
-def _check_spec(path: Path, student: QuantModel, spec: QuantSpec) -> None:
-    """Refuse another scheme than the recipe's; where it names no layers, the checkpoint's count."""
+def _check_start(path: Path, student: QuantModel, recipe: Recipe) -> None:
+    """Refuse another model or scheme than the recipe's.
+
+    Where the recipe names no layers, the checkpoint's bits of layers count.
+    """
+    import timm
+
+    name, spec = student.config.geometry.architecture, recipe.spec
+    if timm.is_model(name) and name != recipe.model.partition(".")[0]:
+        raise PqvError(f"{path} is a {name}, the recipe's model is {recipe.model}")
     found = student.config.spec
     wanted = spec.for_layers(student.block_layers())
     if not spec.weight_bits:
@@ -127,7 +138,7 @@ def _models(
     float_model = source.load(recipe.model) if source.given else None
     if calibrated is not None:
         student = load_qat(calibrated)
-        _check_spec(calibrated, student, recipe.spec)
+        _check_start(calibrated, student, recipe)
     else:
         assert float_model is not None
         split = Split(train.data.dataset, data, train.data.train_split, train.data.workers)

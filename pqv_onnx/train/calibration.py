@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from pqv_onnx.qat import ModelConfig, QuantModel, calibrate, convert_to_qat
 from pqv_onnx.spec import QuantSpec
-from pqv_onnx.train.data import Split, eval_batches, normalise
+from pqv_onnx.train.data import Split, eval_batches
 from pqv_onnx.train.models import preprocessing_of
+from pqv_onnx.train.transforms import normalise
 
 
 def quantize(

@@ -10,26 +10,29 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from timm.data import create_dataset, create_transform
+from timm.data import create_dataset
 from timm.data.dataset import ImageDataset, IterableImageDataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate, get_worker_info
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.train.folders import open_folder, warn_of_classes
 from pqv_onnx.train.recipe import Augmentation
+from pqv_onnx.train.transforms import eval_transform, train_transform
 
 Batch = tuple[Tensor, Tensor]
 """Images and labels: uint8 [B, H, W, C] for evaluation, normalised [B, C, H, W] for training."""
 Factory = Callable[[str | None, str], Dataset[Any]]
 
 _datasets: dict[str, Factory] = {}
+_PREFIXES = ("hfds", "hfids", "tfds", "torch", "wds")
+"""Of timm's names; it takes any other name for a folder of images."""
 
 
 def register_dataset(name: str, factory: Factory) -> None:
@@ -52,6 +55,10 @@ class Split:
     name: str
     workers: int = 0
 
+    @property
+    def _prefix(self) -> str:
+        return self.dataset.partition("/")[0].lower()
+
     def open(self, channels: int, training: bool, batch_size: int, seed: int) -> Dataset[Any]:
         """Open the split without a transform.
 
@@ -59,9 +66,16 @@ class Split:
             PqvError: it cannot be found or opened, or it is empty.
         """
         mode = "L" if channels == 1 else "RGB"
+        if self.dataset not in ("", *_datasets) and self._prefix not in _PREFIXES:
+            raise PqvError(
+                f"unknown data set {self.dataset!r}, expected one that an import registers, or "
+                f"timm's {', '.join(f'{prefix}/...' for prefix in _PREFIXES)}"
+            )
         try:
             if self.dataset in _datasets:
                 return _datasets[self.dataset](self.root, self.name)
+            if not self.dataset:
+                return open_folder(self.root, self.name, mode)
             found: Dataset[Any] = create_dataset(
                 self.dataset,
                 self.root,
@@ -71,6 +85,8 @@ class Split:
                 seed=seed,
                 input_img_mode=mode,
             )
+        except PqvError:
+            raise
         # Readers of many libraries, and each has errors of its own.
         except Exception as error:
             text = " ".join(str(error).split()) or type(error).__name__
@@ -78,62 +94,7 @@ class Split:
             raise PqvError(f"split {self.name} of {where} cannot be opened: {text}") from error
         if isinstance(found, IterableImageDataset):
             found.set_loader_cfg(num_workers=self.workers)
-        if not self.dataset and self.root is not None:
-            self._check_folder(Path(self.root), found)
         return found
-
-    def _check_folder(self, root: Path, found: Any) -> None:
-        """timm takes the whole folder where a split's own is missing: splits would be classes."""
-        if Path(found.reader.root) == root and (root / "train").is_dir():
-            raise PqvError(f"{root}: there is no split {self.name} beside train")
-
-
-def eval_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
-    """timm's evaluation transform up to the pixels, uint8 [H, W, C]."""
-    transform = create_transform(
-        (preprocessing.channels, preprocessing.height, preprocessing.width),
-        crop_pct=preprocessing.crop_pct,
-        interpolation=preprocessing.interpolation,
-        use_prefetcher=True,
-    )
-    return lambda image: torch.from_numpy(np.asarray(transform(image)).transpose(1, 2, 0).copy())
-
-
-def train_transform(
-    preprocessing: Preprocessing, augmentation: Augmentation
-) -> Callable[[Image.Image], Tensor]:
-    """timm's training transform, to normalised float [C, H, W].
-
-    Raises:
-        PqvError: timm does not know what the recipe asks for.
-    """
-    if not augmentation.enabled:
-        pixels = eval_transform(preprocessing)
-        return lambda image: normalise(pixels(image)[None], preprocessing)[0]
-    try:
-        transform: Callable[[Image.Image], Tensor] = create_transform(
-            (preprocessing.channels, preprocessing.height, preprocessing.width),
-            is_training=True,
-            scale=augmentation.scale,
-            ratio=augmentation.ratio,
-            hflip=augmentation.hflip,
-            color_jitter=augmentation.color_jitter,
-            auto_augment=augmentation.auto_augment or None,
-            interpolation=augmentation.interpolation,
-            re_prob=augmentation.random_erasing,
-            re_mode="pixel",
-            mean=preprocessing.mean,
-            std=preprocessing.std,
-        )
-    except (AssertionError, KeyError, ValueError) as error:
-        raise PqvError(f"train.augmentation: timm has no such transform: {error!r}") from error
-    return transform
-
-
-def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """uint8 [B, H, W, C] to float [B, C, H, W], with the bits that exported models get."""
-    as_float = Preprocessing(**{**vars(preprocessing), "input": "float"})
-    return torch.from_numpy(as_float.from_pixels(pixels.numpy()))
 
 
 class _Transformed(Dataset[Any]):
@@ -258,6 +219,8 @@ def eval_batches(
             a class that the model lacks.
     """
     source: Any = split.open(preprocessing.channels, False, batch_size, 0)
+    if limit is None:  # all images: their labels count
+        warn_of_classes(source, classes)
     transform = eval_transform(preprocessing)
     if isinstance(source, IterableDataset):
         stream = _Stream(source, transform, None, 0, share.rank)
@@ -332,10 +295,11 @@ class TrainData:
         self.channels = preprocessing.channels
         self.transform = train_transform(preprocessing, augmentation)
         self.source: Any = split.open(self.channels, True, self.piece, seed)
-        self.steps_per_epoch = _size(self.source) // batch_size
+        self.images = _size(self.source)
+        self.steps_per_epoch = self.images // batch_size
         if not self.steps_per_epoch:
             raise PqvError(
-                f"found {_size(self.source)} training images, "
+                f"found {self.images} training images, "
                 f"expected at least train.batch_size, {batch_size}"
             )
 

@@ -146,7 +146,8 @@ class Trainer:
         optimizer = make_optimizer(model, train.optimizer)
         self.scheduler = make_scheduler(optimizer, train, self.data.steps_per_epoch)
         self.wrapped, self.optimizer = accelerator.prepare(model, optimizer)
-        self.progress = Progress()
+        self.progress = Progress(self.data.images)
+        self._validation()  # fails now if it cannot be opened, not after an epoch
 
     def _split(self, name: str) -> Split:
         data = self.recipe.train.data
@@ -173,9 +174,14 @@ class Trainer:
         """Go on where the run in the output folder stopped.
 
         Raises:
-            PqvError: there is none, or it had another recipe.
+            PqvError: there is none, or it had another recipe or other images.
         """
         self.progress, parts = load_state(self.output / STATE, self.recipe)
+        if self.progress.images != self.data.images:
+            raise PqvError(
+                f"{self.output / STATE}: the run has {self.progress.images} training images, "
+                f"found {self.data.images}"
+            )
         try:
             self.model.load_state_dict(parts["model"])
             self.optimizer.load_state_dict(parts["optimizer"])
@@ -265,7 +271,13 @@ class Trainer:
         if self.mixup is not None:
             seed_everything(self.recipe.train.seed, *key, self.accelerator.process_index)
             images, targets = self.mixup(images, targets)
-        logits = self.wrapped(images)
+        try:
+            logits = self.wrapped(images)
+        except PqvError as error:  # a step that has fallen to 0
+            raise PqvError(
+                f"training diverged before step {self.progress.step + 1}: lower "
+                "train.optimizer.lr; the last checkpoint is kept"
+            ) from error
         loss = self.criterion(logits, targets, images, self.accelerator.autocast())
         return loss + self.regularizer(self.progress.step / self._whole_run)
 
@@ -293,7 +305,8 @@ class Trainer:
         self.report.epoch(row)
         return result
 
-    def _evaluate(self, model: nn.Module) -> Accuracy:
+    def _validation(self) -> Iterator[Batch]:
+        """This process's images to evaluate on."""
         batches, _ = eval_batches(
             self._split(self.recipe.train.data.val_split),
             self.preprocessing,
@@ -301,10 +314,13 @@ class Trainer:
             max(self.data.piece, 1),
             share=share_of(self.accelerator),
         )
+        return batches
+
+    def _evaluate(self, model: nn.Module) -> Accuracy:
         device = self.accelerator.device
         shared = (self.classes, self.preprocessing, device)
         subject = torch_subject(self.recipe.model, "fake-quantized", model, *shared)
-        return evaluate([subject], batches, add=add_over(self.accelerator))[0]
+        return evaluate([subject], self._validation(), add=add_over(self.accelerator))[0]
 
     def snapshot(self) -> QuantModel:
         """A copy of the model as it is saved: the moving average, if there is one."""

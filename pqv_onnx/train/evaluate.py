@@ -18,8 +18,9 @@ from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.runtime.preprocess import Preprocessing
 from pqv_onnx.runtime.session import InferenceSession, run_session
-from pqv_onnx.train.data import Batch, normalise
+from pqv_onnx.train.data import Batch
 from pqv_onnx.train.models import FloatSource, preprocessing_of, preprocessing_of_float
+from pqv_onnx.train.transforms import normalise
 
 _NO_RANK = 1 << 30
 
@@ -89,7 +90,7 @@ def onnx_subject(path: Path, use_library: bool) -> Subject:
         return torch.from_numpy(np.asarray(logits))
 
     kind = "onnx, library" if use_library else "onnx, functions"
-    return Subject(path.name, kind, int(wanted), preprocessing, predict)
+    return Subject(str(path), kind, int(wanted), preprocessing, predict)
 
 
 def subjects_of(
@@ -117,14 +118,14 @@ def subjects_of(
     if is_qat(path):
         model = load_qat(path)
         shared = (model.config.geometry.num_classes, preprocessing_of(model.config))
-        found = [torch_subject(path.name, "fake-quantized", model, *shared, device)]
+        found = [torch_subject(str(path), "fake-quantized", model, *shared, device)]
         if integer:
             oracle = convert_to_integer(load_qat(path))
-            found.append(torch_subject(path.name, "integer", oracle, *shared))
+            found.append(torch_subject(str(path), "integer", oracle, *shared))
         return found
     if timm_name is None:
         raise PqvError(f"{path}: no QAT checkpoint; name the timm model of float weights (--model)")
-    return [float_subject(path.name, FloatSource(path).load(timm_name), device)]
+    return [float_subject(str(path), FloatSource(path).load(timm_name), device)]
 
 
 def float_subject(name: str, model: nn.Module, device: torch.device | str = "cpu") -> Subject:

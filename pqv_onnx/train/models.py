@@ -76,13 +76,15 @@ def import_modules(names: Sequence[str]) -> None:
     """Import modules that register models or datasets.
 
     Raises:
-        PqvError: a module cannot be imported.
+        PqvError: a module cannot be found, or fails.
     """
     for name in names:
         try:
             importlib.import_module(name)
-        except ImportError as error:
-            raise PqvError(f"module {name} cannot be imported: {error}") from error
+        # A user's own module can fail in any way.
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise PqvError(f"module {name} cannot be imported: {reason}") from error
 
 
 def preprocessing_of(config: ModelConfig) -> Preprocessing:

@@ -5,10 +5,12 @@ Imports no torch, so that a wrong key is found at once.
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -199,6 +201,21 @@ class Train:
     regularization: Regularization = field(default_factory=Regularization)
 
 
+_POSITIVE = ("epochs", "batch_size", "accumulation", "calibration_images")
+_SHARES = (
+    "ema",
+    "distillation.weight",
+    *(f"augmentation.{n}" for n in ("hflip", "random_erasing", "mixup_prob", "label_smoothing")),
+)
+_NOT_NEGATIVE = (
+    *("max_steps", "save_every", "seed", "data.workers"),
+    *(f"augmentation.{name}" for name in ("color_jitter", "mixup", "cutmix")),
+    *(f"optimizer.{name}" for name in ("weight_decay", "momentum", "clip_grad")),
+    *(f"schedule.{name}" for name in ("warmup_epochs", "warmup_lr", "min_lr")),
+    *("regularization.residual", "regularization.oscillation"),
+)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A model at a precision: how it is trained and exported.
@@ -221,28 +238,31 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check the choices and ranges that can be checked without a model."""
-        train, distillation = self.train, self.train.distillation
         _choose("precision", self.precision, PRESETS)
         try:
             self.spec  # noqa: B018 - checks the schemes
         except PqvError as error:
             raise PqvError(f"quantization: {error}") from error
-        for name in ("epochs", "batch_size", "accumulation", "calibration_images"):
-            _limit(f"train.{name}", getattr(train, name), 1)
-        for name in ("max_steps", "save_every", "seed"):
-            _limit(f"train.{name}", getattr(train, name), 0)
-        _limit("train.data.workers", train.data.workers, 0)
-        _limit("train.ema", train.ema, 0, 1)
-        _limit("train.distillation.weight", distillation.weight, 0, 1)
-        _limit("train.regularization.residual", train.regularization.residual, 0)
-        _limit("train.regularization.oscillation", train.regularization.oscillation, 0)
-        _limit("train.augmentation.label_smoothing", train.augmentation.label_smoothing, 0, 1)
-        if not distillation.temperature > 0:
+        for names, low, high in (
+            (_POSITIVE, 1, math.inf),
+            (_NOT_NEGATIVE, 0, math.inf),
+            (_SHARES, 0, 1),
+        ):
+            for name in names:
+                _limit(f"train.{name}", attrgetter(name)(self.train), low, high)
+        for name in ("optimizer.lr", "distillation.temperature"):
+            if not (found := attrgetter(name)(self.train)) > 0:
+                raise PqvError(f"train.{name} is {found}, expected above 0")
+        for name in ("augmentation.scale", "augmentation.ratio"):
+            low, high = attrgetter(name)(self.train)
+            if not 0 < low <= high:
+                raise PqvError(f"train.{name} is [{low}, {high}], expected 0 < smallest <= largest")
+        epochs, warmup = self.train.epochs, self.train.schedule.warmup_epochs
+        if warmup >= epochs:
             raise PqvError(
-                f"train.distillation.temperature is {distillation.temperature}, expected above 0"
+                f"train.schedule.warmup_epochs is {warmup}, expected fewer than "
+                f"train.epochs, {epochs}"
             )
-        if not train.optimizer.lr > 0:
-            raise PqvError(f"train.optimizer.lr is {train.optimizer.lr}, expected above 0")
 
     @property
     def spec(self) -> QuantSpec:
@@ -331,6 +351,8 @@ def _value(kind: Any, value: object, name: str) -> Any:
         }
     if kind is float and type(value) is int:
         return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PqvError(f"{name} is {value}, expected a finite number")
     if type(value) is not kind:
         raise PqvError(f"{name} is {value!r}, expected {_KINDS[kind]}")
     return value
@@ -344,7 +366,7 @@ def _choose(name: str, found: object, allowed: tuple[str, ...]) -> None:
         raise PqvError(f"{name} is {found!r}, expected {' or '.join(allowed)}")
 
 
-def _limit(name: str, found: float, low: float, high: float = float("inf")) -> None:
+def _limit(name: str, found: float, low: float, high: float) -> None:
     if not low <= found <= high:
-        upper = "" if high == float("inf") else f" to {high}"
+        upper = "" if high == math.inf else f" to {high}"
         raise PqvError(f"{name} is {found}, expected {low}{upper or ' or more'}")

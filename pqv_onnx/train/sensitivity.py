@@ -146,8 +146,8 @@ def assign_bits(sensitivity: Sensitivity, budget: int) -> dict[str, int]:
     """
     if budget < sensitivity.smallest:
         raise PqvError(
-            f"the size budget is {budget / 1e6:.2f} MB, 4-bit weights everywhere take "
-            f"{sensitivity.smallest / 1e6:.2f} MB"
+            f"the size budget is {budget / 1e6:.3g} MB, 4-bit weights everywhere take "
+            f"{sensitivity.smallest / 1e6:.3g} MB"
         )
     needed = max(sensitivity.largest - budget, 0)
     choices = [_Choice(0, 0.0, ())]

@@ -15,7 +15,7 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.files import write_atomically
 from pqv_onnx.train.recipe import Recipe
 
-_FORMAT = "pqv_onnx.train.1"
+_FORMAT = "pqv_onnx.train.2"
 _MAY_CHANGE = (
     "export.input",
     "export.layout",
@@ -31,12 +31,14 @@ class Progress:
     """How far a run is.
 
     Attributes:
+        images: training images that there are.
         step: updates done.
         loss_sum: of the losses of the epoch's updates so far.
         best: highest top-1 of an epoch, in percent.
         history: a row of the log per epoch.
     """
 
+    images: int
     step: int = 0
     loss_sum: float = 0.0
     best: float = -1.0

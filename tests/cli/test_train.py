@@ -88,6 +88,7 @@ def test_calibrate_train_eval_export_verify(pqv, data: Path, weights: Path, tmp_
     assert done.code == 0, done.err
     found = json.loads(result.read_text())["results"]
     kinds = [entry["kind"] for entry in found]
+    assert found[3]["name"] == str(checkpoint)
     quantized = ["fake-quantized", "integer"]
     assert kinds == ["float", *quantized, *quantized, "onnx, library", "onnx, functions"]
     assert found[3]["top1"] == trained["top1"]
@@ -121,9 +122,10 @@ def test_bits_by_sensitivity(pqv, data: Path, weights: Path, tmp_path: Path) -> 
 
     run = tmp_path / "run"
     train = ("train", "--recipe", IMAGENET, *TINY, *given, "--set", "train.max_steps=1")
-    train = (*train, "-o", run, "--calibrated", mixed, "--set", "precision=w8a8")
-    assert pqv(*train).code == 0
+    train = (*train, "--calibrated", mixed, "--set", "precision=w8a8")
+    assert pqv(*train, "-o", run).code == 0
     AcceleratorState._reset_state(True)
+    train = (*train, "-o", tmp_path / "other")
     other = 'quantization.weight_bits={"blocks.0.*"=4}'
     assert "the recipe's is w8a8, 4-bit weights in 4 layers" in pqv(*train, "--set", other).error
 
@@ -154,10 +156,12 @@ def test_pictures_of_a_checkpoint(pqv, data: Path, weights: Path, tmp_path: Path
     assert "no such file" in pqv("inspect", tmp_path / "none.safetensors", *plots).error
     assert "cannot be made" in pqv("inspect", calibrated, "--plots", calibrated / "x").error
     missing = ("--plots", pictures, "--data", tmp_path / "none")
-    assert "cannot be opened" in pqv("inspect", calibrated, *missing).error
+    assert "no such folder" in pqv("inspect", calibrated, *missing).error
 
 
-def test_resume_and_bad_input(pqv, data: Path, weights: Path, tmp_path: Path) -> None:
+def test_resume_and_bad_input(
+    pqv, data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "run"
     train = ("train", "--recipe", IMAGENET, *TINY, "--data", data, "-o", run)
     assert "no run to resume" in pqv(*train, "--weights", weights, "--resume").error
@@ -168,7 +172,14 @@ def test_resume_and_bad_input(pqv, data: Path, weights: Path, tmp_path: Path) ->
     assert pqv(*train, "--weights", weights, "--resume", *one_more).code == 0
     assert json.loads((tmp_path / "result.json").read_text())["step"] == 3
 
+    assert "holds a run already" in pqv(*train, "--weights", weights).error
+
+    train = (*train[:-1], tmp_path / "other")
     assert "no such file" in pqv(*train, "--weights", tmp_path / "none.pth").error
+    distilled = f"model={striped.DISTILLED}"
+    another = pqv(*train, "--calibrated", run / "last.safetensors", "--set", distilled,
+                  "--random-weights", 0)  # fmt: skip
+    assert f"is a {striped.NAME}, the recipe's model is {striped.DISTILLED}" in another.error
     assert "unknown key train.epoch" in pqv(*train, "--set", "train.epoch=1").error
     for change in ("precision=w8a8", "quantization.gelu=symmetric"):
         other = ("--weights", weights, "--set", change, "--calibrated")
@@ -176,8 +187,12 @@ def test_resume_and_bad_input(pqv, data: Path, weights: Path, tmp_path: Path) ->
     assert "w4a4.toml" in pqv("train", "--recipe", tmp_path / "w4a4.toml", "-o", run).error
     model = ("calibrate", "--model", striped.NAME, "-o", tmp_path / "m.safetensors")
     missing = ("--random-weights", 0, "--data", tmp_path / "none")
-    assert "cannot be opened" in pqv(*model, *missing).error
+    assert "no such folder" in pqv(*model, *missing).error
     assert "no_such" in pqv(*model, "--random-weights", 0, "--import", "no_such").error
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "broken_module.py").write_text("1 / 0")
+    broken = pqv(*model, "--random-weights", 0, "--import", "broken_module").error
+    assert "broken_module cannot be imported: ZeroDivisionError" in broken
     assert "none.onnx" in pqv("eval", tmp_path / "none.onnx").error
     assert "--model" in pqv("eval", weights, "--data", data).error
 
@@ -190,6 +205,7 @@ def test_resume_and_bad_input(pqv, data: Path, weights: Path, tmp_path: Path) ->
         ("calibrate", "--model", "m", "--weights", "a"),
         ("calibrate", "--model", "m", "--weights", "a", "--sensitivity", "--size-budget", "60%"),
         ("calibrate", "--model", "m", "--weights", "a", "--size-budget", "60 percent", "-o", "m"),
+        ("calibrate", "--model", "m", "--weights", "a", "--size-budget", "inf", "-o", "m"),
         ("train", "-o", "run"),
         ("eval",),
     ],

@@ -118,6 +118,9 @@ def test_resuming_needs_the_same_recipe(folders: Path, tmp_path: Path) -> None:
         other.resume()
     with pytest.raises(PqvError, match="no run to resume"):
         trainer(recipe(tmp_path), folders, tmp_path / "empty").resume()
+    more = striped.make_folders(tmp_path / "more", images=9)
+    with pytest.raises(PqvError, match="the run has 16 training images, found 18"):
+        trainer(recipe(tmp_path), more, tmp_path / "run").resume()
     (tmp_path / "run" / "state.pt").write_bytes(b"damaged")
     with pytest.raises(PqvError, match="damaged"):
         other.resume()
@@ -138,6 +141,12 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(folders: Path, tmp_
     resumed.resume()
     assert resumed.progress.step == 2
     load_qat(tmp_path / "run" / "last.safetensors")
+
+
+def test_a_step_that_falls_to_0_is_divergence(folders: Path, tmp_path: Path) -> None:
+    run = trainer(recipe(tmp_path, "train.optimizer.lr=1e30"), folders, tmp_path / "run")
+    with pytest.raises(PqvError, match=r"diverged before step 2: lower train.optimizer.lr"):
+        run.run()
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(
@@ -259,6 +268,7 @@ def test_penalties_are_part_of_the_loss(folders: Path, tmp_path: Path) -> None:
         ("train.batch_size=6", "even number"),
         ("train.augmentation.auto_augment=nonsense", "train.augmentation"),
         ("train.data.train_split=other", "no split other"),
+        ("train.data.val_split=other", "no split other"),
         ("train.data.dataset=wds/none", "split train of wds/none"),
     ],
 )

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from timm.data.auto_augment import AugmentOp
+
+from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.train.transforms import eval_transform
+
+PLAIN = Preprocessing(3, 32, 32, (0.5, 0.4, 0.3), (0.5, 0.5, 0.6), 0.9, "bicubic", "float", "nchw")
+
+
+def test_evaluation_makes_images_as_the_runtime_does(folders: Path) -> None:
+    path = folders / "validation" / "down" / "3.png"
+    with Image.open(path) as image:
+        pixels = eval_transform(PLAIN)(image.convert("RGB"))
+    as_float = PLAIN.from_pixels(pixels[None].numpy())
+    assert torch.equal(torch.from_numpy(as_float), torch.from_numpy(PLAIN.load(path)))
+
+
+@pytest.mark.parametrize("bits", range(5))
+def test_posterize_keeps_as_many_bits_as_randaugment_draws(bits: int) -> None:
+    """None, too: the magnitude of rand-m9-mstd0.5-inc1 reaches 10."""
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    augmented = AugmentOp("PosterizeIncreasing", prob=1.0, magnitude=10 - 2.5 * bits)(
+        Image.fromarray(pixels)
+    )
+    kept = 256 - (1 << (8 - bits)) if bits else 0
+    assert np.array_equal(np.asarray(augmented), pixels & kept)
