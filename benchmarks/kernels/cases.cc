@@ -7,7 +7,6 @@
 #include <new>
 #include <random>
 
-#include "kernels/attention/attention.h"
 #include "kernels/attention/window_attention.h"
 #include "kernels/packed_matmul/layout.h"
 
@@ -142,7 +141,8 @@ void AddFusedAttention(const Variant& variant, std::vector<Case>* cases) {
     const size_t tokens = 197, depth = 64, width = heads * depth;
     const auto qkv = std::make_shared<Vector<int8_t>>(Random<int8_t>(tokens * 3 * width, -64, 63));
     const auto y = std::make_shared<Vector<int8_t>>(tokens * width);
-    const auto scratch = std::make_shared<Vector<uint8_t>>(AttentionScratchBytes(tokens));
+    const auto scratch =
+        std::make_shared<Vector<uint8_t>>(variant.attention->scratch_bytes(tokens));
     const auto run = [=, &variant] {
       for (size_t head = 0; head < heads; ++head) {
         const int8_t* q = qkv->data() + head * depth;
@@ -158,8 +158,10 @@ void AddFusedAttention(const Variant& variant, std::vector<Case>* cases) {
                               q + 2 * width,
                               3 * width,
                               y->data() + head * depth,
-                              width};
-        RunAttention(variant, op, scratch->data());
+                              width,
+                              nullptr,
+                              nullptr};
+        variant.attention->run(variant, op, scratch->data());
       }
     };
     char name[64];
@@ -184,7 +186,8 @@ void AddFusedAttention(const Variant& variant, std::vector<Case>* cases) {
   shape.height = shape.width = side;
   shape.heads = heads;
   shape.depth = depth;
-  const auto scratch = std::make_shared<Vector<uint8_t>>(WindowAttentionScratchBytes(shape));
+  const auto scratch =
+      std::make_shared<Vector<uint8_t>>(WindowAttentionScratchBytes(variant, shape));
   const auto run = [=, &variant] {
     WindowAttention op = shape;
     op.bias = bias->data();

@@ -1,10 +1,9 @@
-#include "kernels/attention/attention.h"
-
 #include <atomic>
 
 #include "bindings/attention_scales.h"
 #include "bindings/ops.h"
 #include "bindings/scratch_pool.h"
+#include "kernels/variant.h"
 
 namespace pqv {
 namespace {
@@ -56,7 +55,7 @@ class AttentionNode {
     const size_t blocks = (tokens + block_rows - 1) / block_rows;
     std::atomic<bool> has_memory{true};
     const auto run_blocks = [&](size_t begin, size_t end) {
-      const ScratchPool::Lease scratch(&pool_, AttentionScratchBytes(tokens));
+      const ScratchPool::Lease scratch(&pool_, variant_->attention->scratch_bytes(tokens));
       if (scratch.data() == nullptr) return has_memory.store(false);
       for (size_t i = begin; i < end; ++i) {
         const size_t row = i % blocks * block_rows;
@@ -72,7 +71,7 @@ class AttentionNode {
         op.stride = 3 * width;
         op.y = y + (token + row) * width + head * depth;
         op.y_stride = width;
-        RunAttention(*variant_, op, scratch.data());
+        variant_->attention->run(*variant_, op, scratch.data());
       }
     };
     PQV_RETURN_IF_ERROR(context.ParallelRanges(batches * heads * blocks,

@@ -119,7 +119,7 @@ class WindowAttentionNode {
     const size_t image_y = whole.height * whole.width * whole.heads * whole.depth;
     std::atomic<bool> has_memory{true};
     const auto run_windows = [&](size_t begin, size_t end) {
-      const ScratchPool::Lease scratch(&pool_, WindowAttentionScratchBytes(whole));
+      const ScratchPool::Lease scratch(&pool_, WindowAttentionScratchBytes(*variant_, whole));
       if (scratch.data() == nullptr) return has_memory.store(false);
       for (size_t i = begin; i < end; ++i) {
         const size_t window = i % windows;

@@ -6,7 +6,7 @@ namespace pqv {
 
 // Beside the name of a variant, the one whose kernel it runs for each op.
 #define PQV_VARIANT(name, supported, packed_matmul, int_matmul, weighted_mean, softmax2n, \
-                    layer_norm, gelu)                                                     \
+                    attention, layer_norm, gelu)                                          \
   {#name,                                                                                 \
    supported,                                                                             \
    &packed_matmul::kPackedInt4MatMul,                                                     \
@@ -15,15 +15,17 @@ namespace pqv {
    softmax2n::RunSoftmax2n,                                                               \
    softmax2n::RunSoftmax2nBias,                                                           \
    weighted_mean::RunWeightedMean,                                                        \
+   &attention::kAttention,                                                                \
    layer_norm::RunLayerNorm,                                                              \
    gelu::RunGelu}
 
-// Every kernel its own.
-#define PQV_OWN_VARIANT(isa, supported) PQV_VARIANT(isa, supported, isa, isa, isa, isa, isa, isa)
+// Every kernel its own, and of attention what they compose.
+#define PQV_OWN_VARIANT(isa, supported) \
+  PQV_VARIANT(isa, supported, isa, isa, isa, isa, composed, isa, isa)
 
 const Variant kVariants[] = {
 #if defined(PQV_HAS_AMX)
-    PQV_VARIANT(amx, CpuHasAmx, amx, amx, amx, avx512vnni, avx512vnni, avx512vnni),
+    PQV_VARIANT(amx, CpuHasAmx, amx, amx, amx, avx512vnni, amx, avx512vnni, avx512vnni),
 #endif
 #if defined(PQV_HAS_AVX512VNNI)
     PQV_OWN_VARIANT(avx512vnni, CpuHasAvx512Vnni),
@@ -32,10 +34,10 @@ const Variant kVariants[] = {
     PQV_OWN_VARIANT(avx2, CpuHasAvx2),
 #endif
 #if defined(PQV_HAS_I8MM)
-    PQV_VARIANT(i8mm, CpuHasI8mm, i8mm, i8mm, i8mm, neon, neon, neon),
+    PQV_VARIANT(i8mm, CpuHasI8mm, i8mm, i8mm, i8mm, neon, composed, neon, neon),
 #endif
 #if defined(PQV_HAS_DOTPROD)
-    PQV_VARIANT(dotprod, CpuHasDotprod, dotprod, dotprod, dotprod, neon, neon, neon),
+    PQV_VARIANT(dotprod, CpuHasDotprod, dotprod, dotprod, dotprod, neon, composed, neon, neon),
 #endif
 #if defined(PQV_HAS_NEON)
     PQV_OWN_VARIANT(neon, CpuIsAny),

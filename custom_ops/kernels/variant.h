@@ -3,6 +3,7 @@
 #ifndef PQV_KERNELS_VARIANT_H_
 #define PQV_KERNELS_VARIANT_H_
 
+#include "kernels/attention/attention.h"
 #include "kernels/gelu/gelu.h"
 #include "kernels/int_matmul/int_matmul.h"
 #include "kernels/layer_norm/layer_norm.h"
@@ -23,6 +24,7 @@ struct Variant {
   void (*softmax2n_bias)(const Softmax2n& op, const int32_t* x, const int16_t* bias,
                          const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
   void (*weighted_mean)(const WeightedMean& op);
+  const AttentionKernel* attention;
   void (*layer_norm)(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
   void (*gelu)(const int8_t* table, const GeluBlock& block);
 };

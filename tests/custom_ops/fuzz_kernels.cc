@@ -7,7 +7,6 @@
 
 #include <signal.h>
 
-#include "kernels/attention/attention.h"
 #include "kernels/attention/window_attention.h"
 #include "kernels/packed_matmul/layout.h"
 #include "tests/custom_ops/fuzz.h"
@@ -226,20 +225,20 @@ bool FuzzAttention(Fuzz& fuzz) {
   op.mean_shift = fuzz.Int("mean_shift", -16, 7);
   op.mean_multiplier = fuzz.Int("mean_multiplier", 1, kMaxMultiplier);
   op.y_bits = YBits(fuzz);
-  op.tokens = fuzz.Size("tokens", 1, fuzz.random().OneIn(256) ? 300 : 24);
+  op.tokens = fuzz.Size("tokens", 1, fuzz.random().OneIn(64) ? 300 : 40);
   op.rows = fuzz.Size("rows", 1, op.tokens);
-  op.depth = fuzz.Size("depth", 1, 40);
+  op.depth = fuzz.Size("depth", 1, 80);
   op.stride = 3 * op.depth + Stride(fuzz, 0);
   op.y_stride = Stride(fuzz, op.depth);
   const int8_t* qkv = fuzz.Fill<int8_t>(Span(op.tokens, op.stride, 3 * op.depth), -128, 127);
   op.q = qkv;
   op.k = qkv + op.depth;
   op.v = qkv + 2 * op.depth;
-  uint8_t* scratch = fuzz.Memory<uint8_t>(AttentionScratchBytes(op.tokens));
   const size_t count = Span(op.rows, op.y_stride, op.depth);
   return fuzz.Compare<int8_t>(count, [&](const Variant& variant, int8_t* y) {
     op.y = y;
-    RunAttention(variant, op, scratch);
+    uint8_t* scratch = fuzz.Memory<uint8_t>(variant.attention->scratch_bytes(op.tokens));
+    variant.attention->run(variant, op, scratch);
   });
 }
 
@@ -262,9 +261,9 @@ bool FuzzWindowAttention(Fuzz& fuzz) {
   op.qkv = fuzz.Fill<int8_t>(3 * count, -128, 127);
   op.bias = fuzz.Fill<int16_t>(op.heads * pairs, INT16_MIN, INT16_MAX);
   const uint8_t* mask = fuzz.Fill<uint8_t>(pairs, 0, fuzz.Int("largest mask", 0, 1));
-  uint8_t* scratch = fuzz.Memory<uint8_t>(WindowAttentionScratchBytes(op));
   return fuzz.Compare<int8_t>(count, [&](const Variant& variant, int8_t* y) {
     op.y = y;
+    uint8_t* scratch = fuzz.Memory<uint8_t>(WindowAttentionScratchBytes(variant, op));
     for (size_t row = 0; row < op.height / op.window_height; ++row) {
       for (size_t column = 0; column < op.width / op.window_width; ++column) {
         RunWindowAttention(variant, op, row, column, mask, scratch);

@@ -1,5 +1,7 @@
 #include "kernels/attention/attention.h"
 
+#include "kernels/variant.h"
+
 namespace pqv {
 namespace {
 
@@ -29,24 +31,35 @@ size_t AttentionBlockRows(size_t tokens) {
   return blocks > 1 ? RoundUp((tokens + blocks - 1) / blocks, kMinBlockRows) : most;
 }
 
-size_t AttentionScratchBytes(size_t tokens) {
+namespace composed {
+namespace {
+
+size_t ScratchBytes(size_t tokens) {
   return AttentionBlockRows(tokens) *
          (LogitsStride(tokens) * sizeof(int32_t) + WeightsStride(tokens));
 }
 
-void RunAttention(const Variant& variant, const Attention& op, void* scratch) {
+void Run(const Variant& variant, const Attention& op, void* scratch) {
   const size_t block_rows = AttentionBlockRows(op.tokens);
-  const size_t logits_stride = LogitsStride(op.tokens);
-  const size_t weights_stride = WeightsStride(op.tokens);
+  const bool has_bias = op.bias != nullptr;
+  const size_t logits_stride = has_bias ? op.tokens : LogitsStride(op.tokens);
+  const size_t weights_stride = has_bias ? op.tokens : WeightsStride(op.tokens);
   int32_t* const logits = static_cast<int32_t*>(scratch);
-  uint8_t* const weights = reinterpret_cast<uint8_t*>(logits + block_rows * logits_stride);
+  uint8_t* const weights =
+      static_cast<uint8_t*>(scratch) + block_rows * LogitsStride(op.tokens) * sizeof(int32_t);
   for (size_t row = 0; row < op.rows; row += block_rows) {
     const size_t rows = Min(op.rows - row, block_rows);
     variant.int_matmul({rows, op.tokens, op.depth, op.q + row * op.stride, op.stride, op.k,
                         op.stride, logits, logits_stride});
-    for (size_t r = 0; r < rows; ++r) {
-      variant.softmax2n(op.softmax, logits + r * logits_stride, 1, op.tokens,
-                        weights + r * weights_stride);
+    if (has_bias) {
+      const size_t pairs = row * op.tokens;
+      variant.softmax2n_bias(op.softmax, logits, op.bias + pairs, op.mask + pairs, rows, op.tokens,
+                             weights);
+    } else {
+      for (size_t r = 0; r < rows; ++r) {
+        variant.softmax2n(op.softmax, logits + r * logits_stride, 1, op.tokens,
+                          weights + r * weights_stride);
+      }
     }
     variant.weighted_mean({op.mean_shift, op.mean_multiplier, op.y_bits, rows, op.tokens, op.depth,
                            weights, weights_stride, op.v, op.stride, op.y + row * op.y_stride,
@@ -54,4 +67,9 @@ void RunAttention(const Variant& variant, const Attention& op, void* scratch) {
   }
 }
 
+}  // namespace
+
+const AttentionKernel kAttention = {ScratchBytes, Run};
+
+}  // namespace composed
 }  // namespace pqv

@@ -1,7 +1,7 @@
 // IntAttention: the context of attention heads, block by block of rows.
 //
-// A driver for every instruction set: it runs the kernels of a variant on blocks of rows whose
-// logits and weights stay in the cache; no whole matrix of them is ever in memory.
+// The logits and weights of a block of rows stay in the cache; no whole matrix of them is ever in
+// memory. composed:: is a driver for every instruction set that runs the kernels of a variant.
 
 #ifndef PQV_KERNELS_ATTENTION_ATTENTION_H_
 #define PQV_KERNELS_ATTENTION_ATTENTION_H_
@@ -9,9 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernels/variant.h"
+#include "kernels/softmax2n/softmax2n.h"
 
 namespace pqv {
+
+struct Variant;
 
 // Rows of one head. Strides are in elements, from row to row.
 struct Attention {
@@ -28,16 +30,25 @@ struct Attention {
   size_t stride;  // of q, k and v
   int8_t* y;
   size_t y_stride;
+  const int16_t* bias;  // [rows, tokens], or null: a softmax without bias and mask
+  const uint8_t* mask;  // [rows, tokens]
+};
+
+struct AttentionKernel {
+  size_t (*scratch_bytes)(size_t tokens);
+  // `scratch` is aligned to 64 bytes.
+  void (*run)(const Variant& variant, const Attention& op, void* scratch);
 };
 
 // The number of rows per block that evenly cut `tokens` rows.
 size_t AttentionBlockRows(size_t tokens);
 
-// The memory that RunAttention needs for a block.
-size_t AttentionScratchBytes(size_t tokens);
-
-// `scratch` is aligned to 64 bytes.
-void RunAttention(const Variant& variant, const Attention& op, void* scratch);
+namespace composed {
+extern const AttentionKernel kAttention;
+}
+namespace amx {
+extern const AttentionKernel kAttention;
+}
 
 }  // namespace pqv
 

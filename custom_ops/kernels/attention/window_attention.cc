@@ -11,25 +11,23 @@ size_t RoundUp(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
 
 // Where things begin in the scratch memory, each at a cache line.
 struct Layout {
-  size_t tokens;  // places of the window's tokens in the image
-  size_t logits;
-  size_t weights;
+  size_t tokens;            // places of the window's tokens in the image
   size_t q, k, v, context;  // of a head
+  size_t attention;         // the scratch memory of the variant's kernel
   size_t bytes;
 };
 
-Layout MakeLayout(const WindowAttention& op) {
+Layout MakeLayout(const Variant& variant, const WindowAttention& op) {
   const size_t tokens = op.window_height * op.window_width;
   const size_t part = RoundUp(tokens * op.depth, kCacheLine);
   Layout layout;
   layout.tokens = 0;
-  layout.logits = RoundUp(tokens * sizeof(size_t), kCacheLine);
-  layout.weights = layout.logits + RoundUp(tokens * tokens * sizeof(int32_t), kCacheLine);
-  layout.q = layout.weights + RoundUp(tokens * tokens, kCacheLine);
+  layout.q = RoundUp(tokens * sizeof(size_t), kCacheLine);
   layout.k = layout.q + part;
   layout.v = layout.k + part;
   layout.context = layout.v + part;
-  layout.bytes = layout.context + part;
+  layout.attention = layout.context + part;
+  layout.bytes = layout.attention + variant.attention->scratch_bytes(tokens);
   return layout;
 }
 
@@ -52,17 +50,17 @@ inline void CopyRow(const int8_t* source, size_t count, int8_t* target) {
 
 }  // namespace
 
-size_t WindowAttentionScratchBytes(const WindowAttention& op) { return MakeLayout(op).bytes; }
+size_t WindowAttentionScratchBytes(const Variant& variant, const WindowAttention& op) {
+  return MakeLayout(variant, op).bytes;
+}
 
 void RunWindowAttention(const Variant& variant, const WindowAttention& op, size_t row,
                         size_t column, const uint8_t* mask, void* scratch) {
-  const Layout layout = MakeLayout(op);
+  const Layout layout = MakeLayout(variant, op);
   const size_t tokens = op.window_height * op.window_width;
   const size_t width = op.heads * op.depth;
   int8_t* const memory = static_cast<int8_t*>(scratch);
   size_t* const places = reinterpret_cast<size_t*>(memory + layout.tokens);
-  int32_t* const logits = reinterpret_cast<int32_t*>(memory + layout.logits);
-  uint8_t* const weights = reinterpret_cast<uint8_t*>(memory + layout.weights);
   int8_t* const q = memory + layout.q;
   int8_t* const k = memory + layout.k;
   int8_t* const v = memory + layout.v;
@@ -75,11 +73,11 @@ void RunWindowAttention(const Variant& variant, const WindowAttention& op, size_
       CopyRow(source + width, op.depth, k + t * op.depth);
       CopyRow(source + 2 * width, op.depth, v + t * op.depth);
     }
-    variant.int_matmul({tokens, tokens, op.depth, q, op.depth, k, op.depth, logits, tokens});
-    variant.softmax2n_bias(op.softmax, logits, op.bias + head * tokens * tokens, mask, tokens,
-                           tokens, weights);
-    variant.weighted_mean({op.mean_shift, op.mean_multiplier, op.y_bits, tokens, tokens, op.depth,
-                           weights, tokens, v, op.depth, context, op.depth});
+    variant.attention->run(
+        variant,
+        {op.softmax, op.mean_shift, op.mean_multiplier, op.y_bits, tokens, tokens, op.depth, q, k,
+         v, op.depth, context, op.depth, op.bias + head * tokens * tokens, mask},
+        memory + layout.attention);
     for (size_t t = 0; t < tokens; ++t) {
       CopyRow(context + t * op.depth, op.depth, op.y + places[t] * width + head * op.depth);
     }

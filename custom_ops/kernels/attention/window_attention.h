@@ -31,7 +31,7 @@ struct WindowAttention {
 };
 
 // The memory that RunWindowAttention needs.
-size_t WindowAttentionScratchBytes(const WindowAttention& op);
+size_t WindowAttentionScratchBytes(const Variant& variant, const WindowAttention& op);
 
 // All heads of the window `row` windows down and `column` to the right, in the rolled image. `mask`
 // [T, T] is the window's, `scratch` is aligned to 64 bytes.

@@ -129,29 +129,94 @@ static PQV_INLINE void Requantize16(const Requantizer<kVectors>& r, const __m512
   }
 }
 
-// One shift in [-15, 30] for all lanes.
+// One shift in [-15, 30] for all lanes. Counts are vectors: a count in an xmm costs a shuffle.
 struct UniformShifter {
   __m512i rounding;
-  __m128i right;
+  __m512i right;
   __m512i left;
   bool has_left;
 };
 
 static PQV_INLINE UniformShifter MakeUniformShifter(int shift) {
   return {_mm512_set1_epi32(shift > 0 ? 1 << (shift - 1) : 0),
-          _mm_cvtsi32_si128(shift > 0 ? shift : 0), _mm512_set1_epi32(shift < 0 ? -shift : 0),
+          _mm512_set1_epi32(shift > 0 ? shift : 0), _mm512_set1_epi32(shift < 0 ? -shift : 0),
           shift < 0};
 }
 
-// round_shift and saturation to int16 of a pair of vectors.
-static PQV_INLINE __m512i RoundShift16(const UniformShifter& s, __m512i a, __m512i b) {
-  a = _mm512_sra_epi32(_mm512_add_epi32(a, s.rounding), s.right);
-  b = _mm512_sra_epi32(_mm512_add_epi32(b, s.rounding), s.right);
+// The shift of a pair of vectors to which the rounding is already added, saturated to int16.
+static PQV_INLINE __m512i Shift16(const UniformShifter& s, __m512i a, __m512i b) {
+  a = _mm512_srav_epi32(a, s.right);
+  b = _mm512_srav_epi32(b, s.right);
   if (__builtin_expect(s.has_left, false)) {
     a = ShiftLeft16(a, s.left);
     b = ShiftLeft16(b, s.left);
   }
   return _mm512_packs_epi32(a, b);
+}
+
+// round_shift and saturation to int16 of a pair of vectors.
+static PQV_INLINE __m512i RoundShift16(const UniformShifter& s, __m512i a, __m512i b) {
+  return Shift16(s, _mm512_add_epi32(a, s.rounding), _mm512_add_epi32(b, s.rounding));
+}
+
+// Of 16 vectors of 16 int32 each, what `combine` makes of the lanes of vector r, in lane r.
+template <typename Combine>
+static PQV_INLINE __m512i ReduceRows(const __m512i* x, const Combine& combine) {
+  __m512i pairs[8];
+#pragma GCC unroll 8
+  for (size_t i = 0; i < 8; ++i) {
+    pairs[i] = combine(_mm512_unpacklo_epi32(x[2 * i], x[2 * i + 1]),
+                       _mm512_unpackhi_epi32(x[2 * i], x[2 * i + 1]));
+  }
+  __m512i fours[4];
+#pragma GCC unroll 4
+  for (size_t i = 0; i < 4; ++i) {
+    fours[i] = combine(_mm512_unpacklo_epi64(pairs[2 * i], pairs[2 * i + 1]),
+                       _mm512_unpackhi_epi64(pairs[2 * i], pairs[2 * i + 1]));
+  }
+  __m512i eights[2];
+#pragma GCC unroll 2
+  for (size_t i = 0; i < 2; ++i) {
+    eights[i] = combine(_mm512_shuffle_i32x4(fours[2 * i], fours[2 * i + 1], 0x88),
+                        _mm512_shuffle_i32x4(fours[2 * i], fours[2 * i + 1], 0xDD));
+  }
+  return combine(_mm512_shuffle_i32x4(eights[0], eights[1], 0x88),
+                 _mm512_shuffle_i32x4(eights[0], eights[1], 0xDD));
+}
+
+static PQV_INLINE __m512i SumRows(const __m512i* x) {
+  return ReduceRows(x, [](__m512i a, __m512i b)
+                           __attribute__((always_inline)) { return _mm512_add_epi32(a, b); });
+}
+
+// bit_length of 16 uint32 > 0.
+static PQV_INLINE __m512i BitLengths(__m512i x) {
+  __m512i length = _mm512_set1_epi32(1);
+#pragma GCC unroll 5
+  for (int bits = 16; bits > 0; bits /= 2) {
+    const __m512i count = _mm512_set1_epi32(bits);
+    const __mmask16 has_more = _mm512_cmpge_epu32_mask(x, _mm512_set1_epi32(1 << bits));
+    x = _mm512_mask_srlv_epi32(x, has_more, x, count);
+    length = _mm512_mask_add_epi32(length, has_more, length, count);
+  }
+  return length;
+}
+
+// reciprocal(x, e) of 16 uint32 in [1, 2^31), bit by bit: 2^(e-1) / x has 15 of them, and where it
+// is 1, the largest result but one, they are all ones.
+static PQV_INLINE __m512i Reciprocals(__m512i x, __m512i bit_length) {
+  const __m512i ones = _mm512_set1_epi32(1);
+  __m512i rest = _mm512_sllv_epi32(ones, _mm512_sub_epi32(bit_length, ones));
+  __m512i quotient = _mm512_setzero_si512();
+#pragma GCC unroll 15
+  for (int bit = 0; bit < 15; ++bit) {
+    rest = _mm512_add_epi32(rest, rest);
+    quotient = _mm512_add_epi32(quotient, quotient);
+    const __mmask16 fits = _mm512_cmpge_epu32_mask(rest, x);
+    rest = _mm512_mask_sub_epi32(rest, fits, rest, x);
+    quotient = _mm512_mask_add_epi32(quotient, fits, quotient, ones);
+  }
+  return quotient;
 }
 
 // narrow: the limits of an output of y_bits.

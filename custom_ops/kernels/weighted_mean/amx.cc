@@ -29,7 +29,7 @@ class Panel {
 
   // 16 or 32 rows; tails are those of row 0 on.
   template <bool kHasSecond>
-  PQV_INLINE void Run(const RowSource& w, const RowPair& pair, const RowScale* scales) const {
+  PQV_INLINE void Run(const RowSource& w, const RowPair& pair, const MeanScales* scales) const {
     alignas(64) int32_t sums[2 * kTileRows * kColumns];
     PendingSums tiles;
 #pragma GCC unroll 2
@@ -45,7 +45,7 @@ class Panel {
   }
 
  private:
-  PQV_INLINE void Store(size_t row, const RowScale* scales, const int32_t* sums) const {
+  PQV_INLINE void Store(size_t row, const MeanScales* scales, const int32_t* sums) const {
     const Limits limits = MakeLimits(op_.y_bits);
     for (size_t r = 0; r < kTileRows; ++r) {
       __m512i vectors[kVectors];
@@ -53,7 +53,8 @@ class Panel {
         vectors[v] = _mm512_load_si512(sums + r * kColumns + kLanes32 * v);
       }
       int8_t* y = op_.y + (row + r) * op_.y_stride + d_;
-      StoreMean<kVectors>(scales[row + r], vectors, limits, columns_, y);
+      StoreMean<kVectors>(scales[(row + r) / kLanes32], (row + r) % kLanes32, vectors, limits,
+                          columns_, y);
     }
   }
 
@@ -66,7 +67,7 @@ class Panel {
 constexpr size_t kBlockRows = 208;  // rows that share a panel
 
 template <size_t kVectors>
-void RunColumns(const WeightedMean& op, const RowSource& w, size_t rows, const RowScale* scales,
+void RunColumns(const WeightedMean& op, const RowSource& w, size_t rows, const MeanScales* scales,
                 size_t d) {
   const Panel<kVectors> panel(op, d);
   for (size_t row = 0; row < rows; row += 2 * kTileRows) {
@@ -81,8 +82,8 @@ void RunColumns(const WeightedMean& op, const RowSource& w, size_t rows, const R
 
 void RunBlock(const WeightedMean& op) {
   alignas(64) uint8_t tails[kBlockRows * kTileK];
-  RowScale scales[kBlockRows];
-  for (size_t r = 0; r < op.m; ++r) scales[r] = ScaleOfRow(op, r);
+  MeanScales scales[kBlockRows / kLanes32];
+  FindScalesOfRows(op, 0, op.m, scales);
   CopyTails(op.w, op.w_stride, op.m, op.n, tails);
   const RowSource w = {op.w, op.w_stride, tails};
   for (size_t d = 0; d < op.d; d += kPanelColumns) {

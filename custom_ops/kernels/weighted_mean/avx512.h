@@ -43,23 +43,60 @@ static inline void InterleavePanel(const int8_t* v, size_t stride, size_t rows, 
   }
 }
 
-static PQV_INLINE RowScale ScaleOfRow(const WeightedMean& op, size_t m) {
-  const uint8_t* w = op.w + m * op.w_stride;
-  const __m512i ones = _mm512_set1_epi8(1);
-  __m512i sums = _mm512_setzero_si512();
-  for (size_t i = 0; i < op.n; i += 64) {
-    sums = _mm512_dpbusd_epi32(sums, _mm512_maskz_loadu_epi8(FirstLanes(op.n - i), w + i), ones);
-  }
-  return WeightedMeanScale(op.shift, op.multiplier,
-                           static_cast<uint32_t>(_mm512_reduce_add_epi32(sums)));
+// How 16 rows are requantized.
+struct MeanScales {
+  alignas(64) int32_t right[kLanes32];
+  alignas(64) int32_t rounding[kLanes32];
+  alignas(64) int32_t left[kLanes32];
+  alignas(64) int32_t multiplier[kLanes32];  // twice, as int16
+  bool has_left;
+};
+
+// `sums` are those of the weights, a row per lane.
+static PQV_INLINE void FindMeanScales(int shift, int multiplier, __m512i sums, MeanScales* scales) {
+  const __m512i zero = _mm512_setzero_si512();
+  const __m512i one = _mm512_set1_epi32(1);
+  const __m512i divisor = _mm512_max_epu32(sums, one);
+  const __m512i bit_length = BitLengths(divisor);
+  const __m512i shifts = _mm512_add_epi32(bit_length, _mm512_set1_epi32(shift));
+  const __m512i right = _mm512_max_epi32(shifts, zero);
+  const __m512i left = _mm512_max_epi32(_mm512_sub_epi32(zero, shifts), zero);
+  const __m512i product =
+      _mm512_mullo_epi32(Reciprocals(divisor, bit_length), _mm512_set1_epi32(multiplier));
+  const __m512i scaled =
+      _mm512_srli_epi32(_mm512_add_epi32(product, _mm512_set1_epi32(1 << 14)), 15);
+  _mm512_store_si512(scales->right, right);
+  _mm512_store_si512(scales->rounding, _mm512_srli_epi32(_mm512_sllv_epi32(one, right), 1));
+  _mm512_store_si512(scales->left, left);
+  _mm512_store_si512(scales->multiplier, _mm512_or_si512(scaled, _mm512_slli_epi32(scaled, 16)));
+  scales->has_left = _mm512_test_epi32_mask(left, left) != 0;
 }
 
-// Stores the columns of a row whose sums are in tile order.
+// Those of `rows` rows from m on, 16 by 16.
+static inline void FindScalesOfRows(const WeightedMean& op, size_t m, size_t rows,
+                                    MeanScales* scales) {
+  const __m512i ones = _mm512_set1_epi8(1);
+  for (size_t first = 0; first < rows; first += kLanes32) {
+    __m512i sums[kLanes32] = {};
+    for (size_t r = 0; r < Min(rows - first, kLanes32); ++r) {
+      const uint8_t* w = op.w + (m + first + r) * op.w_stride;
+      for (size_t i = 0; i < op.n; i += 64) {
+        const __m512i weights = _mm512_maskz_loadu_epi8(FirstLanes(op.n - i), w + i);
+        sums[r] = _mm512_dpbusd_epi32(sums[r], weights, ones);
+      }
+    }
+    FindMeanScales(op.shift, op.multiplier, SumRows(sums), scales++);
+  }
+}
+
+// Stores the columns of row r of those that share `scales`, whose sums are in tile order.
 template <size_t kVectors>
-static PQV_INLINE void StoreMean(const RowScale& scale, const __m512i* sums, const Limits& limits,
-                                 __mmask64 columns, int8_t* y) {
-  const UniformShifter shifter = MakeUniformShifter(scale.shift);
-  const __m512i multiplier = _mm512_set1_epi16(static_cast<int16_t>(scale.multiplier));
+static PQV_INLINE void StoreMean(const MeanScales& scales, size_t r, const __m512i* sums,
+                                 const Limits& limits, __mmask64 columns, int8_t* y) {
+  const UniformShifter shifter = {_mm512_set1_epi32(scales.rounding[r]),
+                                  _mm512_set1_epi32(scales.right[r]),
+                                  _mm512_set1_epi32(scales.left[r]), scales.has_left};
+  const __m512i multiplier = _mm512_set1_epi32(scales.multiplier[r]);
   __m512i u[kVectors / 2];
   for (size_t v = 0; v < kVectors; v += 2) {
     u[v / 2] = _mm512_mulhrs_epi16(RoundShift16(shifter, sums[v], sums[v + 1]), multiplier);

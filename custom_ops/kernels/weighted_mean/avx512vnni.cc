@@ -13,7 +13,7 @@ constexpr size_t kPanelColumns = 64;
 
 // 16 * kVectors or fewer columns from d on of rows from m on.
 template <size_t kVectors>
-void RunPanel(const WeightedMean& op, const RowScale* scales, size_t m, size_t rows, size_t d) {
+void RunPanel(const WeightedMean& op, const MeanScales* scales, size_t m, size_t rows, size_t d) {
   constexpr size_t kColumns = kLanes32 * kVectors;
   alignas(64) uint8_t panel[kMaxPanelK * kColumns];
   alignas(64) int32_t partial[kBlockRows * kColumns];
@@ -34,7 +34,7 @@ void RunPanel(const WeightedMean& op, const RowScale* scales, size_t m, size_t r
     const auto end = [&](size_t r, const __m512i* sums) __attribute__((always_inline)) {
       if (is_last) {
         int8_t* y = op.y + (m + r) * op.y_stride + d;
-        return StoreMean<kVectors>(scales[r], sums, limits, columns, y);
+        return StoreMean<kVectors>(scales[r / kLanes32], r % kLanes32, sums, limits, columns, y);
       }
       for (size_t v = 0; v < kVectors; ++v) {
         _mm512_store_si512(partial + r * kColumns + kLanes32 * v, sums[v]);
@@ -53,10 +53,10 @@ void Clear(const WeightedMean& op) {
 
 void RunWeightedMean(const WeightedMean& op) {
   if (op.n == 0) return Clear(op);
-  RowScale scales[kBlockRows];
+  MeanScales scales[(kBlockRows + kLanes32 - 1) / kLanes32];
   for (size_t m = 0; m < op.m; m += kBlockRows) {
     const size_t rows = Min(op.m - m, kBlockRows);
-    for (size_t r = 0; r < rows; ++r) scales[r] = ScaleOfRow(op, m + r);
+    FindScalesOfRows(op, m, rows, scales);
     for (size_t d = 0; d < op.d; d += kPanelColumns) {
       if (op.d - d > kPanelColumns / 2) {
         RunPanel<4>(op, scales, m, rows, d);
