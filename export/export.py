@@ -14,7 +14,7 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.export import export_onnx
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import QuantModel, build_random_qat
-from pqv_onnx.train.models import import_modules
+from pqv_onnx.train.models import check_model, import_modules
 from pqv_onnx.train.recipe import Recipe, load_recipe
 
 
@@ -44,6 +44,7 @@ def main(
 
 def _load_checkpoint(path: Path, recipe: Recipe) -> QuantModel:
     model = load_qat(path)
+    check_model(path, model, recipe.model)
     found = model.config.spec.base
     if found != recipe.precision:
         raise PqvError(f"{path} is {found}, the recipe of {recipe.model} is {recipe.precision}")

@@ -73,6 +73,8 @@ def command(
             f"{output} holds a run already: go on with it by --resume, or give another folder"
         )
     import_modules(options.imports)
+    if resume and calibrated is None and (output / LAST).exists():
+        calibrated = output / LAST  # the state replaces its weights: no need to calibrate again
     accelerator = make_accelerator(options.train.mixed_precision)
     model, teacher = _models(options, source, calibrated, teacher_weights, data)
     with progress_bar(accelerator.is_main_process) as bar:
@@ -105,12 +107,10 @@ def _check_start(path: Path, student: QuantModel, recipe: Recipe) -> None:
 
     Where the recipe names no layers, the checkpoint's bits of layers count.
     """
-    import timm
+    from pqv_onnx.train.models import check_model
 
-    name, spec = student.config.geometry.architecture, recipe.spec
-    if timm.is_model(name) and name != recipe.model.partition(".")[0]:
-        raise PqvError(f"{path} is a {name}, the recipe's model is {recipe.model}")
-    found = student.config.spec
+    check_model(path, student, recipe.model)
+    found, spec = student.config.spec, recipe.spec
     wanted = spec.for_layers(student.block_layers())
     if not spec.weight_bits:
         wanted = replace(wanted, weight_bits=found.weight_bits)

@@ -138,6 +138,8 @@ class Trainer:
         if teacher is not None and train.distillation.token and model.train_heads_apart():
             _check_share(train.distillation.weight)
         self.criterion = Criterion(train.distillation, teacher, train.augmentation.label_smoothing)
+        # What a checkpoint that the run starts from had is not the run's.
+        model.config = replace(model.config, accuracy=None)
         self.model = model.to(device)
         # Processes that calibrated on parts of a stream of their own have other steps.
         broadcast(dict(model.state_dict()))

@@ -14,9 +14,13 @@ from torch import nn
 
 from pqv_onnx.checkpoint import load_float
 from pqv_onnx.errors import PqvError
-from pqv_onnx.qat import ModelConfig
+from pqv_onnx.qat import ModelConfig, QuantModel
 from pqv_onnx.qat.build import create_timm, randomize
 from pqv_onnx.runtime.preprocess import Preprocessing
+
+
+_FAMILIES = ("vision_transformer", "swin_transformer")
+"""What checkpoints call models that timm did not create."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,17 @@ def import_modules(names: Sequence[str]) -> None:
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise PqvError(f"module {name} cannot be imported: {reason}") from error
+
+
+def check_model(path: Path, model: QuantModel, timm_name: str) -> None:
+    """Refuse a checkpoint of another model than a recipe's.
+
+    Raises:
+        PqvError: the checkpoint's model has another name than ``timm_name``.
+    """
+    found = model.config.geometry.architecture
+    if found not in _FAMILIES and found != timm_name.partition(".")[0]:
+        raise PqvError(f"{path} is a {found}, the recipe's model is {timm_name}")
 
 
 def preprocessing_of(config: ModelConfig) -> Preprocessing:
