@@ -18,7 +18,6 @@ from pqv_onnx.qat import ModelConfig, QuantModel
 from pqv_onnx.qat.build import create_timm, randomize
 from pqv_onnx.runtime.preprocess import Preprocessing
 
-
 _FAMILIES = ("vision_transformer", "swin_transformer")
 """What checkpoints call models that timm did not create."""
 

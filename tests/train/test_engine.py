@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,14 @@ def test_a_killed_run_resumes_to_the_same_bits(
     assert resumed.progress.step == step - 1
     resumed.run()
     _assert_same_files(whole, tmp_path / "killed")
+
+
+def test_the_accuracy_of_the_start_is_not_the_runs(folders: Path, tmp_path: Path) -> None:
+    options = recipe(tmp_path, "train.distillation.kind=none")
+    model = student(options, folders)
+    model.config = replace(model.config, accuracy=0.5)
+    run = Trainer(options, model, None, str(folders), tmp_path, make_accelerator())
+    assert run.snapshot().config.accuracy is None
 
 
 def test_a_run_ended_by_max_steps_goes_on(whole: Path, folders: Path, tmp_path: Path) -> None:
