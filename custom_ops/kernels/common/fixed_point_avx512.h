@@ -112,8 +112,16 @@ static PQV_INLINE __m512i ShiftLeft16(__m512i x, __m512i left) {
   return _mm512_sllv_epi32(_mm512_max_epi32(_mm512_min_epi32(x, high), low), left);
 }
 
-// sums + rounding, shifted, saturated to int16 and multiplied. vpmulhrsw is mul_q15; no multiplier
-// is -32768, its only overflow.
+// Shifted sums, saturated to int16 and multiplied. vpmulhrsw is mul_q15; no multiplier is -32768,
+// its only overflow.
+template <size_t kVectors>
+static PQV_INLINE void Multiply16(const Requantizer<kVectors>& r, const __m512i* t, __m512i* u) {
+  for (size_t v = 0; v < kVectors; v += 2) {
+    u[v / 2] = _mm512_mulhrs_epi16(_mm512_packs_epi32(t[v], t[v + 1]), r.multiplier[v / 2]);
+  }
+}
+
+// sums + rounding, shifted, saturated to int16 and multiplied.
 template <size_t kVectors>
 static PQV_INLINE void Requantize16(const Requantizer<kVectors>& r, const __m512i* sums,
                                     __m512i* u) {
@@ -124,9 +132,7 @@ static PQV_INLINE void Requantize16(const Requantizer<kVectors>& r, const __m512
   if (__builtin_expect(r.has_left, false)) {
     for (size_t v = 0; v < kVectors; ++v) t[v] = ShiftLeft16(t[v], r.left[v]);
   }
-  for (size_t v = 0; v < kVectors; v += 2) {
-    u[v / 2] = _mm512_mulhrs_epi16(_mm512_packs_epi32(t[v], t[v + 1]), r.multiplier[v / 2]);
-  }
+  Multiply16<kVectors>(r, t, u);
 }
 
 // One shift in [-15, 30] for all lanes. Counts are vectors: a count in an xmm costs a shuffle.

@@ -90,6 +90,7 @@ class ToInt8 {
     for (size_t v = 0; v < kVectors; ++v) {
       requantizer_.rounding[v] = _mm512_add_epi32(requantizer_.rounding[v], bias[v]);
     }
+    ChooseShift(op, bias);
     has_residual_ = op.residual_multiplier != nullptr;
     if (has_residual_) LoadTileOrder16<kVectors>(op.residual_multiplier + n, residual_multiplier_);
   }
@@ -108,7 +109,7 @@ class ToInt8 {
 
   PQV_INLINE void Store(size_t row, const __m512i* sums) const {
     __m512i u[kVectors / 2];
-    Requantize16<kVectors>(requantizer_, sums, u);
+    Requantize(sums, u);
     if (has_residual_) AddResidual(row, u);
     int8_t* const y = y_ + row * block_.y_stride + n_;
     const __m512i channels = Narrow16<kVectors>(u, limits_);
@@ -125,6 +126,34 @@ class ToInt8 {
   }
 
  private:
+  // Where outputs of 4 bits are made of few products, no channel is shifted right, and no sum is
+  // so large that it leaves an int32 when it is shifted left: then that is all there is to do.
+  PQV_INLINE void ChooseShift(const PackedMatMul& op, const __m512i* bias) {
+    const __m512i max_sum = _mm512_set1_epi32(static_cast<int32_t>(op.k << 14));  // 128 * 128 * k
+    const __m512i max_int32 = _mm512_set1_epi32(INT32_MAX);
+    __mmask16 left = 0;
+    __mmask16 other = 0;
+    for (size_t v = 0; v < kVectors; ++v) {
+      const __m512i shift = requantizer_.left[v];
+      const __m512i max_acc = _mm512_add_epi32(max_sum, _mm512_abs_epi32(bias[v]));
+      left |= _mm512_test_epi32_mask(shift, shift);
+      other |= _mm512_test_epi32_mask(requantizer_.right[v], requantizer_.right[v]);
+      other |= _mm512_cmpgt_epi32_mask(max_acc, _mm512_srlv_epi32(max_int32, shift));
+    }
+    requantizer_.has_left = left != 0;
+    left_only_ = left != 0 && other == 0;
+  }
+
+  PQV_INLINE void Requantize(const __m512i* sums, __m512i* u) const {
+    if (!left_only_) return Requantize16<kVectors>(requantizer_, sums, u);
+    __m512i t[kVectors];
+    for (size_t v = 0; v < kVectors; ++v) {
+      const __m512i acc = _mm512_add_epi32(sums[v], requantizer_.rounding[v]);
+      t[v] = _mm512_sllv_epi32(acc, requantizer_.left[v]);
+    }
+    Multiply16<kVectors>(requantizer_, t, u);
+  }
+
   PQV_INLINE void AddResidual(size_t row, __m512i* u) const {
     const size_t source = row < block_.residual_rows ? row : row % block_.residual_rows;
     const int8_t* residual = block_.residual + source * block_.residual_stride + n_;
@@ -141,6 +170,7 @@ class ToInt8 {
   __mmask64 mask_;
   Limits limits_;
   Requantizer<kVectors> requantizer_;
+  bool left_only_;
   bool has_residual_;
   __m512i residual_multiplier_[kVectors / 2];
 };
