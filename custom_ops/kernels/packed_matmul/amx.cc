@@ -37,9 +37,17 @@ struct Rows {
   RowSource a;
 };
 
-// The epilogue of a pair of tiles of rows, taken in portions between the products of the next pair:
-// the units for vectors and for tiles work side by side. Its output is not fetched ahead: that
-// takes more from the loads of the tiles than it saves.
+// The sums of a block on their way from the tiles to the output.
+struct BlockSums {
+  const int32_t* sums;
+  size_t first;  // row of the output
+  size_t second;
+  size_t rows;  // kTileRows from `first` on, or as many again from `second` on
+};
+
+// The epilogue of a block, taken in portions between the products of the next: the units for
+// vectors and for tiles work side by side. Its output is not fetched ahead: that takes more from
+// the loads of the tiles than it saves.
 template <size_t kVectors, typename Epilogue>
 class PendingRows {
  public:
@@ -47,23 +55,19 @@ class PendingRows {
 
   explicit PendingRows(const Epilogue& epilogue) : epilogue_(epilogue) {}
 
-  // The rows `first` .. and `second` .. of the output have their sums in 32 or 16 rows.
-  PQV_INLINE void Set(const int32_t* sums, size_t first, size_t second, size_t rows) {
-    sums_ = sums;
-    first_ = first;
-    second_ = second;
-    rows_ = rows;
+  PQV_INLINE void Set(const BlockSums& block) {
+    block_ = block;
     next_ = 0;
   }
 
   PQV_INLINE void Finish(size_t count) {
-    const size_t end = Min(next_ + count, rows_);
+    const size_t end = Min(next_ + count, block_.rows);
     const Epilogue epilogue =
         epilogue_;  // in registers: stores of int8 may alias what is in memory
     for (; next_ < end; ++next_) {
       __m512i vectors[kVectors];
       for (size_t v = 0; v < kVectors; ++v) {
-        vectors[v] = _mm512_load_si512(sums_ + next_ * kChannels + kLanes32 * v);
+        vectors[v] = _mm512_load_si512(block_.sums + next_ * kChannels + kLanes32 * v);
       }
       epilogue.Store(RowAt(next_), vectors);
     }
@@ -71,15 +75,12 @@ class PendingRows {
 
  private:
   PQV_INLINE size_t RowAt(size_t i) const {
-    return i < kTileRows ? first_ + i : second_ + i - kTileRows;
+    return i < kTileRows ? block_.first + i : block_.second + i - kTileRows;
   }
 
   const Epilogue& epilogue_;
-  const int32_t* sums_ = nullptr;
-  size_t first_ = 0;
-  size_t second_ = 0;
-  size_t rows_ = 0;
-  size_t next_ = 0;
+  BlockSums block_ = {};
+  size_t next_ = 0;  // row of the block
 };
 
 // Brings the weights of the next panel into L2 in portions, while this one's products run.
@@ -120,7 +121,7 @@ class PassWeights {
   PQV_INLINE void Advance() {
     if (next_ >= end_) return;
     const size_t groups = CeilDivide(Min(end_ - next_, kTileK), kGroupSize);
-    Expand<kBits, kVectors, SignedForm>(op_, n_, next_ / kGroupSize, groups, target_);
+    Expand<kBits, kVectors, SignedForm, 0>(op_, n_, next_ / kGroupSize, groups, target_);
     memset(target_ + groups * kVectors * 64, 0, (kTileRows - groups) * kVectors * 64);
     target_ += kTileRows * kVectors * 64;
     next_ += kTileK;
@@ -142,19 +143,34 @@ struct Pass {
   bool is_first;
 };
 
-// The sums of a pair of tiles of rows by all channels of the panel.
-template <size_t kVectors, bool kHasSecond, typename Between>
-PQV_INLINE void RunPair(const Pass& pass, const RowPair& pair, int32_t* sums, PendingSums* tiles,
-                        const Between& between) {
+// A block of sums is four tiles: 32 rows by 32 channels, or 16 by 64.
+constexpr size_t kBlockSums = 4 * kTileRows * kTileLanes;
+template <size_t kVectors>
+constexpr size_t kRowsOfBlock = kBlockSums / (kLanes32 * kVectors);
+
+// The products of a block of rows from `row` on.
+template <size_t kVectors, typename Between>
+PQV_INLINE BlockSums RunBlock(const Pass& pass, const Rows& rows, size_t row, int32_t* sums,
+                              PendingSums* tiles, const Between& between) {
   constexpr size_t kChannels = kLanes32 * kVectors;
-#pragma GCC unroll 2
-  for (size_t v = 0; v < kVectors; v += 2) {
-    int32_t* const first = sums + kLanes32 * v;
-    tiles->Next({first, kHasSecond ? first + kTileRows * kChannels : nullptr, kChannels},
-                !pass.is_first);
-    Accumulate<RowSign::kSigned, kHasSecond>(pass.a, pair.first, pair.second, pass.k,
-                                             {pass.panel + v * 64, kVectors * 64}, *tiles, between);
+  const PanelSource panel = {pass.panel, kVectors * 64};
+  const RowPair pair = PairAt(row, rows.count);
+  const size_t first = rows.row + pair.first;
+  if constexpr (kVectors == 4) {
+    tiles->Next({sums, sums + 2 * kTileLanes, kChannels}, !pass.is_first);
+    AccumulateWide(pass.a, pair.first, pass.k, panel, *tiles, between);
+    return {sums, first, first, kTileRows};
   }
+  int32_t* const second = pair.has_second ? sums + kTileRows * kChannels : nullptr;
+  tiles->Next({sums, second, kChannels}, !pass.is_first);
+  if (pair.has_second) {
+    Accumulate<RowSign::kSigned, true>(pass.a, pair.first, pair.second, pass.k, panel, *tiles,
+                                       between);
+    return {sums, first, rows.row + pair.second, 2 * kTileRows};
+  }
+  Accumulate<RowSign::kSigned, false>(pass.a, pair.first, pair.first, pass.k, panel, *tiles,
+                                      between);
+  return {sums, first, first, kTileRows};
 }
 
 // All rows with one pass; `pending` takes the sums where it is the last.
@@ -162,31 +178,23 @@ template <size_t kVectors, typename Weights, typename Pending>
 PQV_INLINE void RunPass(const Pass& pass, const Rows& rows, bool is_last, int32_t* sums,
                         Weights* weights, PendingSums* tiles, Pending* pending,
                         NextWeights* next_weights) {
-  constexpr size_t kPairSums = 2 * kTileRows * kLanes32 * kVectors;
-  // The first step stores the sums of the pair before; loads right behind would wait for them.
+  // The first step stores the sums of the block before; loads right behind would wait for them.
   const size_t first_step = pass.k > kTileK ? 1 : 0;
-  const size_t steps = (CeilDivide(pass.k, kTileK) - first_step) * kVectors / 2;
-  const size_t portion = CeilDivide(2 * kTileRows, steps);
+  const size_t portion =
+      CeilDivide(kRowsOfBlock<kVectors>, CeilDivide(pass.k, kTileK) - first_step);
   const auto between = [&](size_t i) __attribute__((always_inline)) {
     weights->Advance();
     if (i >= first_step) pending->Finish(portion);
     next_weights->Fetch();
   };
-  for (size_t row = 0; row < rows.count; row += 2 * kTileRows) {
-    const RowPair pair = PairAt(row, rows.count);
-    const size_t index = row / (2 * kTileRows);
-    // The sums of a single pass leave the tiles when those before them are done with, half by half.
-    int32_t* target =
-        sums + (pass.is_first && is_last ? index % (kVectors / 2) : index) * kPairSums;
-    if (pair.has_second) {
-      RunPair<kVectors, true>(pass, pair, target, tiles, between);
-    } else {
-      RunPair<kVectors, false>(pass, pair, target, tiles, between);
-    }
+  for (size_t row = 0; row < rows.count; row += kRowsOfBlock<kVectors>) {
+    const size_t index = row / kRowsOfBlock<kVectors>;
+    // The sums of a single pass leave the tiles when those before them are done with.
+    int32_t* target = pass.is_first && is_last ? sums : sums + index * kBlockSums;
+    const BlockSums block = RunBlock<kVectors>(pass, rows, row, target, tiles, between);
     if (!is_last) continue;
     pending->Finish(2 * kTileRows);
-    pending->Set(target, rows.row + pair.first, rows.row + pair.second,
-                 pair.has_second ? 2 * kTileRows : kTileRows);
+    pending->Set(block);
   }
 }
 
@@ -201,8 +209,7 @@ __attribute__((noinline)) void RunPanel(const PackedMatMul& op, const PackedMatM
   PendingSums tiles;
   PendingRows<kVectors, Epilogue> pending(epilogue);
   const size_t size = PassSize(op.k, kMaxPanelK<kVectors>, kTileK);
-  const size_t steps =
-      CeilDivide(op.k, kTileK) * CeilDivide(rows.count, 2 * kTileRows) * (kVectors / 2);
+  const size_t steps = CeilDivide(op.k, kTileK) * CeilDivide(rows.count, kRowsOfBlock<kVectors>);
   NextWeights next_weights(op, kBits, n + kChannels, kChannels, steps);
   if (n + kChannels < op.n) Epilogue::PrefetchChannels(op, n + kChannels);
   for (size_t k = 0; k < op.k; k += size) {

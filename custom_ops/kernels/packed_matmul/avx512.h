@@ -37,15 +37,16 @@ struct FileVector {
 
 // Writes channels n .. n + 16 * kVectors - 1 of `groups` groups of 4 k from group `first` on as
 // steps of kVectors vectors in tile order; groups are rounded up to a multiple of 4. Channels
-// beyond the last panel of the file are copies of others.
-template <int kBits, size_t kVectors, typename Form>
+// beyond the last panel of the file are copies of others. Where nobody else brings the weights
+// near, what follows in kFetchBytes is asked for: the streams are too many and too short for
+// hardware.
+template <int kBits, size_t kVectors, typename Form, size_t kFetchBytes>
 static inline void Expand(const PackedMatMul& op, size_t n, size_t first, size_t groups,
                           uint8_t* target) {
   using Vector = FileVector<kBits, Form>;
   constexpr size_t kPanels = 2 * kVectors;
   constexpr size_t kHalves = kVectors / 2;
   constexpr size_t kStepBytes = 64 * kVectors;
-  constexpr size_t kPrefetchBytes = 256;  // the streams are too many and too short for hardware
   const size_t last_panel = CeilDivide(op.n, kPanelChannels) - 1;
   const uint8_t* panels[kPanels];
   for (size_t p = 0; p < kPanels; ++p) {
@@ -56,7 +57,7 @@ static inline void Expand(const PackedMatMul& op, size_t n, size_t first, size_t
     __m512i x[kPanels];
 #pragma GCC unroll 8
     for (size_t p = 0; p < kPanels; ++p) {
-      _mm_prefetch(panels[p] + offset + kPrefetchBytes, _MM_HINT_T0);
+      if constexpr (kFetchBytes > 0) _mm_prefetch(panels[p] + offset + kFetchBytes, _MM_HINT_T0);
       // Panels of the same half side by side.
       x[p % kHalves * 4 + p / kHalves] = _mm512_maskz_loadu_epi32(lanes, panels[p] + offset);
     }

@@ -10,6 +10,7 @@ using namespace avx512;
 constexpr size_t kBlockRows = 198;      // rows that share an expanded panel
 constexpr size_t kWideChannels = 64;    // of a panel of four vectors
 constexpr size_t kNarrowChannels = 32;  // of a panel of two, for the rest
+constexpr size_t kFetchBytes = 256;     // of every panel of the file, ahead of its expansion
 constexpr size_t kMaxDirectRows = 3;    // fewer rows than pay for expanding a panel
 constexpr size_t kMaxDirectK = 4096;    // 32 KiB of spread activations
 
@@ -48,8 +49,8 @@ void RunPanel(const PackedMatMul& op, const PackedMatMulBlock& block, const Rows
     const size_t count = Min(op.k - k, pass);
     const bool is_first = k == 0;
     const bool is_last = k + count == op.k;
-    Expand<kBits, kVectors, OffsetForm>(op, n, k / kGroupSize, CeilDivide(count, kGroupSize),
-                                        panel);
+    Expand<kBits, kVectors, OffsetForm, kFetchBytes>(op, n, k / kGroupSize,
+                                                     CeilDivide(count, kGroupSize), panel);
     const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
       if (is_last) epilogue.Prefetch(rows.row + r);
       const __m512i correction = _mm512_set1_epi32(rows.correction[r]);
