@@ -1,7 +1,6 @@
-#include "kernels/packed_matmul/packed_matmul.h"
-
 #include "bindings/ops.h"
 #include "kernels/common/fixed_point.h"
+#include "kernels/packed_matmul/gelu.h"
 #include "kernels/packed_matmul/layout.h"
 
 namespace pqv {
@@ -74,7 +73,7 @@ class PackedMatMulNode {
  public:
   OrtStatus* Create(const NodeReader& reader, const Variant& variant, int bits, Epilogue epilogue) {
     kernel_ = bits == 4 ? variant.packed_int4_matmul : variant.packed_int8_matmul;
-    gelu_ = variant.gelu;
+    variant_ = &variant;
     epilogue_ = epilogue;
     int64_t k = 0;
     int64_t n = 0;
@@ -188,16 +187,14 @@ class PackedMatMulNode {
       return kernel_->run_to_int32(op_, block, static_cast<int32_t*>(output));
     }
     int8_t* const y = static_cast<int8_t*>(output);
+    if (epilogue_ == Epilogue::kRequantizeGelu) {
+      return RunMatMulGelu(*variant_, *kernel_, op_, block, table_.data(), y);
+    }
     kernel_->run(op_, block, y);
-    if (epilogue_ != Epilogue::kRequantizeGelu) return;
-    // What the task has just written, in place: it is still in its caches.
-    int8_t* const first = y + block.row_begin * block.y_stride + block.channel_begin;
-    gelu_(table_.data(), {block.row_end - block.row_begin, block.channel_end - block.channel_begin,
-                          block.y_stride, first, first});
   }
 
+  const Variant* variant_ = nullptr;
   const PackedMatMulKernel* kernel_ = nullptr;
-  void (*gelu_)(const int8_t* table, const GeluBlock& block) = nullptr;
   Epilogue epilogue_ = Epilogue::kNone;
   PackedMatMul op_ = {};
   Array<int32_t> bias_;

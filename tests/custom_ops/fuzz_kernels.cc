@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "kernels/attention/window_attention.h"
+#include "kernels/packed_matmul/gelu.h"
 #include "kernels/packed_matmul/layout.h"
 #include "tests/custom_ops/fuzz.h"
 
@@ -104,7 +105,7 @@ void RunCut(const PackedMatMulKernel& kernel, PackedMatMulBlock block, bool cut,
   }
 }
 
-enum class Epilogue { kRequantize, kRequantizeAdd, kNone };
+enum class Epilogue { kRequantize, kRequantizeAdd, kRequantizeGelu, kNone };
 
 template <int kBits, Epilogue kEpilogue>
 bool FuzzPackedMatMul(Fuzz& fuzz) {
@@ -126,6 +127,11 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
     op.y_bits = YBits(fuzz);
     op.requantizer = Requantizer(fuzz, n);
   }
+  const int8_t* table = nullptr;
+  if (kEpilogue == Epilogue::kRequantizeGelu) {
+    op.y_bits = 8;
+    table = fuzz.Fill<int8_t>(kGeluTableSize, -128, 127);
+  }
   if (kEpilogue == Epilogue::kRequantizeAdd) {
     op.residual_multiplier = Channels<int16_t>(fuzz, n, 0, kMaxMultiplier);
     block.residual_stride = Stride(fuzz, n);
@@ -140,6 +146,8 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
     RunCut(kernel, block, cut, [&](const PackedMatMulBlock& part) {
       if constexpr (kEpilogue == Epilogue::kNone) {
         kernel.run_to_int32(op, part, y);
+      } else if constexpr (kEpilogue == Epilogue::kRequantizeGelu) {
+        RunMatMulGelu(variant, kernel, op, part, table, y);
       } else {
         kernel.run(op, part, y);
       }
@@ -318,8 +326,10 @@ struct Op {
 constexpr Op kOps[] = {
     {"PackedInt4MatMul", FuzzPackedMatMul<4, Epilogue::kRequantize>},
     {"PackedInt4MatMulAdd", FuzzPackedMatMul<4, Epilogue::kRequantizeAdd>},
+    {"PackedInt4MatMulGELU", FuzzPackedMatMul<4, Epilogue::kRequantizeGelu>},
     {"PackedInt8MatMul", FuzzPackedMatMul<8, Epilogue::kRequantize>},
     {"PackedInt8MatMulAdd", FuzzPackedMatMul<8, Epilogue::kRequantizeAdd>},
+    {"PackedInt8MatMulGELU", FuzzPackedMatMul<8, Epilogue::kRequantizeGelu>},
     {"PackedInt8MatMulToInt32", FuzzPackedMatMul<8, Epilogue::kNone>},
     {"IntMatMul", FuzzIntMatMul},
     {"IntSoftmax2n", FuzzSoftmax2n},
