@@ -40,9 +40,10 @@ struct Rows {
 // The sums of a block on their way from the tiles to the output.
 struct BlockSums {
   const int32_t* sums;
-  size_t first;  // row of the output
-  size_t second;
-  size_t rows;  // kTileRows from `first` on, or as many again from `second` on
+  size_t first;   // row of the output of the first tile
+  size_t second;  // of the second, if there is one
+  size_t begin;   // rows of the sums before it are of another block, too
+  size_t end;
 };
 
 // The epilogue of a block, taken in portions between the products of the next: the units for
@@ -57,11 +58,11 @@ class PendingRows {
 
   PQV_INLINE void Set(const BlockSums& block) {
     block_ = block;
-    next_ = 0;
+    next_ = block.begin;
   }
 
   PQV_INLINE void Finish(size_t count) {
-    const size_t end = Min(next_ + count, block_.rows);
+    const size_t end = Min(next_ + count, block_.end);
     const Epilogue epilogue =
         epilogue_;  // in registers: stores of int8 may alias what is in memory
     for (; next_ < end; ++next_) {
@@ -156,21 +157,22 @@ PQV_INLINE BlockSums RunBlock(const Pass& pass, const Rows& rows, size_t row, in
   const PanelSource panel = {pass.panel, kVectors * 64};
   const RowPair pair = PairAt(row, rows.count);
   const size_t first = rows.row + pair.first;
+  const size_t begin = row - pair.first;
   if constexpr (kVectors == 4) {
     tiles->Next({sums, sums + 2 * kTileLanes, kChannels}, !pass.is_first);
     AccumulateWide(pass.a, pair.first, pass.k, panel, *tiles, between);
-    return {sums, first, first, kTileRows};
+    return {sums, first, first, begin, kTileRows};
   }
   int32_t* const second = pair.has_second ? sums + kTileRows * kChannels : nullptr;
   tiles->Next({sums, second, kChannels}, !pass.is_first);
   if (pair.has_second) {
     Accumulate<RowSign::kSigned, true>(pass.a, pair.first, pair.second, pass.k, panel, *tiles,
                                        between);
-    return {sums, first, rows.row + pair.second, 2 * kTileRows};
+    return {sums, first, rows.row + pair.second, begin, 2 * kTileRows};
   }
   Accumulate<RowSign::kSigned, false>(pass.a, pair.first, pair.first, pass.k, panel, *tiles,
                                       between);
-  return {sums, first, first, kTileRows};
+  return {sums, first, first, begin, kTileRows};
 }
 
 // All rows with one pass; `pending` takes the sums where it is the last.
