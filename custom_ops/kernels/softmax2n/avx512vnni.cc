@@ -1,5 +1,4 @@
-#include "kernels/common/fixed_point_avx512.h"
-#include "kernels/softmax2n/softmax2n.h"
+#include "kernels/softmax2n/avx512.h"
 
 namespace pqv {
 namespace avx512vnni {
@@ -21,56 +20,23 @@ __m512i Deinterleave(__m512i x) {
   return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), x);
 }
 
-__m512i PackUnsigned8(Int16x64 x) { return Deinterleave(_mm512_packus_epi16(x.low, x.high)); }
-
-struct RowRequantizer {
-  UniformShifter shifter;
-  __m512i multiplier;
-};
-
-__m512i Logits32(const RowRequantizer& r, const int32_t* x, __mmask32 lanes) {
+__m512i Logits32(const LogitsRequantizer& r, const int32_t* x, __mmask32 lanes) {
   const __m512i low = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes), x);
   const __m512i high = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes >> 16), x + 16);
-  const __m512i t = RoundShift16(r.shifter, low, high);
-  return Deinterleave(_mm512_mulhrs_epi16(t, r.multiplier));
+  const __m512i rounding = r.shifter.rounding;
+  return Deinterleave(
+      RequantizeRounded(r, _mm512_add_epi32(low, rounding), _mm512_add_epi32(high, rounding)));
 }
 
-Int16x64 Logits(const RowRequantizer& r, const int32_t* x, __mmask64 lanes) {
+Int16x64 Logits(const LogitsRequantizer& r, const int32_t* x, __mmask64 lanes) {
   return {Logits32(r, x, static_cast<__mmask32>(lanes)),
           Logits32(r, x + 32, static_cast<__mmask32>(lanes >> 32))};
 }
 
-Int16x64 Subtract(__m512i a, Int16x64 b) {
-  return {_mm512_sub_epi16(a, b.low), _mm512_sub_epi16(a, b.high)};
-}
-
-__m512i Code(__m512i distance) {
-  // The saturation at 65535 leaves a code of 255, whose power is 0 like that of 256.
-  return _mm512_srli_epi16(_mm512_adds_epu16(distance, _mm512_set1_epi16(128)), 8);
-}
-
-__m512i PowersOfTwo(Int16x64 distance) {
-  const __m512i codes = PackUnsigned8({Code(distance.low), Code(distance.high)});
-  const __m512i powers = _mm512_broadcast_i32x4(
-      _mm_setr_epi8(static_cast<char>(128), 64, 32, 16, 8, 4, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0));
-  return _mm512_shuffle_epi8(powers, _mm512_min_epu8(codes, _mm512_set1_epi8(15)));
-}
-
-__m512i Uniform16(__m512i distance) {
-  const __m512i x = _mm512_slli_epi16(_mm512_and_si512(distance, _mm512_set1_epi16(255)), 7);
-  const __m512i curve = _mm512_mulhrs_epi16(x, _mm512_set1_epi16(kSoftmaxCurve));
-  const __m512i slope = _mm512_sub_epi16(_mm512_set1_epi16(kSoftmaxSlope), curve);
-  const __m512i fraction =
-      _mm512_sub_epi16(_mm512_set1_epi16(kSoftmaxOne), _mm512_mulhrs_epi16(x, slope));
-  // vpsrlvw gives 0 for every count of 16 or more.
-  const __m512i power = _mm512_srlv_epi16(_mm512_set1_epi16(256), _mm512_srli_epi16(distance, 8));
-  return _mm512_mulhrs_epi16(fraction, power);
-}
-
 template <bool kLog2>
-__m512i Weights(Int16x64 distance) {
-  if constexpr (kLog2) return PowersOfTwo(distance);
-  return PackUnsigned8({Uniform16(distance.low), Uniform16(distance.high)});
+__m512i Weights(__m512i max, Int16x64 z) {
+  return Deinterleave(
+      SoftmaxWeights<kLog2>(_mm512_sub_epi16(max, z.low), _mm512_sub_epi16(max, z.high)));
 }
 
 int32_t Max(const int32_t* x, size_t n) {
@@ -83,14 +49,18 @@ int32_t Max(const int32_t* x, size_t n) {
 }
 
 template <bool kLog2>
-void RunRow(const RowRequantizer& r, const int32_t* x, size_t n, uint8_t* y) {
+void RunRow(const LogitsRequantizer& r, const int32_t* x, size_t n, uint8_t* y) {
   const __m512i max = _mm512_set1_epi32(Max(x, n));
   // requantize never falls, so the largest input has the largest z.
-  const __m512i max_z = _mm512_mulhrs_epi16(RoundShift16(r.shifter, max, max), r.multiplier);
+  const __m512i rounded = _mm512_add_epi32(max, r.shifter.rounding);
+  const __m512i max_z = RequantizeRounded(r, rounded, rounded);
   for (size_t i = 0; i < n; i += kLanes) {
     const __mmask64 lanes = FirstLanes(n - i);
-    const Int16x64 distance = Subtract(max_z, Logits(r, x + i, lanes));
-    _mm512_mask_storeu_epi8(y + i, lanes, Weights<kLog2>(distance));
+    const __m512i low = Logits32(r, x + i, static_cast<__mmask32>(lanes));
+    const bool has_high = n - i > kLanes / 2;  // else the half of all this is enough
+    const Int16x64 z = {
+        low, has_high ? Logits32(r, x + i + 32, static_cast<__mmask32>(lanes >> 32)) : low};
+    _mm512_mask_storeu_epi8(y + i, lanes, Weights<kLog2>(max_z, z));
   }
 }
 
@@ -109,7 +79,7 @@ __mmask64 Kept(const BiasRow& row, size_t i) {
 }
 
 // z, the smallest one where excluded: it leaves the maximum alone.
-Int16x64 BiasedLogits(const RowRequantizer& r, const BiasRow& row, size_t i, __mmask64 kept) {
+Int16x64 BiasedLogits(const LogitsRequantizer& r, const BiasRow& row, size_t i, __mmask64 kept) {
   const Int16x64 z = Logits(r, row.x + i, kept);
   const __m512i lowest = _mm512_set1_epi16(INT16_MIN);
   const __mmask32 low = static_cast<__mmask32>(kept);
@@ -129,7 +99,7 @@ __m512i BroadcastMax16(__m512i x) {
 }
 
 template <bool kLog2>
-void RunBiasRow(const RowRequantizer& r, const BiasRow& row, uint8_t* y) {
+void RunBiasRow(const LogitsRequantizer& r, const BiasRow& row, uint8_t* y) {
   __m512i max = _mm512_set1_epi16(INT16_MIN);
   for (size_t i = 0; i < row.n; i += kLanes) {
     const Int16x64 z = BiasedLogits(r, row, i, Kept(row, i));
@@ -138,27 +108,22 @@ void RunBiasRow(const RowRequantizer& r, const BiasRow& row, uint8_t* y) {
   max = BroadcastMax16(max);
   for (size_t i = 0; i < row.n; i += kLanes) {
     const __mmask64 kept = Kept(row, i);
-    const Int16x64 distance = Subtract(max, BiasedLogits(r, row, i, kept));
-    const __m512i weights = _mm512_maskz_mov_epi8(kept, Weights<kLog2>(distance));
-    _mm512_mask_storeu_epi8(y + i, FirstLanes(row.n - i), weights);
+    const __m512i weights = Weights<kLog2>(max, BiasedLogits(r, row, i, kept));
+    _mm512_mask_storeu_epi8(y + i, FirstLanes(row.n - i), _mm512_maskz_mov_epi8(kept, weights));
   }
-}
-
-RowRequantizer MakeRequantizer(const Softmax2n& op) {
-  return {MakeUniformShifter(op.shift), _mm512_set1_epi16(static_cast<int16_t>(op.multiplier))};
 }
 
 }  // namespace
 
 void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
-  const RowRequantizer requantizer = MakeRequantizer(op);
+  const LogitsRequantizer requantizer = MakeLogitsRequantizer(op);
   const auto run_row = op.log2 ? RunRow<true> : RunRow<false>;
   for (size_t row = 0; row < rows; ++row) run_row(requantizer, x + row * n, n, y + row * n);
 }
 
 void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
                       const uint8_t* mask, size_t rows, size_t n, uint8_t* y) {
-  const RowRequantizer requantizer = MakeRequantizer(op);
+  const LogitsRequantizer requantizer = MakeLogitsRequantizer(op);
   const auto run_row = op.log2 ? RunBiasRow<true> : RunBiasRow<false>;
   for (size_t offset = 0; offset < rows * n; offset += n) {
     run_row(requantizer, {x + offset, bias + offset, mask + offset, n}, y + offset);
