@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,7 +77,11 @@ def command(
     if resume and calibrated is None and (output / LAST).exists():
         calibrated = output / LAST  # the state replaces its weights: no need to calibrate again
     accelerator = make_accelerator(options.train.mixed_precision)
-    model, teacher = _models(options, source, calibrated, teacher_weights, data)
+    waiting = (
+        status.status("preparing the models") if accelerator.is_main_process else nullcontext()
+    )
+    with waiting:
+        model, teacher = _models(options, source, calibrated, teacher_weights, data)
     with progress_bar(accelerator.is_main_process) as bar:
         task = bar.add_task(options.model, total=None)
 
