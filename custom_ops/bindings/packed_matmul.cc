@@ -20,7 +20,6 @@ constexpr int kTableBits = 8;  // of the indices of a table
 
 constexpr size_t kEvenTasks = 8;         // so many keep a few threads evenly busy
 constexpr size_t kMaxChannelTasks = 16;  // each of them reads all activations
-constexpr size_t kMinTaskRows = 128;
 
 size_t Min(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -161,7 +160,7 @@ class PackedMatMulNode {
     const size_t tasks =
         TaskCount(row_tiles * channel_tiles, kernel_->row_tile * kernel_->channel_tile * op_.k);
     const size_t channel_tasks = Min(Min(tasks, channel_tiles), kMaxChannelTasks);
-    const size_t max_row_tasks = Min(row_tiles, whole.row_end / kMinTaskRows + 1);
+    const size_t max_row_tasks = Min(row_tiles, whole.row_end / kernel_->min_task_rows + 1);
     const size_t row_tasks =
         channel_tasks < kEvenTasks
             ? Min(CeilDivide(Min(tasks, kEvenTasks), channel_tasks), max_row_tasks)

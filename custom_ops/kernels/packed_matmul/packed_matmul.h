@@ -39,6 +39,8 @@ struct PackedMatMulKernel {
   void (*run)(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y);
   // For int8 weights; may be null for int4, where no op asks for it.
   void (*run_to_int32)(const PackedMatMul& op, const PackedMatMulBlock& block, int32_t* y);
+  // Rows that are cut only into pieces of about as many: each prepares its weights anew.
+  size_t min_task_rows = 128;
 };
 
 namespace scalar {
