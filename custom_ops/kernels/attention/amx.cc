@@ -31,35 +31,41 @@ constexpr int32_t kNoLogit = -(1 << 30);           // below all sums of kMaxDept
 // What the softmax does beside the logits.
 enum class Pairs { kPlain, kBias, kBiasAndMask };
 
-// Where the tokens of a chunk are: group g of four, of which each lane of 128 bits has `tiles`, is
-// at the 32 bits g % tiles of lane g / tiles.
+// Which groups of four tokens the places of a chunk hold: of `tiles` groups in each lane of 128
+// bits, group g is at the 32 bits g % tiles of lane g / tiles. These bring groups of 4 bytes, and
+// of 4 int16 for each half of the chunk, there.
+struct GroupOrder {
+  alignas(64) int32_t bytes[16];
+  alignas(64) int64_t words[2][8];
+
+  constexpr explicit GroupOrder(int tiles) : bytes{}, words{} {
+    for (int i = 0; i < 16; ++i) {
+      bytes[i] = i / 4 * tiles + i % 4;
+      words[i % 4 / 2][i / 4 * 2 + i % 2] = bytes[i];
+    }
+  }
+};
+
+constexpr GroupOrder kGroupOrders[] = {GroupOrder(1), GroupOrder(2), GroupOrder(3), GroupOrder(4)};
+
 struct ChunkOrder {
   size_t tokens;
   size_t tiles;
-  __mmask64 bytes;      // that hold a token
-  __mmask32 words[2];   // the same for the two vectors of int16 that are packed into it
-  __m512i groups32;     // brings groups of 4 bytes in order
-  __m512i groups64[2];  // the same for groups of 4 int16
+  __mmask64 bytes;     // that hold a token
+  __mmask32 words[2];  // the same for the two vectors of int16 that are packed into it
 
   explicit ChunkOrder(size_t count)
       : tokens(count), tiles((count + kTileLanes - 1) / kTileLanes), bytes(0), words{0, 0} {
-    for (size_t g = 0; g * kGroup < tokens; ++g) {
-      const __mmask64 group = FirstLanes(Min(tokens - g * kGroup, kGroup));
-      const size_t lane = g / tiles;
-      const size_t tile = g % tiles;
-      bytes |= group << (16 * lane + kGroup * tile);
-      words[tile / 2] |= static_cast<__mmask32>(group) << (8 * lane + kGroup * (tile % 2));
+    const size_t lane_tokens = kGroup * tiles;
+    for (size_t lane = 0; lane * lane_tokens < tokens; ++lane) {
+      const __mmask64 mask = FirstLanes(Min(tokens - lane * lane_tokens, lane_tokens));
+      bytes |= mask << (16 * lane);
+      words[0] |= static_cast<__mmask32>(mask & 0xFF) << (8 * lane);
+      words[1] |= static_cast<__mmask32>(mask >> 8) << (8 * lane);
     }
-    alignas(64) int32_t order32[16];
-    alignas(64) int64_t order64[2][8];
-    for (size_t i = 0; i < 16; ++i) {
-      const size_t group = i / 4 * tiles + i % 4;
-      order32[i] = static_cast<int32_t>(group);
-      order64[i % 4 / 2][i / 4 * 2 + i % 2] = static_cast<int64_t>(group);
-    }
-    groups32 = _mm512_load_si512(order32);
-    for (size_t half = 0; half < 2; ++half) groups64[half] = _mm512_load_si512(order64[half]);
   }
+
+  const GroupOrder& groups() const { return kGroupOrders[tiles - 1]; }
 };
 
 // The arrays of a head in the scratch memory.
@@ -274,15 +280,17 @@ class Head {
     const __m512i high = _mm512_maskz_loadu_epi16(static_cast<__mmask32>(tokens >> 32), bias + 32);
     __mmask32 words = order.words[half % 2];
     if constexpr (kPairs == Pairs::kBiasAndMask) {
-      const __m512i mask = _mm512_permutexvar_epi32(
-          order.groups32, _mm512_maskz_loadu_epi8(tokens, op_.mask + pair));
+      const __m512i mask =
+          _mm512_permutexvar_epi32(_mm512_load_si512(order.groups().bytes),
+                                   _mm512_maskz_loadu_epi8(tokens, op_.mask + pair));
       memory_.kept[half / 2 * kTileRows + r] = _mm512_mask_testn_epi8_mask(order.bytes, mask, mask);
       const __m512i wide =
           half % 2 == 0 ? _mm512_unpacklo_epi8(mask, mask) : _mm512_unpackhi_epi8(mask, mask);
       words = _mm512_mask_testn_epi16_mask(words, wide, wide);
     }
-    return _mm512_mask_adds_epi16(_mm512_set1_epi16(INT16_MIN), words, z,
-                                  _mm512_permutex2var_epi64(low, order.groups64[half % 2], high));
+    return _mm512_mask_adds_epi16(
+        _mm512_set1_epi16(INT16_MIN), words, z,
+        _mm512_permutex2var_epi64(low, _mm512_load_si512(order.groups().words[half % 2]), high));
   }
 
   // The weights of all rows, their sums, and the products with the values.
