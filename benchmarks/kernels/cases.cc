@@ -141,8 +141,10 @@ void AddFusedAttention(const Variant& variant, std::vector<Case>* cases) {
     const size_t tokens = 197, depth = 64, width = heads * depth;
     const auto qkv = std::make_shared<Vector<int8_t>>(Random<int8_t>(tokens * 3 * width, -64, 63));
     const auto y = std::make_shared<Vector<int8_t>>(tokens * width);
-    const auto scratch =
-        std::make_shared<Vector<uint8_t>>(variant.attention->scratch_bytes(tokens));
+    Attention shape = {};
+    shape.tokens = tokens;
+    shape.depth = depth;
+    const auto scratch = std::make_shared<Vector<uint8_t>>(variant.attention->scratch_bytes(shape));
     const auto run = [=, &variant] {
       for (size_t head = 0; head < heads; ++head) {
         const int8_t* q = qkv->data() + head * depth;
@@ -159,6 +161,7 @@ void AddFusedAttention(const Variant& variant, std::vector<Case>* cases) {
                               3 * width,
                               y->data() + head * depth,
                               width,
+                              nullptr,
                               nullptr,
                               nullptr};
         variant.attention->run(variant, op, scratch->data());

@@ -53,24 +53,25 @@ class AttentionNode {
     const size_t width = heads * depth;
     const size_t block_rows = AttentionBlockRows(tokens);
     const size_t blocks = (tokens + block_rows - 1) / block_rows;
+    Attention whole = op_;
+    whole.tokens = tokens;
+    whole.depth = depth;
+    whole.stride = 3 * width;
+    whole.y_stride = width;
     std::atomic<bool> has_memory{true};
     const auto run_blocks = [&](size_t begin, size_t end) {
-      const ScratchPool::Lease scratch(&pool_, variant_->attention->scratch_bytes(tokens));
+      const ScratchPool::Lease scratch(&pool_, variant_->attention->scratch_bytes(whole));
       if (scratch.data() == nullptr) return has_memory.store(false);
       for (size_t i = begin; i < end; ++i) {
         const size_t row = i % blocks * block_rows;
         const size_t head = i / blocks % heads;
         const size_t token = i / blocks / heads * tokens;  // the first one of the image
-        Attention op = op_;
+        Attention op = whole;
         op.rows = tokens - row < block_rows ? tokens - row : block_rows;
-        op.tokens = tokens;
-        op.depth = depth;
         op.k = qkv + token * 3 * width + width + head * depth;
         op.v = op.k + width;
         op.q = op.k - width + row * 3 * width;
-        op.stride = 3 * width;
         op.y = y + (token + row) * width + head * depth;
-        op.y_stride = width;
         variant_->attention->run(*variant_, op, scratch.data());
       }
     };

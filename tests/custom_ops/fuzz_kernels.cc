@@ -245,7 +245,7 @@ bool FuzzAttention(Fuzz& fuzz) {
   const size_t count = Span(op.rows, op.y_stride, op.depth);
   return fuzz.Compare<int8_t>(count, [&](const Variant& variant, int8_t* y) {
     op.y = y;
-    uint8_t* scratch = fuzz.Memory<uint8_t>(variant.attention->scratch_bytes(op.tokens));
+    uint8_t* scratch = fuzz.Memory<uint8_t>(variant.attention->scratch_bytes(op));
     variant.attention->run(variant, op, scratch);
   });
 }

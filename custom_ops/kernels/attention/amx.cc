@@ -74,27 +74,30 @@ struct Memory {
   uint8_t* values;  // [chunks] steps of 4 tokens, 2 or 4 vectors in tile order
   int16_t* z;       // [chunks][2][16, 32]; then [chunks] tiles of weights, each 2 KiB apart
   __mmask64* kept;  // [chunks][16]: the places of a row that are not masked out
-  size_t bytes;
 
-  Memory(size_t tokens, uint8_t* scratch) {
-    const size_t chunks = (tokens + kChunk - 1) / kChunk;
+  Memory(size_t chunks, uint8_t* scratch) {
     keys = scratch;
     values = keys + chunks * 4 * kTileBytes;
     uint8_t* const z_bytes = values + chunks * 4 * kTileBytes;
     uint8_t* const kept_bytes = z_bytes + chunks * 2 * kTileBytes;
     z = reinterpret_cast<int16_t*>(z_bytes);
     kept = reinterpret_cast<__mmask64*>(kept_bytes);
-    bytes = chunks * (10 * kTileBytes + kTileRows * sizeof(__mmask64));
   }
 };
+
+size_t ChunkCount(size_t tokens) { return (tokens + kChunk - 1) / kChunk; }
+
+size_t MemoryBytes(size_t chunks) {
+  return chunks * (10 * kTileBytes + kTileRows * sizeof(__mmask64));
+}
 
 class Head {
  public:
   Head(const Attention& op, uint8_t* scratch)
       : op_(op),
-        memory_(op.tokens, scratch),
+        chunks_(ChunkCount(op.tokens)),
+        memory_(chunks_, scratch),
         is_wide_(op.depth > kMaxDepth / 2),
-        chunks_((op.tokens + kChunk - 1) / kChunk),
         last_(op.tokens - (chunks_ - 1) * kChunk),
         halves_(2 * chunks_ - (last_.tiles > 2 ? 0 : 1)),
         requantizer_(MakeLogitsRequantizer(op.softmax)) {
@@ -125,20 +128,21 @@ class Head {
  private:
   const ChunkOrder& Order(size_t chunk) const { return chunk + 1 < chunks_ ? full_ : last_; }
 
+  size_t Place(size_t i) const { return op_.places != nullptr ? op_.places[i] : i; }
+
   size_t Rows(size_t row) const { return Min(op_.rows - row, kTileRows); }
 
   void PackKeys(size_t chunk) {
     const ChunkOrder& order = Order(chunk);
     const __mmask64 depth = FirstLanes(op_.depth);
-    const int8_t* const k = op_.k + chunk * kChunk * op_.stride;
     for (size_t tile = 0; tile < order.tiles; ++tile) {
       __m512i x[16];
 #pragma GCC unroll 16
       for (size_t i = 0; i < 16; ++i) {
         const size_t token = (i / kGroup * order.tiles + tile) * kGroup + i % kGroup;
         const bool is_token = token < order.tokens;
-        x[i] =
-            _mm512_maskz_loadu_epi8(is_token ? depth : 0, k + (is_token ? token * op_.stride : 0));
+        const size_t place = Place(chunk * kChunk + (is_token ? token : 0));
+        x[i] = _mm512_maskz_loadu_epi8(is_token ? depth : 0, op_.k + place * op_.stride);
       }
       Transpose16(x);
       uint8_t* const panel = memory_.keys + (chunk * 4 + tile) * kTileBytes;
@@ -147,18 +151,21 @@ class Head {
     }
   }
 
-  // Steps that hold no tokens are left as they are: their weights are zero.
+  // What stands where there is no token does not matter: its weight is zero.
   template <size_t kVectors>
   void PackValues(size_t chunk) {
     const ChunkOrder& order = Order(chunk);
     const __mmask64 columns = FirstLanes(op_.depth);
-    const int8_t* const v = op_.v + chunk * kChunk * op_.stride;
     uint8_t* const panel = memory_.values + chunk * kVectors * kTileBytes;
     for (size_t g = 0; g * kGroup < order.tokens; ++g) {
+      __m512i x[kGroup];
+      for (size_t i = 0; i < kGroup; ++i) {
+        const size_t token = g * kGroup + i;
+        const size_t place = Place(chunk * kChunk + Min(token, order.tokens - 1));
+        x[i] = LoadColumns<kVectors>(op_.v + place * op_.stride, columns);
+      }
       const size_t step = g / order.tiles * 4 + g % order.tiles;
-      InterleavePanel<kVectors>(v + g * kGroup * op_.stride, op_.stride,
-                                Min(order.tokens - g * kGroup, kGroup), columns,
-                                panel + step * kVectors * 64);
+      InterleaveStep<kVectors>(x, panel + step * kVectors * 64);
     }
   }
 
@@ -182,7 +189,7 @@ class Head {
     const __mmask64 depth = FirstLanes(op_.depth);
     const size_t rows = Rows(row);
     for (size_t r = 0; r < rows; ++r) {
-      const int8_t* const q = op_.q + (row + r) * op_.stride;
+      const int8_t* const q = op_.q + Place(row + r) * op_.stride;
       _mm512_store_si512(queries_ + r * kTileK, _mm512_maskz_loadu_epi8(depth, q));
     }
     MemoryIsRead();
@@ -358,14 +365,15 @@ class Head {
       for (size_t v = 0; v < kVectors; ++v) {
         vectors[v] = _mm512_load_si512(sums_ + r * kMaxDepth + v * kTileLanes);
       }
-      StoreMean<kVectors>(scales_, r, vectors, limits, columns, op_.y + (row + r) * op_.y_stride);
+      StoreMean<kVectors>(scales_, r, vectors, limits, columns,
+                          op_.y + Place(row + r) * op_.y_stride);
     }
   }
 
   const Attention& op_;
+  const size_t chunks_;
   const Memory memory_;
   const bool is_wide_;  // four tiles of values, else two
-  const size_t chunks_;
   const ChunkOrder full_{kChunk};
   const ChunkOrder last_;
   const size_t halves_;
@@ -397,9 +405,9 @@ void RunHead(const Attention& op, uint8_t* scratch) {
   head.Run<kLog2, Pairs::kBias>();
 }
 
-size_t ScratchBytes(size_t tokens) {
-  const size_t own = Memory(tokens, nullptr).bytes;
-  const size_t composed = composed::kAttention.scratch_bytes(tokens);
+size_t ScratchBytes(const Attention& op) {
+  const size_t own = MemoryBytes(ChunkCount(op.tokens));
+  const size_t composed = composed::kAttention.scratch_bytes(op);
   return own > composed ? own : composed;
 }
 

@@ -1,5 +1,7 @@
 #include "kernels/attention/attention.h"
 
+#include <string.h>
+
 #include "kernels/variant.h"
 
 namespace pqv {
@@ -34,12 +36,19 @@ size_t AttentionBlockRows(size_t tokens) {
 namespace composed {
 namespace {
 
-size_t ScratchBytes(size_t tokens) {
+size_t BlockBytes(size_t tokens) {
   return AttentionBlockRows(tokens) *
          (LogitsStride(tokens) * sizeof(int32_t) + WeightsStride(tokens));
 }
 
-void Run(const Variant& variant, const Attention& op, void* scratch) {
+// Of the rows of q, k, v or y, one after the other.
+size_t PartBytes(const Attention& op) { return RoundUp(op.tokens * op.depth, kCacheLine); }
+
+size_t ScratchBytes(const Attention& op) {
+  return BlockBytes(op.tokens) + (op.places != nullptr ? 4 * PartBytes(op) : 0);
+}
+
+void RunInOrder(const Variant& variant, const Attention& op, void* scratch) {
   const size_t block_rows = AttentionBlockRows(op.tokens);
   const bool has_bias = op.bias != nullptr;
   const size_t logits_stride = has_bias ? op.tokens : LogitsStride(op.tokens);
@@ -64,6 +73,43 @@ void Run(const Variant& variant, const Attention& op, void* scratch) {
     variant.weighted_mean({op.mean_shift, op.mean_multiplier, op.y_bits, rows, op.tokens, op.depth,
                            weights, weights_stride, op.v, op.stride, op.y + row * op.y_stride,
                            op.y_stride});
+  }
+}
+
+// Short rows in pieces of a size that compilers know.
+inline void CopyRow(const int8_t* source, size_t count, int8_t* target) {
+  constexpr size_t kPiece = 32;
+  size_t i = 0;
+  for (; i + kPiece <= count; i += kPiece) memcpy(target + i, source + i, kPiece);
+  for (; i < count; ++i) target[i] = source[i];
+}
+
+// Rows that lie apart, one after the other at `rows`.
+Attention Gather(const Attention& op, int8_t* rows) {
+  const size_t part = PartBytes(op);
+  Attention ordered = op;
+  ordered.q = rows;
+  ordered.k = rows + part;
+  ordered.v = rows + 2 * part;
+  ordered.y = rows + 3 * part;
+  ordered.stride = ordered.y_stride = op.depth;
+  for (size_t t = 0; t < op.tokens; ++t) {
+    int8_t* const row = rows + t * op.depth;
+    const size_t place = op.places[t] * op.stride;
+    if (t < op.rows) CopyRow(op.q + place, op.depth, row);
+    CopyRow(op.k + place, op.depth, row + part);
+    CopyRow(op.v + place, op.depth, row + 2 * part);
+  }
+  return ordered;
+}
+
+void Run(const Variant& variant, const Attention& op, void* scratch) {
+  const bool is_ordered = op.places == nullptr;
+  int8_t* const rows = static_cast<int8_t*>(scratch) + BlockBytes(op.tokens);
+  const Attention ordered = is_ordered ? op : Gather(op, rows);
+  RunInOrder(variant, ordered, scratch);
+  for (size_t t = 0; !is_ordered && t < op.rows; ++t) {
+    CopyRow(ordered.y + t * op.depth, op.depth, op.y + op.places[t] * op.y_stride);
   }
 }
 

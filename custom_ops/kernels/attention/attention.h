@@ -15,7 +15,8 @@ namespace pqv {
 
 struct Variant;
 
-// Rows of one head. Strides are in elements, from row to row.
+// Rows of one head. Strides are in elements, from row to row. Where `places` is not null, row i is
+// the one at places[i].
 struct Attention {
   Softmax2n softmax;
   int mean_shift;
@@ -30,12 +31,14 @@ struct Attention {
   size_t stride;  // of q, k and v
   int8_t* y;
   size_t y_stride;
-  const int16_t* bias;  // [rows, tokens], or null: a softmax without bias and mask
-  const uint8_t* mask;  // [rows, tokens]
+  const int16_t* bias;   // [rows, tokens], or null: a softmax without bias and mask
+  const uint8_t* mask;   // [rows, tokens]
+  const size_t* places;  // [tokens], or null: in order
 };
 
 struct AttentionKernel {
-  size_t (*scratch_bytes)(size_t tokens);
+  // For tokens, depth and, if not null, places of `op`.
+  size_t (*scratch_bytes)(const Attention& op);
   // `scratch` is aligned to 64 bytes.
   void (*run)(const Variant& variant, const Attention& op, void* scratch);
 };

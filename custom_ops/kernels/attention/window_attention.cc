@@ -1,7 +1,5 @@
 #include "kernels/attention/window_attention.h"
 
-#include <string.h>
-
 namespace pqv {
 namespace {
 
@@ -9,26 +7,17 @@ constexpr size_t kCacheLine = 64;
 
 size_t RoundUp(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
 
-// Where things begin in the scratch memory, each at a cache line.
-struct Layout {
-  size_t tokens;            // places of the window's tokens in the image
-  size_t q, k, v, context;  // of a head
-  size_t attention;         // the scratch memory of the variant's kernel
-  size_t bytes;
-};
-
-Layout MakeLayout(const Variant& variant, const WindowAttention& op) {
+// The head 0 of a window whose tokens are at `places`.
+Attention MakeHead(const WindowAttention& op, const uint8_t* mask, const size_t* places) {
   const size_t tokens = op.window_height * op.window_width;
-  const size_t part = RoundUp(tokens * op.depth, kCacheLine);
-  Layout layout;
-  layout.tokens = 0;
-  layout.q = RoundUp(tokens * sizeof(size_t), kCacheLine);
-  layout.k = layout.q + part;
-  layout.v = layout.k + part;
-  layout.context = layout.v + part;
-  layout.attention = layout.context + part;
-  layout.bytes = layout.attention + variant.attention->scratch_bytes(tokens);
-  return layout;
+  const size_t width = op.heads * op.depth;
+  return {op.softmax, op.mean_shift,  op.mean_multiplier, op.y_bits, tokens, tokens, op.depth,
+          op.qkv,     op.qkv + width, op.qkv + 2 * width, 3 * width, op.y,   width,  op.bias,
+          mask,       places};
+}
+
+size_t PlacesBytes(const WindowAttention& op) {
+  return RoundUp(op.window_height * op.window_width * sizeof(size_t), kCacheLine);
 }
 
 void FindTokens(const WindowAttention& op, size_t row, size_t column, size_t* tokens) {
@@ -40,47 +29,29 @@ void FindTokens(const WindowAttention& op, size_t row, size_t column, size_t* to
   }
 }
 
-// Short rows in pieces of a size that compilers know.
-inline void CopyRow(const int8_t* source, size_t count, int8_t* target) {
-  constexpr size_t kPiece = 32;
-  size_t i = 0;
-  for (; i + kPiece <= count; i += kPiece) memcpy(target + i, source + i, kPiece);
-  for (; i < count; ++i) target[i] = source[i];
-}
-
 }  // namespace
 
 size_t WindowAttentionScratchBytes(const Variant& variant, const WindowAttention& op) {
-  return MakeLayout(variant, op).bytes;
+  const size_t place = 0;
+  Attention head = {};
+  head.tokens = op.window_height * op.window_width;
+  head.depth = op.depth;
+  head.places = &place;
+  return PlacesBytes(op) + variant.attention->scratch_bytes(head);
 }
 
 void RunWindowAttention(const Variant& variant, const WindowAttention& op, size_t row,
                         size_t column, const uint8_t* mask, void* scratch) {
-  const Layout layout = MakeLayout(variant, op);
-  const size_t tokens = op.window_height * op.window_width;
-  const size_t width = op.heads * op.depth;
-  int8_t* const memory = static_cast<int8_t*>(scratch);
-  size_t* const places = reinterpret_cast<size_t*>(memory + layout.tokens);
-  int8_t* const q = memory + layout.q;
-  int8_t* const k = memory + layout.k;
-  int8_t* const v = memory + layout.v;
-  int8_t* const context = memory + layout.context;
+  size_t* const places = static_cast<size_t*>(scratch);
   FindTokens(op, row, column, places);
-  for (size_t head = 0; head < op.heads; ++head) {
-    for (size_t t = 0; t < tokens; ++t) {
-      const int8_t* source = op.qkv + places[t] * 3 * width + head * op.depth;
-      CopyRow(source, op.depth, q + t * op.depth);
-      CopyRow(source + width, op.depth, k + t * op.depth);
-      CopyRow(source + 2 * width, op.depth, v + t * op.depth);
-    }
-    variant.attention->run(
-        variant,
-        {op.softmax, op.mean_shift, op.mean_multiplier, op.y_bits, tokens, tokens, op.depth, q, k,
-         v, op.depth, context, op.depth, op.bias + head * tokens * tokens, mask},
-        memory + layout.attention);
-    for (size_t t = 0; t < tokens; ++t) {
-      CopyRow(context + t * op.depth, op.depth, op.y + places[t] * width + head * op.depth);
-    }
+  Attention head = MakeHead(op, mask, places);
+  for (size_t i = 0; i < op.heads; ++i) {
+    variant.attention->run(variant, head, static_cast<uint8_t*>(scratch) + PlacesBytes(op));
+    head.q += op.depth;
+    head.k += op.depth;
+    head.v += op.depth;
+    head.y += op.depth;
+    head.bias += head.tokens * head.tokens;
   }
 }
 

@@ -1,8 +1,8 @@
 // IntWindowAttention: the context of attention heads within one window of an image of tokens.
 //
 // A driver for every instruction set, like that of IntAttention. The rows of a window lie apart in
-// the image; those of a head are copied together, and its context back, so that no tensor of
-// windows is ever in memory.
+// the image; the kernel of a head gets their places, so that no tensor of windows is ever in
+// memory.
 
 #ifndef PQV_KERNELS_ATTENTION_WINDOW_ATTENTION_H_
 #define PQV_KERNELS_ATTENTION_WINDOW_ATTENTION_H_

@@ -9,37 +9,41 @@
 namespace pqv {
 namespace avx512 {
 
-// Row j of V, 16 * kVectors or fewer columns; zero beyond `rows`. Two vectors want 8 columns in
-// the lower half of each lane.
+// 16 * kVectors or fewer columns of a row of V. Two vectors want 8 columns in the lower half of
+// each lane.
 template <size_t kVectors>
-static PQV_INLINE __m512i LoadColumns(const int8_t* v, size_t stride, size_t j, size_t rows,
-                                      __mmask64 columns) {
-  if (j >= rows) return _mm512_setzero_si512();
-  const __m512i x = _mm512_maskz_loadu_epi8(columns, v + j * stride);
+static PQV_INLINE __m512i LoadColumns(const int8_t* v, __mmask64 columns) {
+  const __m512i x = _mm512_maskz_loadu_epi8(columns, v);
   if constexpr (kVectors == 4) return x;
   return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), x);
 }
 
-// Writes `rows` rows of V as steps of 4 rows, kVectors vectors in tile order each.
+// Writes 4 rows of V as one step: kVectors vectors in tile order.
+template <size_t kVectors>
+static PQV_INLINE void InterleaveStep(const __m512i* x, uint8_t* step) {
+  const __m512i low01 = _mm512_unpacklo_epi8(x[0], x[1]);
+  const __m512i low23 = _mm512_unpacklo_epi8(x[2], x[3]);
+  _mm512_store_si512(step, _mm512_unpacklo_epi16(low01, low23));
+  _mm512_store_si512(step + 64, _mm512_unpackhi_epi16(low01, low23));
+  if constexpr (kVectors == 4) {
+    const __m512i high01 = _mm512_unpackhi_epi8(x[0], x[1]);
+    const __m512i high23 = _mm512_unpackhi_epi8(x[2], x[3]);
+    _mm512_store_si512(step + 128, _mm512_unpacklo_epi16(high01, high23));
+    _mm512_store_si512(step + 192, _mm512_unpackhi_epi16(high01, high23));
+  }
+}
+
+// Writes `rows` rows of V as steps of 4 rows, zero beyond them.
 template <size_t kVectors>
 static inline void InterleavePanel(const int8_t* v, size_t stride, size_t rows, __mmask64 columns,
                                    uint8_t* panel) {
   for (size_t j = 0; j < rows; j += 4) {
     __m512i x[4];
     for (size_t i = 0; i < 4; ++i) {
-      x[i] = LoadColumns<kVectors>(v, stride, j + i, rows, columns);
+      x[i] = j + i < rows ? LoadColumns<kVectors>(v + (j + i) * stride, columns)
+                          : _mm512_setzero_si512();
     }
-    const __m512i low01 = _mm512_unpacklo_epi8(x[0], x[1]);
-    const __m512i low23 = _mm512_unpacklo_epi8(x[2], x[3]);
-    _mm512_store_si512(panel, _mm512_unpacklo_epi16(low01, low23));
-    _mm512_store_si512(panel + 64, _mm512_unpackhi_epi16(low01, low23));
-    if constexpr (kVectors == 4) {
-      const __m512i high01 = _mm512_unpackhi_epi8(x[0], x[1]);
-      const __m512i high23 = _mm512_unpackhi_epi8(x[2], x[3]);
-      _mm512_store_si512(panel + 128, _mm512_unpacklo_epi16(high01, high23));
-      _mm512_store_si512(panel + 192, _mm512_unpackhi_epi16(high01, high23));
-    }
-    panel += 64 * kVectors;
+    InterleaveStep<kVectors>(x, panel + j / 4 * 64 * kVectors);
   }
 }
 
