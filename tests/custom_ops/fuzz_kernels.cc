@@ -84,7 +84,7 @@ const int8_t* Activations(Fuzz& fuzz, size_t count) {
 }
 
 // Now and then more rows than kernels take at once.
-size_t MaxRows(Fuzz& fuzz) { return fuzz.random().OneIn(64) ? 140 : 40; }
+size_t MaxRows(Fuzz& fuzz) { return fuzz.random().OneIn(64) ? 900 : 40; }
 
 // The block whole, or cut in four where the tiles of the kernel allow.
 template <typename Run>

@@ -52,6 +52,8 @@ def test_simd_is_scalar(name: str, seed: int, simd: list[str]) -> None:
         (2, 32768, 3),
         (40, 1100, 70),
         (17, 513, 33),
+        (837, 18, 40),
+        (421, 520, 520),
     ],
 )
 def test_long_and_wide_packed_matmuls(bits: int, m: int, k: int, n: int, simd: list[str]) -> None:

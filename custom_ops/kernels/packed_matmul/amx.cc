@@ -7,7 +7,10 @@ namespace {
 
 using namespace avx512;
 
-constexpr size_t kBlockRows = 208;      // rows that share an expanded panel, whole tiles
+// Rows that share an expanded panel, whole tiles: fewer where their sums wait for the next pass.
+constexpr size_t kBlockRows = 832;
+constexpr size_t kPassRows = 416;
+constexpr size_t kMinTaskRows = 208;    // of one image
 constexpr size_t kWideChannels = 64;    // of a panel of four vectors
 constexpr size_t kNarrowChannels = 32;  // of a panel of two
 constexpr size_t kMaxWideK = 256;       // deeper products go by narrow panels
@@ -206,7 +209,7 @@ __attribute__((noinline)) void RunPanel(const PackedMatMul& op, const PackedMatM
                                         const Rows& rows, size_t n, typename Epilogue::Output* y) {
   constexpr size_t kChannels = kLanes32 * kVectors;
   alignas(64) uint8_t panel[kMaxPanelK<kVectors> * kChannels];
-  alignas(64) int32_t sums[(kBlockRows + kTileRows) * kChannels];
+  alignas(64) int32_t sums[kVectors == 4 ? kBlockSums : (kPassRows + kTileRows) * kChannels];
   const Epilogue epilogue(op, block, n, y);
   PendingSums tiles;
   PendingRows<kVectors, Epilogue> pending(epilogue);
@@ -228,9 +231,9 @@ __attribute__((noinline)) void RunPanel(const PackedMatMul& op, const PackedMatM
   pending.Finish(2 * kTileRows);
 }
 
-// Rows of blocks of at most kBlockRows and, where there are as many, at least kTileRows.
-size_t BlockRows(size_t left) {
-  const size_t count = Min(left, kBlockRows);
+// Rows of blocks of at most `max` and, where there are as many, at least kTileRows.
+size_t BlockRows(size_t left, size_t max) {
+  const size_t count = Min(left, max);
   return left - count > 0 && left - count < kTileRows ? count - kTileRows : count;
 }
 
@@ -247,8 +250,9 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
   }
   const TileScope tiles;
   alignas(64) uint8_t tails[kBlockRows * kTileK];
+  const size_t max_rows = op.k <= kMaxPanelK<2> ? kBlockRows : kPassRows;
   for (size_t row = block.row_begin; row < block.row_end;) {
-    const size_t count = BlockRows(block.row_end - row);
+    const size_t count = BlockRows(block.row_end - row, max_rows);
     const uint8_t* a = reinterpret_cast<const uint8_t*>(block.a + row * block.a_stride);
     CopyTails(a, block.a_stride, count, op.k, tails);
     const Rows rows = {row, count, {a, block.a_stride, tails}};
@@ -268,9 +272,9 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
 }  // namespace
 
 const PackedMatMulKernel kPackedInt4MatMul = {kTileRows, kWideChannels, Run<4, ToInt8, int8_t>,
-                                              Run<4, ToInt32, int32_t>, kBlockRows};
+                                              Run<4, ToInt32, int32_t>, kMinTaskRows};
 const PackedMatMulKernel kPackedInt8MatMul = {kTileRows, kWideChannels, Run<8, ToInt8, int8_t>,
-                                              Run<8, ToInt32, int32_t>, kBlockRows};
+                                              Run<8, ToInt32, int32_t>, kMinTaskRows};
 
 }  // namespace amx
 }  // namespace pqv
