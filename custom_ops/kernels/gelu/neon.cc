@@ -36,15 +36,16 @@ inline void LookUp(const uint8_t* table, const uint8_t* x, uint8_t* y) {
 }  // namespace
 
 void RunGelu(const int8_t* table, const GeluBlock& block) {
+  const size_t width = block.width;  // a copy, which stores of int8 cannot change
   for (size_t row = 0; row < block.rows; ++row) {
     const int8_t* x = block.x + row * block.stride;
     int8_t* y = block.y + row * block.stride;
     size_t i = 0;
-    for (; i + kVectors * kVector <= block.width; i += kVectors * kVector) {
+    for (; i + kVectors * kVector <= width; i += kVectors * kVector) {
       LookUp(reinterpret_cast<const uint8_t*>(table), reinterpret_cast<const uint8_t*>(x + i),
              reinterpret_cast<uint8_t*>(y + i));
     }
-    for (; i < block.width; ++i) y[i] = table[x[i] + 128];
+    for (; i < width; ++i) y[i] = table[x[i] + 128];
   }
 }
 
