@@ -175,6 +175,8 @@ def show(report: Entry) -> None:
     console = Console()
     console.width = max(console.width, WIDTH)
     for variant, models in report["models"].items():
+        if not models:
+            continue
         title = f"{report['model']}, {variant}: instructions of one inference, millions"
         table = Table("", *CLASSES, "total", "modelled ms", title=title)
         for name, entry in models.items():
