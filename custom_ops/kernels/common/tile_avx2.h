@@ -99,6 +99,26 @@ static inline void WidenRows(const T* a, size_t stride, size_t rows, size_t k,
   }
 }
 
+// The chunk of a block's rows that was widened last: blocks of channels in turn share it.
+template <size_t kCount, size_t kMaxK>
+class WidenedChunk {
+ public:
+  // `count` elements from k on, of rows that are the same in every call.
+  template <typename T>
+  const WideRows<kCount, kMaxK>& At(const T* a, size_t stride, size_t rows, size_t k,
+                                    size_t count) {
+    if (k != k_) WidenRows(a + k, stride, rows, count, &rows_);
+    k_ = k;
+    return rows_;
+  }
+
+ private:
+  static constexpr size_t kNone = ~size_t{0};
+
+  WideRows<kCount, kMaxK> rows_;
+  size_t k_ = kNone;
+};
+
 // Where the sums of 16 channels go, and what they begin with. Strides are from row to row.
 struct TileSums {
   int32_t* data;

@@ -106,10 +106,8 @@ class Block {
                                 NarrowGroups(found_.largest, kMaxUnsigned), sums);
       return;
     }
-    if (wide_k_ != k || !is_wide_) WidenRows(a_ + k, op_.a_stride, rows_, count, &wide_);
-    is_wide_ = true;
-    wide_k_ = k;
-    MultiplyWideRows(wide_, rows_, panels, bytes, Groups(count), sums);
+    MultiplyWideRows(wide_.At(a_, op_.a_stride, rows_, k, count), rows_, panels, bytes,
+                     Groups(count), sums);
   }
 
   const IntMatMul& op_;
@@ -118,9 +116,7 @@ class Block {
   size_t rows_;
   NarrowRows<kBlockRows> found_;
   alignas(32) int32_t offset_[kBlockRows][kLanes];
-  WideRows<kBlockRows, kChunk> wide_;
-  size_t wide_k_ = 0;
-  bool is_wide_ = false;
+  WidenedChunk<kBlockRows, kChunk> wide_;
 };
 
 }  // namespace

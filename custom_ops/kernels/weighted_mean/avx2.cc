@@ -127,10 +127,8 @@ class Block {
                                NarrowGroups(found_.largest, kMaxInt4), sums);
       return;
     }
-    if (!is_wide_ || wide_j_ != j) WidenRows(w_ + j, op_.w_stride, rows_, count, &wide_);
-    is_wide_ = true;
-    wide_j_ = j;
-    MultiplyWideRows(wide_, rows_, panels, bytes, Groups(count), sums);
+    MultiplyWideRows(wide_.At(w_, op_.w_stride, rows_, j, count), rows_, panels, bytes,
+                     Groups(count), sums);
   }
 
   const WeightedMean& op_;
@@ -139,9 +137,7 @@ class Block {
   size_t rows_;
   Rows found_;
   Scale scales_[kBlockRows];
-  WideRows<kBlockRows, kChunk> wide_;
-  size_t wide_j_ = 0;
-  bool is_wide_ = false;
+  WidenedChunk<kBlockRows, kChunk> wide_;
 };
 
 }  // namespace
