@@ -124,9 +124,10 @@ class _Transformed(Dataset[Any]):
         return image, label
 
     def _name(self, index: int) -> str:
+        name = None
         if isinstance(self.source, ImageDataset):
-            return str(self.source.filename(index, absolute=True))
-        return f"image {index}"
+            name = self.source.filename(index, absolute=True)
+        return str(name or f"image {index}")
 
 
 class _Stream(IterableDataset[Any]):
@@ -149,10 +150,15 @@ class _Stream(IterableDataset[Any]):
 
 def seed_everything(*key: int) -> None:
     """Seed Python's, numpy's and torch's generators with a tuple of numbers."""
-    words = np.random.SeedSequence(key).generate_state(3)
-    random.seed(int(words[0]))
-    np.random.seed(int(words[1]))
-    torch.manual_seed(int(words[2]))
+    words = _words(3, *key)
+    random.seed(words[0])
+    np.random.seed(words[1])
+    torch.manual_seed(words[2])
+
+
+def _words(count: int, *key: int) -> list[int]:
+    """Random 32-bit numbers that depend on ``key`` alone."""
+    return [int(word) for word in np.random.SeedSequence(key).generate_state(count)]
 
 
 def _shuffled(count: int, *key: int) -> np.ndarray:
@@ -294,7 +300,7 @@ class TrainData:
         self.split, self.classes, self.seed, self.share = split, classes, seed, share
         self.channels = preprocessing.channels
         self.transform = train_transform(preprocessing, augmentation)
-        self.source: Any = split.open(self.channels, True, self.piece, seed)
+        self.source = self._open()
         self.images = _size(self.source)
         self.steps_per_epoch = self.images // batch_size
         if not self.steps_per_epoch:
@@ -302,6 +308,9 @@ class TrainData:
                 f"found {self.images} training images, "
                 f"expected at least train.batch_size, {batch_size}"
             )
+
+    def _open(self) -> Any:
+        return self.split.open(self.channels, True, self.piece, self.seed)
 
     def epoch(self, epoch: int, start: int) -> Iterator[list[Batch]]:
         """The updates of an epoch from the ``start``-th on, each a list of pieces of the batch."""
@@ -314,14 +323,25 @@ class TrainData:
 
     def _pieces(self, epoch: int, start: int) -> Iterator[Batch]:
         if isinstance(self.source, IterableDataset):
-            self.source.set_epoch(epoch)  # type: ignore[attr-defined]
-            stream = _Stream(self.source, self.transform, self.seed, epoch, self.share.rank)
-            workers = self.split.workers
-            batches = _load(stream, workers, self.classes, batch_size=self.piece, drop_last=True)
-            return islice(batches, start * self.accumulation, None)
+            return islice(self._streamed(epoch), start * self.accumulation, None)
         order = _shuffled(len(self.source), self.seed, epoch)
         used = order[start * self.batch_size : self.steps_per_epoch * self.batch_size]
         mine = used.reshape(-1, self.share.world, self.piece)[:, self.share.rank]
         plan = [[(epoch, int(index)) for index in piece] for piece in mine]
         dataset = _Transformed(self.source, self.channels, self.transform, self.seed)
         return _load(dataset, self.split.workers, self.classes, batch_sampler=plan)
+
+    def _streamed(self, epoch: int) -> Iterator[Batch]:
+        """This process's pieces of an epoch of a stream, in the reader's order."""
+        # A reader's random numbers go on from epoch to epoch, so that a new one is opened for each;
+        # in loader processes they begin with what the loader's generator gives.
+        source, rank = self._open(), self.share.rank
+        source.set_epoch(epoch)
+        return _load(
+            _Stream(source, self.transform, self.seed, epoch, rank),
+            self.split.workers,
+            self.classes,
+            batch_size=self.piece,
+            drop_last=True,
+            generator=torch.Generator().manual_seed(_words(1, self.seed, epoch, rank)[0]),
+        )
