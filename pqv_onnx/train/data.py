@@ -185,7 +185,10 @@ def _load(dataset: Dataset[Any], workers: int, classes: int, **kwargs: Any) -> I
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise PqvError(f"a loader process died: {str(error).splitlines()[0]}") from error
+        # A killed process is told in the first line; one that failed, by its traceback's last.
+        lines = str(error).strip().splitlines()
+        cause = lines[-1] if lines[0].startswith("Caught") else lines[0]
+        raise PqvError(f"a loader process died: {cause}") from error
 
 
 @dataclass(frozen=True)

@@ -133,3 +133,14 @@ def test_a_stream_that_is_too_short(tmp_path: Path) -> None:
     register_dataset("short", lambda root, split: Stream(10))
     with pytest.raises(PqvError, match="stream of training images ended"):
         list(train_data(tmp_path, dataset="short").epoch(0, 0))
+
+
+class Failing(Stream):
+    def __iter__(self) -> Iterator[tuple[Image.Image, int]]:
+        raise RuntimeError("fewer shards than workers")
+
+
+def test_a_loader_process_that_fails_says_why(tmp_path: Path) -> None:
+    register_dataset("failing", lambda root, split: Failing(16))
+    with pytest.raises(PqvError, match="process died: RuntimeError: fewer shards than workers$"):
+        list(train_data(tmp_path, dataset="failing", workers=1).epoch(0, 0))
