@@ -35,7 +35,7 @@ from pqv_onnx.train.recipe import Recipe, Train, load_recipe
 from pqv_onnx.train.scenes import MODEL_NAME, load_scenes
 
 RECIPES = ROOT / "export" / "recipes"
-FIELDS = ("precision", "row", "seed", "fake_quantized", "onnxruntime")
+FIELDS = ("float_model", "precision", "row", "seed", "fake_quantized", "onnxruntime")
 console = Console()
 
 
@@ -51,24 +51,25 @@ def main(
     results = output / "results.csv"
     for seed in range(seeds):
         for row in ROWS:
-            if (row.precision, row.name, str(seed)) in _known(results):
+            if (*row.key, str(seed)) in _known(results):
                 continue
-            console.print(f"seed {seed}: {row.precision} {row.name}")
+            console.print(f"seed {seed}: {' '.join(row.key)}")
             _append(results, row, seed, *run_row(row, seed, output, steps))
     write_report(results, output)
 
 
 def run_row(row: Row, seed: int, output: Path, steps: int) -> tuple[float, float | None]:
     """Top-1 in percent of the torch model, and of onnxruntime where there is an integer model."""
-    weights = output / f"float.{seed}.safetensors"
-    train_float(weights, seed, Schedule(epochs=1, learning_rate=2e-3) if steps else SCHEDULE)
+    weights = output / f"float.{row.float_model}.{seed}.safetensors"
+    schedule = Schedule(epochs=1, learning_rate=2e-3) if steps else SCHEDULE
+    train_float(weights, seed, row.float_model == "outliers", schedule)
     float_model = load_float(weights, MODEL_NAME)
     recipe = recipe_of(row, seed, steps)
     if row.precision == "float":
         if row.trained:
             float_model = _trained_on(recipe.train, float_model)
         return _top1([float_subject("float", float_model)])[0], None
-    folder = output / f"{row.precision} {row.name} {seed}"
+    folder = output / f"{' '.join(row.key)} {seed}"
     folder.mkdir(exist_ok=True)
     model = _quantized(recipe, float_model, folder, row.trained)
     export_onnx(convert_to_integer(load_qat(folder / LAST)), folder / "model.onnx")
@@ -133,11 +134,11 @@ def _top1(subjects: list[Subject]) -> list[float]:
     return [accuracy.top1 for accuracy in evaluate(subjects, batches)]
 
 
-def _known(results: Path) -> set[tuple[str, str, str]]:
+def _known(results: Path) -> set[tuple[str, ...]]:
     if not results.is_file():
         return set()
     with results.open(newline="") as file:
-        return {(r["precision"], r["row"], r["seed"]) for r in csv.DictReader(file)}
+        return {tuple(line[field] for field in FIELDS[:4]) for line in csv.DictReader(file)}
 
 
 def _append(results: Path, row: Row, seed: int, fake: float, integer: float | None) -> None:
@@ -147,7 +148,7 @@ def _append(results: Path, row: Row, seed: int, fake: float, integer: float | No
         if new:
             writer.writerow(FIELDS)
         whole = "" if integer is None else f"{integer:.4f}"
-        writer.writerow([row.precision, row.name, seed, f"{fake:.4f}", whole])
+        writer.writerow([*row.key, seed, f"{fake:.4f}", whole])
 
 
 if __name__ == "__main__":

@@ -22,16 +22,33 @@ class Row:
         precision: ``float``, ``w8a8`` or ``w4a4``.
         trained: whether it is trained, or only calibrated.
         changes: of the recipe, value by key.
+        float_model: ``usual``, or ``outliers``: two channels of its residual stream are wide.
     """
 
     name: str
     precision: str
     trained: bool = True
     changes: tuple[tuple[str, str], ...] = ()
+    float_model: str = "usual"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from the other rows."""
+        return self.float_model, self.precision, self.name
 
 
 def _plain_but(*techniques: str) -> tuple[tuple[str, str], ...]:
     return tuple((key, value) for key, value in _PLAIN.items() if key not in techniques)
+
+
+def _with_outliers(precision: str, trained: bool) -> tuple[Row, Row]:
+    """All techniques but residual ratios, and all."""
+    name = "all techniques" if trained else "post-training"
+    one_step = (("quantization.residual", "per-tensor"),)
+    return (
+        Row(f"{name} but ratios", precision, trained, one_step, "outliers"),
+        Row(name, precision, trained, float_model="outliers"),
+    )
 
 
 ROWS = (
@@ -60,4 +77,9 @@ ROWS = (
         "all + oscillation damping", "w4a4", changes=(("train.regularization.oscillation", "1e-2"),)
     ),
     Row("all + residual penalty", "w4a4", changes=(("train.regularization.residual", "1e-2"),)),
+    Row("float", "float", trained=False, float_model="outliers"),
+    *_with_outliers("w8a8", trained=False),
+    *_with_outliers("w8a8", trained=True),
+    *_with_outliers("w4a4", trained=False),
+    *_with_outliers("w4a4", trained=True),
 )

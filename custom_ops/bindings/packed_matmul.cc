@@ -18,10 +18,12 @@ constexpr int64_t kMaxChannels = int64_t{1} << 24;
 
 constexpr int kTableBits = 8;  // of the indices of a table
 
-constexpr size_t kEvenTasks = 8;         // so many keep a few threads evenly busy
-constexpr size_t kMaxChannelTasks = 16;  // each of them reads all activations
+constexpr size_t kEvenTasks = 8;               // so many keep a few threads evenly busy
+constexpr size_t kMaxChannelTasks = 16;        // each of them reads all activations of its rows
+constexpr size_t kMaxActivations = 640 << 10;  // bytes of them, which then stay in L2
 
 size_t Min(size_t a, size_t b) { return a < b ? a : b; }
+size_t Max(size_t a, size_t b) { return a < b ? b : a; }
 
 // What an op does after the sum of products.
 enum class Epilogue { kRequantize, kRequantizeAdd, kRequantizeGelu, kNone };
@@ -153,7 +155,8 @@ class PackedMatMulNode {
     return context.Count(kResidual, shape, 0, shape.rank - 1, &block->residual_rows);
   }
 
-  // A grid of tasks. Channels are cut first: every task prepares the weights of its channels anew.
+  // A grid of tasks. Channels are cut first, as every task prepares the weights of its channels
+  // anew; rows where one task after the other would read more activations than stay in L2.
   OrtStatus* RunTasks(const RunContext& context, const PackedMatMulBlock& whole, void* y) const {
     const size_t row_tiles = CeilDivide(whole.row_end, kernel_->row_tile);
     const size_t channel_tiles = CeilDivide(whole.channel_end, kernel_->channel_tile);
@@ -161,10 +164,9 @@ class PackedMatMulNode {
         TaskCount(row_tiles * channel_tiles, kernel_->row_tile * kernel_->channel_tile * op_.k);
     const size_t channel_tasks = Min(Min(tasks, channel_tiles), kMaxChannelTasks);
     const size_t max_row_tasks = Min(row_tiles, whole.row_end / kernel_->min_task_rows + 1);
-    const size_t row_tasks =
-        channel_tasks < kEvenTasks
-            ? Min(CeilDivide(Min(tasks, kEvenTasks), channel_tasks), max_row_tasks)
-            : 1;
+    const size_t cached_tasks = CeilDivide(whole.row_end * op_.k, kMaxActivations);
+    const size_t even_tasks = CeilDivide(Min(tasks, kEvenTasks), channel_tasks);
+    const size_t row_tasks = Min(Max(cached_tasks, even_tasks), max_row_tasks);
     return context.ParallelFor(row_tasks * channel_tasks, [&](size_t task) {
       const size_t row_task = task / channel_tasks;
       const size_t channel_task = task % channel_tasks;
