@@ -163,6 +163,23 @@ def test_few_rows_are_cut_by_channels(rows: int) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
+def test_many_rows_are_cut_by_rows() -> None:
+    """A batch whose rows do not stay in a cache, with one residual for all images."""
+    rng = np.random.default_rng(3)
+    inputs, attributes = packed_inputs(8, 1700, 520, 100, rng)
+    inputs["A"] = inputs["A"].reshape(4, 425, 520)
+    inputs["shift"][:] = 9
+    inputs["residual"] = rng.integers(-128, 128, (1, 425, 100)).astype(np.int8)
+    inputs["residual_multiplier"] = rng.integers(0, 32768, 100).astype(np.int16)
+    for isa in library_info()["available"]:
+        images = [
+            run("PackedInt8MatMulAdd", {**inputs, "A": image[None]}, attributes, isa)
+            for image in inputs["A"]
+        ]
+        found = run("PackedInt8MatMulAdd", inputs, attributes, isa)
+        np.testing.assert_array_equal(found, np.concatenate(images), isa)
+
+
 @every_op
 def test_concurrent_runs_of_one_session(name: str) -> None:
     inputs, attributes = large_inputs(name, np.random.default_rng(8))
