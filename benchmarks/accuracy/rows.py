@@ -46,7 +46,7 @@ def _with_outliers(precision: str, trained: bool) -> tuple[Row, Row]:
     name = "all techniques" if trained else "post-training"
     one_step = (("quantization.residual", "per-tensor"),)
     return (
-        Row(f"{name} but ratios", precision, trained, one_step, "outliers"),
+        Row(f"{name}, no ratios", precision, trained, one_step, "outliers"),
         Row(name, precision, trained, float_model="outliers"),
     )
 
