@@ -31,7 +31,7 @@ def training_files(folders: Path) -> list[tuple[bytes, int]]:
 
 @pytest.fixture(scope="module")
 def parquet(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Hugging Face dataset in a folder, the last image of ``validation`` cut off."""
+    """A Hugging Face dataset in a folder; the last image of ``validation`` is cut off."""
     datasets = pytest.importorskip("datasets")
     root = tmp_path_factory.mktemp("parquet")
     features = datasets.Features(
@@ -66,8 +66,8 @@ def shards(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def evaluated(split: Split, share: Share = Share()) -> list[tuple[bytes, int]]:  # noqa: B008
-    batches, _ = eval_batches(split, PLAIN, 2, 5, share=share)
+def evaluated(split: Split) -> list[tuple[bytes, int]]:
+    batches, _ = eval_batches(split, PLAIN, 2, 5)
     return [
         (image.numpy().tobytes(), int(label))
         for images, labels in batches
