@@ -62,7 +62,7 @@ def run_row(row: Row, seed: int, output: Path, steps: int) -> tuple[float, float
     """Top-1 in percent of the torch model, and of onnxruntime where there is an integer model."""
     weights = output / f"float.{row.float_model}.{seed}.safetensors"
     schedule = Schedule(epochs=1, learning_rate=2e-3) if steps else SCHEDULE
-    train_float(weights, seed, row.float_model == "outliers", schedule)
+    train_float(weights, seed, schedule, outliers=row.float_model == "outliers")
     float_model = load_float(weights, MODEL_NAME)
     recipe = recipe_of(row, seed, steps)
     if row.precision == "float":

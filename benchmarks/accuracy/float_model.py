@@ -40,9 +40,7 @@ def widen(model: VisionTransformer) -> None:
             tokens[..., :OUTLIERS] *= WIDTH
 
 
-def train_float(
-    path: Path, seed: int, outliers: bool = False, schedule: Schedule = SCHEDULE
-) -> None:
+def train_float(path: Path, seed: int, schedule: Schedule, *, outliers: bool) -> None:
     """Train the float model and write its weights to ``path``, unless they are there."""
     if path.is_file():
         return

@@ -11,6 +11,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 
 _COLORS = {"float": "tab:gray", "w8a8": "tab:blue", "w4a4": "tab:orange"}
 
@@ -90,14 +91,21 @@ def _figure(groups: dict[str, list[Summary]], path: Path) -> None:
         layout="constrained",
     )
     for axes, (name, rows) in zip(plots[:, 0], groups.items(), strict=True):
-        for place, row in enumerate(rows):
-            differences = row.beyond(rows[0])
-            axes.barh(place, mean(differences), color=_COLORS[row.precision], alpha=0.6)
-            axes.plot(differences, [place] * len(differences), "k.", markersize=4)
-        axes.axvline(0, color="k", linewidth=0.8)
-        axes.set_yticks(range(len(rows)), [f"{row.precision}  {row.name}" for row in rows])
-        axes.invert_yaxis()
-        axes.set_title(f"float model: {name}")
-    axes.set_xlabel("top-1 on unseen scenes against the float model's, points; a dot per seed")
+        _bars(axes, name, rows)
+    plots[-1, 0].set_xlabel(
+        "top-1 on unseen scenes against the float model's, points; a dot per seed"
+    )
     figure.savefig(path, dpi=120)
     plt.close(figure)
+
+
+def _bars(axes: Axes, name: str, rows: list[Summary]) -> None:
+    """Rows of one float model, which is the first of them."""
+    for place, row in enumerate(rows):
+        differences = row.beyond(rows[0])
+        axes.barh(place, mean(differences), color=_COLORS[row.precision], alpha=0.6)
+        axes.plot(differences, [place] * len(differences), "k.", markersize=4)
+    axes.axvline(0, color="k", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [f"{row.precision}  {row.name}" for row in rows])
+    axes.invert_yaxis()
+    axes.set_title(f"float model: {name}")

@@ -11,6 +11,8 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 
+from pqv_onnx.runtime.preprocess import Preprocessing
+
 NAME = "vit_stripes_patch8_32"
 DISTILLED = "deit_stripes_distilled_patch8_32"
 CFG = {
@@ -26,6 +28,11 @@ CFG = {
 SIZES = {
     "img_size": 32, "patch_size": 8, "num_classes": 2, "embed_dim": 32, "depth": 2, "num_heads": 2
 }  # fmt: skip
+
+# Of images that are cropped, too, and whose channels differ.
+PLAIN = Preprocessing(
+    3, 32, 32, CFG["mean"], CFG["std"], 0.9, CFG["interpolation"], "float", "nchw"
+)
 
 default_cfgs = generate_default_cfgs({NAME: CFG, DISTILLED: CFG})
 

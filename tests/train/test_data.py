@@ -9,10 +9,10 @@ import pytest
 import striped
 import torch
 from PIL import Image
+from striped import PLAIN
 from torch.utils.data import IterableDataset
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.preprocess import Preprocessing
 from pqv_onnx.train.data import (
     Share,
     Split,
@@ -21,9 +21,6 @@ from pqv_onnx.train.data import (
     register_dataset,
 )
 from pqv_onnx.train.recipe import Augmentation
-
-PLAIN = Preprocessing(3, 32, 32, (0.5, 0.4, 0.3), (0.5, 0.5, 0.6), 0.9, "bicubic", "float", "nchw")
-
 
 ALONE = Share()
 

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from striped import PLAIN
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.preprocess import Preprocessing
 from pqv_onnx.train.data import Share, Split, TrainData, eval_batches
 from pqv_onnx.train.recipe import Augmentation
 
-PLAIN = Preprocessing(3, 32, 32, (0.5, 0.4, 0.3), (0.5, 0.5, 0.6), 0.9, "bicubic", "float", "nchw")
 SHARDS = "train-{0000..0001}.tar|16"
 
 

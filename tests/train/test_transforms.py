@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from striped import PLAIN
 from timm.data.auto_augment import AugmentOp
 
-from pqv_onnx.runtime.preprocess import Preprocessing
 from pqv_onnx.train.transforms import eval_transform
-
-PLAIN = Preprocessing(3, 32, 32, (0.5, 0.4, 0.3), (0.5, 0.5, 0.6), 0.9, "bicubic", "float", "nchw")
 
 
 def test_evaluation_makes_images_as_the_runtime_does(folders: Path) -> None:
