@@ -55,7 +55,7 @@ $(STAMP): pyproject.toml $(OP_SOURCES) | $(BIN)/python
 	@command -v $(CXX) >/dev/null || \
 		{ echo "error: no C++ compiler '$(CXX)' found (Debian, Ubuntu: apt install g++)" >&2; exit 1; }
 	@echo "Installing into $(VENV) and building the op library (some minutes the first time) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' || \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' || \
 		{ echo "error: installing failed, the reason is above; it takes some 10 GB of disk," \
 			"$$(df -Ph . | awk 'NR == 2 { print $$4 }') are free here" >&2; exit 1; }
 	@touch $@
