@@ -52,7 +52,14 @@ _ALLOWED: dict[str, tuple[TensorSpec, ...]] = {
 }
 """What the ops compute; of several schemes with the same bits, the presets take the first."""
 
-PRESETS = ("w8a8", "w4a4")
+_PRESETS: dict[str, dict[str, int]] = {
+    "w8a8": {},
+    "w4a8": {"weight": 4},
+    "w4a4": dict.fromkeys(("norm", "weight", "qkv", "attention", "context", "gelu"), 4),
+}
+"""The kinds of tensor that have other bits than 8, by preset."""
+
+PRESETS = tuple(_PRESETS)
 """The names that ``QuantSpec.preset`` knows."""
 
 
@@ -110,19 +117,20 @@ class QuantSpec:
 
     @classmethod
     def preset(cls, name: str) -> QuantSpec:
-        """Return the preset ``w8a8`` or ``w4a4``.
+        """Return the preset ``w8a8``, ``w4a8`` or ``w4a4``.
 
-        In ``w4a4`` the image, the patch embedding, the residual stream, the GELU's input and the
-        head stay at 8 bits; everything else has 4.
+        ``w4a8`` has 4 bits for the weights of the matmuls inside the blocks, 8 for everything
+        else. In ``w4a4`` the image, the patch embedding, the residual stream, the GELU's input
+        and the head stay at 8 bits; everything else has 4.
 
         Raises:
             PqvError: the name is unknown.
         """
         if name not in PRESETS:
             raise PqvError(f"unknown precision {name!r}, expected {' or '.join(PRESETS)}")
-        pick = min if name == "w4a4" else max
         kinds: dict[str, Any] = {
-            kind: pick(allowed, key=lambda t: t.bits) for kind, allowed in _ALLOWED.items()
+            kind: next(spec for spec in allowed if spec.bits == _PRESETS[name].get(kind, 8))
+            for kind, allowed in _ALLOWED.items()
         }
         return cls(**kinds)
 

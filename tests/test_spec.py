@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.spec import QuantSpec, TensorSpec
+from pqv_onnx.spec import PRESETS, QuantSpec, TensorSpec
 
 
 def test_presets() -> None:
@@ -23,6 +23,15 @@ def test_presets() -> None:
         assert getattr(w4a4, kind).bits == 8
     assert w4a4.attention == TensorSpec(4, "log2")
     assert w8a8.attention == TensorSpec(8, "uniform")
+
+
+def test_w4a8_differs_from_w8a8_in_its_weights_alone() -> None:
+    w4a8, w8a8 = QuantSpec.preset("w4a8"), QuantSpec.preset("w8a8")
+    assert w4a8 == replace(w8a8, weight=TensorSpec(4, "per-channel"))
+    assert (w4a8.base, w4a8.name) == ("w4a8", "w4a8")
+    mixed = replace(w4a8, weight_bits={"blocks.0.mlp.fc2": 8, "blocks.1.mlp.fc2": 8})
+    assert mixed.name == "w4a8, 8-bit weights in 2 layers"
+    assert w4a8.with_schemes({"attention": "log2"}).name == "w4a8, attention 4 bits log2"
 
 
 def test_other_schemes() -> None:
@@ -47,14 +56,14 @@ def test_other_schemes() -> None:
         w4a4.with_schemes({"gello": "symmetric"})
 
 
-@pytest.mark.parametrize("precision", ["w4a4", "w8a8"])
+@pytest.mark.parametrize("precision", PRESETS)
 def test_json_round_trip(precision: str) -> None:
     spec = QuantSpec.preset(precision)
     assert QuantSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 
 def test_unknown_preset() -> None:
-    with pytest.raises(PqvError, match="unknown precision 'w3a3', expected w8a8 or w4a4"):
+    with pytest.raises(PqvError, match="unknown precision 'w3a3', expected w8a8 or w4a8 or w4a4"):
         QuantSpec.preset("w3a3")
 
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pqv_onnx.cli.export import Precision
 from pqv_onnx.demo.model import MODEL_NAME
 from pqv_onnx.runtime.info import library_info
+from pqv_onnx.spec import PRESETS
 
 COMMANDS = (
     "calibrate",
@@ -88,6 +90,23 @@ def test_export_of_random_weights_is_reproducible(pqv, tmp_path: Path) -> None:
         done = pqv(*flags, "--random-weights", 3, "-o", tmp_path / name)
         assert done.code == 0, done.err
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("precision", PRESETS)
+def test_every_precision_exports_and_verifies(precision: str, pqv, tmp_path: Path) -> None:
+    assert set(Precision) == set(PRESETS)
+    model, result = tmp_path / "m.onnx", tmp_path / "r.json"
+    flags = ("--model", MODEL_NAME, "--random-weights", 3, "--precision", precision)
+    done = pqv("export", *flags, "-o", model, "--json", result)
+    assert done.code == 0, done.err
+    found = json.loads(result.read_text())
+    assert found["metadata"]["pqv.precision"] == precision
+    inside = {name: bits for name, bits in found["weight_bits"].items() if "blocks." in name}
+    assert len(inside) == 4 * 4  # qkv, proj, fc1, fc2 of four blocks
+    assert set(inside.values()) == {8 if precision == "w8a8" else 4}
+    done = pqv("verify", model, "--batch", 2)
+    assert done.code == 0, done.err
+    assert "is bit-exact" in done.out
 
 
 def test_schemes_of_random_weights(pqv, tmp_path: Path) -> None:

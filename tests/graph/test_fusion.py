@@ -14,13 +14,14 @@ from pqv_onnx.checkpoint import save_qat
 from pqv_onnx.graph import export_onnx, inspect_model
 from pqv_onnx.graph.fusion import FuseAttention, FuseGelu
 from pqv_onnx.integer import convert_to_integer
+from pqv_onnx.spec import PRESETS
 from pqv_onnx.verify import verify_model
 from pqv_onnx.verify.compare import first_difference
 from pqv_onnx.verify.runners import all_runners, expose_values
 from tests.qat.models import images, qat_model
 
 
-@pytest.mark.parametrize("precision", ["w8a8", "w4a4"])
+@pytest.mark.parametrize("precision", PRESETS)
 @pytest.mark.parametrize("variant", ["token", "distilled", "average"])
 def test_fused_and_plain_give_the_same_bits(variant: str, precision: str, tmp_path: Path) -> None:
     model = qat_model(variant, precision)

@@ -10,11 +10,12 @@ import pytest
 from pqv_onnx.checkpoint import save_qat
 from pqv_onnx.graph import export_onnx, inspect_model
 from pqv_onnx.integer import convert_to_integer
+from pqv_onnx.spec import PRESETS
 from pqv_onnx.verify import verify_model
 from tests.qat.models import qat_model
 
 
-@pytest.mark.parametrize("precision", ["w8a8", "w4a4"])
+@pytest.mark.parametrize("precision", PRESETS)
 def test_exported_swin_is_bit_exact(precision: str, tmp_path: Path) -> None:
     model = qat_model("swin", precision)
     path, checkpoint = tmp_path / "m.onnx", tmp_path / "m.safetensors"
