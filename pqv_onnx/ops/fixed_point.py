@@ -84,6 +84,29 @@ def softmax_scale(scale: float) -> tuple[int, int]:
     return _positive(scale, SOFTMAX_FRACTION_BITS, MIN_SHIFT, MAX_SHIFT)
 
 
+def softmax_bias(bias: ArrayLike, multiplier: int) -> NDArray[np.int16]:
+    """Input ``bias`` of IntSoftmax2nBias.
+
+    Args:
+        bias: In log2 units, real, any shape.
+        multiplier: Attribute ``multiplier`` of the op.
+
+    Returns:
+        int16 of bias's shape, ``round(bias * 2^23 / multiplier)``.
+
+    Raises:
+        PqvError: A bias is not finite or too large.
+    """
+    unit = multiplier / 2.0 ** (15 + SOFTMAX_FRACTION_BITS)
+    rounded = np.rint(_finite(bias, "softmax bias") / unit)
+    if np.any(rounded < _INT16.min) or np.any(rounded > _INT16.max):
+        raise PqvError(
+            f"a softmax bias must be in [{_INT16.min * unit:.6g}, {_INT16.max * unit:.6g}] log2 "
+            f"units, found {_extent(bias)}"
+        )
+    return rounded.astype(np.int16)
+
+
 def weighted_mean_scale(ratio: float) -> tuple[int, int]:
     """Attributes ``shift`` and ``multiplier`` of IntWeightedMean.
 

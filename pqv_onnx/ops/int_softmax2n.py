@@ -7,20 +7,13 @@ import torch
 from onnxscript import INT16, INT32, UINT8, script
 from onnxscript import opset19 as op
 
-from pqv_onnx.ops.arithmetic import (
-    MulQ15,
-    Requantize,
-    Sat16,
-    math,
-    mul_q15,
-    pqv,
-    requantize,
-    sat16,
-    scalar,
-    vector,
-)
+from pqv_onnx.ops.arithmetic import MulQ15, PowerOfTwo, Sat16, ShiftRight, math, pqv, scalar, vector
 from pqv_onnx.ops.domain import MAX_MULTIPLIER, MAX_SHIFT, MIN_SHIFT
 from pqv_onnx.ops.torch_op import check_range, torch_op
+
+_INT16_MAX = 2**15 - 1
+_EXCLUDED = -(2**30)  # below every logit
+_FAR = 2**17  # so far below the largest logit, no bias of int16 brings a place back
 
 
 @script(math, default_opset=op)
@@ -48,17 +41,32 @@ def Exp2(d: INT32) -> UINT8:
 
 
 @script(math, default_opset=op)
-def Logits(X: INT32, shift: int, multiplier: int) -> INT32:
-    """X in log2 units with 8 fraction bits."""
+def ShiftedRight(X: INT32, shift: int) -> INT32:
+    """round_shift(X, max(shift, 0))."""
     wide_shift = op.Cast(op.Constant(value_int=shift), to=onnx.TensorProto.INT32)
-    wide_multiplier = op.Cast(op.Constant(value_int=multiplier), to=onnx.TensorProto.INT32)
-    return Requantize(X, wide_shift, wide_multiplier)
+    power = PowerOfTwo(op.Max(wide_shift, op.Constant(value=scalar(0))))
+    half = op.Div(power, op.Constant(value=scalar(2)))
+    return ShiftRight(op.Add(X, half), power)
 
 
 @script(math, default_opset=op)
-def SoftmaxWeights(z: INT32, log2: int) -> UINT8:
-    """2^(z - max of the row), as powers of two or uniform."""
-    d = op.Sub(op.ReduceMax(z, op.Constant(value=vector([-1])), keepdims=1), z)
+def LeftPower(shift: int) -> INT32:
+    """2^max(-shift, 0)."""
+    left = op.Neg(op.Cast(op.Constant(value_int=shift), to=onnx.TensorProto.INT32))
+    return PowerOfTwo(op.Max(left, op.Constant(value=scalar(0))))
+
+
+@script(math, default_opset=op)
+def RowMax(x: INT32) -> INT32:
+    """The largest of each row, [..., n] -> [..., 1]."""
+    return op.ReduceMax(x, op.Constant(value=vector([-1])), keepdims=1)
+
+
+@script(math, default_opset=op)
+def SoftmaxWeights(D: INT32, multiplier: int, log2: int) -> UINT8:
+    """The weights of differences from the row's maximum, [0, 32767]."""
+    wide_multiplier = op.Cast(op.Constant(value_int=multiplier), to=onnx.TensorProto.INT32)
+    d = MulQ15(D, wide_multiplier)
     if op.Cast(op.Constant(value_int=log2), to=onnx.TensorProto.BOOL):
         Y = PowersOfTwo(d)
     else:
@@ -68,26 +76,35 @@ def SoftmaxWeights(z: INT32, log2: int) -> UINT8:
 
 @script(pqv, default_opset=op)
 def IntSoftmax2n(X: INT32, shift: int, multiplier: int, log2: int) -> UINT8:
-    """2^(z - max of the row)."""
-    return SoftmaxWeights(Logits(X, shift=shift, multiplier=multiplier), log2=log2)
+    """2^(t - max of the row)."""
+    t = ShiftedRight(X, shift=shift)
+    # Saturated first, the difference does not overflow.
+    D = op.Mul(Sat16(op.Sub(RowMax(t), t)), LeftPower(shift=shift))
+    return SoftmaxWeights(Sat16(D), multiplier=multiplier, log2=log2)
 
 
 @script(pqv, default_opset=op)
 def IntSoftmax2nBias(
     X: INT32, bias: INT16, mask: UINT8, shift: int, multiplier: int, log2: int
 ) -> UINT8:
-    """2^(z + bias - max of the row) where the mask is 0, else 0."""
-    wide_bias = op.Cast(bias, to=onnx.TensorProto.INT32)
-    z = Sat16(op.Add(Logits(X, shift=shift, multiplier=multiplier), wide_bias))
+    """2^(t + bias - max of the row) where the mask is 0, else 0."""
     heads = op.Constant(value=vector([1]))
     excluded = op.Unsqueeze(op.Cast(mask, to=onnx.TensorProto.BOOL), heads)
-    # The smallest z leaves the maximum alone.
-    kept = op.Where(excluded, op.Constant(value=scalar(-(2**15))), z)
-    none = op.Constant(value=scalar(0, onnx.TensorProto.UINT8))
-    return op.Where(excluded, none, SoftmaxWeights(kept, log2=log2))
+    shifted = ShiftedRight(X, shift=shift)
+    kept = op.Where(excluded, op.Constant(value=scalar(-(2**30))), shifted)
+    # Relative to the largest logit and cut off where no bias matters, t fits int32.
+    power = LeftPower(shift=shift)
+    lowest = op.Neg(op.Div(op.Constant(value=scalar(2**17)), power))
+    relative = op.Mul(op.Max(op.Sub(kept, RowMax(kept)), lowest), power)
+    t = op.Add(relative, op.Cast(bias, to=onnx.TensorProto.INT32))
+    weights = SoftmaxWeights(Sat16(op.Sub(RowMax(t), t)), multiplier=multiplier, log2=log2)
+    return op.Where(excluded, op.Constant(value=scalar(0, onnx.TensorProto.UINT8)), weights)
 
 
-FUNCTIONS = {function.name: function for function in (PowersOfTwo, Exp2, Logits, SoftmaxWeights)}
+FUNCTIONS = {
+    function.name: function
+    for function in (PowersOfTwo, Exp2, ShiftedRight, LeftPower, RowMax, SoftmaxWeights)
+}
 """The functions of ``pqv.math`` that only these ops use, by name."""
 
 
@@ -99,12 +116,12 @@ def _check(shift: int, multiplier: int, log2: int, **_: torch.Tensor) -> None:
 
 @torch_op("IntSoftmax2n", _check)
 def int_softmax2n(X: torch.Tensor, shift: int, multiplier: int, log2: int) -> torch.Tensor:
-    """Base-2 softmax of int32 [..., N] in [-2^30, 2^30], without its division.
+    """Base-2 softmax of int32 [..., N] in [-2^29, 2^29], without its division.
 
     Returns:
         uint8 [..., N]: 128 (log2 = 1) or 255 (log2 = 0) at the maximum of each row.
     """
-    return _weights(requantize(X, X.new_tensor(shift), X.new_tensor(multiplier)), log2)
+    return softmax_weights(X, shift, multiplier, bool(log2))
 
 
 @torch_op("IntSoftmax2nBias", _check)
@@ -114,28 +131,83 @@ def int_softmax2n_bias(
     """The same with a bias per head and a mask per window (Swin, section 3.2).
 
     Args:
-        X: int32 [..., W, H, M, N] in [-2^30, 2^30].
-        bias: int16 [H, M, N], log2 units with 8 fraction bits.
+        X: int32 [..., W, H, M, N] in [-2^29, 2^29].
+        bias: int16 [H, M, N], in units of multiplier / 2^23 log2 units.
         mask: uint8 [W, M, N] or [1, M, N]; nonzero excludes a place.
-        shift: of the requantization of X, in [-15, 30].
-        multiplier: of the requantization of X, in [1, 32767].
+        shift: of X, in [-15, 30].
+        multiplier: of the differences, in [1, 32767].
         log2: 1 for powers of two, 0 for uniform.
 
     Returns:
         uint8 of X's shape: as ``int_softmax2n``, and 0 where excluded.
     """
-    z = sat16(requantize(X, X.new_tensor(shift), X.new_tensor(multiplier)) + bias)
-    excluded = (mask != 0).unsqueeze(-3)
-    # The smallest z leaves the maximum alone.
-    return _weights(z.masked_fill(excluded, -(2**15)), log2).masked_fill(excluded, 0)
+    return softmax_weights(X, shift, multiplier, bool(log2), bias, (mask != 0).unsqueeze(-3))
 
 
-def _weights(z: torch.Tensor, log2: int) -> torch.Tensor:
-    if z.numel() == 0:
-        return z.to(torch.uint8)
-    d = z.amax(-1, keepdim=True) - z
-    if log2:
-        return (128 >> ((d + 128) >> 8).clamp(max=8)).to(torch.uint8)
-    x = (d & 255) * 128
-    fraction = 32640 - mul_q15(x, 21920 - mul_q15(x, 5600))
-    return mul_q15(fraction, 256 >> (d >> 8).clamp(max=9)).to(torch.uint8)
+def softmax_weights(
+    X: torch.Tensor,
+    shift: int | torch.Tensor,
+    multiplier: int | torch.Tensor,
+    log2: bool,
+    bias: torch.Tensor | None = None,
+    excluded: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """The arithmetic of both ops, for training to call, too.
+
+    Args:
+        X: int32 [..., N] in [-2^29, 2^29], on any device.
+        shift: an int or int32 [], in [-15, 30].
+        multiplier: an int or int32 [], in [1, 32767].
+        log2: powers of two, else uniform.
+        bias: int16 or int32 with int16 values, broadcast against X, in units of
+            multiplier / 2^23 log2 units; None is 0.
+        excluded: bool, broadcast against X: places that have no weight; None is nowhere.
+
+    Returns:
+        uint8 of X's shape.
+    """
+    if X.numel() == 0:
+        return X.to(torch.uint8)
+    right, left = _halves(shift)
+    t = X + ((1 << right) >> 1)
+    t >>= right
+    if excluded is not None:
+        t.masked_fill_(excluded, _EXCLUDED)
+    if bias is not None:
+        # Relative to the largest logit and cut off where no bias matters, t fits int32.
+        t -= t.amax(-1, keepdim=True)
+        t = _shift_left(t.clamp_(min=-(_FAR >> left)), left)
+        t += bias
+        left = 0
+    d = torch.sub(t.amax(-1, keepdim=True), t, out=t).clamp_(max=_INT16_MAX)
+    d = _shift_left(d, left).clamp_(max=_INT16_MAX)
+    d.mul_(multiplier).add_(2**14).bitwise_right_shift_(15)
+    weights = _powers_of_two(d) if log2 else _exp2(d)
+    return weights if excluded is None else weights.masked_fill_(excluded, 0)
+
+
+def _halves(shift: int | torch.Tensor) -> tuple[int | torch.Tensor, int | torch.Tensor]:
+    """What a shift moves to the right and to the left; one of the two is 0."""
+    if isinstance(shift, torch.Tensor):
+        return shift.clamp(min=0), (-shift).clamp(min=0)
+    return max(shift, 0), max(-shift, 0)
+
+
+def _shift_left(x: torch.Tensor, left: int | torch.Tensor) -> torch.Tensor:
+    # By nothing, it is a pass over all elements that can be left out; a tensor is not asked.
+    return x if isinstance(left, int) and left == 0 else x.bitwise_left_shift_(left)
+
+
+def _powers_of_two(d: torch.Tensor) -> torch.Tensor:
+    code = d.add_(128).bitwise_right_shift_(8).clamp_(max=8)
+    return (128 >> code).to(torch.uint8)
+
+
+def _exp2(d: torch.Tensor) -> torch.Tensor:
+    """mul_q15(T, 256 >> i) as (T + (64 << i)) >> (7 + i), which is 0 from i = 9 on."""
+    i = (d >> 8).clamp_(max=9)
+    x = d.bitwise_and_(255).bitwise_left_shift_(7)
+    curve = (x * 5600).add_(2**14).bitwise_right_shift_(15)
+    slope = curve.neg_().add_(21920)
+    T = slope.mul_(x).add_(2**14).bitwise_right_shift_(15).neg_().add_(32640)
+    return T.add_(64 << i).bitwise_right_shift_(i.add_(7)).to(torch.uint8)

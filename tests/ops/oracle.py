@@ -84,9 +84,10 @@ def int_softmax2n(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
     x = inputs["X"]
     y = np.zeros(x.shape, np.uint8)
     for at in np.ndindex(x.shape[:-1]):
-        z = [requantize(v, attributes["shift"], attributes["multiplier"]) for v in x[at].tolist()]
-        for j, value in enumerate(z):
-            y[(*at, j)] = softmax_weight(max(z) - value, attributes["log2"])
+        t = [round_shift(v, attributes["shift"]) for v in x[at].tolist()]
+        for j, value in enumerate(t):
+            d = mul_q15(sat16(max(t) - value), attributes["multiplier"])
+            y[(*at, j)] = softmax_weight(d, attributes["log2"])
     return y
 
 
@@ -106,13 +107,11 @@ def int_softmax2n_bias(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndar
         window, head, row = at[-3:]
         excluded = mask[window if len(mask) > 1 else 0, row]
         logits = zip(x[at].tolist(), bias[head, row].tolist(), strict=True)
-        z = [
-            sat16(requantize(v, attributes["shift"], attributes["multiplier"]) + b)
-            for v, b in logits
-        ]
-        kept = [j for j in range(len(z)) if excluded[j] == 0]
+        t = [round_shift(v, attributes["shift"]) + b for v, b in logits]
+        kept = [j for j in range(len(t)) if excluded[j] == 0]
         for j in kept:
-            y[(*at, j)] = softmax_weight(max(z[i] for i in kept) - z[j], attributes["log2"])
+            d = mul_q15(sat16(max(t[i] for i in kept) - t[j]), attributes["multiplier"])
+            y[(*at, j)] = softmax_weight(d, attributes["log2"])
     return y
 
 

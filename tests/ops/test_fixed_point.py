@@ -75,6 +75,24 @@ def test_softmax_scale(scale: float) -> None:
 
 
 @seeded
+@given(st.floats(-63, 63), st.integers(2**14, 2**15 - 1))
+def test_softmax_bias(bias: float, multiplier: int) -> None:
+    unit = multiplier / 2**23
+    found = fixed_point.softmax_bias([bias, 0.0], multiplier)
+    assert found.dtype == np.int16
+    assert abs(found[0] * unit - bias) <= unit / 2
+    assert found[1] == 0
+
+
+def test_softmax_bias_refuses() -> None:
+    for bias in (64.1, -64.1):
+        with pytest.raises(PqvError, match=r"a softmax bias must be in \[-64, 63.998\] log2 units"):
+            fixed_point.softmax_bias([0.0, bias], 2**14)
+    with pytest.raises(PqvError, match="a softmax bias must be finite"):
+        fixed_point.softmax_bias(math.nan, 2**14)
+
+
+@seeded
 @given(st.floats(0.01, 500))
 def test_weighted_mean_scale(ratio: float) -> None:
     shift, multiplier = fixed_point.weighted_mean_scale(ratio)

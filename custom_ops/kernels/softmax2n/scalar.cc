@@ -18,34 +18,29 @@ uint8_t Uniform(int32_t distance) {
   return static_cast<uint8_t>(MulQ15(fraction, 256 >> shift));
 }
 
-uint8_t Weight(const Softmax2n& op, int32_t distance) {
+uint8_t Weight(const Softmax2n& op, int64_t difference) {
+  const int32_t distance = MulQ15(Saturate16(difference), op.multiplier);
   return op.log2 ? PowerOfTwo(distance) : Uniform(distance);
 }
 
 void RunRow(const Softmax2n& op, const int32_t* x, size_t n, uint8_t* y) {
   int32_t max = INT32_MIN;
   for (size_t i = 0; i < n; ++i) max = x[i] > max ? x[i] : max;
-  // requantize never falls, so the largest input has the largest z.
-  const int32_t max_z = Requantize(max, op.shift, op.multiplier);
-  for (size_t i = 0; i < n; ++i) {
-    y[i] = Weight(op, max_z - Requantize(x[i], op.shift, op.multiplier));
-  }
-}
-
-int32_t BiasedLogit(const Softmax2n& op, int32_t x, int16_t bias) {
-  return Saturate16(Requantize(x, op.shift, op.multiplier) + bias);
+  // A shift never falls, so the largest input has the largest t.
+  const int64_t max_t = RoundShift(max, op.shift);
+  for (size_t i = 0; i < n; ++i) y[i] = Weight(op, max_t - RoundShift(x[i], op.shift));
 }
 
 void RunBiasRow(const Softmax2n& op, const int32_t* x, const int16_t* bias, const uint8_t* mask,
                 size_t n, uint8_t* y) {
-  int32_t max = INT16_MIN;
+  int64_t max = INT64_MIN;
   for (size_t i = 0; i < n; ++i) {
     if (mask[i] != 0) continue;
-    const int32_t z = BiasedLogit(op, x[i], bias[i]);
-    max = z > max ? z : max;
+    const int64_t t = RoundShift(x[i], op.shift) + bias[i];
+    max = t > max ? t : max;
   }
   for (size_t i = 0; i < n; ++i) {
-    y[i] = mask[i] != 0 ? 0 : Weight(op, max - BiasedLogit(op, x[i], bias[i]));
+    y[i] = mask[i] != 0 ? 0 : Weight(op, max - (RoundShift(x[i], op.shift) + bias[i]));
   }
 }
 
