@@ -19,7 +19,6 @@ from torch.utils.data import Dataset
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.runtime.preprocess import Preprocessing
-from pqv_onnx.train.data import register_dataset
 from pqv_onnx.train.folders import open_folder
 from pqv_onnx.train.transforms import eval_transform, normalise
 
@@ -153,9 +152,3 @@ def batches(pixels: Tensor, size: int) -> Iterator[Tensor]:
     wanted = preprocessing(pixels.shape[1])
     for part in pixels.split(size):
         yield normalise(part, wanted)
-
-
-register_dataset(
-    "fashion-mnist",
-    lambda root, split: FashionMnist(FASHION_MNIST if root is None else Path(root), split),
-)

@@ -1,0 +1,116 @@
+"""Logits and features of a model's file over all test images, and how near they are to float."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from benchmarks.accuracy.pretrained.data import batches
+from pqv_onnx.errors import PqvError
+from pqv_onnx.files import write_atomically
+from pqv_onnx.runtime.session import InferenceSession
+from pqv_onnx.train.sensitivity import distance
+
+Runner = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Images to logits and features."""
+_BATCH = 50
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Of all test images: logits [N, classes] and the class token's features [N, width]."""
+
+    logits: Tensor
+    features: Tensor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What counts: top-1 in percent, logits' SQNR in dB, mean cosine of features."""
+
+    top1: float
+    sqnr: float
+    cosine: float
+
+
+def run(runner: Runner, pixels: Tensor) -> Outputs:
+    """Run a model over uint8 pixels [N, H, W, 3]."""
+    found = [runner(images.numpy()) for images in batches(pixels, _BATCH)]
+    logits, features = (torch.from_numpy(np.concatenate(part)) for part in zip(*found, strict=True))
+    return Outputs(logits, features.float())
+
+
+def kept_outputs(path: Path, origin: str, make: Callable[[], Outputs]) -> Outputs:
+    """Outputs from a file, if it has those of ``origin``; else made, and written there."""
+    if path.is_file():
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("origin") == origin:
+                return Outputs(file.get_tensor("logits"), file.get_tensor("features"))
+    found = make()
+    write_atomically(path, save(vars(found), {"origin": origin}))
+    return found
+
+
+def score(found: Outputs, reference: Outputs, labels: Tensor) -> Scores:
+    """Compare a model's outputs with the labels and with the float model's outputs."""
+    right = (found.logits.argmax(1) == labels).double().mean().item()
+    cosine = F.cosine_similarity(found.features.double(), reference.features.double(), dim=1)
+    sqnr = distance(reference.logits, found.logits).sqnr
+    return Scores(100 * right, sqnr, cosine.mean().item())
+
+
+def peer_runner(path: Path, threads: int) -> Runner:
+    """The runner of a peer's file: ``.xml`` is OpenVINO's."""
+    if path.suffix == ".xml":
+        return _openvino_runner(path, threads)
+    session = onnxruntime.InferenceSession(path, _options(threads), ["CPUExecutionProvider"])
+    return lambda images: tuple(session.run(["logits", "features"], {"images": images}))
+
+
+def our_runner(path: Path, threads: int) -> Runner:
+    """The runner of our export, on our op library.
+
+    Features are the codes that the head reads: of one step, so that it cancels in the cosine.
+
+    Raises:
+        PqvError: the file has no node named ``head``.
+    """
+    model = onnx.load(str(path))
+    head = next((node for node in model.graph.node if node.name == "head"), None)
+    if head is None:
+        raise PqvError(f"{path}: has no node named head")
+    codes = onnx.helper.make_tensor_value_info(head.input[0], onnx.TensorProto.INT8, None)
+    model.graph.output.append(codes)
+    session = InferenceSession(model.SerializeToString(), _options(threads))
+    name = session.get_inputs()[0].name
+    return lambda images: tuple(session.run(None, {name: images}))
+
+
+def _openvino_runner(path: Path, threads: int) -> Runner:
+    import openvino
+
+    # Else float parts run in bfloat16 on CPUs that have it.
+    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(path, "CPU", settings)
+
+    def predict(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = compiled([images])
+        return found["logits"], found["features"]
+
+    return predict
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return options

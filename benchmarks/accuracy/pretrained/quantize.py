@@ -1,0 +1,90 @@
+"""One of our rows to a quantized model: the only place that knows what a row's options mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.accuracy.pretrained.data import preprocessing
+from benchmarks.accuracy.pretrained.rows import Row
+from pqv_onnx.demo.data import Split
+from pqv_onnx.demo.train import Schedule, fit
+from pqv_onnx.errors import PqvError
+from pqv_onnx.graph import export_onnx
+from pqv_onnx.integer import convert_to_integer
+from pqv_onnx.qat import QuantModel, calibrate, convert_to_qat
+from pqv_onnx.spec import QuantSpec
+from pqv_onnx.train.transforms import normalise
+
+_SCHEMES = ("attention", "gelu", "residual")
+_OPTIONS = (*_SCHEMES, "initialization", "bias_correction", "epochs", "learning_rate")
+_BATCH = 32
+
+
+def quantize(row: Row, float_model: nn.Module, images: Tensor) -> QuantModel:
+    """The calibrated model of a row, not trained.
+
+    Args:
+        row: one of ours.
+        float_model: what to quantize; it is left as it is.
+        images: normalised, float32 [N, 3, H, W].
+
+    Raises:
+        PqvError: an option is unknown, or the model cannot be quantized so.
+    """
+    options = row.options
+    if unknown := sorted(set(options) - set(_OPTIONS)):
+        raise PqvError(f"row {row.key}: unknown option {unknown[0]!r}")
+    spec = QuantSpec.preset(row.precision)
+    spec = spec.with_schemes({kind: options[kind] for kind in _SCHEMES if kind in options})
+    model = convert_to_qat(float_model, spec)
+    calibrate(
+        model,
+        images,
+        float_model if options.get("bias_correction") else None,
+        initialization=options.get("initialization", "search"),
+    )
+    return model.eval()
+
+
+def train(
+    row: Row,
+    model: QuantModel,
+    float_model: nn.Module,
+    load: Callable[[], tuple[Tensor, Tensor]],
+    seed: int,
+) -> None:
+    """Train a row's model in place, if it is to be trained, on the float model's soft labels.
+
+    Args:
+        row: one of ours.
+        model: its calibrated model.
+        float_model: the teacher.
+        load: gives uint8 pixels [N, H, W, 3] and classes; called only if they are needed.
+        seed: of the order of the images.
+    """
+    epochs = row.options.get("epochs", 0)
+    if not epochs:
+        return
+    pixels, labels = load()
+    wanted = preprocessing(pixels.shape[1])
+    fit(
+        model,
+        Split(pixels, labels),
+        Schedule(epochs, row.options["learning_rate"], 0, batch_size=_BATCH),
+        seed=seed,
+        title=row.key,
+        teacher=float_model,
+        prepare=lambda images, _: normalise(images, wanted),
+    )
+
+
+@torch.inference_mode()
+def export(model: QuantModel, path: Path) -> None:
+    """Write the integer model of float images to an ONNX file."""
+    model.config = replace(model.config, accuracy=None)
+    export_onnx(convert_to_integer(model), path)

@@ -1,0 +1,98 @@
+"""What the benchmark compares: each row is a precision and some options, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from typing import Any
+
+from pqv_onnx.errors import PqvError
+
+PLAIN: dict[str, Any] = {
+    "initialization": "lsq",
+    "attention": "uniform",
+    "gelu": "symmetric",
+    "residual": "per-tensor",
+}
+"""Our models without any technique; what a row does not name has its usual value."""
+
+TECHNIQUES = {
+    "searched steps": "initialization",
+    "log2 attention": "attention",
+    "clipped GELU": "gelu",
+    "residual ratios": "residual",
+}
+"""Techniques, and the option of `PLAIN` that goes when one is used."""
+
+_LEARNING_RATES = {"w8a8": 2e-5, "w4a8": 5e-5, "w4a4": 5e-5}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A way to quantize the model.
+
+    Attributes:
+        precision: ``float``, ``w8a8``, ``w4a8`` or ``w4a4``.
+        name: what tables call it; with the precision it is the row's own.
+        kind: ``float``, ``peer`` or ``ours``.
+        options: of `benchmarks.accuracy.pretrained.peers.make` for peers, of
+            `benchmarks.accuracy.pretrained.quantize.quantize` for ours.
+        main: whether ``--quick`` runs it.
+    """
+
+    precision: str
+    name: str
+    kind: str = "ours"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    main: bool = False
+
+    @property
+    def key(self) -> str:
+        """What tells it from the other rows."""
+        return f"{self.precision} {self.name}"
+
+
+def _peer(name: str, main: bool = True, **options: Any) -> Row:
+    return Row("w8a8", name, "peer", options, main)
+
+
+def _ours(precision: str) -> Iterable[Row]:
+    """Rows of one precision: each technique alone, all of them, and all with training."""
+    yield Row(precision, "plain", options=PLAIN, main=True)
+    for name, option in TECHNIQUES.items():
+        if option == "attention" and precision != "w4a4":
+            continue  # powers of two have 4 bits
+        rest = {key: value for key, value in PLAIN.items() if key != option}
+        yield Row(precision, f"plain + {name}", options=rest)
+    yield Row(precision, "plain + bias correction", options={**PLAIN, "bias_correction": True})
+    yield Row(precision, "all", main=True)
+    yield Row(precision, "all + bias correction", options={"bias_correction": True})
+    trained = {"epochs": 1, "learning_rate": _LEARNING_RATES[precision]}
+    yield Row(precision, "all, one epoch", options=trained)
+
+
+ROWS = (
+    Row("float", "onnxruntime", "float", main=True),
+    _peer("NNCF", maker="nncf"),
+    _peer("onnxruntime static, percentile", maker="static", method="Percentile"),
+    _peer("onnxruntime static, min-max", maker="static", method="MinMax"),
+    _peer("onnxruntime dynamic", maker="dynamic"),
+    *_ours("w8a8"),
+    *_ours("w4a8"),
+    *_ours("w4a4"),
+)
+
+
+def select(patterns: Iterable[str] = (), quick: bool = False) -> list[Row]:
+    """The rows whose key is like one of the patterns (``w4a4 *``), or all.
+
+    Raises:
+        PqvError: no row is like one of the patterns.
+    """
+    rows = [row for row in ROWS if row.main or not quick]
+    patterns = list(patterns)
+    for pattern in patterns:
+        if not any(fnmatch(row.key, pattern) for row in rows):
+            raise PqvError(f"no row is like {pattern!r}; --list shows them")
+    return [row for row in rows if not patterns or any(fnmatch(row.key, p) for p in patterns)]
