@@ -30,6 +30,7 @@ from pqv_onnx.cli.training import (
 )
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import make_folder
+from pqv_onnx.graph.accuracy import StatedAccuracy
 from pqv_onnx.graph.inspect import inspect_model
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _describe(model: QuantModel) -> dict[str, Any]:
         "precision": spec.name,
         "scheme": spec.to_dict(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "accuracy": model.config.accuracy,
+        "training_accuracy": model.config.accuracy,
         "weight_bits": {name: layer.quantizer.bits for name, layer in layers.items()},
     }
 
@@ -145,8 +146,8 @@ def _show_checkpoint(result: dict[str, Any]) -> None:
     console.print(f"model        {result['model']}")
     console.print(f"precision    {result['precision']}")
     console.print(f"parameters   {result['parameters'] / 1e6:.2f} M")
-    if result["accuracy"] is not None:
-        console.print(f"top-1        {100 * result['accuracy']:.2f}%")
+    if result["training_accuracy"] is not None:
+        console.print(f"top-1        {100 * result['training_accuracy']:.2f}% in training")
     _show_bits(result["weight_bits"])
 
 
@@ -177,6 +178,8 @@ def _show(result: dict[str, Any]) -> None:
     console.print(ops)
     _show_bits(result["weight_bits"])
     weights = ", ".join(f"{kind} {megabytes(n)}" for kind, n in result["weight_bytes"].items())
+    stated = StatedAccuracy(**result["accuracy"]) if result["accuracy"] else "not stated"
+    console.print(f"top-1               {stated}", markup=False)
     console.print(f"file                {megabytes(result['file_bytes'])}")
     console.print(f"MACs                {result['macs']['total'] / 1e6:.1f} M")
     console.print(f"constants           {weights}")

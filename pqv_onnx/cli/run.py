@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 
 from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, console, write_json
+from pqv_onnx.graph.accuracy import stated_accuracy
 from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.runtime.preprocess import Preprocessing
 from pqv_onnx.runtime.session import InferenceSession, run_session
@@ -46,6 +47,7 @@ def command(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = InferenceSession(model, options, use_library=not functions)
+    stated = stated_accuracy(metadata(proto))
     labels = json.loads(metadata(proto).get("pqv.labels", "[]"))
     results = []
     for name, array in _inputs(proto, images, random):
@@ -53,7 +55,10 @@ def command(
         best = _best(logits, top, labels)
         _show(name, best)
         results.append({"image": name, "top": best, "logits": logits.tolist()})
-    write_json(json_file, {"model": str(model), "results": results})
+    if stated:
+        console.print(f"{model} states top-1 {stated}", markup=False)
+    accuracy = stated.to_dict() if stated else None
+    write_json(json_file, {"model": str(model), "accuracy": accuracy, "results": results})
 
 
 def _inputs(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import timm
 import torch
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
@@ -20,6 +21,7 @@ from pqv_onnx.demo.latency import median_latencies
 from pqv_onnx.demo.model import MODEL_NAME
 from pqv_onnx.demo.train import Schedule, fit, predict, top1
 from pqv_onnx.graph import export_onnx
+from pqv_onnx.graph.accuracy import StatedAccuracy, write_accuracy
 from pqv_onnx.graph.inspect import inspect_model
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import calibrate, convert_to_qat
@@ -159,6 +161,9 @@ def quantize(
         for way in ("top1_onnxruntime", "top1_functions")
     )
     section = {way: top1(torch.from_numpy(found), test.labels) for way, found in logits.items()}
+    runtime = f"onnxruntime {onnxruntime.__version__}"
+    stated = StatedAccuracy(section["top1_onnxruntime"], len(test), "digits, test", runtime)
+    write_accuracy(path, stated)
     section["float_nodes"] = len(inspect_model(path)["float_nodes"])
     section["bit_exact"] = same_logits and verification.bit_exact
     return section, logits["top1_onnxruntime"]

@@ -148,8 +148,6 @@ def _metadata(model: IntegerModel, input: str, layout: str) -> dict[str, str]:
     }
     if config.labels is not None:
         entries["pqv.labels"] = json.dumps(config.labels)
-    if config.accuracy is not None:
-        entries["pqv.accuracy"] = str(config.accuracy)
     if model.checkpoint_sha256 is not None:
         entries["pqv.checkpoint_sha256"] = model.checkpoint_sha256
     return entries

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from pqv_onnx.graph.accuracy import stated_accuracy
 from pqv_onnx.graph.load import load_model, metadata
 
 _FLOATS = {
@@ -33,12 +34,13 @@ def inspect_model(path: str | os.PathLike[str], batch: int = 1) -> dict[str, Any
         border nodes; empty in a sound export), ``macs`` (per inference, by op),
         ``weight_bits`` (by node with packed weights), ``weight_bytes`` (by bits per weight;
         ``other`` is every constant that is no matmul weight), ``activation_peak_bytes``,
-        ``file_bytes`` and ``metadata``.
+        ``file_bytes``, ``accuracy`` (as the file states it, or None) and ``metadata``.
 
     Raises:
-        PqvError: see `load_model`.
+        PqvError: see `load_model` and `stated_accuracy`.
     """
     model = load_model(path)
+    stated = stated_accuracy(metadata(model))
     return {
         "file_bytes": os.path.getsize(path),
         "ops": _count_ops(model),
@@ -47,6 +49,7 @@ def inspect_model(path: str | os.PathLike[str], batch: int = 1) -> dict[str, Any
         "weight_bits": _weight_bits(model),
         "weight_bytes": _weight_bytes(model),
         "activation_peak_bytes": _activation_peak(model, batch),
+        "accuracy": stated.to_dict() if stated else None,
         "metadata": metadata(model),
     }
 

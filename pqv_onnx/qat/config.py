@@ -31,7 +31,8 @@ class ModelConfig:
         spec: quantization scheme.
         preprocessing: how to make the input.
         labels: a name for each class, if known.
-        accuracy: measured top-1 in [0, 1], if known.
+        accuracy: top-1 in [0, 1] of the fake-quantized model in training, if known. Exported
+            files state what onnxruntime gives instead.
     """
 
     geometry: Geometry

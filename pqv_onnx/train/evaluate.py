@@ -1,7 +1,8 @@
-"""Top-1 and top-5 of models of every kind over the same images."""
+"""Top-1, top-5 and agreement with float of models of every kind over the same images."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -45,6 +47,39 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """How near the logits of a model are to those of the float model.
+
+    Attributes:
+        reference: name of the float model.
+        same: images that both give the same class, in percent.
+        cosine: of the logits of an image, the mean over the images.
+        sqnr: 10 log10(sum t^2 / sum (t - z)^2) in dB, over all images, with the float model's
+            logits t and the model's own z; infinite where they are equal.
+    """
+
+    reference: str
+    same: float
+    cosine: float
+    sqnr: float
+
+    @classmethod
+    def of(cls, reference: str, sums: Sequence[float], images: int) -> Agreement:
+        """From the sums of `compare` over all images."""
+        same, cosine, signal, noise = sums
+        ratio = signal / noise if noise else math.inf
+        sqnr = 10 * math.log10(ratio) if ratio > 0 else ratio - math.inf
+        return cls(reference, 100 * same / images, cosine / images, sqnr)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict: null for what is not finite."""
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in asdict(self).items()
+        }
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """What an evaluation found; top-1 and top-5 in percent."""
 
@@ -53,10 +88,11 @@ class Accuracy:
     top1: float
     top5: float
     images: int
+    agreement: Agreement | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
-        return asdict(self)
+        return asdict(self) | {"agreement": self.agreement and self.agreement.to_dict()}
 
 
 def torch_subject(
@@ -188,6 +224,25 @@ def count_correct(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.stack([(rank < 1).sum(), (rank < 5).sum()])
 
 
+def compare(reference: Tensor, logits: Tensor) -> Tensor:
+    """What `Agreement` is made of, summed over the images, float64 [4].
+
+    Args:
+        reference: the float model's logits [B, classes].
+        logits: the other model's.
+
+    Returns:
+        How many images have the same class, the cosines of the logits, the squares of
+        ``reference`` and the squares of the difference.
+    """
+    wanted, found = reference.double(), logits.double()
+    # The highest of logits with a NaN is the NaN, which is no class.
+    same = (wanted.argmax(1) == found.argmax(1)) & torch.isfinite(found).all(1)
+    cosines = F.cosine_similarity(wanted, found, dim=1)
+    noise = (wanted - found).square()
+    return torch.stack([same.sum(), cosines.sum(), wanted.square().sum(), noise.sum()])
+
+
 def evaluate(
     subjects: Sequence[Subject],
     batches: Iterable[Batch],
@@ -195,7 +250,7 @@ def evaluate(
     add: Callable[[Tensor], Tensor] = lambda counts: counts,
     progress: Callable[[int], None] = lambda images: None,
 ) -> list[Accuracy]:
-    """Evaluate all subjects on the same batches.
+    """Evaluate all subjects on the same batches, and compare them with the first float one.
 
     Args:
         subjects: models that want the same images.
@@ -206,19 +261,32 @@ def evaluate(
     Raises:
         PqvError: there are no images, or one of ``batches`` cannot be had.
     """
-    correct = torch.zeros(len(subjects), 2, dtype=torch.int64)
+    base = next((i for i, subject in enumerate(subjects) if subject.kind == "float"), None)
+    sums = torch.zeros(len(subjects), 6, dtype=torch.float64)  # exact for counts
     images = 0
     for pixels, labels in batches:
-        for index, subject in enumerate(subjects):
-            correct[index] += count_correct(subject.predict(pixels), labels)
+        logits = [subject.predict(pixels) for subject in subjects]
+        for own, found in zip(sums, logits, strict=True):
+            own[:2] += count_correct(found, labels)
+            if base is not None:
+                own[2:] += compare(logits[base], found)
         images += len(labels)
         progress(len(labels))
-    totals = add(torch.cat([correct.flatten(), torch.tensor([images])]))
-    images, correct = int(totals[-1]), totals[:-1].reshape(-1, 2)
-    if not images:
+    totals = add(torch.cat([sums.flatten(), torch.tensor([images])]))
+    if not (images := int(totals[-1])):
         raise PqvError("found no images to evaluate on")
-    percent = (100 * correct.double() / images).tolist()
-    return [
-        Accuracy(subject.name, subject.kind, top1, top5, images)
-        for subject, (top1, top5) in zip(subjects, percent, strict=True)
-    ]
+    sums = totals[:-1].reshape(-1, 6)
+    return _accuracies(subjects, base, sums.tolist(), images)
+
+
+def _accuracies(
+    subjects: Sequence[Subject], base: int | None, sums: list[list[float]], images: int
+) -> list[Accuracy]:
+    result = []
+    for index, (subject, row) in enumerate(zip(subjects, sums, strict=True)):
+        agreement = None
+        if base is not None and index != base:
+            agreement = Agreement.of(subjects[base].name, row[2:], images)
+        top1, top5 = (100 * count / images for count in row[:2])
+        result.append(Accuracy(subject.name, subject.kind, top1, top5, images, agreement))
+    return result

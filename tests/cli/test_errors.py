@@ -127,12 +127,22 @@ def test_a_model_of_a_newer_op_domain(pqv, tiny_onnx: dict[str, Path], tmp_path:
     assert "version 2 of the op domain pqv" in pqv("inspect", bad).error
 
 
+def test_a_malformed_accuracy(pqv, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
+    def edit(model: onnx.ModelProto) -> None:
+        model.metadata_props.add(key="pqv.accuracy", value="good")
+
+    bad = edited(tiny_onnx["w4a4"], tmp_path / "bad.onnx", edit)
+    for command in (("run", bad, "--random", 0), ("info", bad), ("inspect", bad)):
+        assert "pqv.accuracy is malformed" in pqv(*command).error
+
+
 def test_missing_files(pqv, tmp_path: Path, tiny_onnx: dict[str, Path]) -> None:
     missing = tmp_path / "none"
     for command in (
         ("run", missing, "--random", 0),
         ("verify", missing),
         ("inspect", missing),
+        ("info", missing),
         ("export", "--checkpoint", missing, "-o", tmp_path / "m.onnx"),
         ("verify", tiny_onnx["w4a4"], "--checkpoint", missing),
         ("verify", tiny_onnx["w4a4"], "--images", missing),

@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("accelerate")
 
+import onnxruntime  # noqa: E402
 import torch  # noqa: E402
 from accelerate.state import AcceleratorState  # noqa: E402
 
@@ -94,6 +95,49 @@ def test_calibrate_train_eval_export_verify(pqv, data: Path, weights: Path, tmp_
     assert found[3]["top1"] == trained["top1"]
     assert found[4]["top1"] == found[5]["top1"] == found[6]["top1"]
     assert all(kind in done.out for kind in kinds)
+    assert all(words in done.out for words in ("same class", "cosine", "SQNR, dB", str(weights)))
+    near = [entry["agreement"] for entry in found]
+    assert near[0] is None and all(entry["reference"] == str(weights) for entry in near[1:])
+    assert near[4] == near[5] == near[6]  # the integer model in every way of running it
+    assert near[3]["cosine"] > 0.5
+
+
+def test_accuracy_is_written_into_the_file(pqv, data: Path, tmp_path: Path) -> None:
+    checkpoint, model = tmp_path / "c.safetensors", tmp_path / "m.onnx"
+    result = tmp_path / "r.json"
+    given = ("--import", "striped", "--data", data)
+    float_one = ("--model", striped.NAME, "--random-weights", 0)
+    assert pqv("calibrate", *float_one, *given, "--images", 8, "-o", checkpoint).code == 0
+    assert pqv("export", "--checkpoint", checkpoint, "-o", model).code == 0
+    assert "top-1               not stated" in pqv("inspect", model).out
+
+    done = pqv("eval", model, *float_one, *given, "--write-accuracy", "--json", result)
+    assert done.code == 0, done.err
+    other, own = json.loads(result.read_text())["results"]
+    assert own["agreement"]["reference"] == other["name"] == f"{striped.NAME}, random weights 0"
+    runtime = f"onnxruntime {onnxruntime.__version__}"
+    words = f"{own['top1']:.2f}% of 16 images ({data.name}, validation; {runtime})"
+    assert f"{model}: states {words}" in done.out
+    for command in (("inspect", model), ("info", model), ("run", model, "--random", 0)):
+        assert words in pqv(*command, "--json", result).out
+        found = json.loads(result.read_text())
+        stated = found.get("accuracy") or found["model"]["accuracy"]
+        assert stated == {
+            "top1": own["top1"],
+            "images": 16,
+            "dataset": f"{data.name}, validation",
+            "runtime": runtime,
+        }
+    assert pqv("verify", model, "--checkpoint", checkpoint, "--batch", 1).code == 0
+
+    named = ("--write-accuracy", "--data-name", "stripes")
+    assert "16 images (stripes; " in pqv("eval", model, *given, *named).out
+    before = model.read_bytes()
+    assert "is for .onnx files" in pqv("eval", checkpoint, *given, "--write-accuracy").error
+    assert "no such folder" in pqv("eval", model, "--data", tmp_path / "none", *named).error
+    assert pqv("eval", model, *given, "--data-name", "stripes").code == 2
+    assert pqv("eval", model, *given, "--random-weights", 0).code == 2
+    assert model.read_bytes() == before
 
 
 def test_bits_by_sensitivity(pqv, data: Path, weights: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from pqv_onnx.demo import __main__ as demo
+from pqv_onnx.graph import inspect_model
 
 MODELS = ("float", "w8a8", "w4a4")
 
@@ -48,6 +49,9 @@ def test_report_has_the_promised_form(output: Path) -> None:
         assert section["bit_exact"] is True
         assert section["float_nodes"] == 0
         assert section["top1_oracle"] == section["top1_onnxruntime"] == section["top1_functions"]
+        stated = inspect_model(output / f"{name}.onnx")["accuracy"]
+        assert stated["top1"] == section["top1_onnxruntime"]
+        assert (stated["images"], stated["dataset"]) == (report["data"]["test"], "digits, test")
         assert section["bytes"] == (output / f"{name}.onnx").stat().st_size
 
 

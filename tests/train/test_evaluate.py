@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from pqv_onnx.train.evaluate import (
     evaluate,
     subjects_of,
 )
+from pqv_onnx.train.sensitivity import distance
 
 PLAIN = Preprocessing(3, 16, 16, (0.5,) * 3, (0.5,) * 3, 1.0, "bicubic", "float", "nchw")
 
@@ -39,8 +43,8 @@ def test_nan_is_never_right() -> None:
     assert count_correct(logits, torch.tensor([0])).tolist() == [0, 0]
 
 
-def make(name: str, predict: object = None, **changes: object) -> Subject:
-    return Subject(name, "float", 7, replace(PLAIN, **changes), predict)  # type: ignore[arg-type]
+def make(name: str, predict: object = None, kind: str = "integer", **changes: object) -> Subject:
+    return Subject(name, kind, 7, replace(PLAIN, **changes), predict)  # type: ignore[arg-type]
 
 
 def test_subjects_see_the_same_images_and_processes_are_summed() -> None:
@@ -57,6 +61,45 @@ def test_subjects_see_the_same_images_and_processes_are_summed() -> None:
     assert found[1].top1 == pytest.approx(100 * 1 / 6)
     with pytest.raises(PqvError, match="no images"):
         evaluate(subjects, [])
+
+
+def test_agreement_with_the_float_model() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(10, 7, generator=generator)
+    other = logits + 0.5 * torch.randn(10, 7, generator=generator)
+
+    def giving(table: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda pixels: table[pixels[:, 0, 0, 0].long()]
+
+    subjects = [
+        make("before", giving(other)),
+        make("t", giving(logits), "float"),
+        make("equal", giving(logits.clone())),
+        make("broken", giving(torch.full_like(other, torch.nan))),
+        make("second", giving(-logits), "float"),
+    ]
+    pixels = torch.arange(10, dtype=torch.uint8)[:, None, None, None]
+    batches = [(pixels[s : s + 4], torch.zeros(len(pixels[s : s + 4]), dtype=torch.int64))
+               for s in range(0, 10, 4)]  # fmt: skip
+    before, own, equal, broken, second = (a.agreement for a in evaluate(subjects, batches))
+    assert own is None
+    assert before is not None and before.reference == "t"
+    assert before.same == 10 * int((logits.argmax(1) == other.argmax(1)).sum())
+    cosines = torch.nn.functional.cosine_similarity(logits.double(), other.double())
+    assert before.cosine == pytest.approx(cosines.mean().item())
+    assert before.sqnr == pytest.approx(distance(logits, other).sqnr)
+    assert equal is not None and (equal.same, equal.sqnr) == (100, math.inf)
+    assert equal.to_dict()["sqnr"] is None and equal.cosine == pytest.approx(1)
+    assert second is not None and second.cosine == pytest.approx(-1)
+    assert second.sqnr == pytest.approx(10 * math.log10(1 / 4))
+    assert broken is not None and broken.same == 0
+    json.dumps(broken.to_dict(), allow_nan=False)
+
+
+def test_no_agreement_without_a_float_model() -> None:
+    batches = [(torch.zeros(2, 1, 1, 3, dtype=torch.uint8), torch.tensor([0, 1]))]
+    (found,) = evaluate([make("a", lambda pixels: torch.zeros(len(pixels), 7))], batches)
+    assert found.to_dict()["agreement"] is None
 
 
 def test_subjects_must_want_the_same_images() -> None:
