@@ -13,9 +13,6 @@ from typing import Any
 
 from pqv_onnx.errors import PqvError
 
-GELU_CLIP = 10.0
-"""Upper clip of the GELU's output (PackQViT, section 3.2)."""
-
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -24,8 +21,9 @@ class TensorSpec:
     Schemes: ``per-tensor`` and ``per-channel`` have signed codes and one learned step for the
     tensor or for each output channel; ``power-of-two`` is one learned step times a fixed 2^k
     per channel, k in 0..3; ``asymmetric`` and ``symmetric`` are per tensor, for the GELU's
-    output, with the range of its values and a clip or with signed codes and none; ``log2`` and
-    ``uniform`` are the two output forms of the base-2 softmax.
+    output (and, for its input, ``asymmetric`` and ``per-tensor``), with codes from where values
+    begin to matter or with signed codes; ``log2`` and ``uniform`` are the two output forms of
+    the base-2 softmax.
     """
 
     bits: int
@@ -45,7 +43,7 @@ _ALLOWED: dict[str, tuple[TensorSpec, ...]] = {
     "qkv": _specs("per-tensor", 4, 8),
     "attention": _specs("log2", 4) + _specs("uniform", 8),
     "context": _specs("per-tensor", 4, 8),
-    "pre_gelu": _specs("per-tensor", 8),
+    "pre_gelu": _specs("asymmetric", 8) + _specs("per-tensor", 8),
     "gelu": _specs("asymmetric", 4, 8) + _specs("symmetric", 4, 8),
     "final_norm": _specs("per-tensor", 8),
     "head_weight": _specs("per-channel", 8),
@@ -77,7 +75,7 @@ class QuantSpec:
         attention: attention weights after the softmax.
         context: attention output before its projection.
         pre_gelu: output of the first MLP matmul.
-        gelu: output of the GELU, clipped at ``GELU_CLIP``.
+        gelu: output of the GELU.
         final_norm: the head's input.
         head_weight: weights of the head.
         weight_bits: 4 or 8 bits for the weights of single matmuls inside the blocks, in place

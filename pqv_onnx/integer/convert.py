@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 
 from pqv_onnx.integer.model import IntegerModel
@@ -29,8 +27,6 @@ def convert_to_integer(model: QuantModel) -> IntegerModel:
         PqvError: the model is not calibrated, or a scale is out of an op's range.
     """
     check_calibrated(model)
-    # In float64 a last-bit difference between two machines' exp or erf cannot reach an integer.
-    model = copy.deepcopy(model).double()
     if isinstance(model, QuantSwinTransformer):
         integer: IntegerModel = convert_swin(model)
     else:

@@ -21,7 +21,7 @@ from pqv_onnx.integer.layers import (
 )
 from pqv_onnx.ops import fixed_point
 from pqv_onnx.qat.blocks import QuantBlock
-from pqv_onnx.qat.layers import LayerScale, QuantGelu, QuantLayerNorm, QuantLinear
+from pqv_onnx.qat.layers import LayerScale, QuantLayerNorm, QuantLinear
 from pqv_onnx.qat.quantizers import ResidualQuantizer
 
 Real = NDArray[np.float64]
@@ -42,27 +42,32 @@ def real(tensor: Tensor) -> Real:
     return array
 
 
-def _weights(linear: QuantLinear) -> NDArray[np.int8]:
-    codes: NDArray[np.int8] = linear.quantizer.codes(linear.weight).to(torch.int8).cpu().numpy()
-    return codes.T
-
-
 def _accumulator(
     linear: QuantLinear, in_step: Tensor, zero_point: int = 0
-) -> tuple[NDArray[np.int8], NDArray[np.int32], Real]:
+) -> tuple[NDArray[np.int8], NDArray[np.int64], Real]:
     """Weights [K, N], bias in accumulator steps with the zero point folded in, and those steps."""
-    weights = _weights(linear)
-    unit = real(linear.quantizer.step).squeeze(1) * real(in_step)
-    bias = np.zeros_like(unit) if linear.bias is None else np.rint(real(linear.bias) / unit)
-    bias -= zero_point * weights.sum(0, dtype=np.int64)
-    return weights, fixed_point.matmul_bias(bias), unit
+    weights: NDArray[np.int8] = linear.quantizer.codes(linear.weight).T.to(torch.int8).cpu().numpy()
+    bias = -zero_point * weights.sum(0, dtype=np.int64)
+    if linear.bias is not None:
+        bias += linear.bias_codes(in_step)
+    return weights, bias, real(linear.unit(in_step))
 
 
-def matmul(linear: QuantLinear, in_step: Tensor, out_step: ArrayLike, y_bits: int) -> PackedMatMul:
-    """A linear layer from steps of ``in_step`` to ``out_step``, one for all or [out_features]."""
+def matmul(
+    linear: QuantLinear,
+    in_step: Tensor,
+    out_step: ArrayLike,
+    y_bits: int,
+    offset: ArrayLike = 0,
+) -> PackedMatMul:
+    """A linear layer from steps of ``in_step`` to ``out_step``, one for all or [out_features].
+
+    ``offset`` is added to the bias, in accumulators.
+    """
     weights, bias, unit = _accumulator(linear, in_step)
     scale = fixed_point.requantizer(unit / np.asarray(out_step))
-    return PackedMatMul(weights, bias, scale, linear.quantizer.bits, y_bits)
+    bias_codes = fixed_point.matmul_bias(bias + np.asarray(offset))
+    return PackedMatMul(weights, bias_codes, scale, linear.quantizer.bits, y_bits)
 
 
 def matmul_add(
@@ -89,7 +94,7 @@ def matmul_add(
     out_step = real(out.channel_step)
     return PackedMatMulAdd(
         weights,
-        bias,
+        fixed_point.matmul_bias(bias),
         fixed_point.requantizer(unit / out_step),
         linear.quantizer.bits,
         out.bits,
@@ -121,13 +126,15 @@ def block(source: QuantBlock, attn: IntegerAttention, stream: ResidualQuantizer)
         source.ls2,
         source.mlp.act.quantizer.zero_point,
     )
-    pre_gelu = source.mlp.act.input_quantizer
-    fc1 = matmul(source.mlp.fc1, source.norm2.step, real(pre_gelu.step), pre_gelu.bits)
+    act = source.mlp.act
+    offset = act.input_offset(source.mlp.fc1.unit(source.norm2.step))
+    pre_gelu = act.input_quantizer
+    fc1 = matmul(source.mlp.fc1, source.norm2.step, real(pre_gelu.step), pre_gelu.bits, offset)
     return IntegerBlock(
         layer_norm(source.norm1, stream.exponent, stream.step.item()),
         attn,
         layer_norm(source.norm2, middle.exponent, middle.step.item()),
-        IntegerMlp(fc1, Gelu(gelu_table(source.mlp.act)), fc2),
+        IntegerMlp(fc1, Gelu(act.table()), fc2),
     )
 
 
@@ -139,7 +146,7 @@ def attention_ops(source: QuantBlock, stream: ResidualQuantizer) -> AttentionOps
     context_step = attn.quantizer.step
     return AttentionOps(
         matmul(attn.qkv, source.norm1.step, out_step, attn.q_quantizer.bits),
-        fixed_point.softmax_scale(float(q * k * attn.logit_scale)),
+        attn.softmax.scale(attn.logit_unit),
         WeightedMean(
             fixed_point.weighted_mean_scale(float(v / real(context_step))), attn.quantizer.bits
         ),
@@ -149,16 +156,9 @@ def attention_ops(source: QuantBlock, stream: ResidualQuantizer) -> AttentionOps
     )
 
 
-def gelu_table(act: QuantGelu) -> NDArray[np.int8]:
-    """IntGELU's table: the training formula at each of the 256 inputs."""
-    inputs = torch.arange(-128, 128, device=act.step.device) * act.input_quantizer.step
-    table: NDArray[np.int8] = (
-        act.quantizer.codes(act.activation(inputs)).to(torch.int8).cpu().numpy()
-    )
-    return table
-
-
 def head(linear: QuantLinear, in_step: Tensor) -> tuple[PackedMatMulToInt32, Dequantize]:
     """The classifier and the border behind it."""
     weights, bias, unit = _accumulator(linear, in_step)
-    return PackedMatMulToInt32(weights, bias), Dequantize(unit.astype(np.float32))
+    return PackedMatMulToInt32(weights, fixed_point.matmul_bias(bias)), Dequantize(
+        unit.astype(np.float32)
+    )

@@ -97,7 +97,7 @@ def _block(source: QuantBlock, stream: ResidualQuantizer) -> IntegerBlock:
     softmax = Softmax2nBias(
         ops.softmax_scale,
         attn.softmax.log2,
-        attn.bias_codes().detach().cpu().numpy().astype(np.int16),
+        attn.softmax.bias_codes(attn.bias(), attn.logit_unit),
         attn.mask.cpu().numpy().astype(np.uint8),
     )
     attention = IntegerWindowAttention(

@@ -11,12 +11,8 @@ from pqv_onnx.integer.lower import attention_ops, block, head, layer_norm, matmu
 from pqv_onnx.integer.vit import IntegerPatchEmbed, IntegerVisionTransformer
 from pqv_onnx.ops import fixed_point
 from pqv_onnx.qat.blocks import QuantBlock
-from pqv_onnx.qat.layers import constant_step
 from pqv_onnx.qat.quantizers import ResidualQuantizer
 from pqv_onnx.qat.vit import QuantVisionTransformer
-
-_LARGEST_RESIDUAL_RATIO = 3.999
-"""A little below the op's limit of 4."""
 
 
 def convert_vit(model: QuantVisionTransformer) -> IntegerVisionTransformer:
@@ -65,12 +61,7 @@ def _block(source: QuantBlock, stream: ResidualQuantizer) -> IntegerBlock:
 
 
 def _patch_embed(model: QuantVisionTransformer) -> IntegerPatchEmbed:
-    embed = model.patch_embed
-    positions = model.patch_positions().detach()
-    # A coarser step than this saturates the residual stream whatever the codes are.
-    step = torch.minimum(
-        constant_step(positions), model.residual.channel_step * _LARGEST_RESIDUAL_RATIO
-    )
-    codes = (positions / step).round().clamp(-128, 127).to(torch.int8)
-    proj = matmul_add(embed.proj, embed.quantizer.step, real(step), model.residual)
-    return IntegerPatchEmbed(proj, codes, embed.patch_size)
+    embed, positions = model.patch_embed, model.patch_positions()
+    step = real(positions.channel_step)
+    proj = matmul_add(embed.proj, embed.quantizer.step, step, model.residual)
+    return IntegerPatchEmbed(proj, positions.codes.to(torch.int8), embed.patch_size)

@@ -72,9 +72,10 @@ def round_shift_sat16(x: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     Returns:
         int32 of the broadcast shape.
     """
-    right = shift.clamp(min=0)
-    half = (1 << right) >> 1
-    return sat16(sat16((x + half) >> right) << (-shift).clamp(min=0))
+    right, left = shift.clamp(min=0), (-shift).clamp(min=0)
+    shifted = (x + ((1 << right) >> 1)).bitwise_right_shift_(right)
+    # A shift to the left by nothing costs a pass over all elements.
+    return sat16(sat16(shifted) << left) if bool(left.any()) else sat16(shifted)
 
 
 @script(math, default_opset=op)
@@ -92,7 +93,7 @@ def RoundShiftSat16(x: INT32, shift: INT32) -> INT32:
 
 def mul_q15(a: torch.Tensor, b: torch.Tensor | int) -> torch.Tensor:
     """``(a * b + 2^14) >> 15`` of int32 tensors with int16 values."""
-    return (a * b + 2**14) >> 15
+    return (a * b).add_(2**14).bitwise_right_shift_(15)
 
 
 @script(math, default_opset=op)
@@ -264,18 +265,25 @@ def IntegerSqrt(x: INT64) -> INT64:
 # --- products of int8 -------------------------------------------------------------------
 
 
-def exact_matmul(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Matrix product of integer tensors, in int32.
+def exact_matmul(a: torch.Tensor, b: torch.Tensor, largest: int = 2**15) -> torch.Tensor:
+    """Matrix product of integers, in int32.
 
     Args:
-        a: int8 or uint8, [..., M, K], K <= 32768.
-        b: int8 or uint8, [..., K, N].
+        a: integers of any dtype, [..., M, K], K <= 32768.
+        b: integers of any dtype, [..., K, N].
+        largest: no product of two elements is larger; bytes, signed or not, keep the default.
 
     Returns:
         int32 [..., M, N].
     """
-    # float64 adds integers below 2^53 exactly, in any order; sums stay below 2^31 here.
-    return torch.matmul(a.to(torch.float64), b.to(torch.float64)).to(torch.int32)
+    # float32 adds integers up to 2^24 exactly, in any order and on any machine.
+    parts = 2**24 // largest
+    pairs = zip(a.float().split(parts, -1), b.float().split(parts, -2), strict=True)
+    with torch.autocast(a.device.type, enabled=False):
+        first, *others = (torch.matmul(x, y).to(torch.int32) for x, y in pairs)
+    for other in others:
+        first += other
+    return first
 
 
 @script(math, default_opset=op)

@@ -82,13 +82,35 @@ def int_layer_norm(
     check_range("exponent", exponent, 0, MAX_EXPONENT)
     check_range("shift", shift, MIN_SHIFT, MAX_SHIFT)
     check_range("multiplier", multiplier, -MAX_MULTIPLIER, MAX_MULTIPLIER)
-    C = X.shape[-1]
-    x = X.to(torch.int64) << exponent.to(torch.int64)
+    x = X.to(torch.int32) << exponent.to(torch.int32)
+    scale = shift.to(torch.int32), multiplier.to(torch.int32)
+    return narrow(layer_norm(x, *scale, bias.to(torch.int32), epsilon), y_bits)
+
+
+def layer_norm(
+    x: torch.Tensor,
+    shift: torch.Tensor,
+    multiplier: torch.Tensor,
+    bias: torch.Tensor,
+    epsilon: int,
+) -> torch.Tensor:
+    """IntLayerNorm before its narrowing.
+
+    Args:
+        x: int32 [..., C], the codes times 2^exponent.
+        shift: int32 [C].
+        multiplier: int32 [C].
+        bias: int32 [C].
+        epsilon: in [0, 2^46].
+
+    Returns:
+        int32 with int16 values, like ``x``; 64 is one step of the output.
+    """
+    C = x.shape[-1]
     S = x.sum(-1, keepdim=True)
     V = C * (x * x).sum(-1, keepdim=True) - S * S + epsilon
     sigma = integer_sqrt(V).clamp(min=1)
     e = bit_length(sigma)
-    t = round_shift_sat16((C * x - S).to(torch.int32), e - 10)
-    n = t * reciprocal(sigma, e)
-    u = requantize(n, shift.to(torch.int32), multiplier.to(torch.int32))
-    return narrow(sat16(u + bias.to(torch.int32)), y_bits)
+    t = round_shift_sat16((C * x).sub_(S.to(torch.int32)), e - 10)
+    n = t.mul_(reciprocal(sigma, e))
+    return sat16(requantize(n, shift, multiplier).add_(bias))

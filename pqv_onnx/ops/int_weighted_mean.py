@@ -57,7 +57,22 @@ def int_weighted_mean(
     W: torch.Tensor, V: torch.Tensor, shift: int, multiplier: int, y_bits: int
 ) -> torch.Tensor:
     """``sum(W * V) / sum(W)``: uint8 [..., M, N] and int8 [..., N, D] to int8 [..., M, D]."""
+    return narrow(weighted_mean(W, V, shift, multiplier), y_bits)
+
+
+def weighted_mean(W: torch.Tensor, V: torch.Tensor, shift: int, multiplier: int) -> torch.Tensor:
+    """IntWeightedMean before its narrowing.
+
+    Args:
+        W: integers in [0, 255] of any dtype, [..., M, N].
+        V: integers in [-128, 127] of any dtype, [..., N, D].
+        shift: in [-16, 7].
+        multiplier: in [1, 32767].
+
+    Returns:
+        int32 [..., M, D] with int16 values; 64 is one step of the output.
+    """
     s = W.sum(-1, keepdim=True, dtype=torch.int64).clamp(min=1)
     e = bit_length(s)
     row_multiplier = mul_q15(reciprocal(s, e), multiplier)
-    return narrow(requantize(exact_matmul(W, V), e + shift, row_multiplier), y_bits)
+    return requantize(exact_matmul(W, V), e + shift, row_multiplier)

@@ -277,7 +277,7 @@ def _accumulate(
     check_range("bias", bias, -MAX_BIAS, MAX_BIAS)
     bits = 4 if B.dtype == torch.uint8 else 8
     weight = torch.from_numpy(unpack_weight(B.cpu().numpy(), K, N, bits))
-    return exact_matmul(A, weight.to(A.device)) + bias
+    return exact_matmul(A, weight.to(A.device), 128 * 2 ** (bits - 1)) + bias
 
 
 def _matmul(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from pqv_onnx.qat import imitation
+from pqv_onnx.ops.arithmetic import sat16
+from pqv_onnx.qat import exact
+from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.layers import LayerScale, QuantGelu, QuantLayerNorm, QuantLinear
 from pqv_onnx.qat.quantizers import ActivationQuantizer, ResidualQuantizer
 from pqv_onnx.qat.softmax import QuantSoftmax
@@ -36,44 +38,45 @@ class QuantAttention(nn.Module):
         """1 / sqrt(head width) in log2 units: a softmax of base e becomes one of base 2."""
         return math.log2(math.e) / math.sqrt(self.proj.weight.shape[1] // self.num_heads)
 
-    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+    def forward(self, x: Tensor, step: Tensor) -> Sums:
         """Attend over ``x`` [B, T, dim], multiples of ``step``."""
-        q, k, v = self.split_heads(self.qkv(x, step)).unbind(0)
-        units = self.qkv.unit(step).reshape(3, self.num_heads, 1, -1)
-        q = self.q_quantizer(q, partial(imitation.requantize, q, units[0]))
-        k = self.k_quantizer(k, partial(imitation.requantize, k, units[1]))
-        v = self.v_quantizer(v, partial(imitation.requantize, v, units[2]))
-        attention = self.weights(self.logits(q, k))
-        mean = attention @ v
-        total = self.softmax.totals(attention)
+        q, k, v = (
+            quantizer(part.real, part.in_steps)
+            for quantizer, part in zip(self._quantizers(), self._parts(x, step), strict=True)
+        )
+        q_step, k_step, v_step = (quantizer.step for quantizer in self._quantizers())
+        weights, attention = self.weights(exact.matmul(q, k, q_step, k_step, self.logit_scale))
 
-        def op(step: Tensor) -> Tensor:
-            exact = imitation.weighted_mean(mean, total, self.v_quantizer.step, step)
-            return self.merge_heads(exact)
+        def op(out_step: Tensor) -> Tensor:
+            return self.merge_heads(exact.weighted_mean(weights, v, v_step, out_step))
 
-        context = self.quantizer(self.merge_heads(mean), op)
-        out: Tensor = self.proj(context, self.quantizer.step)
+        context = self.quantizer(self.merge_heads(attention @ v), op)
+        out: Sums = self.proj(context, self.quantizer.step)
         return out
 
     @property
-    def unit(self) -> Tensor:
-        """Step of the output's accumulators, [dim]."""
-        return self.proj.unit(self.quantizer.step)
+    def logit_unit(self) -> Tensor:
+        """Log2 units of a product of codes, float64 []."""
+        return (self.q_quantizer.step * self.k_quantizer.step * self.logit_scale).detach()
 
-    def logits(self, q: Tensor, k: Tensor) -> Tensor:
-        """Products of ``q`` and ``k`` [..., T, depth] in log2 units, [..., T, T]."""
-        real = (q * self.logit_scale) @ k.transpose(-2, -1)
-        unit = self.q_quantizer.step.double() * self.k_quantizer.step * self.logit_scale
-        return imitation.straight_through(real, imitation.logits(real, unit))
+    def _quantizers(self) -> tuple[ActivationQuantizer, ...]:
+        return self.q_quantizer, self.k_quantizer, self.v_quantizer
+
+    def _parts(self, x: Tensor, step: Tensor) -> Iterator[Sums]:
+        """Queries, keys and values of each head, not narrowed."""
+        qkv: Sums = self.qkv(x, step)
+        units = qkv.unit.reshape(3, self.num_heads, 1, -1)
+        parts = self.split_heads(qkv.real), self.split_heads(qkv.codes), units
+        return (Sums(*part) for part in zip(*parts, strict=True))
 
     def split_heads(self, qkv: Tensor) -> Tensor:
         """[B, T, 3 * dim] to [3, B, heads, T, dim / heads]."""
         b, t, c = qkv.shape
         return qkv.reshape(b, t, 3, self.num_heads, c // 3 // self.num_heads).permute(2, 0, 3, 1, 4)
 
-    def weights(self, logits: Tensor) -> Tensor:
-        """Attention weights of ``logits`` [B, heads, T, T] in log2 units."""
-        out: Tensor = self.softmax(logits)
+    def weights(self, logits: Sums) -> tuple[Tensor, Tensor]:
+        """Attention weights of ``logits`` [B, heads, T, T] in log2 units: see ``QuantSoftmax``."""
+        out: tuple[Tensor, Tensor] = self.softmax(logits)
         return out
 
     def merge_heads(self, context: Tensor) -> Tensor:
@@ -91,15 +94,10 @@ class QuantMlp(nn.Module):
         self.act = QuantGelu(spec)
         self.fc2 = QuantLinear(hidden, dim, spec.weight.bits, bias)
 
-    @property
-    def unit(self) -> Tensor:
-        """Step of the output's accumulators, [dim]."""
-        return self.fc2.unit(self.act.step)
-
-    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+    def forward(self, x: Tensor, step: Tensor) -> Sums:
         """Transform ``x`` [..., dim], multiples of ``step``."""
-        hidden = self.act(self.fc1(x, step), self.fc1.unit(step))
-        out: Tensor = self.fc2(hidden, self.act.step)
+        hidden = self.act(self.fc1(x, step))
+        out: Sums = self.fc2(hidden, self.act.step)
         return out
 
 
@@ -133,28 +131,27 @@ class QuantBlock(nn.Module):
     def add_attention(self, x: Tensor, stream: ResidualQuantizer) -> Tensor:
         """The first half of the block."""
         branch = self.attn(self.norm1(x, stream.step), self.norm1.step)
-        return _add(branch, self.attn.unit, self.ls1, x, stream, self.residual1)
+        return _add(branch, self.ls1, x, stream, self.residual1)
 
     def add_mlp(self, x: Tensor) -> Tensor:
         """The second half of the block."""
         branch = self.mlp(self.norm2(x, self.residual1.step), self.norm2.step)
-        return _add(branch, self.mlp.unit, self.ls2, x, self.residual1, self.residual2)
+        return _add(branch, self.ls2, x, self.residual1, self.residual2)
 
 
 def _add(
-    branch: Tensor,
-    unit: Tensor,
+    branch: Sums,
     scale: nn.Module,
     residual: Tensor,
     before: ResidualQuantizer,
     after: ResidualQuantizer,
 ) -> Tensor:
-    """The residual link: multiples of ``unit``, scaled, to what ``before`` has quantized."""
-    branch, unit = scale(branch), scale(unit)
+    """The residual link: a branch, scaled, and what ``before`` has quantized."""
 
     def op(step: Tensor) -> Tensor:
-        added = imitation.residual_link(residual, before.channel_step, step)
-        return added.add_(imitation.requantize(branch, unit, step))
+        u = branch._replace(unit=scale(branch.unit)).requantized(step)
+        codes = exact.to_codes(residual, before.channel_step)
+        return exact.in_steps(sat16(u.add_(exact.residual_link(codes, before.channel_step, step))))
 
-    out: Tensor = after(residual + branch, op)
+    out: Tensor = after(residual + scale(branch.real), op)
     return out

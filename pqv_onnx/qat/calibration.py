@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat.bias_correction import mean_outputs
+from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer, WeightQuantizer
@@ -119,9 +122,12 @@ class _StepChoice(_Job):
     """The choice of an activation's step."""
 
     def __init__(
-        self, quantizer: Quantizer, before: ResidualQuantizer | None, initialization: str
+        self,
+        quantizer: Quantizer,
+        before: Callable[[], Tensor] | None,
+        initialization: str,
     ) -> None:
-        """Wait for the input of ``quantizer``; ``before`` is the last one in a stream."""
+        """Wait for the input of ``quantizer``; ``before`` gives steps of what is added there."""
         self.quantizer, self.before, self.initialization = quantizer, before, initialization
         self.seen: list[Observed] = []
         quantizer.observer = self._stop
@@ -136,7 +142,7 @@ class _StepChoice(_Job):
         self.quantizer.choose(Observed.join(self.seen), self.initialization)
         if self.before is not None:
             assert isinstance(self.quantizer, ResidualQuantizer)
-            _limit_ratio(self.before, self.quantizer)
+            _limit_ratio(self.before(), self.quantizer)
         self.cancel()
 
     def cancel(self) -> None:
@@ -153,8 +159,8 @@ class _BiasCorrection(_Job):
         self.bias.zero_()
         self.hook = linear.register_forward_hook(self._stop)
 
-    def _stop(self, _linear: nn.Module, _inputs: Any, out: Tensor) -> None:
-        raise _Stop(self, out)
+    def _stop(self, _linear: nn.Module, _inputs: Any, out: Sums) -> None:
+        raise _Stop(self, out.real)
 
     def see(self, x: Tensor, share: float) -> None:
         self.value -= x.reshape(-1, x.shape[-1]).mean(0) * share
@@ -170,9 +176,12 @@ class _BiasCorrection(_Job):
 def _jobs(
     model: QuantModel, means: Mapping[QuantLinear, Tensor], initialization: str
 ) -> list[_Job]:
-    before: dict[Quantizer, ResidualQuantizer] = {}
+    before: dict[Quantizer, Callable[[], Tensor]] = {}
+    for quantizer, step in model.constant_steps().items():
+        before[quantizer] = partial(Tensor.clone, step)
     for stream in model.residual_streams():
-        before |= dict(zip(stream[1:], stream, strict=False))
+        for earlier, later in pairwise(stream):
+            before[later] = partial(getattr, earlier, "channel_step")
     choices = [
         _StepChoice(module, before.get(module), initialization)
         for module in model.modules()
@@ -196,9 +205,9 @@ def _do_next(segment: Callable[[Tensor], Tensor], chunks: list[Tensor], images: 
     return True
 
 
-def _limit_ratio(before: ResidualQuantizer, after: ResidualQuantizer) -> None:
-    """Coarsen a residual step that falls too fast for the op's ratio between two of them."""
-    smallest = before.channel_step / _LARGEST_RATIO
+def _limit_ratio(before: Tensor, after: ResidualQuantizer) -> None:
+    """Coarsen steps that fall too fast from those ``before``, [channels], for the op's ratio."""
+    smallest = before / _LARGEST_RATIO
     exponent = (smallest / after.step).log2().ceil().clamp(0, after.max_exponent)
     after.exponent.copy_(torch.maximum(after.exponent, exponent.to(torch.int8)))
     after.set_step(torch.maximum(after.step, (smallest / 2.0**after.exponent).amax()))

@@ -54,6 +54,10 @@ class QuantModel(nn.Module, ABC):
             if isinstance(module, QuantLinear) and name.startswith(("blocks.", "layers."))
         }
 
+    def constant_steps(self) -> dict[ResidualQuantizer, Tensor]:
+        """Steps [channels] of constants that are added where a quantizer of a stream follows."""
+        return {}
+
     @abstractmethod
     def residual_streams(self) -> list[list[ResidualQuantizer]]:
         """The quantizers of each residual stream in their order, one addition between two."""

@@ -1,6 +1,7 @@
 """Quantizers with learned steps (LSQ, Esser et al., ICLR 2020) and straight-through rounding.
 
-A quantizer maps a float tensor to the nearest multiples of its step within a range of codes.
+A quantizer maps a float tensor to multiples of its step within a range of codes: to the nearest, or
+where an op of ``docs/ops.md`` narrows, as that op does.
 Steps are stored as logarithms: they stay positive, and an optimizer's step size is relative.
 An uncalibrated step is NaN.
 """
@@ -15,65 +16,61 @@ import torch
 from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.ops.domain import FRACTION_BITS, MAX_EXPONENT
-from pqv_onnx.qat.imitation import straight_through
+from pqv_onnx.ops.domain import MAX_EXPONENT
+from pqv_onnx.qat.exact import rounds
 from pqv_onnx.qat.step_search import INITIALIZATIONS, Observed, search_exponents
 from pqv_onnx.spec import TensorSpec
 
 GELU_MINIMUM = 0.16997121
 """The GELU's smallest value, negated."""
-
-
-_NARROW_OFFSET = 0.5 + 2.0 ** -(FRACTION_BITS + 1)
-"""The ops round to 6 fraction bits first and then up from a half: a tie is 1/64 of a step wide."""
-
-
-def _round(scaled: Tensor, narrow: bool) -> Tensor:
-    return (scaled + _NARROW_OFFSET).floor_() if narrow else scaled.round()
+GELU_FLAT = 4.0
+"""The GELU of anything below this, negated, is within 1.3e-4 of zero."""
 
 
 class _LsqFunction(torch.autograd.Function):
-    """clamp(round(x / step), lo, hi) * step with the gradients of LSQ, section 2.1."""
+    """codes * step with the gradients of LSQ, section 2.1, for x / step = ``scaled``."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, step: Tensor, lo: int, hi: int, narrow: bool) -> Tensor:
-        scaled = x / step
-        clamped = scaled.clamp(lo, hi)
-        codes = _round(clamped, narrow)
-        # 1 inside of the range, 0 outside: on a CPU a product takes half the time of a choice.
-        inside = torch.eq(clamped, scaled, out=scaled)
-        slope = torch.addcmul(codes, clamped, inside, value=-1)
-        ctx.save_for_backward(inside, slope)
-        ctx.step_shape = step.shape
-        ctx.scale = 1.0 / math.sqrt(max(x.numel() / step.numel() * max(hi, -lo), 1))
+    def forward(
+        ctx: Any, x: Tensor, step: Tensor, scaled: Tensor, codes: Tensor, lo: int, hi: int
+    ) -> Tensor:
+        if any(ctx.needs_input_grad):
+            clamped = scaled.clamp(lo, hi)
+            # 1 inside of the range, 0 outside: on a CPU a product takes half the time of a choice.
+            inside = (clamped == scaled).to(x.dtype)
+            ctx.save_for_backward(inside, torch.addcmul(codes, clamped, inside, value=-1))
+            ctx.step_shape = step.shape
+            ctx.scale = 1.0 / math.sqrt(max(x.numel() / step.numel() * max(hi, -lo), 1))
         return codes * step
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         inside, slope = ctx.saved_tensors
         grad_x = grads[0] * inside
         if ctx.step_shape:
             grad_step = (grads[0] * slope).sum_to_size(ctx.step_shape)
         else:
             grad_step = torch.dot(grads[0].flatten(), slope.flatten())
-        return grad_x, grad_step * ctx.scale, None, None, None
+        return grad_x, grad_step * ctx.scale, None, None, None, None
 
 
-def lsq(x: Tensor, step: Tensor, lo: int, hi: int, narrow: bool = False) -> Tensor:
-    """Quantize ``x`` to multiples of ``step`` in [lo * step, hi * step].
+def lsq(x: Tensor, step: Tensor, lo: int, hi: int, scaled: Tensor, codes: Tensor) -> Tensor:
+    """Quantize ``x`` to ``codes`` of ``step``.
 
     Args:
         x: float tensor.
         step: positive float tensor that broadcasts to ``x``.
         lo: smallest code.
         hi: largest code.
-        narrow: round as ``narrow`` of ``docs/ops.md`` does, not to the nearest.
+        scaled: x / step before it was rounded and clamped, float.
+        codes: ``scaled`` rounded and clamped, float.
 
     Returns:
-        Float tensor like ``x``. The gradient passes to ``x`` where it lies in the range; that of
-        a step is scaled by 1 / sqrt(numel * max(hi, -lo)), numel the elements that share it.
+        Float tensor like ``x``. The gradient passes to ``x`` where ``scaled`` lies in the range;
+        that of a step is scaled by 1 / sqrt(numel * max(hi, -lo)), numel the elements that
+        share it.
     """
-    out: Tensor = _LsqFunction.apply(x, step, lo, hi, narrow)
+    out: Tensor = _LsqFunction.apply(x, step.to(x.dtype), scaled, codes, lo, hi)
     return out
 
 
@@ -81,12 +78,10 @@ class Quantizer(nn.Module):
     """Base of all quantizers: a learned step of shape [] or [channels, 1].
 
     Attributes:
-        narrow: whether an op rounds this tensor at run time; else it is rounded to the nearest.
         sampled: elements of each row (see ``rows``) that a step is chosen by.
         observer: called with the input before it is quantized, if there is one.
     """
 
-    narrow = False
     sampled = 1 << 16
     observer: Callable[[Tensor], None] | None = None
 
@@ -98,13 +93,18 @@ class Quantizer(nn.Module):
 
     @property
     def step(self) -> Tensor:
-        """The real value of one code."""
-        return self.log_step.exp()
+        """The real value of one code, float64."""
+        return self.log_step.double().exp()
 
     @property
     def channel_step(self) -> Tensor:
-        """The step of each channel, or the one step of all."""
+        """The step of each channel, or the one step of all, float64."""
         return self.step
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The smallest and the largest multiple of the step."""
+        return self.lo, self.hi
 
     @property
     def zero_point(self) -> int:
@@ -129,7 +129,7 @@ class Quantizer(nn.Module):
         return Observed.of(self.rows(x.detach()), self.sampled * share)
 
     def choose(self, seen: Observed, initialization: str = "search") -> None:
-        """Choose the step: of least squared error, or as ``INITIALIZATIONS`` says."""
+        """Choose the step, as ``INITIALIZATIONS`` says."""
         self.set_step(INITIALIZATIONS[initialization](seen, self.lo, self.hi).reshape(()))
 
     def calibrate(self, x: Tensor, initialization: str = "search") -> None:
@@ -141,31 +141,50 @@ class Quantizer(nn.Module):
 
         Args:
             x: float tensor.
-            op: gives what the integer op has in place of ``x`` when it narrows, for the
-                ``channel_step`` of the output (see ``imitation``).
+            op: gives what the integer op narrows in place of ``x``, in the ``channel_step``
+                that it is called with (see ``exact``); without it ``x`` is rounded to the
+                nearest.
         """
         if self.observer is not None:
             self.observer(x)
-        if op is not None:
-            x = straight_through(x, op(self.channel_step))
-        return self.quantize(x)
+        if not rounds():
+            return x
+        if op is None:
+            return self.quantize(x)
+        with torch.no_grad():
+            scaled = op(self.channel_step.detach())
+            codes = self.narrow(scaled)
+        return lsq(x, self.channel_step, *self.bounds, scaled, codes)
+
+    def narrow(self, scaled: Tensor) -> Tensor:
+        """Codes of a tensor in steps, as the ops round: up from a half."""
+        return (scaled + 0.5).floor_().clamp_(*self.bounds)
 
     def quantize(self, x: Tensor) -> Tensor:
-        """Return ``x`` rounded to codes times step."""
-        return lsq(x, self.step, self.lo, self.hi, self.narrow)
+        """Return ``x`` rounded to the nearest codes, times step.
+
+        Raises:
+            PqvError: there is no step yet.
+        """
+        step = self.channel_step.detach().to(x.dtype)
+        if not bool((step > 0).all()):
+            raise PqvError("a quantizer has no positive step: calibrate the model first")
+        scaled = x.detach() / step
+        return lsq(x, self.channel_step, *self.bounds, scaled, scaled.round().clamp_(*self.bounds))
 
     def codes(self, x: Tensor) -> Tensor:
-        """Return the integer codes (int64) of ``x``."""
-        return _round(x / self.step, self.narrow).clamp(self.lo, self.hi).long()
+        """The nearest multiples of the step, int64, in float64: constants of ops."""
+        return (
+            (x.detach().double() / self.channel_step.detach()).round_().clamp_(*self.bounds).long()
+        )
 
 
 class ActivationQuantizer(Quantizer):
     """Symmetric, per tensor: codes in [-2^(bits-1), 2^(bits-1) - 1]."""
 
-    def __init__(self, bits: int, narrow: bool = True) -> None:
+    def __init__(self, bits: int) -> None:
         """Create an uncalibrated quantizer of 4 or 8 bits."""
         super().__init__(bits, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        self.narrow = narrow
 
 
 class WeightQuantizer(Quantizer):
@@ -180,47 +199,55 @@ class WeightQuantizer(Quantizer):
         """The output channels."""
         return x
 
+    def quantize(self, x: Tensor) -> Tensor:
+        """Return ``x`` rounded to codes times step."""
+        scaled = x.detach().double() / self.step.detach()
+        codes = scaled.round().clamp_(self.lo, self.hi)
+        return lsq(x, self.step, self.lo, self.hi, scaled.to(x.dtype), codes.to(x.dtype))
+
     def choose(self, seen: Observed, initialization: str = "search") -> None:
         """Choose the steps; rows near zero borrow from the others."""
         step = INITIALIZATIONS[initialization](seen, self.lo, self.hi).unsqueeze(1)
         self.set_step(step.clamp_min(step.mean() * 1e-3))
 
 
-class GeluQuantizer(Quantizer):
-    """Asymmetric, for the GELU's output: 2^bits codes upward from about the GELU's minimum.
+class AsymmetricQuantizer(Quantizer):
+    """2^bits codes upward from a known depth below zero, around the GELU.
 
-    The lower end is fixed by the minimum and the learned step, so zero is a code of its own.
+    The lower end is fixed by the depth and the learned step, so zero is a code of its own.
+
+    Attributes:
+        depth: what lies further below zero does not matter.
     """
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, depth: float) -> None:
         """Create an uncalibrated quantizer of 4 or 8 bits."""
         super().__init__(bits, 0, 2**bits - 1)
+        self.depth = depth
 
     def _lowest(self, step: float) -> int:
         if not step > 0:
             raise PqvError(f"a GELU's step is {step}: calibrate the model first")
-        return -min(round(GELU_MINIMUM / step), 2 ** (self.bits - 1))
+        return -min(round(self.depth / step), 2 ** (self.bits - 1))
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The smallest and the largest multiple of the step."""
+        lowest = self._lowest(self.step.item())
+        return lowest, lowest + self.hi
 
     @property
     def zero_point(self) -> int:
         """The stored code that stands for zero."""
         return -self._lowest(self.step.item()) - 2 ** (self.bits - 1)
 
+    def rows(self, x: Tensor) -> Tensor:
+        """All elements, those below the depth raised to it."""
+        return x.clamp_min(-self.depth).reshape(1, -1)
+
     def choose(self, seen: Observed, initialization: str = "search") -> None:
         """Choose the step."""
         self.set_step(INITIALIZATIONS[initialization](seen, self._lowest, self.hi).reshape(()))
-
-    def quantize(self, x: Tensor) -> Tensor:
-        """Return ``x`` rounded to codes times step."""
-        step = self.step
-        lowest = self._lowest(step.item())
-        return lsq(x, step, lowest, lowest + self.hi)
-
-    def codes(self, x: Tensor) -> Tensor:
-        """Return the stored codes (int64, zero point included) of ``x``."""
-        lowest = self._lowest(self.step.item())
-        codes = (x / self.step).round().clamp(lowest, lowest + self.hi).long()
-        return codes + self.zero_point
 
 
 class ResidualQuantizer(Quantizer):
@@ -234,7 +261,6 @@ class ResidualQuantizer(Quantizer):
     """
 
     exponent: Tensor
-    narrow = True
     sampled = 512
 
     def __init__(self, spec: TensorSpec, channels: int) -> None:
@@ -245,8 +271,8 @@ class ResidualQuantizer(Quantizer):
 
     @property
     def channel_step(self) -> Tensor:
-        """The real value of one code in each channel, [channels]."""
-        return self.step * torch.exp2(self.exponent.float())
+        """The real value of one code in each channel, float64 [channels]."""
+        return self.step * torch.exp2(self.exponent.double())
 
     def rows(self, x: Tensor) -> Tensor:
         """The channels."""
@@ -262,11 +288,3 @@ class ResidualQuantizer(Quantizer):
             step = INITIALIZATIONS[initialization](level, self.lo, self.hi).squeeze(0)
         self.set_step(step)
         self.exponent.copy_(exponent)
-
-    def quantize(self, x: Tensor) -> Tensor:
-        """Return ``x`` rounded to codes times each channel's step."""
-        return lsq(x, self.channel_step, self.lo, self.hi, self.narrow)
-
-    def codes(self, x: Tensor) -> Tensor:
-        """Return the integer codes (int64) of ``x``."""
-        return _round(x / self.channel_step, self.narrow).clamp(self.lo, self.hi).long()

@@ -1,88 +1,81 @@
-"""The base-2 softmax of training: the same weights as IntSoftmax2n, with soft gradients."""
+"""The base-2 softmax of training: the weights of IntSoftmax2n, with soft gradients."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pqv_onnx.ops.domain import SOFTMAX_FRACTION_BITS
+from pqv_onnx.ops import fixed_point
+from pqv_onnx.ops.int_softmax2n import softmax_weights
+from pqv_onnx.qat import exact
+from pqv_onnx.qat.exact import Sums, rounds
 
-_UNIT = 2**SOFTMAX_FRACTION_BITS
+_LN2 = math.log(2)
 
 
-class _Softmax2nFunction(torch.autograd.Function):
-    """Normalised quantized weights; the backward is a base-2 softmax's at those weights."""
+class _SoftmaxFunction(torch.autograd.Function):
+    """Weights that are known; the backward is a base-2 softmax's at those weights."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, log2: bool, excluded: Tensor | None) -> Tensor:
-        fixed = (z * _UNIT).add_(0.5).floor_().clamp_(-32768, 32767)
-        if excluded is not None:
-            fixed.masked_fill_(excluded, -32768)
-        d = (fixed.amax(-1, keepdim=True) - fixed).div_(_UNIT)
-        weights = _log2_weights(d) if log2 else _uniform_weights(d)
-        if excluded is not None:
-            weights.masked_fill_(excluded, 0)
-        attention = weights.div_(weights.sum(-1, keepdim=True).clamp_min_(1))
+    def forward(ctx: Any, _z: Tensor, attention: Tensor) -> Tensor:
         ctx.save_for_backward(attention)
         return attention
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (attention,) = ctx.saved_tensors
         weighted = grads[0] * attention
         total = weighted.sum(-1, keepdim=True)
-        return weighted.sub_(attention * total).mul_(math.log(2)), None, None
-
-
-def _log2_weights(d: Tensor) -> Tensor:
-    code = d.add_(0.5).floor_()
-    kept = code <= 7
-    return torch.exp2(7 - code).mul_(kept)
-
-
-def _uniform_weights(d: Tensor) -> Tensor:
-    whole = d.floor()
-    f = d.sub_(whole)
-    # The op's quadratic for 255 * 128 * 2^-f (docs/ops.md, IntSoftmax2n), with its roundings.
-    slope = 21920 - (5600 * f).add_(0.5).floor_()
-    mantissa = 32640 - slope.mul_(f).add_(0.5).floor_()
-    return mantissa.mul_(torch.exp2(-7 - whole)).add_(0.5).floor_()
-
-
-def softmax_2n(z: Tensor, log2: bool, excluded: Tensor | None = None) -> Tensor:
-    """Attention weights of base-2 logits, quantized relative to each row's maximum.
-
-    Int-2^n-Softmax of PackQViT, section 3.2, in the form of ``docs/ops.md``.
-
-    Args:
-        z: logits in log2 units, [..., N].
-        log2: weights 2^(7 - round(d)) if true, else round(255 * 2^-d), d = max(z) - z.
-        excluded: boolean, broadcast against z: places left out of the maximum, of weight 0.
-
-    Returns:
-        Weights divided by their sum, [..., N]. Gradients are those of 2^z / sum(2^z), taken at
-        the quantized weights.
-    """
-    out: Tensor = _Softmax2nFunction.apply(z, log2, excluded)
-    return out
+        return weighted.sub_(attention * total).mul_(_LN2), None
 
 
 class QuantSoftmax(nn.Module):
-    """``softmax_2n`` as a module, so that its logits can be observed."""
+    """Int-2^n-Softmax (PackQViT, section 3.2) in the form of ``docs/ops.md``."""
 
     def __init__(self, log2: bool) -> None:
-        """Set the form of the weights."""
+        """Set the form of the weights: powers of two, or uniform."""
         super().__init__()
         self.log2 = log2
 
-    def forward(self, z: Tensor, excluded: Tensor | None = None) -> Tensor:
-        """Attention weights of logits ``z`` [..., N] in log2 units."""
-        return softmax_2n(z, self.log2, excluded)
+    def forward(
+        self, logits: Sums, bias: Tensor | None = None, excluded: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Attention weights, quantized relative to each row's maximum.
 
-    def totals(self, attention: Tensor) -> Tensor:
-        """Sums [..., 1] of the integer weights that became ``attention`` [..., N]."""
-        largest = 128 if self.log2 else 255
-        return (largest / attention.detach().amax(-1, keepdim=True).clamp_min(1e-9)).round_()
+        Args:
+            logits: in log2 units, [..., N].
+            bias: in log2 units, broadcast against them; it is rounded as the op's constant.
+            excluded: boolean, broadcast against them: places left out, of weight 0.
+
+        Returns:
+            The op's weights, float32 [..., N], whole numbers; and the same divided by their
+            sum, with the gradient of 2^z / sum(2^z) at the quantized weights.
+        """
+        z = logits.real if bias is None else logits.real + bias
+        if not rounds():
+            kept = z if excluded is None else z.masked_fill(excluded, -math.inf)
+            soft = torch.softmax(kept * _LN2, -1)
+            return soft, soft
+        with torch.no_grad():
+            weights = self._weights(logits, bias, excluded).to(z.dtype)
+            attention = weights / weights.sum(-1, keepdim=True).clamp_min_(1)
+        return weights, _SoftmaxFunction.apply(z, attention)
+
+    def _weights(self, logits: Sums, bias: Tensor | None, excluded: Tensor | None) -> Tensor:
+        codes = None
+        if bias is not None:
+            codes = exact.integers(self.bias_codes(bias, logits.unit), bias)
+        return softmax_weights(logits.codes, *self.scale(logits.unit), self.log2, codes, excluded)
+
+    def scale(self, unit: Tensor) -> tuple[int, int]:
+        """The op's (shift, multiplier) for logits in multiples of ``unit``, float64 []."""
+        return fixed_point.softmax_scale(unit.item())
+
+    def bias_codes(self, bias: Tensor, unit: Tensor) -> NDArray[np.int16]:
+        """The op's constant for ``bias`` in log2 units."""
+        return fixed_point.softmax_bias(exact.array(bias), self.scale(unit)[1])

@@ -13,6 +13,8 @@ from pqv_onnx.errors import PqvError
 
 _SMALLEST_STEP = 1e-6
 """Floor of any step: a constant zero tensor still needs one."""
+_MANY_CODES = 64
+"""With as many codes nothing is clipped: one value in a million may be what attention lives on."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Observed:
 
 
 def search_step(seen: Observed, lo: int | Callable[[float], int], hi: int) -> Tensor:
-    """Return for each row the step of least squared quantization error.
+    """Return for each row the step of least squared error, or at 8 bits that of the whole range.
 
     Args:
         seen: of a float tensor.
@@ -74,13 +76,13 @@ def search_step(seen: Observed, lo: int | Callable[[float], int], hi: int) -> Te
     Returns:
         Steps, [rows].
     """
-    full = seen.largest / hi
-    if callable(lo):
-        # Codes below zero shorten the upper end, hence the margin.
-        full = 1.1 * torch.maximum(seen.high / hi, -seen.low / ((hi + 1) // 2))
-    full = full.clamp_min(_SMALLEST_STEP)
-    # Clipping pays with few codes only; 8 bits need no fine search.
-    fractions = torch.linspace(0.2, 1.0, 33) if hi < 64 else torch.linspace(0.5, 1.0, 6)
+    # A little more, or rounding would put the largest value outside of the range.
+    full = (1.00001 * seen.largest / hi).clamp_min(_SMALLEST_STEP)
+    while callable(lo) and bool((lo(float(full)) + hi) * full < seen.high):
+        full = full * 1.01  # codes below zero shorten the upper end
+    if hi >= _MANY_CODES:
+        return full
+    fractions = torch.linspace(0.2, 1.0, 33)
     best_step, best_error = full, torch.full_like(full, torch.inf)
     for fraction in fractions.tolist():
         step = full * fraction
@@ -128,7 +130,7 @@ def search_exponents(seen: Observed, hi: int, max_exponent: int) -> tuple[Tensor
     smallest = ranges.amax() / (hi * 2**max_exponent)
     best: tuple[Tensor, Tensor] | None = None
     best_error = torch.inf
-    for factor in (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0):
+    for factor in (1.0, 1.2, 1.4, 1.7, 2.0):
         step = (smallest * factor).clamp_min(_SMALLEST_STEP)
         exponent = (ranges / (hi * step)).log2().ceil().clamp(0, max_exponent)
         channel_step = (step * exponent.exp2()).unsqueeze(1)

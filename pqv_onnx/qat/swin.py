@@ -9,10 +9,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from pqv_onnx.ops.domain import SOFTMAX_FRACTION_BITS
-from pqv_onnx.qat import imitation
 from pqv_onnx.qat.blocks import QuantAttention, QuantBlock, QuantMlp
 from pqv_onnx.qat.config import ModelConfig
+from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.geometry import SwinConfig, SwinStageConfig
 from pqv_onnx.qat.layers import QuantLayerNorm, QuantLinear, QuantMean, QuantPatchEmbed
 from pqv_onnx.qat.model import FloatSource, QuantModel, same
@@ -48,26 +47,24 @@ class QuantWindowAttention(QuantAttention):
         mask = attention_mask(stage.grid, stage.window, shift)
         self.register_buffer("mask", mask, persistent=False)
 
-    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+    def forward(self, x: Tensor, step: Tensor) -> Sums:
         """Attend over ``x`` [B, H, W, dim], multiples of ``step``."""
         back = (-self.shift[0], -self.shift[1])
-        return roll(super().forward(roll(x, self.shift), step), back)
+        sums = super().forward(roll(x, self.shift), step)
+        return sums._replace(real=roll(sums.real, back), codes=roll(sums.codes, back))
 
     def split_heads(self, qkv: Tensor) -> Tensor:
         """[B, H, W, 3 * dim] to [3, B, windows, heads, T, dim / heads]."""
         return split_heads(qkv, self.window, self.num_heads)
 
-    def bias_codes(self) -> Tensor:
-        """The bias of each pair of tokens in 1/256 of log2 units, float [heads, T, T]."""
-        table = self.relative_position_bias_table * (math.log2(math.e) * 2**SOFTMAX_FRACTION_BITS)
-        rounded = table.round().clamp(-(2**15), 2**15 - 1)
-        codes = table + (rounded - table).detach()
-        return codes[self.relative_position_index].permute(2, 0, 1)
+    def bias(self) -> Tensor:
+        """The bias of each pair of tokens in log2 units, [heads, T, T]."""
+        table = self.relative_position_bias_table[self.relative_position_index]
+        return table.permute(2, 0, 1) * math.log2(math.e)
 
-    def weights(self, logits: Tensor) -> Tensor:
+    def weights(self, logits: Sums) -> tuple[Tensor, Tensor]:
         """Attention weights of ``logits`` [B, windows, heads, T, T] in log2 units."""
-        biased = logits + self.bias_codes() / 2**SOFTMAX_FRACTION_BITS
-        out: Tensor = self.softmax(biased, self.mask.unsqueeze(1))
+        out: tuple[Tensor, Tensor] = self.softmax(logits, self.bias(), self.mask.unsqueeze(1))
         return out
 
     def merge_heads(self, context: Tensor) -> Tensor:
@@ -88,8 +85,8 @@ class QuantSwinPatchEmbed(QuantPatchEmbed):
 
     def forward(self, images: Tensor) -> Tensor:
         """Embed ``images`` [B, in_chans, H, W] as [B, rows, columns, dim]."""
-        x = super().forward(images)
-        embedded = self.embedded(x, partial(imitation.requantize, x, self.unit))
+        sums = self.embed(images)
+        embedded = self.embedded(sums.real, sums.in_steps)
         out: Tensor = self.norm(embedded, self.embedded.step)
         return out.unflatten(1, self.grid)
 
@@ -107,9 +104,8 @@ class QuantPatchMerging(nn.Module):
     def forward(self, x: Tensor, stream: ResidualQuantizer) -> Tensor:
         """Merge ``x`` [B, H, W, dim], which ``stream`` has quantized, to [B, H/2, W/2, 2 * dim]."""
         normed = self.norm(merge_patches(x), stream.step)
-        reduced = self.reduction(normed, self.norm.step)
-        unit = self.reduction.unit(self.norm.step)
-        out: Tensor = self.residual(reduced, partial(imitation.requantize, reduced, unit))
+        reduced: Sums = self.reduction(normed, self.norm.step)
+        out: Tensor = self.residual(reduced.real, reduced.in_steps)
         return out
 
 
@@ -162,8 +158,8 @@ class QuantSwinHead(nn.Module):
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
         """Logits [B, classes] of tokens ``x`` [B, T, features], multiples of ``step``."""
         pooled = self.pool(x, step, torch.ones_like(x[0, 0]))
-        out: Tensor = self.fc(pooled, self.pool.quantizer.step)
-        return out
+        logits: Sums = self.fc(pooled, self.pool.quantizer.step)
+        return logits.real
 
 
 class QuantSwinTransformer(QuantModel):

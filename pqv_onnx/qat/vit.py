@@ -8,17 +8,19 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from pqv_onnx.qat import imitation
+from pqv_onnx.ops.arithmetic import sat16
+from pqv_onnx.qat import exact
 from pqv_onnx.qat.blocks import QuantAttention, QuantBlock, QuantMlp
 from pqv_onnx.qat.config import ModelConfig
+from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.geometry import VitConfig
 from pqv_onnx.qat.layers import (
     QuantDistilledHead,
+    QuantizedConstant,
     QuantLayerNorm,
     QuantLinear,
     QuantMean,
     QuantPatchEmbed,
-    constant_step,
     quantize_constant,
 )
 from pqv_onnx.qat.model import FloatSource, QuantModel, same
@@ -74,6 +76,10 @@ class QuantVisionTransformer(QuantModel):
         added = [q for block, _ in self._blocks() for q in (block.residual1, block.residual2)]
         return [[self.residual, *added]]
 
+    def constant_steps(self) -> dict[ResidualQuantizer, Tensor]:
+        """The positions' in front of the first block."""
+        return {self.residual: self.patch_positions().channel_step}
+
     def float_source(self, name: str, state: Mapping[str, Tensor]) -> FloatSource:
         """The same key, but for the patches' convolution, the final norm and the two heads."""
         if name == "patch_embed.proj.weight":
@@ -89,17 +95,17 @@ class QuantVisionTransformer(QuantModel):
         return (name,), same
 
     def prefix(self) -> Tensor:
-        """The tokens in front of the patches with their positions, [1, prefix, dim]."""
+        """The tokens in front of the patches with their positions, float64 [1, prefix, dim]."""
         kinds = (self.cls_token, self.dist_token, self.reg_token)
         none = self.pos_embed[:, :0]
-        prefix = torch.cat([none, *(token for token in kinds if token is not None)], 1)
+        prefix = torch.cat([none, *(token for token in kinds if token is not None)], 1).double()
         if self.vit.no_embed_class:
             return prefix
         return prefix + self.pos_embed[:, : prefix.shape[1]]
 
-    def patch_positions(self) -> Tensor:
+    def patch_positions(self) -> QuantizedConstant:
         """The positional embedding of the patches, [1, patches, dim]."""
-        return self.pos_embed[:, -self.vit.num_patches :]
+        return quantize_constant(self.pos_embed[:, -self.vit.num_patches :])
 
     def segments(self) -> list[Callable[[Tensor], Tensor]]:
         """The embedding, each half of each block, and the head."""
@@ -118,16 +124,18 @@ class QuantVisionTransformer(QuantModel):
 
     def embed(self, images: Tensor) -> Tensor:
         """The residual stream before the first block, [B, T, dim]."""
-        patches, positions = self.patch_embed(images), self.patch_positions()
-        added = quantize_constant(positions)
-        prefix = self.prefix().expand(patches.shape[0], -1, -1)
+        patches = self.patch_embed.embed(images)
+        positions, prefix = self.patch_positions(), self.prefix()
+        count = len(images)
 
         def op(step: Tensor) -> Tensor:
-            exact = imitation.requantize(patches, self.patch_embed.unit, step)
-            exact += imitation.residual_link(added, constant_step(positions), step)
-            return torch.cat((prefix, exact), 1)
+            u = patches.requantized(step)
+            u += exact.residual_link(positions.codes, positions.channel_step, step)
+            tokens = self.residual.codes(prefix).expand(count, -1, -1)
+            return torch.cat((tokens, exact.in_steps(sat16(u))), 1)
 
-        out: Tensor = self.residual(torch.cat((prefix, patches + added), 1), op)
+        first = prefix.to(patches.real.dtype).expand(count, -1, -1)
+        out: Tensor = self.residual(torch.cat((first, patches.real + positions.real), 1), op)
         return out
 
     def forward_head(self, x: Tensor) -> Tensor:
@@ -136,7 +144,7 @@ class QuantVisionTransformer(QuantModel):
         if self.pool is None:
             features = self.norm(x[:, : vit.head_tokens], stream.step).flatten(1)
         elif vit.fc_norm:
-            scale = torch.exp2(stream.exponent.float())
+            scale = torch.exp2(stream.exponent.to(x.dtype))
             pooled = self.pool(x[:, vit.num_prefix_tokens :], stream.step, scale)
             features = self.norm(pooled, self.pool.quantizer.step)
         else:
@@ -145,8 +153,8 @@ class QuantVisionTransformer(QuantModel):
         if self.heads_apart and self.training:
             assert isinstance(self.head, QuantDistilledHead)
             return self.head.apart(features)
-        out: Tensor = self.head(features, self.head_step)
-        return out
+        logits: Sums = self.head(features, self.head_step)
+        return logits.real
 
     @property
     def head_step(self) -> Tensor:

@@ -1,12 +1,7 @@
-"""Layer by layer: how often a fake-quantized layer and its integer op give the same code.
-
-Each layer of the fake-quantized model is fed with what the integer model computed before it, so
-that a disagreement is that layer's own and is not carried along.
-"""
+"""Layer by layer: the codes of a fake-quantized model beside those of its integer model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,41 +16,30 @@ from pqv_onnx.integer.swin import (
 )
 from pqv_onnx.integer.vit import IntegerVisionTransformer
 from pqv_onnx.qat import QuantModel
-from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
+from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
 from pqv_onnx.qat.windows import merge_heads
 
 
 @torch.no_grad()
-def code_agreement(
+def both_codes(
     model: QuantModel, integer: IntegerModel, images: Tensor
-) -> dict[str, tuple[float, int]]:
-    """The share of equal codes and the largest difference in codes, for each quantizer."""
-    expected = _record(integer, images)
-    result: dict[str, tuple[float, int]] = {}
-    handles = []
-    for name, module in model.named_modules():
-        if name in expected:
-            handles.append(module.register_forward_hook(_force(name, expected[name], result)))
-    try:
-        model(images)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return result
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """What each quantizer of activations gives in training, and the integer model in its place."""
+    trained: dict[str, Tensor] = {}
 
+    def keep(name: str, quantizer: Quantizer, out: Tensor) -> None:
+        trained[name] = quantizer.codes(out) + quantizer.zero_point
 
-def _force(
-    name: str, codes: Tensor, result: dict[str, tuple[float, int]]
-) -> Callable[[Any, Any, Any], Tensor]:
-    def hook(quantizer: Quantizer, _inputs: Any, output: Tensor) -> Tensor:
-        found, wanted = quantizer.codes(output), codes.reshape(output.shape).long()
-        difference = (found - wanted).abs()
-        result[name] = ((difference == 0).double().mean().item(), int(difference.max()))
-        is_residual = isinstance(quantizer, ResidualQuantizer)
-        step = quantizer.channel_step if is_residual else quantizer.step
-        return (wanted - getattr(quantizer, "zero_point", 0)) * step
-
-    return hook
+    handles = [
+        module.register_forward_hook(lambda m, _i, out, name=name: keep(name, m, out))
+        for name, module in model.named_modules()
+        if isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer)
+    ]
+    model(images)
+    for handle in handles:
+        handle.remove()
+    recorded = _record(integer, images)
+    return {name: (codes, recorded[name].reshape(codes.shape)) for name, codes in trained.items()}
 
 
 def _record(integer: Any, images: Tensor) -> dict[str, Tensor]:

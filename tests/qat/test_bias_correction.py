@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pqv_onnx.qat import calibrate, convert_to_qat
 from pqv_onnx.qat.bias_correction import mean_outputs
+from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.spec import QuantSpec
 from tests.qat.models import float_model, images
@@ -30,8 +31,9 @@ def record(model: nn.Module, kinds: Any, data: Tensor) -> tuple[dict[str, Tensor
     for name, module in model.named_modules():
         if isinstance(module, kinds):
 
-            def hook(_module: nn.Module, given: Any, out: Tensor, name: str = name) -> None:
-                outputs[name].append(out.flatten(0, -2))
+            def hook(_module: nn.Module, given: Any, out: Any, name: str = name) -> None:
+                real = out.real if isinstance(out, Sums) else out
+                outputs[name].append(real.flatten(0, -2))
                 inputs[name] = given
 
             module.register_forward_hook(hook)

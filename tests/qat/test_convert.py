@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import nn
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import convert_to_qat
 from pqv_onnx.qat.convert import describe, load_float_weights
-from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
+from pqv_onnx.qat.exact import full_precision
 from pqv_onnx.spec import QuantSpec
 from tests.qat.models import VARIANTS, float_model, images, qat_model
 
@@ -41,58 +40,13 @@ def test_bits_of_single_layers() -> None:
         convert_to_qat(float_model(), replace(W8A8, weight_bits={"head": 4}))
 
 
-class _Exact(ResidualQuantizer):
-    """In a quantizer's place: leaves the values as they are."""
-
-    step = channel_step = torch.tensor(1e-9)  # type: ignore[assignment]
-    exponent = torch.zeros(())
-
-    def __init__(self) -> None:
-        nn.Module.__init__(self)
-
-    def forward(self, x: torch.Tensor, _op: Any = None) -> torch.Tensor:
-        return x
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_logits_without_quantization_are_timms(
-    variant: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With every rounding taken out, what is left is the float model."""
-    monkeypatch.setattr("pqv_onnx.qat.vit.quantize_constant", lambda constant: constant)
-    monkeypatch.setattr("pqv_onnx.qat.imitation.logits", lambda logits, _unit: logits)
-    monkeypatch.setattr("pqv_onnx.qat.softmax.softmax_2n", _float_softmax)
-    monkeypatch.setattr("pqv_onnx.qat.swin.QuantWindowAttention.bias_codes", _float_bias)
+def test_full_precision_is_timms(variant: str) -> None:
+    """With every rounding left out, what is left is the float model."""
     model = convert_to_qat(float_model(variant), W8A8)
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, Quantizer):
-                module.register_module(name, _Exact())
-    monkeypatch.setattr("pqv_onnx.qat.layers.QuantLinear.forward", _float_linear)
-    monkeypatch.setattr("pqv_onnx.qat.layers.QuantLinear.unit", _no_unit)
-    torch.testing.assert_close(
-        model(images(4)), float_model(variant)(images(4)), rtol=1e-4, atol=1e-4
-    )
-
-
-def _float_softmax(
-    z: torch.Tensor, _log2: bool, excluded: torch.Tensor | None = None
-) -> torch.Tensor:
-    kept = z if excluded is None else z.masked_fill(excluded, -torch.inf)
-    return torch.softmax(kept.double() * math.log(2.0), -1).to(z.dtype)
-
-
-def _float_bias(self: Any) -> torch.Tensor:
-    table = self.relative_position_bias_table * (math.log2(math.e) * 256)
-    return table[self.relative_position_index].permute(2, 0, 1)
-
-
-def _no_unit(self: Any, _step: torch.Tensor) -> torch.Tensor:
-    return torch.ones(self.weight.shape[0])
-
-
-def _float_linear(self: Any, x: torch.Tensor, _step: torch.Tensor) -> torch.Tensor:
-    return nn.functional.linear(x, self.weight, self.bias)
+    with full_precision():
+        found = model(images(4))
+    torch.testing.assert_close(found, float_model(variant)(images(4)), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -1,0 +1,191 @@
+"""The ops' own integer arithmetic inside of training.
+
+A forward pass of training computes on codes with the functions that define the ops
+(``docs/ops.md``), so a fake-quantized model gives the integer model's codes, not nearly the same
+ones. The backward pass is that of the real functions, straight through every rounding.
+
+Between layers a tensor holds real values, float32, with a gradient: codes times step. Steps, and
+all that becomes a constant of an op, are float64, where a last-bit difference between two
+machines cannot reach an integer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pqv_onnx.ops import fixed_point
+from pqv_onnx.ops import int_layer_norm as layer_norm_op
+from pqv_onnx.ops import int_weighted_mean as weighted_mean_op
+from pqv_onnx.ops.arithmetic import exact_matmul, mul_q15, requantize
+from pqv_onnx.ops.domain import FRACTION_BITS
+
+_full_precision: ContextVar[bool] = ContextVar("full_precision", default=False)
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Inside of it fake-quantized modules round nothing: the float model."""
+    token = _full_precision.set(True)
+    try:
+        yield
+    finally:
+        _full_precision.reset(token)
+
+
+def rounds() -> bool:
+    """Whether fake-quantized modules quantize."""
+    return not _full_precision.get()
+
+
+class Sums(NamedTuple):
+    """The accumulators of a matmul, before an op narrows them.
+
+    Attributes:
+        real: their real values, float32 [..., N], with the gradient of the real product.
+        codes: int32 [..., N]; of no meaning in full precision, but of the same shape.
+        unit: the real value of one, float64 [] or broadcast against ``codes``.
+    """
+
+    real: Tensor
+    codes: Tensor
+    unit: Tensor
+
+    def requantized(self, out_step: Tensor) -> Tensor:
+        """In 1/64 of ``out_step``, float64 [] or [N]: int32 with int16 values."""
+        shift, multiplier = fixed_point.requantizer(array(self.unit / out_step))
+        like = self.codes
+        return requantize(like, integers(shift, like), integers(multiplier, like))
+
+    def in_steps(self, out_step: Tensor) -> Tensor:
+        """In steps of the output, as ``requantized`` has them, float32."""
+        return in_steps(self.requantized(out_step))
+
+
+def in_steps(u: Tensor) -> Tensor:
+    """What an op narrows, int32 in 1/64 of a step, in steps: float32."""
+    return u.float().mul_(2.0**-FRACTION_BITS)
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(_ctx: Any, _real: Tensor, exact: Tensor) -> Tensor:
+        return exact
+
+    @staticmethod
+    def backward(_ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0], None
+
+
+def straight_through(real: Tensor, exact: Tensor) -> Tensor:
+    """``exact`` in forward; the gradient goes to ``real``, of the same shape."""
+    out: Tensor = _StraightThrough.apply(real, exact)
+    return out
+
+
+class _Product(torch.autograd.Function):
+    """A value that is known, with the gradient of ``a @ b``."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, value: Tensor) -> Tensor:
+        ctx.save_for_backward(a, b)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (a, b), grad = ctx.saved_tensors, grads[0]
+        grad_a = grad @ b.mT if ctx.needs_input_grad[0] else None
+        grad_b = None
+        if ctx.needs_input_grad[1]:
+            if b.ndim == 2:
+                a, grad = a.reshape(-1, a.shape[-1]), grad.reshape(-1, grad.shape[-1])
+            grad_b = a.mT @ grad
+        return grad_a, grad_b, None
+
+
+def product(a: Tensor, b: Tensor, codes: Tensor, unit: Tensor) -> Sums:
+    """What ``a @ b``, both real, has in accumulators ``codes`` of ``unit``."""
+    real: Tensor = _Product.apply(a, b, codes.float() * unit.float())
+    return Sums(real, codes, unit)
+
+
+def matmul(a: Tensor, b: Tensor, a_step: Tensor, b_step: Tensor, scale: float = 1.0) -> Sums:
+    """IntMatMul of ``a`` [..., M, K] and ``b`` [..., N, K], its result scaled."""
+    unit = (a_step * b_step * scale).detach()
+    if not rounds():
+        real = (a * scale) @ b.mT
+        return Sums(real, real, unit)
+    codes = exact_matmul(to_codes(a, a_step), to_codes(b, b_step).mT)
+    return product(a * scale, b.mT, codes, unit)
+
+
+def to_codes(x: Tensor, step: Tensor) -> Tensor:
+    """The whole multiples of ``step`` that ``x`` is made of, float32."""
+    return (x.detach() / step.detach().to(x.dtype)).round_()
+
+
+def array(tensor: Tensor) -> NDArray[Any]:
+    """A small tensor for ``fixed_point``, float64."""
+    found: NDArray[Any] = tensor.detach().cpu().double().numpy()
+    return found
+
+
+def integers(values: NDArray[Any], like: Tensor) -> Tensor:
+    """Constants of an op as int32 on the device of ``like``."""
+    return torch.as_tensor(values, dtype=torch.int32, device=like.device)
+
+
+@torch.no_grad()
+def layer_norm(
+    x: Tensor, weight: Tensor, bias: Tensor, eps: float, in_step: Tensor, out_step: Tensor
+) -> Tensor:
+    """IntLayerNorm before its narrowing, in steps of the output.
+
+    Args:
+        x: real, [..., C], multiples of ``in_step``.
+        weight: [C].
+        bias: [C].
+        eps: added to the variance.
+        in_step: step of the channels with exponent 0, float64 [].
+        out_step: float64 [] or [C].
+    """
+    shift, multiplier = fixed_point.layer_norm_scale(array(weight.double() / out_step))
+    codes = to_codes(x, in_step).to(torch.int32)
+    u = layer_norm_op.layer_norm(
+        codes,
+        integers(shift, x),
+        integers(multiplier, x),
+        integers(fixed_point.layer_norm_bias(array(bias.double() / out_step)), x),
+        fixed_point.layer_norm_epsilon(eps, x.shape[-1], in_step.item()),
+    )
+    return in_steps(u)
+
+
+@torch.no_grad()
+def weighted_mean(weights: Tensor, values: Tensor, in_step: Tensor, out_step: Tensor) -> Tensor:
+    """IntWeightedMean before its narrowing, in steps of the output.
+
+    Args:
+        weights: integers in [0, 255], [..., M, N].
+        values: real, [..., N, D], multiples of ``in_step``.
+        in_step: float64 [].
+        out_step: float64 [].
+    """
+    scale = fixed_point.weighted_mean_scale((in_step / out_step).item())
+    return in_steps(weighted_mean_op.weighted_mean(weights, to_codes(values, in_step), *scale))
+
+
+@torch.no_grad()
+def residual_link(codes: Tensor, in_step: Tensor, out_step: Tensor) -> Tensor:
+    """What a packed matmul adds of residual ``codes`` [..., C], int32 in 1/64 of a step.
+
+    Both steps are float64 [C].
+    """
+    multiplier = fixed_point.residual_multiplier(array(in_step / out_step))
+    return mul_q15(codes.to(torch.int32) * 256, integers(multiplier, codes))
