@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from benchmarks.accuracy.pretrained.data import preprocessing
@@ -39,9 +37,7 @@ def quantize(row: Row, float_model: nn.Module, images: Tensor) -> QuantModel:
     options = row.options
     if unknown := sorted(set(options) - set(_OPTIONS)):
         raise PqvError(f"row {row.key}: unknown option {unknown[0]!r}")
-    spec = QuantSpec.preset(row.precision)
-    spec = spec.with_schemes({kind: options[kind] for kind in _SCHEMES if kind in options})
-    model = convert_to_qat(float_model, spec)
+    model = convert_to_qat(float_model, spec_of(row))
     calibrate(
         model,
         images,
@@ -49,6 +45,12 @@ def quantize(row: Row, float_model: nn.Module, images: Tensor) -> QuantModel:
         initialization=options.get("initialization", "search"),
     )
     return model.eval()
+
+
+def spec_of(row: Row) -> QuantSpec:
+    """The quantization scheme of a row."""
+    schemes = {kind: row.options[kind] for kind in _SCHEMES if kind in row.options}
+    return QuantSpec.preset(row.precision).with_schemes(schemes)
 
 
 def train(
@@ -83,8 +85,6 @@ def train(
     )
 
 
-@torch.inference_mode()
 def export(model: QuantModel, path: Path) -> None:
     """Write the integer model of float images to an ONNX file."""
-    model.config = replace(model.config, accuracy=None)
     export_onnx(convert_to_integer(model), path)
