@@ -79,7 +79,7 @@ class Benchmark:
     def reference(self) -> Outputs:
         """The float model's outputs, by onnxruntime; kept, for they take minutes."""
         return kept_outputs(
-            self.output / "float_outputs.safetensors",
+            self.output / f"float_outputs_{self.settings.test_images}.safetensors",
             str(self.settings.of_float),
             lambda: run(peer_runner(self.fp32, self.threads), self.test[0]),
         )

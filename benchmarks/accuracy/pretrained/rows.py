@@ -77,6 +77,13 @@ ROWS = (
     _peer("NNCF", maker="nncf"),
     _peer("onnxruntime static, percentile", maker="static", method="Percentile"),
     _peer("onnxruntime static, min-max", maker="static", method="MinMax"),
+    # What onnxruntime advises for CPUs without VNNI, where its sums of products can saturate.
+    _peer(
+        "onnxruntime static, min-max, 7-bit weights",
+        maker="static",
+        method="MinMax",
+        reduce_range=True,
+    ),
     _peer("onnxruntime dynamic", maker="dynamic"),
     *_ours("w8a8"),
     *_ours("w4a8"),
