@@ -174,31 +174,50 @@ bool FuzzIntMatMul(Fuzz& fuzz) {
   });
 }
 
-Softmax2n Softmax(Fuzz& fuzz) {
-  const int shift = fuzz.Int("shift", kMinShift, kMaxShift);
-  const int multiplier = fuzz.Int("multiplier", 1, kMaxMultiplier);
+// For logits below 2^bits. Mostly their differences have weights, and their t are some of them
+// beyond int16, or none.
+Softmax2n Softmax(Fuzz& fuzz, int bits) {
+  const bool is_usual = !fuzz.random().OneIn(4);
+  const int low = is_usual ? std::clamp(bits - 17, kMinShift, kMaxShift) : kMinShift;
+  const int high = is_usual ? std::clamp(bits - 9, kMinShift, kMaxShift) : kMaxShift;
+  const int shift = fuzz.Int("shift", low, high);
+  const int multiplier =
+      fuzz.Int("multiplier", fuzz.random().OneIn(4) ? 1 : 1 << 14, kMaxMultiplier);
   return {shift, multiplier, fuzz.Int("log2", 0, 1) != 0};
 }
 
-const int32_t* Logits(Fuzz& fuzz, size_t count) {
-  const int64_t limit = int64_t{1} << fuzz.Int("log2 of the largest logit", 0, 30);
-  return fuzz.Fill<int32_t>(count, -limit, limit);
+// Rows of logits, every other time around one that may be far away.
+const int32_t* Logits(Fuzz& fuzz, int bits, size_t rows, size_t n) {
+  const int64_t limit = int64_t{1} << bits;
+  int32_t* logits = fuzz.Fill<int32_t>(rows * n, -limit, limit);
+  const int64_t room = (int64_t{1} << 29) - limit;
+  const int64_t far = std::min(room, int64_t{1} << fuzz.Int("log2 of the distance", 0, 29));
+  for (size_t row = 0; row < rows; ++row) {
+    if (fuzz.random().OneIn(2)) continue;
+    const int64_t middle = fuzz.random().Within(-far, far);
+    for (size_t i = 0; i < n; ++i) logits[row * n + i] += static_cast<int32_t>(middle);
+  }
+  return logits;
 }
 
+int LogitBits(Fuzz& fuzz) { return fuzz.Int("log2 of the largest logit", 0, 29); }
+
 bool FuzzSoftmax2n(Fuzz& fuzz) {
-  const Softmax2n op = Softmax(fuzz);
+  const int bits = LogitBits(fuzz);
+  const Softmax2n op = Softmax(fuzz, bits);
   const size_t rows = fuzz.Size("rows", 1, 9);
   const size_t n = fuzz.Size("N", 1, 300);
-  const int32_t* x = Logits(fuzz, rows * n);
+  const int32_t* x = Logits(fuzz, bits, rows, n);
   return fuzz.Compare<uint8_t>(
       rows * n, [&](const Variant& variant, uint8_t* y) { variant.softmax2n(op, x, rows, n, y); });
 }
 
 bool FuzzSoftmax2nBias(Fuzz& fuzz) {
-  const Softmax2n op = Softmax(fuzz);
+  const int bits = LogitBits(fuzz);
+  const Softmax2n op = Softmax(fuzz, bits);
   const size_t rows = fuzz.Size("rows", 1, 9);
   const size_t n = fuzz.Size("N", 1, 150);
-  const int32_t* x = Logits(fuzz, rows * n);
+  const int32_t* x = Logits(fuzz, bits, rows, n);
   const int limit = fuzz.Int("largest bias", 0, 32767);
   const int16_t* bias = fuzz.Fill<int16_t>(rows * n, -limit - 1, limit);
   const uint8_t* mask = fuzz.Fill<uint8_t>(rows * n, 0, fuzz.random().OneIn(2) ? 1 : 255);
@@ -227,18 +246,46 @@ bool FuzzWeightedMean(Fuzz& fuzz) {
   });
 }
 
+// Products of queries and keys of this depth are mostly below 2^bits.
+int ProductBits(size_t depth) {
+  int bits = 13;
+  for (size_t i = depth; i > 1; i /= 4) ++bits;
+  return bits;
+}
+
+// Every other time makes all queries, and all keys, of a head nearly the same. Its logits then are
+// large, and of one sign, and differ by little.
+void MakeSimilar(Fuzz& fuzz, int8_t* qkv, size_t tokens, size_t stride, size_t width,
+                 size_t depth) {
+  if (fuzz.random().OneIn(2)) return;
+  const int sign = fuzz.Int("sign", 0, 1) * 2 - 1;
+  const int noise = fuzz.Int("noise", 0, 9);
+  const auto near = [&](int x) {
+    return static_cast<int8_t>(
+        std::clamp<int64_t>(x + fuzz.random().Within(-noise, noise), -128, 127));
+  };
+  for (size_t c = 0; c < depth; ++c) {
+    const int value = qkv[c];
+    for (size_t t = 0; t < tokens; ++t) {
+      qkv[t * stride + c] = near(sign * value);
+      qkv[t * stride + width + c] = near(value);
+    }
+  }
+}
+
 bool FuzzAttention(Fuzz& fuzz) {
   Attention op = {};
-  op.softmax = Softmax(fuzz);
   op.mean_shift = fuzz.Int("mean_shift", -16, 7);
   op.mean_multiplier = fuzz.Int("mean_multiplier", 1, kMaxMultiplier);
   op.y_bits = YBits(fuzz);
   op.tokens = fuzz.Size("tokens", 1, fuzz.random().OneIn(64) ? 300 : 40);
   op.rows = fuzz.Size("rows", 1, op.tokens);
   op.depth = fuzz.Size("depth", 1, 80);
+  op.softmax = Softmax(fuzz, ProductBits(op.depth));
   op.stride = 3 * op.depth + Stride(fuzz, 0);
   op.y_stride = Stride(fuzz, op.depth);
-  const int8_t* qkv = fuzz.Fill<int8_t>(Span(op.tokens, op.stride, 3 * op.depth), -128, 127);
+  int8_t* qkv = fuzz.Fill<int8_t>(Span(op.tokens, op.stride, 3 * op.depth), -128, 127);
+  MakeSimilar(fuzz, qkv, op.tokens, op.stride, op.depth, op.depth);
   op.q = qkv;
   op.k = qkv + op.depth;
   op.v = qkv + 2 * op.depth;
@@ -252,7 +299,6 @@ bool FuzzAttention(Fuzz& fuzz) {
 
 bool FuzzWindowAttention(Fuzz& fuzz) {
   WindowAttention op = {};
-  op.softmax = Softmax(fuzz);
   op.mean_shift = fuzz.Int("mean_shift", -16, 7);
   op.mean_multiplier = fuzz.Int("mean_multiplier", 1, kMaxMultiplier);
   op.y_bits = YBits(fuzz);
@@ -266,8 +312,13 @@ bool FuzzWindowAttention(Fuzz& fuzz) {
   op.depth = fuzz.Size("depth", 1, 40);
   const size_t pairs = op.window_height * op.window_width * op.window_height * op.window_width;
   const size_t count = op.height * op.width * op.heads * op.depth;
-  op.qkv = fuzz.Fill<int8_t>(3 * count, -128, 127);
-  op.bias = fuzz.Fill<int16_t>(op.heads * pairs, INT16_MIN, INT16_MAX);
+  op.softmax = Softmax(fuzz, ProductBits(op.depth));
+  int8_t* qkv = fuzz.Fill<int8_t>(3 * count, -128, 127);
+  const size_t width = op.heads * op.depth;
+  MakeSimilar(fuzz, qkv, op.height * op.width, 3 * width, width, op.depth);
+  op.qkv = qkv;
+  const int limit = fuzz.Int("largest bias", 0, INT16_MAX);
+  op.bias = fuzz.Fill<int16_t>(op.heads * pairs, -limit - 1, limit);
   const uint8_t* mask = fuzz.Fill<uint8_t>(pairs, 0, fuzz.Int("largest mask", 0, 1));
   return fuzz.Compare<int8_t>(count, [&](const Variant& variant, int8_t* y) {
     op.y = y;

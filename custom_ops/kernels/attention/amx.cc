@@ -1,8 +1,9 @@
 // Attention with AMX as one stream: 16 rows at a time, the softmax runs between the products.
 //
 // Everything that a block of 16 rows touches, keys and values included, fits in L1 for 197 tokens:
-// logits live only as long as it takes to narrow them to z, 32 tokens at a time, and weights take
-// the place of z. The places of a row are cut into chunks of 64 tokens, one tile of weights each.
+// logits live only as long as it takes to narrow them to t, 32 tokens at a time, and weights take
+// the place of t. A head with logits for which int16 is not enough is left to the composed driver.
+// The places of a row are cut into chunks of 64 tokens, one tile of weights each.
 // The logits of a chunk are up to four tiles, whose channels are tokens in tile order: the packs
 // that narrow them need no permutation. A last chunk of fewer tokens has fewer tiles; groups of
 // four tokens are dealt out to them in turn.
@@ -72,15 +73,15 @@ struct ChunkOrder {
 struct Memory {
   uint8_t* keys;    // tiles of 16 tokens
   uint8_t* values;  // [chunks] steps of 4 tokens, 2 or 4 vectors in tile order
-  int16_t* z;       // [chunks][2][16, 32]; then [chunks] tiles of weights, each 2 KiB apart
+  int16_t* t;       // [chunks][2][16, 32]; then [chunks] tiles of weights, each 2 KiB apart
   __mmask64* kept;  // [chunks][16]: the places of a row that are not masked out
 
   Memory(size_t chunks, uint8_t* scratch) {
     keys = scratch;
     values = keys + chunks * 4 * kTileBytes;
-    uint8_t* const z_bytes = values + chunks * 4 * kTileBytes;
-    uint8_t* const kept_bytes = z_bytes + chunks * 2 * kTileBytes;
-    z = reinterpret_cast<int16_t*>(z_bytes);
+    uint8_t* const t_bytes = values + chunks * 4 * kTileBytes;
+    uint8_t* const kept_bytes = t_bytes + chunks * 2 * kTileBytes;
+    t = reinterpret_cast<int16_t*>(t_bytes);
     kept = reinterpret_cast<__mmask64*>(kept_bytes);
   }
 };
@@ -100,7 +101,8 @@ class Head {
         is_wide_(op.depth > kMaxDepth / 2),
         last_(op.tokens - (chunks_ - 1) * kChunk),
         halves_(2 * chunks_ - (last_.tiles > 2 ? 0 : 1)),
-        requantizer_(MakeLogitsRequantizer(op.softmax)) {
+        shifter_(MakeUniformShifter(op.softmax.shift)),
+        lowest_max_(LowestNarrowMax(op.softmax)) {
     for (size_t chunk = 0; chunk < chunks_; ++chunk) {
       PackKeys(chunk);
       if (is_wide_) {
@@ -112,17 +114,19 @@ class Head {
     SetFirstSums();
   }
 
+  // Returns false, with some or no rows of y done, where int16 is not enough.
   template <bool kLog2, Pairs kPairs>
-  void Run() {
+  bool Run() {
     const TileScope tiles;
     BeginLogits(0);
     for (size_t row = 0; row < op_.rows; row += kTileRows) {
-      FindMaxima<kPairs>(row);
+      if (!FindMaxima<kPairs>(row)) return false;
       if (row > 0) StoreTiles();
       FindWeights<kLog2, kPairs == Pairs::kBiasAndMask>(row);
     }
     StoreTiles();
     StoreContext((op_.rows - 1) / kTileRows * kTileRows);
+    return true;
   }
 
  private:
@@ -169,11 +173,11 @@ class Head {
     }
   }
 
-  // What the tiles of logits begin with: the rounding of the requantization, and where there is no
-  // token a number that is below all logits.
+  // What the tiles of logits begin with: the rounding of the shift, and where there is no token a
+  // number that is below all logits.
   void SetFirstSums() {
     const __m512i none = _mm512_set1_epi32(kNoLogit);
-    const __m512i rounding = requantizer_.shifter.rounding;
+    const __m512i rounding = shifter_.rounding;
     _mm512_store_si512(full_sums_, rounding);
     for (size_t tile = 0; tile < 4; ++tile) {
       __mmask16 tokens = 0;
@@ -233,7 +237,7 @@ class Head {
     const size_t step = is_wide_ ? 256 : 128;
     const uint8_t* const values = memory_.values + chunk * kTileRows * step;
     MemoryIsRead();
-    _tile_loadd(4, memory_.z + chunk * 2 * kHalfTokens, 64);
+    _tile_loadd(4, memory_.t + chunk * 2 * kHalfTokens, 64);
     _tile_loadd(5, values, step);
     _tile_dpbusd(0, 4, 5);
     _tile_loadd(6, values + 64, step);
@@ -246,11 +250,12 @@ class Head {
     }
   }
 
-  // z of all rows, and the maximum of each.
+  // t of all rows, and the maximum of each. Returns whether int16 was enough.
   template <Pairs kPairs>
-  void FindMaxima(size_t row) {
-    const LogitsRequantizer requantizer = requantizer_;
+  bool FindMaxima(size_t row) {
+    const UniformShifter shifter = shifter_;
     const size_t rows = Rows(row);
+    __m512i magnitudes = _mm512_setzero_si512();
 #pragma GCC unroll 16
     for (size_t r = 0; r < kTileRows; ++r) partial_[r] = _mm512_set1_epi16(INT16_MIN);
     for (size_t half = 0; half < halves_; ++half) {
@@ -259,27 +264,39 @@ class Head {
       const ChunkOrder& order = Order(half / 2);
       const size_t second = HasSecondTile(half) ? kTileLanes : 0;
       const int32_t* const logits = logits_[half % 2];
-      int16_t* const z = memory_.z + half * kHalfTokens;
+      int16_t* const narrow = memory_.t + half * kHalfTokens;
       for (size_t r = 0; r < rows; ++r) {
         const int32_t* const x = logits + r * kHalf;
-        __m512i u =
-            RequantizeRounded(requantizer, _mm512_load_si512(x), _mm512_load_si512(x + second));
-        if constexpr (kPairs != Pairs::kPlain) u = AddBias<kPairs>(order, row, r, half, u);
-        _mm512_store_si512(z + r * kHalf, u);
-        partial_[r] = _mm512_max_epi16(partial_[r], u);
+        __m512i t = Shift16(shifter, _mm512_load_si512(x), _mm512_load_si512(x + second));
+        if constexpr (kPairs != Pairs::kPlain) {
+          t = AddBias<kPairs>(order, row, r, half, t, &magnitudes);
+        }
+        _mm512_store_si512(narrow + r * kHalf, t);
+        partial_[r] = _mm512_max_epi16(partial_[r], t);
       }
     }
     const __m512i max =
         ReduceRows(partial_, [](__m512i a, __m512i b)
                                  __attribute__((always_inline)) { return _mm512_max_epi16(a, b); });
     // Both halves of each int32.
-    _mm512_store_si512(maxima_, _mm512_max_epi16(max, _mm512_rol_epi32(max, 16)));
+    const __m512i maxima = _mm512_max_epi16(max, _mm512_rol_epi32(max, 16));
+    _mm512_store_si512(maxima_, maxima);
+    return AreInRange(magnitudes) && AreNarrow(maxima, rows);
   }
 
-  // z with the bias, the lowest where there is no token or it is masked out.
+  // Whether the maxima of the first rows say that int16 is enough for them.
+  bool AreNarrow(__m512i maxima, size_t rows) const {
+    const __mmask32 lanes = static_cast<__mmask32>(FirstLanes(2 * rows));
+    const __m512i lowest = _mm512_set1_epi16(lowest_max_);
+    const __m512i end = _mm512_set1_epi16(INT16_MAX);
+    return (_mm512_mask_cmplt_epi16_mask(lanes, maxima, lowest) |
+            _mm512_mask_cmpeq_epi16_mask(lanes, maxima, end)) == 0;
+  }
+
+  // t with the bias, the lowest where there is no token or it is masked out.
   template <Pairs kPairs>
-  PQV_INLINE __m512i AddBias(const ChunkOrder& order, size_t row, size_t r, size_t half,
-                             __m512i z) const {
+  PQV_INLINE __m512i AddBias(const ChunkOrder& order, size_t row, size_t r, size_t half, __m512i t,
+                             __m512i* magnitudes) const {
     const size_t pair = (row + r) * op_.tokens + half / 2 * kChunk;
     const int16_t* const bias = op_.bias + pair;
     const __mmask64 tokens = FirstLanes(order.tokens);
@@ -295,8 +312,9 @@ class Head {
           half % 2 == 0 ? _mm512_unpacklo_epi8(mask, mask) : _mm512_unpackhi_epi8(mask, mask);
       words = _mm512_mask_testn_epi16_mask(words, wide, wide);
     }
+    *magnitudes = MaxMagnitude(*magnitudes, _mm512_maskz_mov_epi16(words, t));
     return _mm512_mask_adds_epi16(
-        _mm512_set1_epi16(INT16_MIN), words, z,
+        _mm512_set1_epi16(INT16_MIN), words, t,
         _mm512_permutex2var_epi64(low, _mm512_load_si512(order.groups().words[half % 2]), high));
   }
 
@@ -304,6 +322,7 @@ class Head {
   template <bool kLog2, bool kMasked>
   void FindWeights(size_t row) {
     const size_t rows = Rows(row);
+    const __m512i multiplier = _mm512_set1_epi16(static_cast<int16_t>(op_.softmax.multiplier));
     const __m512i ones = _mm512_set1_epi8(1);
 #pragma GCC unroll 16
     for (size_t r = 0; r < kTileRows; ++r) partial_[r] = _mm512_setzero_si512();
@@ -315,21 +334,21 @@ class Head {
       if (chunk > 0) MultiplyValues(chunk - 1);
       if (chunk == 0 && row > 0) StoreContext(row - kTileRows);
       const ChunkOrder& order = Order(chunk);
-      int16_t* const z = memory_.z + chunk * 2 * kHalfTokens;
+      int16_t* const t = memory_.t + chunk * 2 * kHalfTokens;
       const __mmask64* const kept = memory_.kept + chunk * kTileRows;
       for (size_t r = 0; r < rows; ++r) {
         const __m512i max = _mm512_set1_epi32(maxima_[r]);
-        const __m512i low = _mm512_sub_epi16(max, _mm512_load_si512(z + r * kHalf));
+        const __m512i low = Distance(max, _mm512_load_si512(t + r * kHalf), multiplier);
         __m512i weights;
         if (order.tiles > 2) {
           const __m512i high =
-              _mm512_sub_epi16(max, _mm512_load_si512(z + kHalfTokens + r * kHalf));
+              Distance(max, _mm512_load_si512(t + kHalfTokens + r * kHalf), multiplier);
           weights = SoftmaxWeights<kLog2>(low, high);
         } else {
           weights = SoftmaxWeights<kLog2>(low, low);
         }
         weights = _mm512_maskz_mov_epi8(kMasked ? kept[r] : order.bytes, weights);
-        _mm512_store_si512(z + r * kHalf, weights);
+        _mm512_store_si512(t + r * kHalf, weights);
         partial_[r] = _mm512_dpbusd_epi32(partial_[r], weights, ones);
       }
     }
@@ -377,7 +396,8 @@ class Head {
   const ChunkOrder full_{kChunk};
   const ChunkOrder last_;
   const size_t halves_;
-  const LogitsRequantizer requantizer_;
+  const UniformShifter shifter_;
+  const int16_t lowest_max_;
   alignas(64) int32_t full_sums_[kTileLanes];
   alignas(64) int32_t last_sums_[4][kTileLanes];
   alignas(64) uint8_t queries_[kTileRows * kTileK] = {};
@@ -398,11 +418,11 @@ bool HasAnyMask(const Attention& op) {
 }
 
 template <bool kLog2>
-void RunHead(const Attention& op, uint8_t* scratch) {
+bool RunHead(const Attention& op, uint8_t* scratch) {
   Head head(op, scratch);
   if (op.bias == nullptr) return head.Run<kLog2, Pairs::kPlain>();
   if (HasAnyMask(op)) return head.Run<kLog2, Pairs::kBiasAndMask>();
-  head.Run<kLog2, Pairs::kBias>();
+  return head.Run<kLog2, Pairs::kBias>();
 }
 
 size_t ScratchBytes(const Attention& op) {
@@ -412,11 +432,10 @@ size_t ScratchBytes(const Attention& op) {
 }
 
 void Run(const Variant& variant, const Attention& op, void* scratch) {
-  if (op.depth > kMaxDepth || op.tokens == 0) {
-    return composed::kAttention.run(variant, op, scratch);
-  }
   const auto run = op.softmax.log2 ? RunHead<true> : RunHead<false>;
-  run(op, static_cast<uint8_t*>(scratch));
+  const bool is_done =
+      op.depth <= kMaxDepth && op.tokens > 0 && run(op, static_cast<uint8_t*>(scratch));
+  if (!is_done) composed::kAttention.run(variant, op, scratch);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What the AVX-512 kernel of the softmax and the AMX kernel of attention share: from logits to z,
-// and from distances to weights.
+// What the AVX-512 kernel of the softmax and the AMX kernel of attention share: from differences to
+// weights.
 
 #ifndef PQV_KERNELS_SOFTMAX2N_AVX512_H_
 #define PQV_KERNELS_SOFTMAX2N_AVX512_H_
@@ -10,23 +10,14 @@
 namespace pqv {
 namespace avx512 {
 
-struct LogitsRequantizer {
-  UniformShifter shifter;
-  __m512i multiplier;
-};
-
-static PQV_INLINE LogitsRequantizer MakeLogitsRequantizer(const Softmax2n& op) {
-  return {MakeUniformShifter(op.shift), _mm512_set1_epi16(static_cast<int16_t>(op.multiplier))};
-}
-
-// z of a pair of vectors of logits to which the rounding is already added, as packs leave them.
-static PQV_INLINE __m512i RequantizeRounded(const LogitsRequantizer& r, __m512i a, __m512i b) {
-  return _mm512_mulhrs_epi16(Shift16(r.shifter, a, b), r.multiplier);
+// Differences of int16 from the row's maximum, as distances in [0, 32766].
+static PQV_INLINE __m512i Distance(__m512i max, __m512i t, __m512i multiplier) {
+  return _mm512_mulhrs_epi16(_mm512_subs_epi16(max, t), multiplier);
 }
 
 static PQV_INLINE __m512i Log2Code(__m512i distance) {
-  // The saturation at 65535 leaves a code of 255, whose power is 0 like that of 256.
-  return _mm512_srli_epi16(_mm512_adds_epu16(distance, _mm512_set1_epi16(128)), 8);
+  // x * 128 / 2^15 rounds as (x + 128) >> 8 does.
+  return _mm512_mulhrs_epi16(distance, _mm512_set1_epi16(128));
 }
 
 static PQV_INLINE __m512i UniformWeight(__m512i distance) {
@@ -40,7 +31,17 @@ static PQV_INLINE __m512i UniformWeight(__m512i distance) {
   return _mm512_mulhrs_epi16(fraction, power);
 }
 
-// The weights of a pair of vectors of distances, uint16, as packs leave them.
+// The larger ones of these magnitudes and those of t.
+static PQV_INLINE __m512i MaxMagnitude(__m512i magnitudes, __m512i t) {
+  return _mm512_max_epu16(magnitudes, _mm512_abs_epi16(t));
+}
+
+// Whether no t of these magnitudes is at an end of int16.
+static PQV_INLINE bool AreInRange(__m512i magnitudes) {
+  return _mm512_cmpge_epu16_mask(magnitudes, _mm512_set1_epi16(INT16_MAX)) == 0;
+}
+
+// The weights of a pair of vectors of distances, as packs leave them.
 template <bool kLog2>
 static PQV_INLINE __m512i SoftmaxWeights(__m512i low, __m512i high) {
   if constexpr (kLog2) {

@@ -8,36 +8,16 @@ using namespace avx512;
 
 constexpr size_t kLanes = 64;  // places per step
 
-// 64 int16: places 0 .. 31 in low and 32 .. 63 in high. Distances are differences of them read as
-// uint16.
-struct Int16x64 {
-  __m512i low;
-  __m512i high;
+struct Parameters {
+  explicit Parameters(const Softmax2n& softmax)
+      : op(softmax),
+        shifter(MakeUniformShifter(op.shift)),
+        multiplier(_mm512_set1_epi16(static_cast<int16_t>(op.multiplier))) {}
+
+  const Softmax2n& op;
+  UniformShifter shifter;
+  __m512i multiplier;
 };
-
-// What packs of two vectors interleave, one after the other.
-__m512i Deinterleave(__m512i x) {
-  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), x);
-}
-
-__m512i Logits32(const LogitsRequantizer& r, const int32_t* x, __mmask32 lanes) {
-  const __m512i low = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes), x);
-  const __m512i high = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes >> 16), x + 16);
-  const __m512i rounding = r.shifter.rounding;
-  return Deinterleave(
-      RequantizeRounded(r, _mm512_add_epi32(low, rounding), _mm512_add_epi32(high, rounding)));
-}
-
-Int16x64 Logits(const LogitsRequantizer& r, const int32_t* x, __mmask64 lanes) {
-  return {Logits32(r, x, static_cast<__mmask32>(lanes)),
-          Logits32(r, x + 32, static_cast<__mmask32>(lanes >> 32))};
-}
-
-template <bool kLog2>
-__m512i Weights(__m512i max, Int16x64 z) {
-  return Deinterleave(
-      SoftmaxWeights<kLog2>(_mm512_sub_epi16(max, z.low), _mm512_sub_epi16(max, z.high)));
-}
 
 int32_t Max(const int32_t* x, size_t n) {
   __m512i max = _mm512_set1_epi32(INT32_MIN);
@@ -48,19 +28,28 @@ int32_t Max(const int32_t* x, size_t n) {
   return _mm512_reduce_max_epi32(max);
 }
 
+// Distances of 32 places, as packs leave them.
+__m512i Distance32(const Parameters& p, __m512i origin, const int32_t* x, __mmask32 lanes) {
+  const __m512i low = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes), x);
+  const __m512i high = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes >> 16), x + 16);
+  const __m512i difference =
+      Shift16(p.shifter, _mm512_sub_epi32(origin, low), _mm512_sub_epi32(origin, high));
+  return _mm512_mulhrs_epi16(difference, p.multiplier);
+}
+
 template <bool kLog2>
-void RunRow(const LogitsRequantizer& r, const int32_t* x, size_t n, uint8_t* y) {
-  const __m512i max = _mm512_set1_epi32(Max(x, n));
-  // requantize never falls, so the largest input has the largest z.
-  const __m512i rounded = _mm512_add_epi32(max, r.shifter.rounding);
-  const __m512i max_z = RequantizeRounded(r, rounded, rounded);
+void RunRow(const Parameters& p, const int32_t* x, size_t n, uint8_t* y) {
+  const __m512i origin = _mm512_set1_epi32(DifferenceOrigin(p.op.shift, Max(x, n)));
+  // The packs leave 4 places of each of four vectors side by side.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   for (size_t i = 0; i < n; i += kLanes) {
     const __mmask64 lanes = FirstLanes(n - i);
-    const __m512i low = Logits32(r, x + i, static_cast<__mmask32>(lanes));
+    const __m512i low = Distance32(p, origin, x + i, static_cast<__mmask32>(lanes));
     const bool has_high = n - i > kLanes / 2;  // else the half of all this is enough
-    const Int16x64 z = {
-        low, has_high ? Logits32(r, x + i + 32, static_cast<__mmask32>(lanes >> 32)) : low};
-    _mm512_mask_storeu_epi8(y + i, lanes, Weights<kLog2>(max_z, z));
+    const __m512i high =
+        has_high ? Distance32(p, origin, x + i + 32, static_cast<__mmask32>(lanes >> 32)) : low;
+    const __m512i weights = _mm512_permutexvar_epi32(order, SoftmaxWeights<kLog2>(low, high));
+    _mm512_mask_storeu_epi8(y + i, lanes, weights);
   }
 }
 
@@ -78,15 +67,38 @@ __mmask64 Kept(const BiasRow& row, size_t i) {
   return _mm512_mask_testn_epi8_mask(lanes, mask, mask);
 }
 
-// z, the smallest one where excluded: it leaves the maximum alone.
-Int16x64 BiasedLogits(const LogitsRequantizer& r, const BiasRow& row, size_t i, __mmask64 kept) {
-  const Int16x64 z = Logits(r, row.x + i, kept);
+// 64 int16: places 0 .. 31 in low and 32 .. 63 in high.
+struct Int16x64 {
+  __m512i low;
+  __m512i high;
+};
+
+// What packs of two vectors interleave, one after the other.
+__m512i Deinterleave(__m512i x) {
+  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), x);
+}
+
+// t without its bias.
+__m512i Shifted32(const Parameters& p, const int32_t* x, __mmask32 lanes) {
+  const __m512i low = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes), x);
+  const __m512i high = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(lanes >> 16), x + 16);
+  return Deinterleave(RoundShift16(p.shifter, low, high));
+}
+
+Int16x64 Shifted(const Parameters& p, const BiasRow& row, size_t i, __mmask64 kept) {
+  return {Shifted32(p, row.x + i, static_cast<__mmask32>(kept)),
+          Shifted32(p, row.x + i + 32, static_cast<__mmask32>(kept >> 32))};
+}
+
+// t, the smallest one where excluded: it leaves the maximum alone.
+Int16x64 AddBias(const Int16x64& shifted, const BiasRow& row, size_t i, __mmask64 kept) {
   const __m512i lowest = _mm512_set1_epi16(INT16_MIN);
   const __mmask32 low = static_cast<__mmask32>(kept);
   const __mmask32 high = static_cast<__mmask32>(kept >> 32);
-  return {_mm512_mask_adds_epi16(lowest, low, z.low, _mm512_maskz_loadu_epi16(low, row.bias + i)),
-          _mm512_mask_adds_epi16(lowest, high, z.high,
-                                 _mm512_maskz_loadu_epi16(high, row.bias + i + 32))};
+  return {
+      _mm512_mask_adds_epi16(lowest, low, shifted.low, _mm512_maskz_loadu_epi16(low, row.bias + i)),
+      _mm512_mask_adds_epi16(lowest, high, shifted.high,
+                             _mm512_maskz_loadu_epi16(high, row.bias + i + 32))};
 }
 
 __m512i BroadcastMax16(__m512i x) {
@@ -98,17 +110,28 @@ __m512i BroadcastMax16(__m512i x) {
   return _mm512_broadcastw_epi16(_mm256_castsi256_si128(max));
 }
 
+// In int16; rows for which that is not enough are left to the scalar kernel.
 template <bool kLog2>
-void RunBiasRow(const LogitsRequantizer& r, const BiasRow& row, uint8_t* y) {
+void RunBiasRow(const Parameters& p, const BiasRow& row, uint8_t* y) {
   __m512i max = _mm512_set1_epi16(INT16_MIN);
-  for (size_t i = 0; i < row.n; i += kLanes) {
-    const Int16x64 z = BiasedLogits(r, row, i, Kept(row, i));
-    max = _mm512_max_epi16(max, _mm512_max_epi16(z.low, z.high));
-  }
-  max = BroadcastMax16(max);
+  __m512i magnitudes = _mm512_setzero_si512();
   for (size_t i = 0; i < row.n; i += kLanes) {
     const __mmask64 kept = Kept(row, i);
-    const __m512i weights = Weights<kLog2>(max, BiasedLogits(r, row, i, kept));
+    const Int16x64 shifted = Shifted(p, row, i, kept);
+    magnitudes = MaxMagnitude(MaxMagnitude(magnitudes, shifted.low), shifted.high);
+    const Int16x64 t = AddBias(shifted, row, i, kept);
+    max = _mm512_max_epi16(max, _mm512_max_epi16(t.low, t.high));
+  }
+  max = BroadcastMax16(max);
+  const int16_t row_max = static_cast<int16_t>(_mm_cvtsi128_si32(_mm512_castsi512_si128(max)));
+  if (!AreInRange(magnitudes) || row_max < LowestNarrowMax(p.op) || row_max == INT16_MAX) {
+    return scalar::RunSoftmax2nBias(p.op, row.x, row.bias, row.mask, 1, row.n, y);
+  }
+  for (size_t i = 0; i < row.n; i += kLanes) {
+    const __mmask64 kept = Kept(row, i);
+    const Int16x64 t = AddBias(Shifted(p, row, i, kept), row, i, kept);
+    const __m512i weights = Deinterleave(SoftmaxWeights<kLog2>(
+        Distance(max, t.low, p.multiplier), Distance(max, t.high, p.multiplier)));
     _mm512_mask_storeu_epi8(y + i, FirstLanes(row.n - i), _mm512_maskz_mov_epi8(kept, weights));
   }
 }
@@ -116,17 +139,17 @@ void RunBiasRow(const LogitsRequantizer& r, const BiasRow& row, uint8_t* y) {
 }  // namespace
 
 void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
-  const LogitsRequantizer requantizer = MakeLogitsRequantizer(op);
+  const Parameters parameters(op);
   const auto run_row = op.log2 ? RunRow<true> : RunRow<false>;
-  for (size_t row = 0; row < rows; ++row) run_row(requantizer, x + row * n, n, y + row * n);
+  for (size_t row = 0; row < rows; ++row) run_row(parameters, x + row * n, n, y + row * n);
 }
 
 void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
                       const uint8_t* mask, size_t rows, size_t n, uint8_t* y) {
-  const LogitsRequantizer requantizer = MakeLogitsRequantizer(op);
+  const Parameters parameters(op);
   const auto run_row = op.log2 ? RunBiasRow<true> : RunBiasRow<false>;
   for (size_t offset = 0; offset < rows * n; offset += n) {
-    run_row(requantizer, {x + offset, bias + offset, mask + offset, n}, y + offset);
+    run_row(parameters, {x + offset, bias + offset, mask + offset, n}, y + offset);
   }
 }
 

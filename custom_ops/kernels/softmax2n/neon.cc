@@ -31,25 +31,15 @@ struct Int16x16 {
   int16x8_t high;
 };
 
-PQV_INLINE Int16x16 Requantize(const Requantizer& r, const Logits& x) {
-  return {Requantize16(r, x.part[0], x.part[1]), Requantize16(r, x.part[2], x.part[3])};
-}
-
-// Distances are int16 differences read as uint16.
-PQV_INLINE uint16x8_t Distance(int16x8_t max, int16x8_t z) {
-  return vreinterpretq_u16_s16(vsubq_s16(max, z));
-}
-
-// The largest code, saturated to 255, has the power 0 like those beyond the table.
+// Distances are in [0, 32766]. The largest codes have the power 0, being beyond the table.
 PQV_INLINE uint8x16_t PowersOfTwo(uint16x8_t low, uint16x8_t high) {
   const uint8x16_t powers = {128, 64, 32, 16, 8, 4, 2, 1};
-  return vqtbl1q_u8(powers, vqrshrn_high_n_u16(vqrshrn_n_u16(low, 8), high, 8));
+  return vqtbl1q_u8(powers, vrshrn_high_n_u16(vrshrn_n_u16(low, 8), high, 8));
 }
 
 // mul_q15(T, 256 >> whole) is T shifted right by 7 + whole with rounding, which gives 0 from 9 on.
+// URSHL reads shifts modulo 256: beyond 128 to the right they are to the left, and give 0, too.
 PQV_INLINE uint16x8_t Uniform(uint16x8_t distance) {
-  // Far beyond 9 already; URSHL takes shifts of -128 at least.
-  distance = vminq_u16(distance, vdupq_n_u16(0x3FFF));
   const int16x8_t x =
       vreinterpretq_s16_u16(vandq_u16(vshlq_n_u16(distance, 7), vdupq_n_u16(0x7FFF)));
   const int16x8_t curve = vqrdmulhq_s16(x, vdupq_n_s16(kSoftmaxCurve));
@@ -59,13 +49,25 @@ PQV_INLINE uint16x8_t Uniform(uint16x8_t distance) {
   return vrshlq_u16(vreinterpretq_u16_s16(fraction), vsubq_s16(vdupq_n_s16(-7), whole));
 }
 
+// The weights of saturated differences from the row's maximum.
 template <bool kLog2>
-PQV_INLINE uint8x16_t Weights(int16x8_t max, Int16x16 z) {
-  const uint16x8_t low = Distance(max, z.low);
-  const uint16x8_t high = Distance(max, z.high);
+PQV_INLINE uint8x16_t Weights(int16x8_t multiplier, Int16x16 difference) {
+  const uint16x8_t low = vreinterpretq_u16_s16(vqrdmulhq_s16(difference.low, multiplier));
+  const uint16x8_t high = vreinterpretq_u16_s16(vqrdmulhq_s16(difference.high, multiplier));
   if (kLog2) return PowersOfTwo(low, high);
   // Even bytes, and the odd ones are zero.
   return vuzp1q_u8(vreinterpretq_u8_u16(Uniform(low)), vreinterpretq_u8_u16(Uniform(high)));
+}
+
+// SQSHL shifts to the right without rounding, which is in the origin, and to the left saturates.
+PQV_INLINE int16x8_t Difference(int32x4_t origin, int32x4_t shift, int32x4_t low, int32x4_t high) {
+  const int16x4_t d = vqmovn_s32(vqshlq_s32(vsubq_s32(origin, low), shift));
+  return vqmovn_high_s32(d, vqshlq_s32(vsubq_s32(origin, high), shift));
+}
+
+PQV_INLINE Int16x16 Difference(int32x4_t origin, int32x4_t shift, const Logits& x) {
+  return {Difference(origin, shift, x.part[0], x.part[1]),
+          Difference(origin, shift, x.part[2], x.part[3])};
 }
 
 PQV_INLINE int32x4_t Max(const Logits& x) {
@@ -85,33 +87,32 @@ PQV_INLINE void ForEachStep(size_t n, const Run& run) {
   run(n - kStep);
 }
 
-PQV_INLINE int32x4_t RowMax(const int32_t* x, size_t n) {
-  int32x4_t max = vdupq_n_s32(INT32_MIN);
-  ForEachStep(n, [&](size_t i) { max = vmaxq_s32(max, Max(Load(x + i))); });
-  return vdupq_n_s32(vmaxvq_s32(max));
+PQV_INLINE int32x4_t Origin(const Softmax2n& op, int32x4_t max) {
+  return vdupq_n_s32(DifferenceOrigin(op.shift, vmaxvq_s32(max)));
 }
 
 template <bool kLog2>
 void RunRows(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
-  const Requantizer requantizer = UniformRequantizer(op.shift, op.multiplier);
+  const int32x4_t shift = vdupq_n_s32(-op.shift);
+  const int16x8_t multiplier = vdupq_n_s16(static_cast<int16_t>(op.multiplier));
   for (size_t row = 0; row < rows; ++row, x += n, y += n) {
-    // requantize never falls, so the largest input has the largest z.
-    const int32x4_t max = RowMax(x, n);
-    const int16x8_t max_z = Requantize16(requantizer, max, max);
+    int32x4_t max = vdupq_n_s32(INT32_MIN);
+    ForEachStep(n, [&](size_t i) { max = vmaxq_s32(max, Max(Load(x + i))); });
+    const int32x4_t origin = Origin(op, max);
     ForEachStep(n, [&](size_t i) {
-      vst1q_u8(y + i, Weights<kLog2>(max_z, Requantize(requantizer, Load(x + i))));
+      vst1q_u8(y + i, Weights<kLog2>(multiplier, Difference(origin, shift, Load(x + i))));
     });
   }
 }
 
 template <bool kLog2>
 void RunShortRows(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
-  const Requantizer requantizer = UniformRequantizer(op.shift, op.multiplier);
+  const int32x4_t shift = vdupq_n_s32(-op.shift);
+  const int16x8_t multiplier = vdupq_n_s16(static_cast<int16_t>(op.multiplier));
   for (size_t row = 0; row < rows; ++row, x += n, y += n) {
     const Logits logits = LoadFew(x, n);
-    const int32x4_t max = vdupq_n_s32(vmaxvq_s32(Max(logits)));
-    const int16x8_t max_z = Requantize16(requantizer, max, max);
-    StorePartial8(y, Weights<kLog2>(max_z, Requantize(requantizer, logits)), n);
+    const int32x4_t origin = Origin(op, Max(logits));
+    StorePartial8(y, Weights<kLog2>(multiplier, Difference(origin, shift, logits)), n);
   }
 }
 
@@ -122,54 +123,86 @@ struct BiasedRow {
   const uint8_t* mask;
 };
 
-struct Biased {
-  Int16x16 z;
-  uint8x16_t kept;  // all ones, or zero where excluded
+// sat16(round_shift(X)) of 16 places.
+PQV_INLINE Int16x16 Shifted(const Requantizer& r, const int32_t* x) {
+  const Logits logits = Load(x);
+  return {RoundShift16(r, logits.part[0], logits.part[1]),
+          RoundShift16(r, logits.part[2], logits.part[3])};
+}
+
+PQV_INLINE Int16x16 AddBias(const Int16x16& shifted, const int16_t* bias) {
+  return {vqaddq_s16(shifted.low, vld1q_s16(bias)), vqaddq_s16(shifted.high, vld1q_s16(bias + 8))};
+}
+
+// All ones, or zero where excluded.
+PQV_INLINE uint8x16_t LoadKept(const uint8_t* mask) { return vceqzq_u8(vld1q_u8(mask)); }
+
+// t, the smallest one where excluded: it leaves the maximum alone.
+PQV_INLINE int16x8_t Keep(int16x8_t t, int8x8_t kept) {
+  const uint16x8_t mask = vreinterpretq_u16_s16(vmovl_s8(kept));
+  return vbslq_s16(mask, t, vdupq_n_s16(INT16_MIN));
+}
+
+// Of the places so far: the largest t, and the largest magnitude before the bias.
+struct Extremes {
+  int16x8_t max;
+  uint16x8_t magnitude;
 };
 
-PQV_INLINE int16x8_t Keep(int16x8_t z, int8x8_t kept) {
-  const uint16x8_t mask = vreinterpretq_u16_s16(vmovl_s8(kept));
-  return vbslq_s16(mask, z, vdupq_n_s16(INT16_MIN));
+PQV_INLINE uint16x8_t Magnitude(int16x8_t t) { return vreinterpretq_u16_s16(vabsq_s16(t)); }
+
+PQV_INLINE void Look(const Requantizer& r, const BiasedRow& row, size_t i, Extremes* extremes) {
+  const Int16x16 shifted = Shifted(r, row.x + i);
+  extremes->magnitude =
+      vmaxq_u16(extremes->magnitude, vmaxq_u16(Magnitude(shifted.low), Magnitude(shifted.high)));
+  const Int16x16 t = AddBias(shifted, row.bias + i);
+  const int8x16_t kept = vreinterpretq_s8_u8(LoadKept(row.mask + i));
+  extremes->max = vmaxq_s16(
+      extremes->max, vmaxq_s16(Keep(t.low, vget_low_s8(kept)), Keep(t.high, vget_high_s8(kept))));
 }
 
-// z of 16 places, the smallest one where excluded: it leaves the maximum alone.
-PQV_INLINE Biased LoadBiased(const Requantizer& requantizer, const BiasedRow& row, size_t i) {
-  const Int16x16 z = Requantize(requantizer, Load(row.x + i));
-  const uint8x16_t kept = vceqzq_u8(vld1q_u8(row.mask + i));
-  const int8x16_t wide = vreinterpretq_s8_u8(kept);
-  return {{Keep(vqaddq_s16(z.low, vld1q_s16(row.bias + i)), vget_low_s8(wide)),
-           Keep(vqaddq_s16(z.high, vld1q_s16(row.bias + i + 8)), vget_high_s8(wide))},
-          kept};
-}
-
-PQV_INLINE int16x8_t Max(const Biased& x) { return vmaxq_s16(x.z.low, x.z.high); }
-
-template <bool kLog2>
-PQV_INLINE uint8x16_t Weights(int16x8_t max, const Biased& x) {
-  return vandq_u8(Weights<kLog2>(max, x.z), x.kept);
+// Whether int16 is enough for a row of these.
+PQV_INLINE bool IsNarrow(const Softmax2n& op, const Extremes& extremes, int16_t max) {
+  return vmaxvq_u16(extremes.magnitude) < INT16_MAX && max >= LowestNarrowMax(op) &&
+         max < INT16_MAX;
 }
 
 template <bool kLog2>
-void RunBiasRow(Requantizer requantizer, BiasedRow row, size_t n, uint8_t* y) {
-  int16x8_t max = vdupq_n_s16(INT16_MIN);
-  ForEachStep(n, [&](size_t i) { max = vmaxq_s16(max, Max(LoadBiased(requantizer, row, i))); });
-  max = vdupq_n_s16(vmaxvq_s16(max));
-  ForEachStep(
-      n, [&](size_t i) { vst1q_u8(y + i, Weights<kLog2>(max, LoadBiased(requantizer, row, i))); });
+PQV_INLINE uint8x16_t BiasedWeights(const Requantizer& r, int16x8_t max, const BiasedRow& row,
+                                    size_t i) {
+  const Int16x16 t = AddBias(Shifted(r, row.x + i), row.bias + i);
+  const Int16x16 difference = {vqsubq_s16(max, t.low), vqsubq_s16(max, t.high)};
+  return vandq_u8(Weights<kLog2>(r.multiplier, difference), LoadKept(row.mask + i));
+}
+
+// In int16; rows for which that is not enough are left to the scalar kernel.
+template <bool kLog2>
+void RunBiasRow(const Softmax2n& op, Requantizer requantizer, BiasedRow row, size_t n, uint8_t* y) {
+  Extremes extremes = {vdupq_n_s16(INT16_MIN), vdupq_n_u16(0)};
+  ForEachStep(n, [&](size_t i) { Look(requantizer, row, i, &extremes); });
+  const int16_t max = vmaxvq_s16(extremes.max);
+  if (!IsNarrow(op, extremes, max)) {
+    return scalar::RunSoftmax2nBias(op, row.x, row.bias, row.mask, 1, n, y);
+  }
+  ForEachStep(n, [&](size_t i) {
+    vst1q_u8(y + i, BiasedWeights<kLog2>(requantizer, vdupq_n_s16(max), row, i));
+  });
 }
 
 // A row of fewer than 16 places, by way of one of 16 whose others are excluded.
 template <bool kLog2>
-void RunShortBiasRow(Requantizer requantizer, BiasedRow row, size_t n, uint8_t* y) {
+void RunShortBiasRow(const Softmax2n& op, Requantizer requantizer, BiasedRow row, size_t n,
+                     uint8_t* y) {
   int32_t x[kStep] = {};
   int16_t bias[kStep] = {};
   uint8_t mask[kStep];
+  uint8_t weights[kStep];
   memcpy(x, row.x, n * sizeof(int32_t));
   memcpy(bias, row.bias, n * sizeof(int16_t));
   memset(mask, 1, sizeof(mask));
   memcpy(mask, row.mask, n);
-  const Biased z = LoadBiased(requantizer, {x, bias, mask}, 0);
-  StorePartial8(y, Weights<kLog2>(vdupq_n_s16(vmaxvq_s16(Max(z))), z), n);
+  RunBiasRow<kLog2>(op, requantizer, {x, bias, mask}, kStep, weights);
+  memcpy(y, weights, n);
 }
 
 }  // namespace
@@ -186,7 +219,7 @@ void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias
   const auto run_row = n < kStep ? (op.log2 ? RunShortBiasRow<true> : RunShortBiasRow<false>)
                                  : (op.log2 ? RunBiasRow<true> : RunBiasRow<false>);
   for (size_t offset = 0; offset < rows * n; offset += n) {
-    run_row(requantizer, {x + offset, bias + offset, mask + offset}, n, y + offset);
+    run_row(op, requantizer, {x + offset, bias + offset, mask + offset}, n, y + offset);
   }
 }
 
