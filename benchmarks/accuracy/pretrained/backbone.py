@@ -78,9 +78,9 @@ def create_model(
     """timm's model with these weights, its positions resampled, in evaluation mode.
 
     Args:
-        state: of `read_backbone`.
+        state: of `read_backbone`, or of such a model.
         image_size: in pixels, a multiple of the patch size.
-        classes: of a head of zeros; none for features.
+        classes: of the head, which is of zeros if ``state`` has none; 0 for features.
         options: of timm's model, for one of another size.
 
     Raises:
@@ -101,7 +101,8 @@ def create_model(
     state = state | {"pos_embed": resample_abs_pos_embed(state["pos_embed"], grid)}
     if classes:
         width = state["cls_token"].shape[-1]
-        state |= {"head.weight": torch.zeros(classes, width), "head.bias": torch.zeros(classes)}
+        head = {"head.weight": torch.zeros(classes, width), "head.bias": torch.zeros(classes)}
+        state = head | state
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -70,9 +70,7 @@ def load_model(
         return model
     with safe_open(path, framework="pt") as file:
         state = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
-    model = create_model(state, image_size, len(state["head.bias"]))
-    model.load_state_dict(state)
-    return model
+    return create_model(state, image_size, len(state["head.bias"]))
 
 
 def _settings(path: Path) -> dict[str, Any]:
