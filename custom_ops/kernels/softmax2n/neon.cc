@@ -59,10 +59,11 @@ PQV_INLINE uint8x16_t Weights(int16x8_t multiplier, Int16x16 difference) {
   return vuzp1q_u8(vreinterpretq_u8_u16(Uniform(low)), vreinterpretq_u8_u16(Uniform(high)));
 }
 
-// SQSHL shifts to the right without rounding, which is in the origin, and to the left saturates.
+// The differences are the upper halves of int32 that saturate where they do. SQSHL by fewer than 0
+// shifts to the right without rounding, which is in the origin.
 PQV_INLINE int16x8_t Difference(int32x4_t origin, int32x4_t shift, int32x4_t low, int32x4_t high) {
-  const int16x4_t d = vqmovn_s32(vqshlq_s32(vsubq_s32(origin, low), shift));
-  return vqmovn_high_s32(d, vqshlq_s32(vsubq_s32(origin, high), shift));
+  return vuzp2q_s16(vreinterpretq_s16_s32(vqshlq_s32(vsubq_s32(origin, low), shift)),
+                    vreinterpretq_s16_s32(vqshlq_s32(vsubq_s32(origin, high), shift)));
 }
 
 PQV_INLINE Int16x16 Difference(int32x4_t origin, int32x4_t shift, const Logits& x) {
@@ -87,32 +88,51 @@ PQV_INLINE void ForEachStep(size_t n, const Run& run) {
   run(n - kStep);
 }
 
-PQV_INLINE int32x4_t Origin(const Softmax2n& op, int32x4_t max) {
-  return vdupq_n_s32(DifferenceOrigin(op.shift, vmaxvq_s32(max)));
+struct Parameters {
+  explicit Parameters(const Softmax2n& op)
+      : right(vdupq_n_s32(op.shift > 0 ? op.shift : 0)),
+        origin_of_zero(vdupq_n_s32(DifferenceOrigin(op.shift, 0))),
+        to_upper_half(vdupq_n_s32(16 - op.shift)),
+        multiplier(vdupq_n_s16(static_cast<int16_t>(op.multiplier))) {}
+
+  int32x4_t right;
+  int32x4_t origin_of_zero;
+  int32x4_t to_upper_half;
+  int16x8_t multiplier;
+};
+
+PQV_INLINE int32x4_t RowMax(const int32_t* x, size_t n) {
+  int32x4_t max = vdupq_n_s32(INT32_MIN);
+  ForEachStep(n, [&](size_t i) { max = vmaxq_s32(max, Max(Load(x + i))); });
+  return max;
+}
+
+// DifferenceOrigin of the largest of these.
+PQV_INLINE int32x4_t Origin(const Parameters& p, int32x4_t x) {
+  const int32x4_t max = vdupq_n_s32(vmaxvq_s32(x));
+  const int32x4_t rounded = vshlq_s32(vrshlq_s32(max, vnegq_s32(p.right)), p.right);
+  return vaddq_s32(rounded, p.origin_of_zero);
 }
 
 template <bool kLog2>
 void RunRows(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
-  const int32x4_t shift = vdupq_n_s32(-op.shift);
-  const int16x8_t multiplier = vdupq_n_s16(static_cast<int16_t>(op.multiplier));
+  const Parameters p(op);
   for (size_t row = 0; row < rows; ++row, x += n, y += n) {
-    int32x4_t max = vdupq_n_s32(INT32_MIN);
-    ForEachStep(n, [&](size_t i) { max = vmaxq_s32(max, Max(Load(x + i))); });
-    const int32x4_t origin = Origin(op, max);
+    const int32x4_t origin = Origin(p, RowMax(x, n));
     ForEachStep(n, [&](size_t i) {
-      vst1q_u8(y + i, Weights<kLog2>(multiplier, Difference(origin, shift, Load(x + i))));
+      const Int16x16 difference = Difference(origin, p.to_upper_half, Load(x + i));
+      vst1q_u8(y + i, Weights<kLog2>(p.multiplier, difference));
     });
   }
 }
 
 template <bool kLog2>
 void RunShortRows(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
-  const int32x4_t shift = vdupq_n_s32(-op.shift);
-  const int16x8_t multiplier = vdupq_n_s16(static_cast<int16_t>(op.multiplier));
+  const Parameters p(op);
   for (size_t row = 0; row < rows; ++row, x += n, y += n) {
     const Logits logits = LoadFew(x, n);
-    const int32x4_t origin = Origin(op, Max(logits));
-    StorePartial8(y, Weights<kLog2>(multiplier, Difference(origin, shift, logits)), n);
+    const Int16x16 difference = Difference(Origin(p, Max(logits)), p.to_upper_half, logits);
+    StorePartial8(y, Weights<kLog2>(p.multiplier, difference), n);
   }
 }
 
