@@ -20,7 +20,9 @@ class TensorSpec:
 
     Schemes: ``per-tensor`` and ``per-channel`` have signed codes and one learned step for the
     tensor or for each output channel; ``power-of-two`` is one learned step times a fixed 2^k
-    per channel, k in 0..3; ``asymmetric`` and ``symmetric`` are per tensor, for the GELU's
+    per channel, k in 0..3; ``rotated`` is ``power-of-two`` of a residual stream, or
+    ``per-tensor`` of queries, keys and values, after a rotation that is folded into the float
+    weights (``qat/rotation.py``); ``asymmetric`` and ``symmetric`` are per tensor, for the GELU's
     output (and, for its input, ``asymmetric`` and ``per-tensor``), with codes from where values
     begin to matter or with signed codes; ``log2`` and ``uniform`` are the two output forms of
     the base-2 softmax.
@@ -37,10 +39,10 @@ def _specs(scheme: str, *bits: int) -> tuple[TensorSpec, ...]:
 _ALLOWED: dict[str, tuple[TensorSpec, ...]] = {
     "image": _specs("per-tensor", 8),
     "patch_weight": _specs("per-channel", 8),
-    "residual": _specs("power-of-two", 8) + _specs("per-tensor", 8),
+    "residual": _specs("rotated", 8) + _specs("power-of-two", 8) + _specs("per-tensor", 8),
     "norm": _specs("per-tensor", 4, 8),
     "weight": _specs("per-channel", 4, 8),
-    "qkv": _specs("per-tensor", 4, 8),
+    "qkv": _specs("rotated", 4, 8) + _specs("per-tensor", 4, 8),
     "attention": _specs("log2", 4) + _specs("uniform", 8),
     "context": _specs("per-tensor", 4, 8),
     "pre_gelu": _specs("asymmetric", 8) + _specs("per-tensor", 8),

@@ -37,7 +37,7 @@ from pqv_onnx.spec import QuantSpec, TensorSpec
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from pqv_onnx.qat import QuantModel
+    from pqv_onnx.qat import Calibration, QuantModel
     from pqv_onnx.train.data import Split
     from pqv_onnx.train.sensitivity import Sensitivity
 
@@ -71,6 +71,12 @@ def command(
         bool,
         typer.Option("--bias-correction", help="Keep every layer's mean output the float model's."),
     ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Choose steps only: faster, and less exact.")
+    ] = False,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Updates of each part of the model.")
+    ] = None,
     images: Annotated[int, typer.Option(min=1, help="How many images to use.")] = 256,
     batch_size: BatchOption = 32,
     workers: WorkersOption = 0,
@@ -78,9 +84,11 @@ def command(
     modules: ImportOption = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Quantize a float model without training: choose its steps on some images.
+    """Quantize a float model on some images without labels.
 
-    The result can be exported, or trained further with `pqv train --calibrated`.
+    Steps are chosen; then each half block learns to give what the float model's gives, unless
+    --quick is given. A run that was stopped goes on where it was when it is given again. The
+    result can be exported, or trained further with `pqv train --calibrated`.
 
     With --size-budget (and --sensitivity, which only shows the table) the weights of each layer
     get 4 bits where it costs least, and the activations are those of --precision.
@@ -97,8 +105,8 @@ def command(
     budget = None if size_budget is None else _parse_size(size_budget)
     check_json(json_file)
     with status.status("importing torch"):
-        from pqv_onnx.checkpoint import check_name, save_qat
-        from pqv_onnx.qat import calibrate, convert_to_qat
+        from pqv_onnx.checkpoint import check_name
+        from pqv_onnx.qat import Calibration, Reconstruction, convert_to_qat
         from pqv_onnx.train.data import Split
         from pqv_onnx.train.models import import_modules
     if output is not None:
@@ -114,13 +122,42 @@ def command(
         quantized = convert_to_qat(float_model, replace(spec, weight_bits=bits))
         result |= analysis
     if output is not None:
-        with status.status("calibrating"):
-            calibrate(quantized, inputs, float_model if bias_correction else None)
-        save_qat(output, quantized)
+        changes = {} if steps is None else {"steps": steps}
+        reconstruction = None if quick else Reconstruction(seed=seed, **changes)
+        _calibrate(
+            quantized, inputs, Calibration("search", bias_correction, reconstruction), output
+        )
         name = quantized.config.spec.name
         console.print(f"{output}: {model}, {name}, calibrated on {used} images")
         result |= {"output": str(output), "precision": name}
     write_json(json_file, result)
+
+
+def _calibrate(
+    quantized: QuantModel, inputs: list[Tensor], options: Calibration, output: Path
+) -> None:
+    """Calibrate and save; what a run that was stopped has left is used, and kept until the end."""
+    from pqv_onnx.checkpoint import save_qat
+    from pqv_onnx.qat import Watcher, calibrate
+    from pqv_onnx.train.partial import PartialCalibration
+
+    partial = PartialCalibration(output, quantized, inputs, options)
+    finished, state = partial.load()
+    with progress_bar() as bar:
+        task = bar.add_task("calibrating", total=None)
+        if finished:
+            bar.console.print(f"going on after {finished} parts: {partial.path}")
+        watcher = Watcher(
+            lambda share, name: bar.update(
+                task, completed=round(share * 1000), total=1000, description=f"calibrating {name}"
+            ),
+            finished,
+            state,
+            lambda done: partial.save(quantized, done),
+        )
+        calibrate(quantized, inputs, options, watcher)
+    save_qat(output, quantized)
+    partial.remove()
 
 
 def _parse_size(text: str) -> tuple[float, bool]:

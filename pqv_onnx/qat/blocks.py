@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -11,7 +12,9 @@ from pqv_onnx.ops.arithmetic import sat16
 from pqv_onnx.qat import exact
 from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.layers import LayerScale, QuantGelu, QuantLayerNorm, QuantLinear
+from pqv_onnx.qat.model import Segment
 from pqv_onnx.qat.quantizers import ActivationQuantizer, ResidualQuantizer
+from pqv_onnx.qat.rotation import Stream
 from pqv_onnx.qat.softmax import QuantSoftmax
 from pqv_onnx.spec import QuantSpec
 
@@ -127,6 +130,20 @@ class QuantBlock(nn.Module):
     def forward(self, x: Tensor, stream: ResidualQuantizer) -> Tensor:
         """Transform ``x`` [..., dim], which ``stream`` has quantized."""
         return self.add_mlp(self.add_attention(x, stream))
+
+    def extend(self, stream: Stream) -> None:
+        """Add to ``stream`` what reads it in this block and what writes to it."""
+        stream.readers += [(self.norm1, self.attn.qkv), (self.norm2, self.mlp.fc1)]
+        stream.writers += [(self.attn.proj, self.ls1), (self.mlp.fc2, self.ls2)]
+
+    def halves(self, name: str, stream: ResidualQuantizer) -> list[Segment]:
+        """The two halves of the block ``name`` on ``stream``."""
+        attention = (self.norm1, self.attn, self.ls1, self.residual1)
+        mlp = (self.norm2, self.mlp, self.ls2, self.residual2)
+        return [
+            Segment(f"{name}.attn", partial(self.add_attention, stream=stream), attention),
+            Segment(f"{name}.mlp", self.add_mlp, mlp),
+        ]
 
     def add_attention(self, x: Tensor, stream: ResidualQuantizer) -> Tensor:
         """The first half of the block."""

@@ -1,9 +1,11 @@
-"""Initial steps and residual exponents from a few images."""
+"""Quantizing without training on labels: steps, residual exponents, and reconstruction."""
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -13,10 +15,11 @@ from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat.bias_correction import mean_outputs
-from pqv_onnx.qat.exact import Sums
+from pqv_onnx.qat.exact import Sums, full_precision
 from pqv_onnx.qat.layers import QuantLinear
-from pqv_onnx.qat.model import QuantModel
+from pqv_onnx.qat.model import QuantModel, Segment
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer, WeightQuantizer
+from pqv_onnx.qat.reconstruction import Reconstruction, reconstruct
 from pqv_onnx.qat.step_search import Observed
 
 _LARGEST_RATIO = 2.0
@@ -24,13 +27,50 @@ _LARGEST_RATIO = 2.0
 _CHUNK = 8
 """Images in one forward pass: activations of a base model take some 100 MB."""
 
+_StepsBefore = Mapping[Quantizer, Callable[[], Tensor]]
+"""Steps [channels] of what is added to a residual stream, by the quantizer behind the addition."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a model is quantized without labels.
+
+    Attributes:
+        initialization: of steps: ``search`` for the range or the least squared error, ``lsq`` for
+            LSQ's own.
+        bias_correction: whether biases are chosen, so that every layer's mean output is the
+            float model's.
+        reconstruction: how segments are trained to give what the float model's give, if so.
+    """
+
+    initialization: str = "search"
+    bias_correction: bool = False
+    reconstruction: Reconstruction | None = None
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told how a calibration goes, and what it goes on from; by default nobody, nothing.
+
+    Attributes:
+        progress: called with the share that is done, in [0, 1], and the segment's name.
+        finished: segments that an earlier run has calibrated.
+        state: the model's state dict after that.
+        after: called with the number of finished segments after each.
+    """
+
+    progress: Callable[[float, str], None] = lambda share, name: None
+    finished: int = 0
+    state: Mapping[str, Tensor] | None = None
+    after: Callable[[int], None] = lambda finished: None
+
 
 @torch.no_grad()
 def calibrate(
     model: QuantModel,
     images: Tensor | Iterable[Tensor],
-    float_model: nn.Module | None = None,
-    initialization: str = "search",
+    options: Calibration = Calibration(),  # noqa: B008 - frozen
+    watcher: Watcher = Watcher(),  # noqa: B008 - frozen
 ) -> None:
     """Choose every step and residual exponent of ``model``, one quantizer after the other.
 
@@ -39,35 +79,43 @@ def calibrate(
 
     The model is run segment by segment (``QuantModel.segments``), a few images at a time, up to
     the first quantizer without a step; a segment is run again for each of its quantizers. So
-    memory holds the images, one tensor between two segments for each of them, and the
+    memory holds the images, two tensors between segments for each of them, and the
     activations of ``_CHUNK`` images in one segment. How ``images`` are split into batches does
     not change a bit of the result.
 
     Args:
-        model: a fake-quantized model; its quantization state is overwritten.
+        model: a fake-quantized model; its quantization state is overwritten, and with
+            reconstruction or bias correction its weights are, too.
         images: normalised images, float [B, C, H, W], or batches of them.
-        float_model: what ``model`` was made from, in evaluation mode; if given, biases are
-            overwritten, too, so that every layer's mean output is the float model's.
-        initialization: ``search`` for the step of least squared error, ``lsq`` for LSQ's own.
+        options: how.
+        watcher: whom to tell.
 
     Raises:
         PqvError: there are no images, their shape is wrong, or a tensor is not finite.
     """
     chunks = _chunks(model, images)
-    count = sum(len(chunk) for chunk in chunks)
-    means = {} if float_model is None else mean_outputs(model, float_model, chunks)
-    for module in model.modules():
-        if isinstance(module, QuantLinear):
-            module.quantizer.calibrate(module.weight, initialization)
-    jobs = _jobs(model, means, initialization)
-    try:
-        for segment in model.segments():
-            while _do_next(segment, chunks, count):
-                pass
-    finally:
-        for job in jobs:
-            job.cancel()
+    floats, reference = list(chunks), copy.deepcopy(model).segments()
+    if watcher.state is not None:
+        model.load_state_dict(watcher.state)
+    before, segments = _steps_before(model), model.segments()
+    for index, segment in enumerate(segments):
+        with full_precision():
+            targets = [reference[index](chunk) for chunk in floats]
+        if index >= watcher.finished:
+            told = partial(_tell, watcher, segment.name, index / len(segments), 1 / len(segments))
+            told(0.0)
+            _choose_steps(segment, chunks, floats, before, options)
+            if options.reconstruction is not None:
+                x, y, target = (torch.cat(part) for part in (chunks, floats, targets))
+                reconstruct(segment, x, y, target, options.reconstruction, told)
+            watcher.after(index + 1)
+        chunks, floats = [segment(chunk) for chunk in chunks], targets
+    watcher.progress(1.0, "")
     check_calibrated(model)
+
+
+def _tell(watcher: Watcher, name: str, done: float, share: float, part: float) -> None:
+    watcher.progress(done + share * part, name)
 
 
 def check_calibrated(model: QuantModel) -> None:
@@ -91,7 +139,44 @@ def _chunks(model: QuantModel, images: Tensor | Iterable[Tensor]) -> list[Tensor
             f"calibration: images have shape {list(data.shape)}, expected [B, "
             f"{', '.join(map(str, expected))}]"
         )
-    return list(data.split(_CHUNK))
+    return list(data.to(next(model.parameters()).device).split(_CHUNK))
+
+
+def _steps_before(model: QuantModel) -> _StepsBefore:
+    before: dict[Quantizer, Callable[[], Tensor]] = {}
+    for quantizer, step in model.constant_steps().items():
+        before[quantizer] = partial(Tensor.clone, step)
+    for stream in model.residual_streams():
+        for earlier, later in pairwise(stream):
+            before[later] = partial(getattr, earlier, "channel_step")
+    return before
+
+
+def _choose_steps(
+    segment: Segment,
+    chunks: list[Tensor],
+    floats: list[Tensor],
+    before: _StepsBefore,
+    options: Calibration,
+) -> None:
+    """Choose the steps, and the biases if they are to be, of one segment."""
+    linears = [m for m in segment.submodules() if isinstance(m, QuantLinear)]
+    for linear in linears:
+        linear.quantizer.calibrate(linear.weight, options.initialization)
+    jobs: list[_Job] = [
+        _StepChoice(module, before.get(module), options.initialization)
+        for module in segment.submodules()
+        if isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer)
+    ]
+    if options.bias_correction:
+        means = mean_outputs(segment, floats)
+        jobs += [_BiasCorrection(linear, mean) for linear, mean in means.items()]
+    try:
+        while _do_next(segment, chunks):
+            pass
+    finally:
+        for job in jobs:
+            job.cancel()
 
 
 class _Stop(Exception):
@@ -173,34 +258,18 @@ class _BiasCorrection(_Job):
         self.hook.remove()
 
 
-def _jobs(
-    model: QuantModel, means: Mapping[QuantLinear, Tensor], initialization: str
-) -> list[_Job]:
-    before: dict[Quantizer, Callable[[], Tensor]] = {}
-    for quantizer, step in model.constant_steps().items():
-        before[quantizer] = partial(Tensor.clone, step)
-    for stream in model.residual_streams():
-        for earlier, later in pairwise(stream):
-            before[later] = partial(getattr, earlier, "channel_step")
-    choices = [
-        _StepChoice(module, before.get(module), initialization)
-        for module in model.modules()
-        if isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer)
-    ]
-    return [*choices, *(_BiasCorrection(linear, mean) for linear, mean in means.items())]
-
-
-def _do_next(segment: Callable[[Tensor], Tensor], chunks: list[Tensor], images: int) -> bool:
-    """Do the first job of a segment; if it has none left, replace ``chunks`` by its output."""
+def _do_next(segment: Segment, chunks: list[Tensor]) -> bool:
+    """Do the first job of a segment, if it has one left."""
     job: _Job | None = None
-    for index, chunk in enumerate(chunks):
+    images = sum(map(len, chunks))
+    for chunk in chunks:
         try:
-            chunks[index] = segment(chunk)
+            segment(chunk)
+            return False
         except _Stop as stop:
             job = stop.job
             job.see(stop.x, len(chunk) / images)
-    if job is None:
-        return False
+    assert job is not None
     job.finish()
     return True
 

@@ -12,10 +12,12 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.qat.blocks import QuantAttention
 from pqv_onnx.qat.config import ModelConfig, Preprocessing
 from pqv_onnx.qat.describe import pretrained_cfg
 from pqv_onnx.qat.geometry import Geometry, SwinConfig, VitConfig
 from pqv_onnx.qat.model import QuantModel
+from pqv_onnx.qat.rotation import rotate, rotate_heads
 from pqv_onnx.qat.swin import QuantSwinTransformer
 from pqv_onnx.qat.swin_describe import describe_swin
 from pqv_onnx.qat.vit import QuantVisionTransformer
@@ -68,7 +70,20 @@ def convert_to_qat(
         preprocessing = _preprocessing(model, geometry.in_chans)
     quantized = build_qat(ModelConfig(geometry, spec, preprocessing, labels))
     load_float_weights(quantized, model.state_dict())
+    _rotate(quantized)
     return quantized
+
+
+def _rotate(model: QuantModel) -> None:
+    """Fold the rotations that the spec asks for into float weights."""
+    spec = model.config.spec
+    if spec.residual.scheme == "rotated":
+        for stream in model.rotatable_streams():
+            rotate(stream)
+    if spec.qkv.scheme == "rotated":
+        for module in model.modules():
+            if isinstance(module, QuantAttention):
+                rotate_heads(module.qkv, module.proj, module.num_heads)
 
 
 def build_qat(config: ModelConfig) -> QuantModel:

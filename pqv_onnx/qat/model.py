@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
 
 from torch import Tensor, nn
 
 from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.quantizers import ResidualQuantizer
+from pqv_onnx.qat.rotation import Stream
 
 FloatSource = tuple[tuple[str, ...], Callable[..., Tensor]]
 """Keys of a float state dict, and how their values become one parameter's value."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a model's forward pass; what it returns is what the next one reads.
+
+    Attributes:
+        name: of its main module, as in timm.
+        run: the computation.
+        modules: what has its parameters.
+    """
+
+    name: str
+    run: Callable[[Tensor], Tensor]
+    modules: tuple[nn.Module, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Compute on images, or on the tokens that the segment before returns."""
+        return self.run(x)
+
+    def submodules(self) -> Iterator[nn.Module]:
+        """The modules and what is in them."""
+        return chain.from_iterable(module.modules() for module in self.modules)
 
 
 class QuantModel(nn.Module, ABC):
@@ -33,8 +59,12 @@ class QuantModel(nn.Module, ABC):
         self.config = config
 
     @abstractmethod
-    def segments(self) -> list[Callable[[Tensor], Tensor]]:
-        """The parts of ``forward`` in their order; each reads what the one before returns."""
+    def segments(self) -> list[Segment]:
+        """The parts of ``forward`` in their order."""
+
+    def rotatable_streams(self) -> list[Stream]:
+        """The residual streams that begin with a linear layer."""
+        return []
 
     def train_heads_apart(self) -> bool:
         """Let ``forward`` give the logits of both heads in training mode, [2, B, classes].

@@ -266,7 +266,7 @@ class ResidualQuantizer(Quantizer):
     def __init__(self, spec: TensorSpec, channels: int) -> None:
         """Create an uncalibrated quantizer for [..., channels]."""
         super().__init__(spec.bits, -(2 ** (spec.bits - 1)), 2 ** (spec.bits - 1) - 1)
-        self.max_exponent = MAX_EXPONENT if spec.scheme == "power-of-two" else 0
+        self.max_exponent = 0 if spec.scheme == "per-tensor" else MAX_EXPONENT
         self.register_buffer("exponent", torch.zeros(channels, dtype=torch.int8))
 
     @property

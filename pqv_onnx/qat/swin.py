@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import torch
@@ -14,8 +14,9 @@ from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.geometry import SwinConfig, SwinStageConfig
 from pqv_onnx.qat.layers import QuantLayerNorm, QuantLinear, QuantMean, QuantPatchEmbed
-from pqv_onnx.qat.model import FloatSource, QuantModel, same
+from pqv_onnx.qat.model import FloatSource, QuantModel, Segment, same
 from pqv_onnx.qat.quantizers import ActivationQuantizer, ResidualQuantizer
+from pqv_onnx.qat.rotation import Stream
 from pqv_onnx.qat.windows import (
     attention_mask,
     merge_heads,
@@ -129,19 +130,20 @@ class QuantSwinStage(nn.Module):
 
     def forward(self, x: Tensor, stream: ResidualQuantizer) -> Tensor:
         """Transform ``x`` [B, H, W, dim], which ``stream`` has quantized."""
-        for part in self.parts(stream):
+        for part in self.segments("", stream):
             x = part(x)
         return x
 
-    def parts(self, stream: ResidualQuantizer) -> list[Callable[[Tensor], Tensor]]:
+    def segments(self, name: str, stream: ResidualQuantizer) -> list[Segment]:
         """The merging and each half of each block; ``stream`` has quantized what they read."""
-        parts: list[Callable[[Tensor], Tensor]] = []
+        parts: list[Segment] = []
         if self.downsample is not None:
-            parts.append(partial(self.downsample, stream=stream))
+            merge = partial(self.downsample, stream=stream)
+            parts.append(Segment(f"{name}.downsample", merge, (self.downsample,)))
             stream = self.downsample.residual
-        for block in self.blocks:
+        for index, block in enumerate(self.blocks):
             assert isinstance(block, QuantBlock)
-            parts += [partial(block.add_attention, stream=stream), block.add_mlp]
+            parts += block.halves(f"{name}.blocks.{index}", stream)
             stream = block.residual2
         return parts
 
@@ -200,12 +202,34 @@ class QuantSwinTransformer(QuantModel):
             streams.append([first, *added])
         return streams
 
-    def segments(self) -> list[Callable[[Tensor], Tensor]]:
+    def segments(self) -> list[Segment]:
         """The embedding, the mergings, each half of each block, and the head."""
-        parts: list[Callable[[Tensor], Tensor]] = []
-        for stage, stream in self._stages():
-            parts += stage.parts(stream)
-        return [self.patch_embed, *parts, self.forward_head]
+        parts: list[Segment] = []
+        for index, (stage, stream) in enumerate(self._stages()):
+            parts += stage.segments(f"layers.{index}", stream)
+        return [
+            Segment("patch_embed", self.patch_embed, (self.patch_embed,)),
+            *parts,
+            Segment("head", self.forward_head, (self.norm, self.head)),
+        ]
+
+    def rotatable_streams(self) -> list[Stream]:
+        """Those behind the mergings; the first begins with a LayerNorm, which does not rotate."""
+        streams: list[Stream] = []
+        for stage, _ in self._stages():
+            merging = stage.downsample
+            if merging is None:
+                continue
+            if streams:
+                streams[-1].readers.append((merging.norm, merging.reduction))
+            first = (merging.reduction, nn.Identity())
+            streams.append(Stream(merging.reduction.weight.shape[0], writers=[first]))
+            for block in stage.blocks:
+                assert isinstance(block, QuantBlock)
+                block.extend(streams[-1])
+        if streams:
+            streams[-1].readers.append((self.norm, self.head.fc))
+        return streams
 
     def _stages(self) -> Iterator[tuple[QuantSwinStage, ResidualQuantizer]]:
         """The stages and the quantizers of what they read."""

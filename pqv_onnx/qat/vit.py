@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +22,9 @@ from pqv_onnx.qat.layers import (
     QuantPatchEmbed,
     quantize_constant,
 )
-from pqv_onnx.qat.model import FloatSource, QuantModel, same
+from pqv_onnx.qat.model import FloatSource, QuantModel, Segment, same
 from pqv_onnx.qat.quantizers import ActivationQuantizer, ResidualQuantizer
+from pqv_onnx.qat.rotation import Stream
 from pqv_onnx.spec import QuantSpec
 
 
@@ -80,6 +80,16 @@ class QuantVisionTransformer(QuantModel):
         """The positions' in front of the first block."""
         return {self.residual: self.patch_positions().channel_step}
 
+    def rotatable_streams(self) -> list[Stream]:
+        """The one stream."""
+        tokens = (self.cls_token, self.dist_token, self.reg_token)
+        constants = [self.pos_embed, *(token for token in tokens if token is not None)]
+        stream = Stream(self.vit.embed_dim, constants, [(self.patch_embed.proj, nn.Identity())])
+        for block, _ in self._blocks():
+            block.extend(stream)
+        stream.readers.append((self.norm, self.head))
+        return [stream]
+
     def float_source(self, name: str, state: Mapping[str, Tensor]) -> FloatSource:
         """The same key, but for the patches' convolution, the final norm and the two heads."""
         if name == "patch_embed.proj.weight":
@@ -107,12 +117,14 @@ class QuantVisionTransformer(QuantModel):
         """The positional embedding of the patches, [1, patches, dim]."""
         return quantize_constant(self.pos_embed[:, -self.vit.num_patches :])
 
-    def segments(self) -> list[Callable[[Tensor], Tensor]]:
+    def segments(self) -> list[Segment]:
         """The embedding, each half of each block, and the head."""
-        halves: list[Callable[[Tensor], Tensor]] = []
-        for block, stream in self._blocks():
-            halves += [partial(block.add_attention, stream=stream), block.add_mlp]
-        return [self.embed, *halves, self.forward_head]
+        embed = Segment("patch_embed", self.embed, (self.patch_embed, self.residual))
+        halves: list[Segment] = []
+        for index, (block, stream) in enumerate(self._blocks()):
+            halves += block.halves(f"blocks.{index}", stream)
+        pool = () if self.pool is None else (self.pool,)
+        return [embed, *halves, Segment("head", self.forward_head, (self.norm, *pool, self.head))]
 
     def _blocks(self) -> Iterator[tuple[QuantBlock, ResidualQuantizer]]:
         """The blocks and the quantizers of what they read."""

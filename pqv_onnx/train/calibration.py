@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from pqv_onnx.qat import ModelConfig, QuantModel, calibrate, convert_to_qat
+from pqv_onnx.qat import Calibration, ModelConfig, QuantModel, calibrate, convert_to_qat
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.data import Split, eval_batches
 from pqv_onnx.train.models import preprocessing_of
@@ -44,7 +44,7 @@ def quantize(
     """
     quantized = convert_to_qat(model, spec)
     data = read_images(quantized.config, split, images, batch_size, seed, progress)
-    calibrate(quantized, data, initialization=initialization)
+    calibrate(quantized, data, Calibration(initialization))
     return quantized.eval()
 
 

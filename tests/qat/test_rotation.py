@@ -1,0 +1,54 @@
+"""Rotations leave the float model alone and take outlier channels away."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pqv_onnx.qat import convert_to_qat
+from pqv_onnx.qat.exact import full_precision
+from pqv_onnx.qat.quantizers import ResidualQuantizer
+from pqv_onnx.qat.rotation import dct, mean_keeping
+from pqv_onnx.spec import QuantSpec
+from tests.qat.models import VARIANTS, float_model, images
+
+ROTATED = QuantSpec.preset("w8a8").with_schemes({"residual": "rotated", "qkv": "rotated"})
+PLAIN = ROTATED.with_schemes({"residual": "power-of-two", "qkv": "per-tensor"})
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 96, 384])
+def test_matrices_are_orthogonal_and_flat(size: int) -> None:
+    eye = torch.eye(size, dtype=torch.float64)
+    for matrix in (dct(size), mean_keeping(size)):
+        torch.testing.assert_close(matrix @ matrix.T, eye)
+    ones = torch.ones(size, dtype=torch.float64)
+    torch.testing.assert_close(mean_keeping(size) @ ones, ones)
+    # Each channel goes to all others in like shares.
+    assert (mean_keeping(size).abs() < 4.5 * size**-0.5).all()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_float_model_stays_what_it_is(variant: str) -> None:
+    model = convert_to_qat(float_model(variant), ROTATED)
+    with full_precision():
+        found = model(images(4))
+    torch.testing.assert_close(found, float_model(variant)(images(4)), rtol=1e-4, atol=1e-4)
+
+
+def test_an_outlier_channel_spreads() -> None:
+    """A channel 500 times as wide as the others is 500 / sqrt(channels) times as wide."""
+    spreads = []
+    for spec in (PLAIN, ROTATED):
+        vit = float_model(embed_dim=64)
+        with torch.no_grad():
+            vit.pos_embed[..., 5] *= 500
+        model = convert_to_qat(vit, spec)
+        seen: list[torch.Tensor] = []
+        assert isinstance(model.residual, ResidualQuantizer)
+        model.residual.observer = seen.append
+        with full_precision():
+            model(images(8))
+        ranges = seen[0].abs().amax((0, 1))
+        spreads.append((ranges.max() / ranges.median()).item())
+    assert spreads[0] > 100
+    assert spreads[1] < 5
