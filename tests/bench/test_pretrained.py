@@ -251,6 +251,8 @@ def test_rows_are_data() -> None:
 def test_options_of_our_rows_are_known(row: Row) -> None:
     assert set(row.options) <= set(quantize._OPTIONS)
     quantize.spec_of(row)
+    quick = quantize.calibration_of(row).reconstruction is None
+    assert quick == row.name.startswith(("plain", "quick")) - row.name.endswith("+ reconstruction")
 
 
 def test_an_unknown_option_is_refused() -> None:

@@ -34,7 +34,7 @@ class Stub:
 
 @pytest.fixture
 def rows() -> list[Row]:
-    return select(["float *", "w8a8 all", "w4a4 plain"])
+    return select(["float *", "w8a8 full", "w4a4 plain"])
 
 
 def test_finished_rows_are_skipped(tmp_path: Path, rows: list[Row]) -> None:
@@ -72,7 +72,7 @@ def test_the_report_has_every_finished_row(tmp_path: Path, rows: list[Row]) -> N
     run_rows(Stub(tmp_path), rows)
     table = (tmp_path / "results.md").read_text()
     assert "| float | onnxruntime | 90.00 | +0.00 | | | 1.5 |" in table
-    assert "| w8a8 | ours, all | 80.00 | -10.00 | 12.0 | 0.9500 | 1.5 |" in table
+    assert "| w8a8 | ours, full | 80.00 | -10.00 | 12.0 | 0.9500 | 1.5 |" in table
     assert (tmp_path / "results.png").stat().st_size > 0
 
 

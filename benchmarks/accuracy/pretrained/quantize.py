@@ -14,12 +14,13 @@ from pqv_onnx.demo.train import Schedule, fit
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
-from pqv_onnx.qat import QuantModel, calibrate, convert_to_qat
+from pqv_onnx.qat import Calibration, QuantModel, Reconstruction, calibrate, convert_to_qat
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.transforms import normalise
 
-_SCHEMES = ("attention", "gelu", "residual")
-_OPTIONS = (*_SCHEMES, "initialization", "bias_correction", "epochs", "learning_rate")
+_SCHEMES = ("attention", "gelu", "residual", "qkv")
+_CALIBRATION = ("initialization", "bias_correction", "reconstruction")
+_OPTIONS = (*_SCHEMES, *_CALIBRATION, "epochs", "learning_rate")
 _BATCH = 32
 
 
@@ -38,13 +39,16 @@ def quantize(row: Row, float_model: nn.Module, images: Tensor) -> QuantModel:
     if unknown := sorted(set(options) - set(_OPTIONS)):
         raise PqvError(f"row {row.key}: unknown option {unknown[0]!r}")
     model = convert_to_qat(float_model, spec_of(row))
-    calibrate(
-        model,
-        images,
-        float_model if options.get("bias_correction") else None,
-        initialization=options.get("initialization", "search"),
-    )
+    calibrate(model, images, calibration_of(row))
     return model.eval()
+
+
+def calibration_of(row: Row) -> Calibration:
+    """How a row is calibrated; ``reconstruction`` is None for none, or some changes of it."""
+    changes = {name: row.options[name] for name in _CALIBRATION if name in row.options}
+    reconstruction = changes.pop("reconstruction", {})
+    made = None if reconstruction is None else Reconstruction(**reconstruction)
+    return Calibration(**changes, reconstruction=made)
 
 
 def spec_of(row: Row) -> QuantSpec:

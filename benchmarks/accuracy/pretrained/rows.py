@@ -14,17 +14,24 @@ PLAIN: dict[str, Any] = {
     "attention": "uniform",
     "gelu": "symmetric",
     "residual": "per-tensor",
+    "qkv": "per-tensor",
+    "reconstruction": None,
 }
 """Our models without any technique; what a row does not name has its usual value."""
 
-TECHNIQUES = {
-    "searched steps": "initialization",
-    "log2 attention": "attention",
-    "clipped GELU": "gelu",
-    "residual ratios": "residual",
+TECHNIQUES: dict[str, dict[str, Any]] = {
+    "searched steps": {"initialization": "search"},
+    "log2 attention": {"attention": "log2"},
+    "clipped GELU": {"gelu": "asymmetric"},
+    "residual ratios": {"residual": "power-of-two"},
+    "rotated residual": {"residual": "rotated"},
+    "rotated heads": {"qkv": "rotated"},
+    "bias correction": {"bias_correction": True},
+    "reconstruction": {"reconstruction": {}},
 }
-"""Techniques, and the option of `PLAIN` that goes when one is used."""
+"""Techniques, and what each changes of `PLAIN`."""
 
+_QUICK: dict[str, Any] = {"reconstruction": None}
 _LEARNING_RATES = {"w8a8": 2e-5, "w4a8": 5e-5, "w4a4": 5e-5}
 
 
@@ -60,16 +67,18 @@ def _peer(name: str, main: bool = True, **options: Any) -> Row:
 def _ours(precision: str) -> Iterable[Row]:
     """Rows of one precision: each technique alone, all of them, and all with training."""
     yield Row(precision, "plain", options=PLAIN, main=True)
-    for name, option in TECHNIQUES.items():
-        if option == "attention" and precision != "w4a4":
-            continue  # powers of two have 4 bits
-        rest = {key: value for key, value in PLAIN.items() if key != option}
-        yield Row(precision, f"plain + {name}", options=rest)
-    yield Row(precision, "plain + bias correction", options={**PLAIN, "bias_correction": True})
-    yield Row(precision, "all", main=True)
-    yield Row(precision, "all + bias correction", options={"bias_correction": True})
+    for name, changes in TECHNIQUES.items():
+        if name != "log2 attention" or precision == "w4a4":  # powers of two have 4 bits
+            yield Row(precision, f"plain + {name}", options=PLAIN | changes)
+    ratios = {"residual": "power-of-two", "qkv": "per-tensor"}
+    yield Row(precision, "quick", options=_QUICK, main=True)
+    yield Row(precision, "quick, ratios for rotations", options=_QUICK | ratios)
+    yield Row(precision, "quick + bias correction", options=_QUICK | {"bias_correction": True})
+    yield Row(precision, "full", main=True)
+    yield Row(precision, "full, ratios for rotations", options=ratios)
     trained = {"epochs": 1, "learning_rate": _LEARNING_RATES[precision]}
-    yield Row(precision, "all, one epoch", options=trained)
+    yield Row(precision, "quick, one epoch", options=_QUICK | trained)
+    yield Row(precision, "full, one epoch", options=trained)
 
 
 ROWS = (
