@@ -68,6 +68,17 @@ PQV_INLINE void ForLanes(size_t n, const Function& function) {
   if (n % kLanes != 0) function(n - kLanes, kLanes);
 }
 
+struct Parameters {
+  explicit Parameters(const Softmax2n& softmax)
+      : op(softmax),
+        requantizer(UniformRequantizer(op.shift, op.multiplier)),
+        lowest_max(LowestNarrowMax(op)) {}
+
+  const Softmax2n& op;
+  Requantizer requantizer;
+  int16_t lowest_max;
+};
+
 // Distances in the order that packs leave: places 4 .. 7 and 8 .. 11 are swapped.
 PQV_INLINE __m256i Distance(const Requantizer& r, __m256i origin, Int32x16 x) {
   __m256i low = _mm256_srav_epi32(_mm256_sub_epi32(origin, x.low), r.shifter.right.low);
@@ -81,11 +92,10 @@ PQV_INLINE __m256i Distance(const Requantizer& r, __m256i origin, Int32x16 x) {
 }
 
 template <bool kLog2>
-void RunRow(const Softmax2n& op, const Requantizer& requantizer, const int32_t* x, size_t n,
-            uint8_t* y) {
-  const __m256i origin = _mm256_set1_epi32(DifferenceOrigin(op.shift, Max(x, n)));
+void RunRow(const Parameters& p, const int32_t* x, size_t n, uint8_t* y) {
+  const __m256i origin = _mm256_set1_epi32(DifferenceOrigin(p.op.shift, Max(x, n)));
   ForLanes(n, [&](size_t i, size_t count) PQV_LAMBDA {
-    const __m256i distance = Distance(requantizer, origin, LoadPartial32(x + i, count));
+    const __m256i distance = Distance(p.requantizer, origin, LoadPartial32(x + i, count));
     StorePartial8(y + i, _mm_shuffle_epi32(Weights<kLog2>(distance), 0xD8), count);
   });
 }
@@ -122,12 +132,12 @@ bool AreInRange(__m256i magnitudes) {
 
 // In int16; rows for which that is not enough are left to the scalar kernel.
 template <bool kLog2>
-void RunBiasRow(const Softmax2n& op, const Requantizer& requantizer, const int32_t* x,
-                const int16_t* bias, const uint8_t* mask, size_t n, uint8_t* y) {
+void RunBiasRow(const Parameters& p, const int32_t* x, const int16_t* bias, const uint8_t* mask,
+                size_t n, uint8_t* y) {
   __m256i max = _mm256_set1_epi16(INT16_MIN);
   __m256i magnitudes = _mm256_setzero_si256();
   ForLanes(n, [&](size_t i, size_t count) PQV_LAMBDA {
-    const __m256i t = RoundShift16(requantizer.shifter, LoadPartial32(x + i, count));
+    const __m256i t = RoundShift16(p.requantizer.shifter, LoadPartial32(x + i, count));
     magnitudes = _mm256_max_epu16(magnitudes, _mm256_abs_epi16(t));
     const __m256i biased = _mm256_adds_epi16(t, LoadPartial16(bias + i, count));
     const __m256i kept = _mm256_cvtepi8_epi16(LoadKept(mask + i, count));
@@ -135,14 +145,14 @@ void RunBiasRow(const Softmax2n& op, const Requantizer& requantizer, const int32
   });
   max = BroadcastMax16(max);
   const int16_t row_max = static_cast<int16_t>(_mm256_extract_epi16(max, 0));
-  if (!AreInRange(magnitudes) || row_max < LowestNarrowMax(op) || row_max == INT16_MAX) {
-    return scalar::RunSoftmax2nBias(op, x, bias, mask, 1, n, y);
+  if (!AreInRange(magnitudes) || row_max < p.lowest_max || row_max == INT16_MAX) {
+    return scalar::RunSoftmax2nBias(p.op, x, bias, mask, 1, n, y);
   }
   ForLanes(n, [&](size_t i, size_t count) PQV_LAMBDA {
-    const __m256i t = RoundShift16(requantizer.shifter, LoadPartial32(x + i, count));
+    const __m256i t = RoundShift16(p.requantizer.shifter, LoadPartial32(x + i, count));
     const __m256i biased = _mm256_adds_epi16(t, LoadPartial16(bias + i, count));
     const __m256i distance =
-        _mm256_mulhrs_epi16(_mm256_subs_epi16(max, biased), requantizer.multiplier);
+        _mm256_mulhrs_epi16(_mm256_subs_epi16(max, biased), p.requantizer.multiplier);
     StorePartial8(y + i, _mm_and_si128(Weights<kLog2>(distance), LoadKept(mask + i, count)), count);
   });
 }
@@ -150,17 +160,17 @@ void RunBiasRow(const Softmax2n& op, const Requantizer& requantizer, const int32
 }  // namespace
 
 void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
-  const Requantizer requantizer = UniformRequantizer(op.shift, op.multiplier);
+  const Parameters parameters(op);
   const auto run_row = op.log2 ? RunRow<true> : RunRow<false>;
-  for (size_t row = 0; row < rows; ++row) run_row(op, requantizer, x + row * n, n, y + row * n);
+  for (size_t row = 0; row < rows; ++row) run_row(parameters, x + row * n, n, y + row * n);
 }
 
 void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
                       const uint8_t* mask, size_t rows, size_t n, uint8_t* y) {
-  const Requantizer requantizer = UniformRequantizer(op.shift, op.multiplier);
+  const Parameters parameters(op);
   const auto run_row = op.log2 ? RunBiasRow<true> : RunBiasRow<false>;
   for (size_t offset = 0; offset < rows * n; offset += n) {
-    run_row(op, requantizer, x + offset, bias + offset, mask + offset, n, y + offset);
+    run_row(parameters, x + offset, bias + offset, mask + offset, n, y + offset);
   }
 }
 

@@ -12,11 +12,13 @@ struct Parameters {
   explicit Parameters(const Softmax2n& softmax)
       : op(softmax),
         shifter(MakeUniformShifter(op.shift)),
-        multiplier(_mm512_set1_epi16(static_cast<int16_t>(op.multiplier))) {}
+        multiplier(_mm512_set1_epi16(static_cast<int16_t>(op.multiplier))),
+        lowest_max(LowestNarrowMax(op)) {}
 
   const Softmax2n& op;
   UniformShifter shifter;
   __m512i multiplier;
+  int16_t lowest_max;
 };
 
 int32_t Max(const int32_t* x, size_t n) {
@@ -124,7 +126,7 @@ void RunBiasRow(const Parameters& p, const BiasRow& row, uint8_t* y) {
   }
   max = BroadcastMax16(max);
   const int16_t row_max = static_cast<int16_t>(_mm_cvtsi128_si32(_mm512_castsi512_si128(max)));
-  if (!AreInRange(magnitudes) || row_max < LowestNarrowMax(p.op) || row_max == INT16_MAX) {
+  if (!AreInRange(magnitudes) || row_max < p.lowest_max || row_max == INT16_MAX) {
     return scalar::RunSoftmax2nBias(p.op, row.x, row.bias, row.mask, 1, row.n, y);
   }
   for (size_t i = 0; i < row.n; i += kLanes) {

@@ -136,6 +136,17 @@ void RunShortRows(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, 
   }
 }
 
+struct BiasParameters {
+  explicit BiasParameters(const Softmax2n& softmax)
+      : op(softmax),
+        requantizer(UniformRequantizer(op.shift, op.multiplier)),
+        lowest_max(LowestNarrowMax(op)) {}
+
+  const Softmax2n& op;
+  Requantizer requantizer;
+  int16_t lowest_max;
+};
+
 // What a row is made of, from some place on.
 struct BiasedRow {
   const int32_t* x;
@@ -171,20 +182,23 @@ struct Extremes {
 
 PQV_INLINE uint16x8_t Magnitude(int16x8_t t) { return vreinterpretq_u16_s16(vabsq_s16(t)); }
 
-PQV_INLINE void Look(const Requantizer& r, const BiasedRow& row, size_t i, Extremes* extremes) {
-  const Int16x16 shifted = Shifted(r, row.x + i);
-  extremes->magnitude =
-      vmaxq_u16(extremes->magnitude, vmaxq_u16(Magnitude(shifted.low), Magnitude(shifted.high)));
-  const Int16x16 t = AddBias(shifted, row.bias + i);
-  const int8x16_t kept = vreinterpretq_s8_u8(LoadKept(row.mask + i));
-  extremes->max = vmaxq_s16(
-      extremes->max, vmaxq_s16(Keep(t.low, vget_low_s8(kept)), Keep(t.high, vget_high_s8(kept))));
+PQV_INLINE Extremes FindExtremes(const Requantizer& r, const BiasedRow& row, size_t n) {
+  Extremes extremes = {vdupq_n_s16(INT16_MIN), vdupq_n_u16(0)};
+  ForEachStep(n, [&](size_t i) {
+    const Int16x16 shifted = Shifted(r, row.x + i);
+    extremes.magnitude =
+        vmaxq_u16(extremes.magnitude, vmaxq_u16(Magnitude(shifted.low), Magnitude(shifted.high)));
+    const Int16x16 t = AddBias(shifted, row.bias + i);
+    const int8x16_t kept = vreinterpretq_s8_u8(LoadKept(row.mask + i));
+    extremes.max = vmaxq_s16(
+        extremes.max, vmaxq_s16(Keep(t.low, vget_low_s8(kept)), Keep(t.high, vget_high_s8(kept))));
+  });
+  return extremes;
 }
 
 // Whether int16 is enough for a row of these.
-PQV_INLINE bool IsNarrow(const Softmax2n& op, const Extremes& extremes, int16_t max) {
-  return vmaxvq_u16(extremes.magnitude) < INT16_MAX && max >= LowestNarrowMax(op) &&
-         max < INT16_MAX;
+PQV_INLINE bool IsNarrow(const BiasParameters& p, const Extremes& extremes, int16_t max) {
+  return vmaxvq_u16(extremes.magnitude) < INT16_MAX && max >= p.lowest_max && max < INT16_MAX;
 }
 
 template <bool kLog2>
@@ -197,22 +211,20 @@ PQV_INLINE uint8x16_t BiasedWeights(const Requantizer& r, int16x8_t max, const B
 
 // In int16; rows for which that is not enough are left to the scalar kernel.
 template <bool kLog2>
-void RunBiasRow(const Softmax2n& op, Requantizer requantizer, BiasedRow row, size_t n, uint8_t* y) {
-  Extremes extremes = {vdupq_n_s16(INT16_MIN), vdupq_n_u16(0)};
-  ForEachStep(n, [&](size_t i) { Look(requantizer, row, i, &extremes); });
+void RunBiasRow(const BiasParameters& p, BiasedRow row, size_t n, uint8_t* y) {
+  const Extremes extremes = FindExtremes(p.requantizer, row, n);
   const int16_t max = vmaxvq_s16(extremes.max);
-  if (!IsNarrow(op, extremes, max)) {
-    return scalar::RunSoftmax2nBias(op, row.x, row.bias, row.mask, 1, n, y);
+  if (!IsNarrow(p, extremes, max)) {
+    return scalar::RunSoftmax2nBias(p.op, row.x, row.bias, row.mask, 1, n, y);
   }
   ForEachStep(n, [&](size_t i) {
-    vst1q_u8(y + i, BiasedWeights<kLog2>(requantizer, vdupq_n_s16(max), row, i));
+    vst1q_u8(y + i, BiasedWeights<kLog2>(p.requantizer, vdupq_n_s16(max), row, i));
   });
 }
 
 // A row of fewer than 16 places, by way of one of 16 whose others are excluded.
 template <bool kLog2>
-void RunShortBiasRow(const Softmax2n& op, Requantizer requantizer, BiasedRow row, size_t n,
-                     uint8_t* y) {
+void RunShortBiasRow(const BiasParameters& p, BiasedRow row, size_t n, uint8_t* y) {
   int32_t x[kStep] = {};
   int16_t bias[kStep] = {};
   uint8_t mask[kStep];
@@ -221,7 +233,7 @@ void RunShortBiasRow(const Softmax2n& op, Requantizer requantizer, BiasedRow row
   memcpy(bias, row.bias, n * sizeof(int16_t));
   memset(mask, 1, sizeof(mask));
   memcpy(mask, row.mask, n);
-  RunBiasRow<kLog2>(op, requantizer, {x, bias, mask}, kStep, weights);
+  RunBiasRow<kLog2>(p, {x, bias, mask}, kStep, weights);
   memcpy(y, weights, n);
 }
 
@@ -235,11 +247,11 @@ void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, 
 
 void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
                       const uint8_t* mask, size_t rows, size_t n, uint8_t* y) {
-  const Requantizer requantizer = UniformRequantizer(op.shift, op.multiplier);
+  const BiasParameters parameters(op);
   const auto run_row = n < kStep ? (op.log2 ? RunShortBiasRow<true> : RunShortBiasRow<false>)
                                  : (op.log2 ? RunBiasRow<true> : RunBiasRow<false>);
   for (size_t offset = 0; offset < rows * n; offset += n) {
-    run_row(op, requantizer, {x + offset, bias + offset, mask + offset}, n, y + offset);
+    run_row(parameters, {x + offset, bias + offset, mask + offset}, n, y + offset);
   }
 }
 
