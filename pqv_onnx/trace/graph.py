@@ -1,0 +1,88 @@
+"""A model as nodes: their order, who reads whom, and rewriting by rules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pqv_onnx.trace.nodes import Input, Node
+from pqv_onnx.trace.streams import Segment, Stream, find_segments, find_streams
+from pqv_onnx.trace.values import Const
+
+Rule = Callable[[Node, Callable[[Node], int]], Node | None]
+"""Gives what takes a node's place, or None; asks how many nodes read a node."""
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes in an order in which each comes after its inputs; the last is the output.
+
+    Attributes:
+        nodes: what the output needs, and nothing else.
+    """
+
+    nodes: tuple[Node, ...]
+
+    @classmethod
+    def of(cls, output: Node) -> Graph:
+        """The graph of all that ``output`` needs."""
+        return cls(tuple(_ordered(output)))
+
+    @property
+    def input(self) -> Input:
+        """The images."""
+        return next(node for node in self.nodes if isinstance(node, Input))
+
+    @property
+    def output(self) -> Node:
+        """The model's result."""
+        return self.nodes[-1]
+
+    def uses(self) -> Counter[Node]:
+        """How many times each node is an input of another one."""
+        return Counter(value for node in self.nodes for value in node.nodes)
+
+    def names(self) -> set[str]:
+        """The parameters and buffers that the nodes read, by timm's names."""
+        return {name for node in self.nodes for const in node.consts for name in const.names()}
+
+    def rewrite(self, rule: Rule) -> Graph:
+        """The graph in which ``rule`` has replaced nodes, in order, so inputs before readers."""
+        old_uses = self.uses()
+        uses: Counter[Node] = Counter()
+        made: dict[Node, Node] = {}
+
+        def renew(value: Node | Const) -> Node | Const:
+            return made[value] if isinstance(value, Node) else value
+
+        for node in self.nodes:
+            inputs = tuple(map(renew, node.inputs))
+            same = all(new is old for new, old in zip(inputs, node.inputs, strict=True))
+            renewed = node if same else replace(node, inputs=inputs)
+            made[node] = rule(renewed, uses.__getitem__) or renewed
+            uses[made[node]] += old_uses[node]
+        return Graph.of(made[self.output])
+
+    def streams(self) -> tuple[Stream, ...]:
+        """The residual streams, in the order of their first values."""
+        return find_streams(self.nodes)
+
+    def segments(self) -> tuple[Segment, ...]:
+        """The parts between the points of the streams at which one value is live."""
+        return find_segments(self.nodes)
+
+
+def _ordered(output: Node) -> list[Node]:
+    """``output`` and all behind it, inputs first; no recursion, as models are deep."""
+    ordered: dict[Node, None] = {}
+    stack = [(output, iter(output.nodes))]
+    while stack:
+        node, rest = stack[-1]
+        following = next((value for value in rest if value not in ordered), None)
+        if following is not None:
+            stack.append((following, iter(following.nodes)))
+        else:
+            ordered[node] = None
+            stack.pop()
+    return list(ordered)

@@ -1,0 +1,246 @@
+"""What a call of each supported function means: one reader per function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from pqv_onnx.trace.calls import Reader, Site
+from pqv_onnx.trace.nodes import (
+    Activation,
+    Add,
+    Attention,
+    Concat,
+    Gate,
+    Linear,
+    Mean,
+    Move,
+    Negation,
+    Node,
+    Norm,
+    Product,
+    Scale,
+    Softmax,
+)
+from pqv_onnx.trace.values import Batch, Call, Const, Operand
+
+
+def _linear(site: Site) -> Node:
+    bound = site.bind("input", "weight", "bias")
+    weight = bound["weight"]
+    if not isinstance(weight, Const):
+        site.refuse("a linear layer with computed weights")
+    path = site.path
+    if isinstance(weight.source, str):
+        path = weight.source.removesuffix(".weight")
+    return Linear(path, (bound["input"],), site.shape, weight, bound.get("bias"))
+
+
+def _patches(site: Site) -> Node:
+    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+    bound = site.bind(*names)
+    weight, x = bound["weight"], site.x
+    kernel, stride = tuple(weight.shape[2:]), _pair(bound.get("stride", 1))
+    plain = bound.get("padding", 0) in (0, (0, 0), "valid") and bound.get("groups", 1) == 1
+    if kernel != stride or not plain or _pair(bound.get("dilation", 1)) != (1, 1):
+        site.refuse(f"a convolution of kernel {kernel}, stride {stride}", "patches")
+    batch, channels, rows, columns = site.shape
+    whole = (batch, x.shape[1], rows * kernel[0], columns * kernel[1])  # type: ignore[operator]
+    if x.shape != whole:
+        site.refuse(f"an image of {list(x.shape[2:])} pixels", f"patches of {list(kernel)}")
+    shape = (batch, rows, columns, channels)
+    linear = Linear(site.path, (x,), shape, weight, bound.get("bias"), kernel)
+    call = Call(torch.permute, (Operand(0), (0, 3, 1, 2)))
+    return Move(site.path, (linear,), site.shape, call)
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def _layer_norm(site: Site) -> Node:
+    bound = site.bind("input", "normalized_shape", "weight", "bias", "eps")
+    _check_last_axis(site, bound)
+    eps = bound.get("eps", 1e-5)
+    return Norm(
+        site.path, (site.x,), site.shape, "layer", bound.get("weight"), bound.get("bias"), eps
+    )
+
+
+def _rms_norm(site: Site) -> Node:
+    bound = site.bind("input", "normalized_shape", "weight", "eps")
+    _check_last_axis(site, bound)
+    return Norm(
+        site.path, (site.x,), site.shape, "rms", bound.get("weight"), None, bound.get("eps")
+    )
+
+
+def _l2_norm(site: Site) -> Node:
+    bound = site.bind("input", "p", "dim", "eps")
+    norm, axis = bound.get("p", 2.0), bound.get("dim", 1)
+    if norm != 2 or not _is_last(site, axis):
+        site.refuse(f"normalizes by norm {norm} along axis {axis}", "2 along the last")
+    return Norm(site.path, (site.x,), site.shape, "l2", eps=bound.get("eps", 1e-12))
+
+
+def _check_last_axis(site: Site, bound: dict[str, Any]) -> None:
+    if len(bound["normalized_shape"]) != 1:
+        site.refuse(f"normalizes {len(bound['normalized_shape'])} axes", "the last")
+    if isinstance(bound["input"], Const) or any(
+        isinstance(bound.get(name), Node) for name in ("weight", "bias")
+    ):
+        site.refuse("a normalisation with a computed weight or bias")
+
+
+def _is_last(site: Site, axis: object) -> bool:
+    return axis in (-1, len(site.x.shape) - 1)
+
+
+def _attention(site: Site) -> Node:
+    bound = site.bind("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
+    mask = bound.get("attn_mask")
+    if bound.get("is_causal"):
+        site.refuse("causal attention")
+    if isinstance(mask, Node) or (mask is not None and not mask.dtype.is_floating_point):
+        site.refuse("attention with a mask that is computed or not of floats")
+    query, key, value = bound["query"], bound["key"], bound["value"]
+    if isinstance(key, Const) or isinstance(value, Const):
+        site.refuse("attention with constant keys or values")
+    scale = bound.get("scale")
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
+    biases = () if mask is None else (mask,)
+    inputs, grouped = (query, key, value), bool(bound.get("enable_gqa"))
+    return Attention(site.path, inputs, site.shape, (factor,), biases, grouped)
+
+
+def _activation(site: Site) -> Node:
+    name = site.name.removesuffix("_")
+    if name == "gelu" and site.kwargs.get("approximate", "none") == "tanh":
+        name = "gelu_tanh"
+    return Activation(site.path, (site.x,), site.shape, name)
+
+
+def _add(site: Site) -> Node:
+    alpha = site.bind("input", "other", "alpha").get("alpha", 1)
+    if alpha != 1:
+        site.refuse(f"adds a multiple of {alpha}")
+    if len(site.inputs) != 2:
+        site.refuse("adds a number")
+    return Add(site.path, site.inputs, site.shape)
+
+
+def _sub(site: Site) -> Node:
+    site.refuse(f"{site.name} of tensors")
+
+
+def _mul(site: Site) -> Node:
+    others = [value for value in site.args[:2] if not isinstance(value, Node)]
+    if not others:
+        return Gate(site.path, site.inputs, site.shape)
+    return _scale(site, others[0])
+
+
+def _div(site: Site) -> Node:
+    dividend, divisor = site.args[:2]
+    if not isinstance(dividend, Node) or not isinstance(divisor, int | float):
+        site.refuse("divides by a tensor")
+    if site.kwargs.get("rounding_mode"):
+        site.refuse("rounds a quotient")
+    return _scale(site, 1 / divisor)
+
+
+def _scale(site: Site, by: Any) -> Node:
+    if not isinstance(by, int | float | Const):
+        site.refuse(f"multiplies by {by}", "a number or a constant")
+    if site.shape != site.x.shape:
+        site.refuse("multiplies by a constant that gives the value another shape")
+    return Scale(site.path, (site.x,), site.shape, by if isinstance(by, Const) else float(by))
+
+
+def _matmul(site: Site) -> Node:
+    return Product(site.path, site.inputs, site.shape)
+
+
+def _softmax(site: Site) -> Node:
+    axis = site.bind("input", "dim").get("dim")
+    if not _is_last(site, axis):
+        site.refuse(f"a softmax along axis {axis}", "the last")
+    return Softmax(site.path, (site.x,), site.shape)
+
+
+def _negation(site: Site) -> Node:
+    return Negation(site.path, (site.x,), site.shape)
+
+
+def _concat(site: Site) -> Node:
+    bound = site.bind("tensors", "dim")
+    axis = bound.get("dim", 0) % len(site.shape)
+    if isinstance(site.shape[axis], Batch):
+        site.refuse("concatenates along the batch")
+    return Concat(site.path, site.inputs, site.shape, axis)
+
+
+def _mean(site: Site) -> Node:
+    bound = site.bind("input", "dim", "keepdim")
+    axes = bound.get("dim")
+    if axes is None:
+        site.refuse("a mean over all axes")
+    return _mean_over(site, axes, bool(bound.get("keepdim", False)))
+
+
+def _pool(site: Site) -> Node:
+    size = site.bind("input", "output_size")["output_size"]
+    if size not in (1, (1, 1), [1, 1]):
+        site.refuse(f"pools to {size}", "one value")
+    return _mean_over(site, (-2, -1), True)
+
+
+def _mean_over(site: Site, axes: Any, keep: bool) -> Node:
+    count = len(site.x.shape)
+    axes = tuple(axis % count for axis in ((axes,) if isinstance(axes, int) else axes))
+    return Mean(site.path, (site.x,), site.shape, axes, keep)
+
+
+def _sum(site: Site) -> Node:
+    """The sum of a stack's parts, as additions."""
+    stack, axis = site.x, site.bind("input", "dim").get("dim")
+    if not isinstance(stack, Move) or stack.function != "stack" or axis != 0:
+        site.refuse("a sum along an axis")
+    if _stack_axis(stack) != 0 or site.kwargs.get("keepdim"):
+        site.refuse("a sum of a stack along another axis than its first")
+    total, *rest = stack.inputs
+    for part in rest:
+        total = Add(site.path, (total, part), site.shape)
+    if not isinstance(total, Node):
+        site.refuse("a sum of constants")
+    return total
+
+
+def _stack_axis(stack: Move) -> object:
+    args = stack.call.args
+    return args[1] if len(args) > 1 else stack.call.kwargs.get("dim", 0)
+
+
+READERS: dict[str, Reader] = {
+    "linear": _linear,
+    "conv2d": _patches,
+    "layer_norm": _layer_norm,
+    "rms_norm": _rms_norm,
+    "normalize": _l2_norm,
+    "scaled_dot_product_attention": _attention,
+    **dict.fromkeys(("gelu", "silu", "relu", "relu6", "sigmoid", "tanh", "hardswish"), _activation),
+    **dict.fromkeys(("silu_", "relu_", "sigmoid_", "tanh_"), _activation),
+    **dict.fromkeys(("add", "add_"), _add),
+    **dict.fromkeys(("sub", "sub_", "rsub"), _sub),
+    **dict.fromkeys(("mul", "mul_"), _mul),
+    **dict.fromkeys(("div", "div_", "true_divide"), _div),
+    "matmul": _matmul,
+    "softmax": _softmax,
+    "neg": _negation,
+    **dict.fromkeys(("cat", "concat", "concatenate"), _concat),
+    "mean": _mean,
+    "adaptive_avg_pool2d": _pool,
+    "sum": _sum,
+}
+"""What makes a node of a call, by the function's name."""
