@@ -149,6 +149,7 @@ class Quantizer(nn.Module):
             self.observer(x)
         if not rounds():
             return x
+        x = x.float()  # mixed precision has no room for codes
         if op is None:
             return self.quantize(x)
         with torch.no_grad():

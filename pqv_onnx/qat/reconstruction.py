@@ -32,7 +32,7 @@ class Reconstruction:
 
     steps: int = 200
     batch_size: int = 16
-    rate: float = 3e-3
+    rate: float = 5e-3
     drop: float = 0.5
     seed: int = 0
 

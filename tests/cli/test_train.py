@@ -62,7 +62,7 @@ def test_calibrate_train_eval_export_verify(pqv, data: Path, weights: Path, tmp_
 
     done = pqv(
         "calibrate", "--model", striped.NAME, "--import", "striped", *given,
-        "--precision", "w4a4", "--images", 12, "-o", calibrated, "--json", result,
+        "--precision", "w4a4", "--images", 12, "--steps", 3, "-o", calibrated, "--json", result,
     )  # fmt: skip
     assert done.code == 0, done.err
     assert "calibrated on 12 images" in done.out
@@ -107,7 +107,9 @@ def test_accuracy_is_written_into_the_file(pqv, data: Path, tmp_path: Path) -> N
     result = tmp_path / "r.json"
     given = ("--import", "striped", "--data", data)
     float_one = ("--model", striped.NAME, "--random-weights", 0)
-    assert pqv("calibrate", *float_one, *given, "--images", 8, "-o", checkpoint).code == 0
+    assert (
+        pqv("calibrate", *float_one, *given, "--images", 8, "--quick", "-o", checkpoint).code == 0
+    )
     assert pqv("export", "--checkpoint", checkpoint, "-o", model).code == 0
     assert "top-1               not stated" in pqv("inspect", model).out
 
@@ -145,7 +147,7 @@ def test_bits_by_sensitivity(pqv, data: Path, weights: Path, tmp_path: Path) -> 
     given = ("--weights", weights, "--data", data)
     calibrate = (
         "calibrate", "--model", striped.NAME, "--import", "striped", *given, "--images", 8,
-        "--precision", "w8a8", "--json", result,
+        "--quick", "--precision", "w8a8", "--json", result,
     )  # fmt: skip
     done = pqv(*calibrate, "--sensitivity")
     assert done.code == 0, done.err
@@ -187,7 +189,18 @@ def test_pictures_of_a_checkpoint(pqv, data: Path, weights: Path, tmp_path: Path
     calibrated, pictures = tmp_path / "c.safetensors", tmp_path / "pictures"
     given = ("--data", data, "--import", "striped")
     model = ("--model", striped.NAME)
-    done = pqv("calibrate", *model, *given, "--weights", weights, "--images", 8, "-o", calibrated)
+    done = pqv(
+        "calibrate",
+        *model,
+        *given,
+        "--weights",
+        weights,
+        "--images",
+        8,
+        "--quick",
+        "-o",
+        calibrated,
+    )
     assert done.code == 0, done.err
     plots = ("--plots", pictures, *given, "--images", 4)
     for arguments in ((calibrated,), (weights, *model, "--precision", "w8a8")):
@@ -275,7 +288,7 @@ def test_digits(pqv, tmp_path: Path) -> None:
     checkpoint = tmp_path / "digits.safetensors"
     done = pqv(
         "calibrate", "--model", "vit_digits_patch8_32", "--random-weights", 0, *digits,
-        "--precision", "w8a8", "--images", 16, "--bias-correction", "-o", checkpoint,
+        "--precision", "w8a8", "--images", 16, "--quick", "--bias-correction", "-o", checkpoint,
     )  # fmt: skip
     assert done.code == 0, done.err
     done = pqv("eval", checkpoint, *digits)

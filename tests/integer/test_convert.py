@@ -155,3 +155,12 @@ def test_the_model_is_left_alone() -> None:
     assert not integer.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert integer.config == model.config
+
+
+@pytest.mark.parametrize("variant", ["token", "swin"])
+def test_mixed_precision_changes_no_code(variant: str) -> None:
+    model, data = qat_model(variant), images(8, seed=2)
+    with torch.no_grad():
+        wanted = model(data)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(model(data), wanted)
