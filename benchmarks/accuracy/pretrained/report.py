@@ -99,11 +99,10 @@ def _table(results: Sequence[Result], settings: Settings) -> str:
     ]
     for result in results:
         row, scores = result.row, result.scores
-        name = f"ours, {row.name}" if row.kind == "ours" else row.name
         against = "" if base is None else f"{scores.top1 - base:+.2f}"
         near = "| | " if row.kind == "float" else f"| {scores.sqnr:.1f} | {scores.cosine:.4f} "
         lines.append(
-            f"| {row.precision} | {name} | {scores.top1:.2f} | {against} {near}"
+            f"| {row.precision} | {_title(row)} | {scores.top1:.2f} | {against} {near}"
             f"| {result.minutes:.1f} |"
         )
     return "\n".join(lines) + "\n"
@@ -114,10 +113,11 @@ def _figure(results: Sequence[Result], path: Path) -> None:
     for place, result in enumerate(results):
         top1 = result.scores.top1
         axes.barh(place, top1, color=_COLORS[result.row.kind], alpha=0.7)
-        axes.text(top1 + 0.5, place, f"{top1:.1f}", va="center", fontsize=9)
+        # Inside the bar, where the float model's line does not cross it.
+        axes.text(1, place, f"{top1:.2f}", va="center", fontsize=9)
         if result.row.kind == "float":
             axes.axvline(top1, color="k", linewidth=0.8, linestyle="--")
-    axes.set_yticks(range(len(results)), [_label(result.row) for result in results])
+    axes.set_yticks(range(len(results)), [f"{_title(r.row)}  {r.row.precision}" for r in results])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel("top-1 on test images, %")
@@ -125,8 +125,8 @@ def _figure(results: Sequence[Result], path: Path) -> None:
     plt.close(figure)
 
 
-def _label(row: Row) -> str:
-    return f"{row.name}  {row.precision}"
+def _title(row: Row) -> str:
+    return f"ours, {row.name}" if row.kind == "ours" else row.name
 
 
 def _texts(settings: Settings) -> dict[str, str]:
