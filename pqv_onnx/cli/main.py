@@ -8,7 +8,19 @@ from typing import Any, NoReturn
 
 import typer
 
-from pqv_onnx.cli import android, bench, calibrate, eval, export, info, inspect, run, train, verify
+from pqv_onnx.cli import (
+    android,
+    bench,
+    calibrate,
+    eval,
+    export,
+    info,
+    inspect,
+    models,
+    run,
+    train,
+    verify,
+)
 from pqv_onnx.errors import PqvError
 
 app = typer.Typer(
@@ -19,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (calibrate, train, eval, export, run, verify, bench, inspect, info):
+for command in (calibrate, train, eval, export, run, verify, bench, inspect, info, models):
     app.command(command.__name__.rsplit(".", 1)[1])(command.command)
 app.add_typer(android.app)
 

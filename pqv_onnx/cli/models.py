@@ -1,0 +1,159 @@
+"""``pqv models``: which of timm's transformers can be converted, and why others cannot."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
+from pqv_onnx.cli.training import progress_bar, status
+from pqv_onnx.errors import PqvError
+
+FAMILIES = (
+    *("vit_*", "deit*", "flexivit*", "beit*", "eva*"),
+    *("swin_*", "swinv2_*", "aimv2*", "naflexvit*"),
+)
+"""Which names of timm are transformers of the kind that is converted."""
+
+_SHOWN_NAMES = 3
+_INITIALISERS = {
+    *("uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "constant_"),
+    *("erfinv_", "mul_", "add_", "clamp_", "fill_", "zero_"),
+}
+
+
+@dataclass(frozen=True)
+class Support:
+    """What conversion says of models.
+
+    Attributes:
+        supported: names of timm, sorted.
+        refused: a sentence for each other name.
+    """
+
+    supported: list[str]
+    refused: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"supported": self.supported, "refused": self.refused}
+
+
+def command(
+    name_filter: Annotated[
+        str, typer.Option("--filter", metavar="GLOB", help="Only names like this: 'deit*'.")
+    ] = "*",
+    json_file: JsonOption = None,
+) -> None:
+    """List timm's transformers that can be quantized, and why the others cannot.
+
+    Each is built without memory for its weights, which takes a fraction of a second.
+
+    Example: `pqv models --filter 'deit*' --json deit.json`
+    """
+    check_json(json_file)
+    with status.status("importing timm"):
+        names = model_names(name_filter)
+    with progress_bar() as progress:
+        task = progress.add_task("models", total=len(names))
+        support = check_support(names, lambda: progress.advance(task))
+    _show(support)
+    write_json(json_file, support.to_dict())
+
+
+def model_names(name_filter: str) -> list[str]:
+    """The names of timm in ``FAMILIES`` that match a glob.
+
+    Raises:
+        PqvError: there are none.
+    """
+    import timm
+
+    names = {name for family in FAMILIES for name in timm.list_models(family)}
+    chosen = sorted(fnmatch.filter(names, name_filter))
+    if not chosen:
+        raise PqvError(
+            f"--filter is {name_filter!r}, which none of timm's {len(names)} transformers matches"
+        )
+    return chosen
+
+
+def check_support(names: Iterable[str], done: Callable[[], None] = lambda: None) -> Support:
+    """Ask conversion about each model, as timm makes it by default.
+
+    Args:
+        names: of timm.
+        done: called after each.
+    """
+    from pqv_onnx.qat.convert import describe
+
+    logging.getLogger("timm").setLevel(logging.ERROR)  # weights that are missing do not matter
+    support = Support([], {})
+    for name in names:
+        try:
+            describe(_on_meta(name))
+            support.supported.append(name)
+        except PqvError as error:
+            support.refused[name] = str(error)
+        done()
+    return support
+
+
+def _on_meta(name: str) -> Any:
+    """The model without memory for its weights.
+
+    What would initialise them is skipped: on the meta device it writes nothing, in most of the
+    time. Rates of stochastic depth are read while the model is made, so that they must exist.
+    """
+    import timm
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Skip(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            called = getattr(func, "__name__", "")
+            target = args[0] if args else (kwargs or {}).get("tensor")
+            if called in _INITIALISERS and isinstance(target, torch.Tensor) and target.is_meta:
+                return target
+            if called == "linspace":
+                kwargs = {**(kwargs or {}), "device": "cpu"}
+            return func(*args, **(kwargs or {}))
+
+    try:
+        with torch.device("meta"), Skip():
+            return timm.create_model(name, pretrained=False)
+    except (RuntimeError, NotImplementedError) as error:
+        sentence = str(error).splitlines()[0]
+        raise PqvError(f"timm cannot make it on the meta device: {sentence}") from error
+
+
+def _show(support: Support) -> None:
+    table = Table("supported")
+    for name in support.supported:
+        table.add_row(escape(name))
+    if support.supported:
+        console.print(table)
+    if support.refused:
+        console.print(_refusals(support.refused))
+    total = len(support.supported) + len(support.refused)
+    console.print(f"{len(support.supported)} of {total} can be converted")
+
+
+def _refusals(refused: dict[str, str]) -> Table:
+    """Reasons, the most frequent first, each with how many models it holds for, and some."""
+    table = Table("models", "not supported because", "for example")
+    for reason, count in Counter(refused.values()).most_common():
+        names = [name for name, other in refused.items() if other == reason]
+        shown = ", ".join(names[:_SHOWN_NAMES]) + (", ..." if count > _SHOWN_NAMES else "")
+        table.add_row(str(count), escape(reason), escape(shown))
+    return table
