@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 BATCH = 1_000_003
 """Images in a recording, a prime: an integer that it divides is a multiple of the batch."""
@@ -65,7 +64,7 @@ class Call:
         out = self.function(*args, **kwargs)
         if self.writes:
             return args[0]
-        return out if self.index is None else pytree.tree_leaves(out)[self.index]
+        return out if self.index is None else tree_leaves(out)[self.index]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,21 +139,16 @@ def function_name(function: Callable[..., Any]) -> str:
     return getattr(owner, "__name__", name) if name == "__get__" else name
 
 
-def _is_leaf(value: Any) -> bool:
-    return isinstance(value, slice | torch.Size)
-
-
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Map the leaves of nested tuples, lists and dicts, those inside of slices and sizes, too."""
-
-    def leaf(value: Any) -> Any:
-        if isinstance(value, slice):
-            return slice(*(function(part) for part in (value.start, value.stop, value.step)))
-        if isinstance(value, torch.Size):
-            return tuple(function(part) for part in value)
-        return function(value)
-
-    return pytree.tree_map(leaf, tree, is_leaf=_is_leaf)
+    """Map the leaves of nested tuples, lists, dicts, slices and sizes; sizes become tuples."""
+    if isinstance(tree, tuple | list):
+        mapped = [map_leaves(function, part) for part in tree]
+        return mapped if isinstance(tree, list) else tuple(mapped)
+    if isinstance(tree, dict):
+        return {key: map_leaves(function, part) for key, part in tree.items()}
+    if isinstance(tree, slice):
+        return slice(*(function(part) for part in (tree.start, tree.stop, tree.step)))
+    return function(tree)
 
 
 def tree_leaves(tree: Any) -> list[Any]:

@@ -203,7 +203,7 @@ def check(model: Model) -> Graph:
 def test_images_of_another_size() -> None:
     small = MODELS["vit"]
     with pytest.raises(PqvError, match=r"^images are \[3, 16, 16\], expected \[3, 32, 32\]$"):
-        evaluate(graph("dinov3_swiglu"), tensors(small.make()), images((3, 16, 16)))
+        evaluate(graph("vit"), tensors(small.make()), images((3, 16, 16)))
 
 
 def test_hidden_sizes_do_not_enter() -> None:

@@ -50,7 +50,7 @@ def write_to_shifted(model: Model, x: Tensor) -> Tensor:
 
 
 def random(model: Model, x: Tensor) -> Tensor:
-    return x + torch.randn(8)
+    return x + torch.randn(8, device=x.device)
 
 
 def many_outputs(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
