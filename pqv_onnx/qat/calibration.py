@@ -160,17 +160,16 @@ def _choose_steps(
     options: Calibration,
 ) -> None:
     """Choose the steps, and the biases if they are to be, of one segment."""
-    linears = [m for m in segment.submodules() if isinstance(m, QuantLinear)]
-    for linear in linears:
-        linear.quantizer.calibrate(linear.weight, options.initialization)
+    means = mean_outputs(segment, floats) if options.bias_correction else {}
+    for module in segment.submodules():
+        if isinstance(module, QuantLinear):
+            module.quantizer.calibrate(module.weight, options.initialization)
     jobs: list[_Job] = [
         _StepChoice(module, before.get(module), options.initialization)
         for module in segment.submodules()
         if isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer)
     ]
-    if options.bias_correction:
-        means = mean_outputs(segment, floats)
-        jobs += [_BiasCorrection(linear, mean) for linear, mean in means.items()]
+    jobs += [_BiasCorrection(linear, mean) for linear, mean in means.items()]
     try:
         while _do_next(segment, chunks):
             pass

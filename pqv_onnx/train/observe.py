@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pqv_onnx.qat import QuantModel
+from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.layers import QuantGelu
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
 from pqv_onnx.qat.softmax import QuantSoftmax
@@ -128,8 +129,12 @@ def _watch(seen: Observation, name: str, module: nn.Module) -> list[Any]:
     return []
 
 
-def _add_attention(seen: Attention, logits: Tensor, excluded: Tensor | None = None) -> None:
-    z = logits if excluded is None else logits.masked_fill(excluded, -math.inf)
+def _add_attention(
+    seen: Attention, logits: Sums, bias: Tensor | None = None, excluded: Tensor | None = None
+) -> None:
+    z = logits.real if bias is None else logits.real + bias
+    if excluded is not None:
+        z = z.masked_fill(excluded, -math.inf)
     relative = z - z.amax(-1, keepdim=True)
     share = torch.exp2(relative)
     share = share / share.sum(-1, keepdim=True)

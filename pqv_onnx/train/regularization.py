@@ -23,7 +23,7 @@ def residual_excess(x: Tensor, quantizer: ResidualQuantizer) -> Tensor:
     Returns:
         The mean square of the part beyond the range, in codes, [].
     """
-    codes = x.float() / quantizer.channel_step.detach()
+    codes = x.float() / quantizer.channel_step.detach().float()
     return (codes - codes.clamp(quantizer.lo, quantizer.hi)).square().mean()
 
 
@@ -37,7 +37,7 @@ def dampening(linear: QuantLinear) -> Tensor:
         The sum over the weights, [].
     """
     quantizer, weight = linear.quantizer, linear.weight.float()
-    step = quantizer.step.detach()
+    step = quantizer.step.detach().float()
     clipped = torch.maximum(torch.minimum(weight, quantizer.hi * step), quantizer.lo * step)
     return (quantizer.quantize(weight).detach() - clipped).square().sum()
 
