@@ -8,6 +8,8 @@ _PLAIN = {
     "train.initialization": "lsq",
     "quantization.attention": "uniform",
     "quantization.gelu": "symmetric",
+    "quantization.pre_gelu": "per-tensor",
+    "quantization.qkv": "per-tensor",
     "quantization.residual": "per-tensor",
     "train.distillation.kind": "none",
 }
@@ -41,12 +43,18 @@ def _plain_but(*techniques: str) -> tuple[tuple[str, str], ...]:
     return tuple((key, value) for key, value in _PLAIN.items() if key not in techniques)
 
 
-def _with_outliers(precision: str, trained: bool) -> tuple[Row, Row]:
-    """All techniques but residual ratios, and all."""
+def _plain_and(key: str, value: str) -> tuple[tuple[str, str], ...]:
+    return (*_plain_but(key), (key, value))
+
+
+def _with_outliers(precision: str, trained: bool) -> tuple[Row, ...]:
+    """All techniques but residual ratios and rotation, without rotation only, and all."""
     name = "all techniques" if trained else "post-training"
     one_step = (("quantization.residual", "per-tensor"),)
+    ratios = (("quantization.residual", "power-of-two"),)
     return (
         Row(f"{name}, no ratios", precision, trained, one_step, "outliers"),
+        Row(f"{name}, ratios alone", precision, trained, ratios, "outliers"),
         Row(name, precision, trained, float_model="outliers"),
     )
 
@@ -69,8 +77,14 @@ ROWS = (
     Row("plain LSQ", "w4a4", changes=_plain_but()),
     Row("+ searched steps", "w4a4", changes=_plain_but("train.initialization")),
     Row("+ log2 attention", "w4a4", changes=_plain_but("quantization.attention")),
-    Row("+ clipped GELU", "w4a4", changes=_plain_but("quantization.gelu")),
-    Row("+ residual ratios", "w4a4", changes=_plain_but("quantization.residual")),
+    Row(
+        "+ asymmetric GELU",
+        "w4a4",
+        changes=_plain_but("quantization.gelu", "quantization.pre_gelu"),
+    ),
+    Row("+ residual ratios", "w4a4", changes=_plain_and("quantization.residual", "power-of-two")),
+    Row("+ rotated residual", "w4a4", changes=_plain_but("quantization.residual")),
+    Row("+ rotated heads", "w4a4", changes=_plain_but("quantization.qkv")),
     Row("+ distillation", "w4a4", changes=_plain_but("train.distillation.kind")),
     Row("all techniques", "w4a4"),
     Row(

@@ -22,7 +22,8 @@ SchemeOption = Annotated[
         "--scheme",
         metavar="KIND=SCHEME",
         help="Change the precision's preset, repeatable: attention=log2|uniform, "
-        "gelu=asymmetric|symmetric, residual=power-of-two|per-tensor.",
+        "gelu=asymmetric|symmetric, pre_gelu=asymmetric|per-tensor, qkv=rotated|per-tensor, "
+        "residual=rotated|power-of-two|per-tensor.",
     ),
 ]
 JsonOption = Annotated[

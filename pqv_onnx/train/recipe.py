@@ -32,13 +32,17 @@ class Quantization:
 
     Attributes:
         attention: ``log2`` (4 bits) or ``uniform`` (8 bits).
-        gelu: ``asymmetric`` (clipped) or ``symmetric``.
-        residual: ``power-of-two`` (a ratio for each channel) or ``per-tensor``.
+        gelu: ``asymmetric`` or ``symmetric``.
+        pre_gelu: ``asymmetric`` or ``per-tensor``.
+        qkv: ``rotated`` or ``per-tensor``.
+        residual: ``rotated``, ``power-of-two`` (a ratio for each channel) or ``per-tensor``.
         weight_bits: 4 or 8 by layer or pattern: ``{"blocks.*.mlp.fc2" = 8}``.
     """
 
     attention: str = ""
     gelu: str = ""
+    pre_gelu: str = ""
+    qkv: str = ""
     residual: str = ""
     weight_bits: dict[str, int] = field(default_factory=dict)
 
