@@ -46,7 +46,7 @@ def heads(graph: Graph) -> Graph:
     """c * (linear(a) + linear(b)), logits of a distilled model, becomes a linear of both inputs."""
     total, factor = graph.output, 1.0
     if isinstance(total, Scale) and not isinstance(total.by, Const):
-        total, factor = total.nodes[0], total.by
+        factor, total = total.by, total.nodes[0]
     if not isinstance(total, Add):
         return graph
     linears = [value for value in total.inputs if isinstance(value, Linear) and not value.kernel]

@@ -17,7 +17,7 @@ def pointwise(node: Node, uses: Callable[[Node], int]) -> Node | None:
             continue
         source, factor = gate.nodes[0], gate.factor
         if source is not x and isinstance(source, Scale) and not isinstance(source.by, Const):
-            source, factor = source.nodes[0], source.by
+            factor, source = source.by, source.nodes[0]
         if source is x and factor:
             return Activation(node.path, (x,), node.shape, "silu", factor)
     return None

@@ -46,13 +46,21 @@ def _patches(site: Site) -> Node:
     if kernel != stride or not plain or _pair(bound.get("dilation", 1)) != (1, 1):
         site.refuse(f"a convolution of kernel {kernel}, stride {stride}", "patches")
     batch, channels, rows, columns = site.shape
-    whole = (batch, x.shape[1], rows * kernel[0], columns * kernel[1])  # type: ignore[operator]
-    if x.shape != whole:
-        site.refuse(f"an image of {list(x.shape[2:])} pixels", f"patches of {list(kernel)}")
+    whole = (batch, x.shape[1], _times(rows, kernel[0]), _times(columns, kernel[1]))
+    if x.shape != whole:  # a convolution leaves out what is less than a patch
+        call = Call(
+            torch.Tensor.__getitem__, (Operand(0), tuple(map(slice, (None, None, *whole[2:]))))
+        )
+        x = Move(site.path, (x,), whole, call)
     shape = (batch, rows, columns, channels)
     linear = Linear(site.path, (x,), shape, weight, bound.get("bias"), kernel)
     call = Call(torch.permute, (Operand(0), (0, 3, 1, 2)))
     return Move(site.path, (linear,), site.shape, call)
+
+
+def _times(count: int | Batch, size: int) -> int:
+    assert isinstance(count, int)  # rows and columns of an image
+    return count * size
 
 
 def _pair(size: Any) -> tuple[int, int]:

@@ -176,6 +176,13 @@ def test_moves() -> None:
     check(Moved())
 
 
+def test_less_than_a_patch_is_left_out() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 5, 4, 4, bias=False)).eval()
+    normal = normalise(record(model, (3, 10, 9)))
+    x = images((3, 10, 9))
+    torch.testing.assert_close(evaluate(normal, tensors(model), x), model(x))
+
+
 def test_grouped_heads() -> None:
     class Grouped(Model):
         def body(self, x: torch.Tensor) -> torch.Tensor:

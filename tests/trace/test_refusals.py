@@ -112,10 +112,6 @@ CASES: dict[str, tuple[Body, str]] = {
         lambda model, x: model.conv(model.image),
         "conv: a convolution of kernel (3, 3), stride (1, 1), expected patches",
     ),
-    "cropped": (
-        lambda model, x: model.embed(model.image[:, :, :6]),
-        "embed: an image of [6, 8] pixels, expected patches of [4, 4]",
-    ),
     "batch norm": (lambda model, x: model.norm(model.image), "norm: batch_norm is not supported"),
     "exp": (lambda model, x: x.exp(), "model: exp is not supported"),
     "difference": (lambda model, x: x - model.one(x), "model: sub of tensors"),
