@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import build_random_qat, calibrate, convert_to_qat
 from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.layers import QuantLinear
@@ -150,3 +151,19 @@ def test_precision_orders_the_error() -> None:
         for p in ("w8a8", "w4a4")
     }
     assert errors["w8a8"] < errors["w4a4"] / 10
+
+
+@pytest.mark.parametrize("residual", ["rotated", "power-of-two", "per-tensor"])
+def test_wide_positions_keep_their_codes(residual: str) -> None:
+    """Positions that the patches cancel are far wider than the stream that they become."""
+    vit = float_model()
+    with torch.no_grad():
+        vit.pos_embed[:, 1:, 3] += 100
+        vit.patch_embed.proj.bias[3] -= 100
+    model = convert_to_qat(vit, W4A4.with_schemes({"residual": residual}))
+    calibrate(model, images(8))
+    positions = model.patch_positions()
+    assert (positions.channel_step / model.residual.channel_step).max() <= 2.001
+    assert positions.codes.abs().amax((0, 1)).min() == 127
+    with torch.no_grad():
+        assert torch.equal(model(images(8)), convert_to_integer(model)(images(8)))

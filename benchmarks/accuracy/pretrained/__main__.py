@@ -103,7 +103,9 @@ class Benchmark:
         count, seed = self.settings.train_images, self.settings.seed
         train(row, model, self.model, lambda: self._pixels("train", count), seed)
         export(model, folder / "model.onnx")
-        return our_runner(folder / "model.onnx", self.threads)
+        rotated = model.config.spec.residual.scheme == "rotated"
+        norm = self.model.norm if rotated else None
+        return our_runner(folder / "model.onnx", self.threads, norm)
 
     def _pixels(self, split: str, count: int) -> tuple[Tensor, Tensor]:
         size = self.settings.image_size

@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from safetensors import safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.accuracy.pretrained.data import batches
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import write_atomically
+from pqv_onnx.qat.rotation import mean_keeping
 from pqv_onnx.runtime.session import InferenceSession
 from pqv_onnx.train.sensitivity import distance
 
@@ -77,10 +78,16 @@ def peer_runner(path: Path, threads: int) -> Runner:
     return lambda images: tuple(session.run(["logits", "features"], {"images": images}))
 
 
-def our_runner(path: Path, threads: int) -> Runner:
+def our_runner(path: Path, threads: int, rotated: nn.LayerNorm | None = None) -> Runner:
     """The runner of our export, on our op library.
 
     Features are the codes that the head reads: of one step, so that it cancels in the cosine.
+
+    Args:
+        path: the file.
+        threads: of onnxruntime.
+        rotated: the float model's last LayerNorm, if the residual stream is rotated: the codes
+            are then turned back, and the norm's weight and bias, which the head has, are put on.
 
     Raises:
         PqvError: the file has no node named ``head``.
@@ -93,7 +100,20 @@ def our_runner(path: Path, threads: int) -> Runner:
     model.graph.output.append(codes)
     session = InferenceSession(model.SerializeToString(), _options(threads))
     name = session.get_inputs()[0].name
-    return lambda images: tuple(session.run(None, {name: images}))
+
+    def predict(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        logits, features = session.run(None, {name: images})
+        return logits, features if rotated is None else _turned_back(features, rotated)
+
+    return predict
+
+
+@torch.no_grad()
+def _turned_back(codes: np.ndarray, norm: nn.LayerNorm) -> np.ndarray:
+    # What a LayerNorm without weight and bias gives has unit variance, whatever its step.
+    normalised = F.layer_norm(torch.from_numpy(codes).double(), codes.shape[-1:])
+    turned = normalised @ mean_keeping(codes.shape[-1]).T
+    return (turned * norm.weight + norm.bias).float().numpy()
 
 
 def _openvino_runner(path: Path, threads: int) -> Runner:
