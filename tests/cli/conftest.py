@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from pqv_onnx.cli import main
+from pqv_onnx.cli import main, options
 
 
 @dataclass
@@ -33,6 +33,8 @@ def pqv(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> P
 
     def run(*arguments: object) -> Done:
         monkeypatch.setattr("sys.argv", ["pqv", *map(str, arguments)])
+        # The consoles take it when they are made, and these are made by whoever imports them first.
+        monkeypatch.setattr(options.console, "width", 200)
         monkeypatch.setenv("COLUMNS", "200")
         code = 0
         try:
