@@ -75,6 +75,7 @@ def _ours(precision: str) -> Iterable[Row]:
     yield Row(precision, "quick, ratios for rotations", options=_QUICK | ratios)
     yield Row(precision, "quick + bias correction", options=_QUICK | {"bias_correction": True})
     yield Row(precision, "full", main=True)
+    yield Row(precision, "full, 500 updates", options={"reconstruction": {"steps": 500}})
     yield Row(precision, "full, ratios for rotations", options=ratios)
     trained = {"epochs": 1, "learning_rate": _LEARNING_RATES[precision]}
     yield Row(precision, "quick, one epoch", options=_QUICK | trained)
