@@ -13,11 +13,25 @@ namespace pqv {
 namespace {
 
 const OpDefinition* const kOps[] = {
-    &kPackedInt4MatMulOp,        &kPackedInt4MatMulAddOp, &kPackedInt4MatMulGeluOp,
-    &kPackedInt8MatMulOp,        &kPackedInt8MatMulAddOp, &kPackedInt8MatMulGeluOp,
-    &kPackedInt8MatMulToInt32Op, &kIntMatMulOp,           &kIntSoftmax2nOp,
-    &kIntSoftmax2nBiasOp,        &kIntWeightedMeanOp,     &kIntAttentionOp,
-    &kIntWindowAttentionOp,      &kIntLayerNormOp,        &kIntGeluOp,
+    &kPackedInt4MatMulOp,
+    &kPackedInt4MatMulAddOp,
+    &kPackedInt4MatMulGeluOp,
+    &kPackedInt8MatMulOp,
+    &kPackedInt8MatMulAddOp,
+    &kPackedInt8MatMulGeluOp,
+    &kPackedInt8MatMulToInt32Op,
+    &kIntMatMulOp,
+    &kIntSoftmax2nOp,
+    &kIntSoftmax2nBiasOp,
+    &kIntWeightedMeanOp,
+    &kIntAttentionOp,
+    &kIntWindowAttentionOp,
+    &kIntLayerNormOp,
+    &kIntRmsNormOp,
+    &kIntGeluOp,
+    &kIntAddOp,
+    &kIntRotaryOp,
+    &kIntGateOp,
 };
 constexpr size_t kOpCount = sizeof(kOps) / sizeof(kOps[0]);
 

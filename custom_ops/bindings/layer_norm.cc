@@ -13,10 +13,11 @@ constexpr int64_t kMaxEpsilon = int64_t{1} << 46;
 constexpr int64_t kMaxExponent = 3;
 constexpr size_t kElementCost = 32;
 
-class LayerNormNode {
+template <Norm kNorm>
+class NormNode {
  public:
   OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
-    run_ = variant.layer_norm;
+    run_ = kNorm == Norm::kLayer ? variant.layer_norm : variant.rms_norm;
     PQV_RETURN_IF_ERROR(reader.Int("epsilon", 0, kMaxEpsilon, &op_.epsilon));
     PQV_RETURN_IF_ERROR(reader.YBits(&op_.y_bits));
     PQV_RETURN_IF_ERROR(reader.ChannelCount(kExponent, kMaxLayerNormChannels, &op_.channels));
@@ -29,6 +30,7 @@ class LayerNormNode {
     op_.step = step_.data();
     PQV_RETURN_IF_ERROR(requantizer_.Create(reader, kShift, op_.channels));
     op_.requantizer = requantizer_.View();
+    if (kNorm == Norm::kRms) return nullptr;
     PQV_RETURN_IF_ERROR(reader.Channels(kBias, op_.channels, INT16_MIN, INT16_MAX, &bias_));
     op_.bias = bias_.data();
     return nullptr;
@@ -67,6 +69,13 @@ const OpDefinition kIntLayerNormOp = {
     5,
     {{"X", kInt8}, {"exponent", kInt8}, {"shift", kInt8}, {"multiplier", kInt16}, {"bias", kInt16}},
     kInt8,
-    PQV_OP_CALLBACKS(LayerNormNode)};
+    PQV_OP_CALLBACKS(NormNode<Norm::kLayer>)};
+
+const OpDefinition kIntRmsNormOp = {
+    "IntRMSNorm",
+    4,
+    {{"X", kInt8}, {"exponent", kInt8}, {"shift", kInt8}, {"multiplier", kInt16}},
+    kInt8,
+    PQV_OP_CALLBACKS(NormNode<Norm::kRms>)};
 
 }  // namespace pqv

@@ -7,14 +7,6 @@
 namespace pqv {
 namespace {
 
-bool SameShape(const Shape& a, const Shape& b) {
-  if (a.rank != b.rank) return false;
-  for (size_t i = 0; i < a.rank; ++i) {
-    if (a.dims[i] != b.dims[i]) return false;
-  }
-  return true;
-}
-
 // Whether the call succeeded; its status is not wanted.
 bool Succeeds(const OrtApi* api, OrtStatus* status) {
   if (status == nullptr) return true;

@@ -30,6 +30,22 @@ class NodeReader {
   // Input `index` as a constant of the given shape.
   OrtStatus* Constant(size_t index, const Shape& shape, const void** data) const;
 
+  // The same, each element in [low, high].
+  template <typename T>
+  OrtStatus* Constant(size_t index, const Shape& shape, int64_t low, int64_t high,
+                      const T** values) const {
+    const void* data = nullptr;
+    PQV_RETURN_IF_ERROR(Constant(index, shape, &data));
+    *values = static_cast<const T*>(data);
+    size_t count = 0;
+    if (!Product(shape, 0, shape.rank, &count)) return OutOfMemory(id_, InputName(index));
+    for (size_t i = 0; i < count; ++i) {
+      const T value = (*values)[i];
+      if (value < low || value > high) return OutOfRange(index, i, value, low, high);
+    }
+    return nullptr;
+  }
+
   // The shape of constant input `index`, which has `rank` dimensions.
   OrtStatus* ConstantShape(size_t index, size_t rank, Shape* shape) const;
 

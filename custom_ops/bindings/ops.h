@@ -30,7 +30,11 @@ extern const OpDefinition kIntWeightedMeanOp;
 extern const OpDefinition kIntAttentionOp;
 extern const OpDefinition kIntWindowAttentionOp;
 extern const OpDefinition kIntLayerNormOp;
+extern const OpDefinition kIntRmsNormOp;
 extern const OpDefinition kIntGeluOp;
+extern const OpDefinition kIntAddOp;
+extern const OpDefinition kIntRotaryOp;
+extern const OpDefinition kIntGateOp;
 extern const OpDefinition kInfoOp;  // of the domain pqv.library
 
 // A definition whose callbacks are those of `Node`.

@@ -135,24 +135,13 @@ class PackedMatMulNode {
     return ValidateWeights(reader, bits, op_.k, op_.n, op_.weights);
   }
 
-  // The residual has the shape of Y, or 1 in place of leading dimensions of it.
   OrtStatus* ReadResidual(const RunContext& context, const Shape& y_shape,
                           PackedMatMulBlock* block) const {
     TensorView residual;
-    PQV_RETURN_IF_ERROR(context.Input(kResidual, 1, &residual));
-    const Shape& shape = residual.shape;
-    bool fits = shape.rank == y_shape.rank && shape.Last() == y_shape.Last();
-    size_t leading = 0;
-    while (leading + 1 < shape.rank && shape.dims[leading] == 1) ++leading;
-    for (size_t i = leading; fits && i < shape.rank; ++i) fits = shape.dims[i] == y_shape.dims[i];
-    if (!fits) {
-      return Error(context.id(),
-                   "input %s has shape %s, expected %s with 1 in leading dimensions only",
-                   context.InputName(kResidual), ShapeText(shape).text, ShapeText(y_shape).text);
-    }
+    PQV_RETURN_IF_ERROR(context.InputOfShape(kResidual, y_shape, &residual, &block->residual_rows));
     block->residual = static_cast<const int8_t*>(residual.data);
     block->residual_stride = op_.n;
-    return context.Count(kResidual, shape, 0, shape.rank - 1, &block->residual_rows);
+    return nullptr;
   }
 
   // A grid of tasks. Channels are cut first, as every task prepares the weights of its channels

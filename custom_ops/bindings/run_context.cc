@@ -24,6 +24,21 @@ OrtStatus* RunContext::Input(size_t index, size_t min_rank, TensorView* view) co
   return nullptr;
 }
 
+OrtStatus* RunContext::InputOfShape(size_t index, const Shape& expected, TensorView* view,
+                                    size_t* rows) const {
+  PQV_RETURN_IF_ERROR(Input(index, 1, view));
+  const Shape& shape = view->shape;
+  bool fits = shape.rank == expected.rank && shape.Last() == expected.Last();
+  size_t leading = 0;
+  while (leading + 1 < shape.rank && shape.dims[leading] == 1) ++leading;
+  for (size_t i = leading; fits && i < shape.rank; ++i) fits = shape.dims[i] == expected.dims[i];
+  if (!fits) {
+    return Error(id_, "input %s has shape %s, expected %s with 1 in leading dimensions only",
+                 InputName(index), ShapeText(shape).text, ShapeText(expected).text);
+  }
+  return Count(index, shape, 0, shape.rank - 1, rows);
+}
+
 OrtStatus* RunContext::ExpectDimension(size_t index, const Shape& shape, size_t axis,
                                        size_t expected) const {
   if (static_cast<size_t>(shape.dims[axis]) == expected) return nullptr;

@@ -31,6 +31,11 @@ class RunContext {
   // Input `index`, which must have at least `min_rank` dimensions.
   OrtStatus* Input(size_t index, size_t min_rank, TensorView* view) const;
 
+  // Input `index`, which must have the shape `expected`, or 1 in place of leading dimensions of it.
+  // The product of all but the last goes to `rows`.
+  OrtStatus* InputOfShape(size_t index, const Shape& expected, TensorView* view,
+                          size_t* rows) const;
+
   // The memory of the output.
   template <typename T>
   OrtStatus* Output(const Shape& shape, T** data) const {

@@ -30,6 +30,14 @@ ShapeText::ShapeText(const Shape& shape) {
   if (used < sizeof(text)) snprintf(text + used, sizeof(text) - used, "]");
 }
 
+bool SameShape(const Shape& a, const Shape& b) {
+  if (a.rank != b.rank) return false;
+  for (size_t i = 0; i < a.rank; ++i) {
+    if (a.dims[i] != b.dims[i]) return false;
+  }
+  return true;
+}
+
 bool Product(const Shape& shape, size_t begin, size_t end, size_t* product) {
   *product = 0;
   for (size_t i = begin; i < end; ++i) {

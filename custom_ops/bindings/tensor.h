@@ -25,6 +25,8 @@ struct ShapeText {
   explicit ShapeText(const Shape& shape);
 };
 
+bool SameShape(const Shape& a, const Shape& b);
+
 // The product of dims[begin .. end), 0 if one of them is; false if it does not fit.
 bool Product(const Shape& shape, size_t begin, size_t end, size_t* product);
 

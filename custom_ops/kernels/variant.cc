@@ -6,7 +6,7 @@ namespace pqv {
 
 // Beside the name of a variant, the one whose kernel it runs for each op.
 #define PQV_VARIANT(name, supported, packed_matmul, int_matmul, weighted_mean, softmax2n, \
-                    attention, layer_norm, gelu)                                          \
+                    attention, layer_norm, elementwise)                                   \
   {#name,                                                                                 \
    supported,                                                                             \
    &packed_matmul::kPackedInt4MatMul,                                                     \
@@ -17,7 +17,11 @@ namespace pqv {
    weighted_mean::RunWeightedMean,                                                        \
    &attention::kAttention,                                                                \
    layer_norm::RunLayerNorm,                                                              \
-   gelu::RunGelu}
+   layer_norm::RunRmsNorm,                                                                \
+   elementwise::RunGelu,                                                                  \
+   elementwise::RunAdd,                                                                   \
+   elementwise::RunRotary,                                                                \
+   elementwise::RunGate}
 
 // Every kernel its own, and of attention what they compose.
 #define PQV_OWN_VARIANT(isa, supported) \

@@ -3,11 +3,14 @@
 #ifndef PQV_KERNELS_VARIANT_H_
 #define PQV_KERNELS_VARIANT_H_
 
+#include "kernels/add/add.h"
 #include "kernels/attention/attention.h"
+#include "kernels/gate/gate.h"
 #include "kernels/gelu/gelu.h"
 #include "kernels/int_matmul/int_matmul.h"
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/packed_matmul/packed_matmul.h"
+#include "kernels/rotary/rotary.h"
 #include "kernels/softmax2n/softmax2n.h"
 #include "kernels/weighted_mean/weighted_mean.h"
 
@@ -26,7 +29,11 @@ struct Variant {
   void (*weighted_mean)(const WeightedMean& op);
   const AttentionKernel* attention;
   void (*layer_norm)(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
+  void (*rms_norm)(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
   void (*gelu)(const int8_t* table, const GeluBlock& block);
+  void (*add)(const IntAdd& op, const AddRows& rows);
+  void (*rotary)(const Rotary& op, const RotaryRows& rows);
+  void (*gate)(const Gate& op, const int8_t* a, const int8_t* b, size_t count, int8_t* y);
 };
 
 constexpr size_t kMaxVariants = 16;  // sizes tables that have an entry per variant

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import onnx
 import torch
-from onnxscript import INT8, INT32, INT64, UINT8, script
+from onnxscript import INT8, INT16, INT32, INT64, UINT8, script
 from onnxscript import opset19 as op
 from onnxscript.values import Opset
 
@@ -123,6 +123,27 @@ def Requantize(acc: INT32, shift: INT32, multiplier: INT32) -> INT32:
     return MulQ15(RoundShiftSat16(acc, shift), multiplier)
 
 
+def residual_link(codes: torch.Tensor, multiplier: torch.Tensor) -> torch.Tensor:
+    """``mul_q15(codes * 256, multiplier)``: codes of one step in 1/64 of another.
+
+    Args:
+        codes: integers in [-128, 127] of any dtype, [..., C].
+        multiplier: int32 [C], in [0, 32767]; 2^13 times the ratio of the steps.
+
+    Returns:
+        int32 of codes' shape with int16 values.
+    """
+    return mul_q15(codes.to(torch.int32) * 256, multiplier)
+
+
+@script(math, default_opset=op)
+def ResidualLink(codes: INT8, multiplier: INT16) -> INT32:
+    """MulQ15(codes * 256, multiplier)."""
+    wide = op.Cast(codes, to=onnx.TensorProto.INT32)
+    scaled = op.Mul(wide, op.Constant(value=scalar(256)))
+    return MulQ15(scaled, op.Cast(multiplier, to=onnx.TensorProto.INT32))
+
+
 def narrow(u: torch.Tensor, y_bits: int) -> torch.Tensor:
     """Rounds 6 fraction bits off and clamps to ``y_bits``.
 
@@ -164,6 +185,20 @@ def RequantizeNarrow(acc: INT32, shift: INT32, multiplier: INT32, y_bits: int) -
     product = op.Mul(RoundShiftSat16(acc, shift), multiplier)
     rounded = op.Add(product, op.Constant(value=scalar(2**14 + 2**20)))
     return ToInt8(ShiftRight(rounded, op.Constant(value=scalar(2**21))), y_bits=y_bits)
+
+
+def requantize_tensor(acc: torch.Tensor, shift: int, multiplier: int) -> torch.Tensor:
+    """``requantize`` with one shift and multiplier for all of ``acc``."""
+    scale = torch.tensor([shift, multiplier], dtype=torch.int32, device=acc.device)
+    return requantize(acc, scale[0], scale[1])
+
+
+@script(math, default_opset=op)
+def RequantizeNarrowTensor(acc: INT32, shift: int, multiplier: int, y_bits: int) -> INT8:
+    """RequantizeNarrow with one shift and multiplier for all of acc."""
+    wide_shift = op.Cast(op.Constant(value_int=shift), to=onnx.TensorProto.INT32)
+    wide_multiplier = op.Cast(op.Constant(value_int=multiplier), to=onnx.TensorProto.INT32)
+    return RequantizeNarrow(acc, wide_shift, wide_multiplier, y_bits=y_bits)
 
 
 # --- bit length, reciprocal, square root ------------------------------------------------
@@ -306,9 +341,11 @@ FUNCTIONS = {
         RoundShiftSat16,
         MulQ15,
         Requantize,
+        ResidualLink,
         ToInt8,
         Narrow,
         RequantizeNarrow,
+        RequantizeNarrowTensor,
         RowSum,
         BitLength,
         Reciprocal,

@@ -18,15 +18,19 @@ PACKED_LAYOUT = "n8k4.v1"
 MAX_K = 32768
 """Longest reduction of any op: int8 x int8 sums of this length stay below 2^29."""
 MAX_CHANNELS = 8192
-"""Widest row of IntLayerNorm."""
+"""Widest row of IntLayerNorm and IntRMSNorm."""
+MAX_ADD_CHANNELS = 2**24
+"""Widest row of IntAdd, as of the packed matmuls' outputs."""
 MAX_EXPONENT = 3
 """Largest power-of-two ratio of a residual channel (PackQViT, section 3.3)."""
 FRACTION_BITS = 6
 """Fraction bits of a requantized value before narrowing: 64 is one output step."""
 SOFTMAX_FRACTION_BITS = 8
 """Fraction bits of a softmax logit, in log2 units."""
+ROTARY_TABLE_BITS = 14
+"""Fraction bits of the sines and cosines of IntRotary."""
 LAYER_NORM_UNIT_BITS = 24
-"""IntLayerNorm hands 2^24 per standard deviation to its requantizer."""
+"""IntLayerNorm and IntRMSNorm hand 2^24 per unit of what they divide by to their requantizer."""
 
 MIN_SHIFT, MAX_SHIFT = -15, 30
 MIN_MEAN_SHIFT, MAX_MEAN_SHIFT = -16, 7
@@ -40,12 +44,15 @@ class Input:
     """One input: ``dtype`` is a numpy name, ``dims`` names the axes.
 
     "..." stands for any leading axes, "N/8" for the ceiling of N / 8; "W or 1" may be 1, too.
+    The leading axes of all inputs are the same, but where ``broadcast`` allows a run of ones at
+    the front.
     """
 
     name: str
     dtype: str
     dims: tuple[str, ...]
     constant: bool = False
+    broadcast: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,8 @@ class Op:
     @property
     def torch_name(self) -> str:
         """Name below ``torch.ops.pqv``: ``PackedInt4MatMulAdd`` -> ``packed_int4_matmul_add``."""
-        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name.replace("MatMul", "Matmul"))
-        return words.replace("GELU", "gelu").lower()
+        boundary = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+        return re.sub(boundary, "_", self.name.replace("MatMul", "Matmul")).lower()
 
 
 _Y_BITS = Attribute("y_bits", int, 8)
@@ -80,12 +87,19 @@ _REQUANTIZER = (
     Input("shift", "int8", ("N",), constant=True),
     Input("multiplier", "int16", ("N",), constant=True),
 )
+_TENSOR_REQUANTIZER = (Attribute("shift", int), Attribute("multiplier", int))
 _RESIDUAL = (
-    Input("residual", "int8", ("...", "N")),
+    Input("residual", "int8", ("...", "N"), broadcast=True),
     Input("residual_multiplier", "int16", ("N",), constant=True),
 )
 _TABLE = Input("table", "int8", ("256",), constant=True)
-_SOFTMAX = (Attribute("shift", int), Attribute("multiplier", int), Attribute("log2", int))
+_SOFTMAX = (*_TENSOR_REQUANTIZER, Attribute("log2", int))
+_NORM = (
+    Input("X", "int8", ("...", "C")),
+    Input("exponent", "int8", ("C",), constant=True),
+    Input("shift", "int8", ("C",), constant=True),
+    Input("multiplier", "int16", ("C",), constant=True),
+)
 _ATTENTION = (
     Attribute("softmax_shift", int),
     Attribute("softmax_multiplier", int),
@@ -157,7 +171,7 @@ _OPS = (
     Op(
         "IntWeightedMean",
         (Input("W", "uint8", ("...", "M", "N")), Input("V", "int8", ("...", "N", "D"))),
-        (Attribute("shift", int), Attribute("multiplier", int), _Y_BITS),
+        (*_TENSOR_REQUANTIZER, _Y_BITS),
         "int8",
         ("...", "M", "D"),
     ),
@@ -187,13 +201,14 @@ _OPS = (
     ),
     Op(
         "IntLayerNorm",
-        (
-            Input("X", "int8", ("...", "C")),
-            Input("exponent", "int8", ("C",), constant=True),
-            Input("shift", "int8", ("C",), constant=True),
-            Input("multiplier", "int16", ("C",), constant=True),
-            Input("bias", "int16", ("C",), constant=True),
-        ),
+        (*_NORM, Input("bias", "int16", ("C",), constant=True)),
+        (Attribute("epsilon", int), _Y_BITS),
+        "int8",
+        ("...", "C"),
+    ),
+    Op(
+        "IntRMSNorm",
+        _NORM,
         (Attribute("epsilon", int), _Y_BITS),
         "int8",
         ("...", "C"),
@@ -202,6 +217,41 @@ _OPS = (
         "IntGELU",
         (Input("X", "int8", ("...",)), _TABLE),
         (),
+        "int8",
+        ("...",),
+    ),
+    Op(
+        "IntAdd",
+        (
+            Input("A", "int8", ("...", "C")),
+            Input("B", "int8", ("...", "C"), broadcast=True),
+            Input("a_multiplier", "int16", ("C",), constant=True),
+            Input("b_multiplier", "int16", ("C",), constant=True),
+        ),
+        (_Y_BITS,),
+        "int8",
+        ("...", "C"),
+    ),
+    Op(
+        "IntRotary",
+        (
+            Input("X", "int8", ("...", "H", "N", "D")),
+            Input("cos", "int16", ("H or 1", "N", "D"), constant=True),
+            Input("sin", "int16", ("H or 1", "N", "D"), constant=True),
+        ),
+        (Attribute("pairs", int), *_TENSOR_REQUANTIZER, _Y_BITS),
+        "int8",
+        ("...", "H", "N", "D"),
+    ),
+    Op(
+        "IntGate",
+        (Input("A", "int8", ("...",)), Input("B", "int8", ("...",))),
+        (
+            Attribute("a_zero_point", int),
+            Attribute("b_zero_point", int),
+            *_TENSOR_REQUANTIZER,
+            _Y_BITS,
+        ),
         "int8",
         ("...",),
     ),

@@ -24,6 +24,7 @@ from pqv_onnx.ops.domain import (
     MAX_SHIFT,
     MIN_MEAN_SHIFT,
     MIN_SHIFT,
+    ROTARY_TABLE_BITS,
     SOFTMAX_FRACTION_BITS,
 )
 
@@ -52,10 +53,11 @@ def requantizer(scale: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int16]]:
 
 
 def layer_norm_scale(scale: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int16]]:
-    """Shift and multiplier of IntLayerNorm.
+    """Shift and multiplier of IntLayerNorm and IntRMSNorm.
 
     Args:
-        scale: gamma / step of the output, real [C], any sign.
+        scale: gamma / step of the output, real [C], any sign; L2 normalisation is an RMSNorm
+            with a gamma of 1 / sqrt(C).
 
     Returns:
         ``shift`` int8 and ``multiplier`` int16, with
@@ -122,11 +124,59 @@ def weighted_mean_scale(ratio: float) -> tuple[int, int]:
     return _positive(ratio, _MEAN_UNIT_BITS, MIN_MEAN_SHIFT, MAX_MEAN_SHIFT)
 
 
-def residual_multiplier(ratio: ArrayLike) -> NDArray[np.int16]:
-    """Input ``residual_multiplier`` of the packed matmuls with a residual link.
+def gate_scale(scale: float) -> tuple[int, int]:
+    """Attributes ``shift`` and ``multiplier`` of IntGate.
 
     Args:
-        ratio: Step of the residual / step of the output, real [N], in [0, 4).
+        scale: Step of A * step of B / step of Y, positive.
+
+    Returns:
+        ``(shift, multiplier)`` with ``scale = multiplier / 2^15 * 2^-(shift + 6)``.
+
+    Raises:
+        PqvError: The scale is not finite, not positive, or out of the op's range.
+    """
+    return _positive(scale, FRACTION_BITS, MIN_SHIFT, MAX_SHIFT)
+
+
+def rotary_scale(ratio: float) -> tuple[int, int]:
+    """Attributes ``shift`` and ``multiplier`` of IntRotary.
+
+    Args:
+        ratio: Step of X / step of Y, positive.
+
+    Returns:
+        ``(shift, multiplier)`` with ``ratio = multiplier / 2^15 * 2^(14 - shift - 6)``.
+
+    Raises:
+        PqvError: The ratio is not finite, not positive, or out of the op's range.
+    """
+    return _positive(ratio, FRACTION_BITS - ROTARY_TABLE_BITS, MIN_SHIFT, MAX_SHIFT)
+
+
+def rotary_table(values: ArrayLike) -> NDArray[np.int16]:
+    """Inputs ``cos`` and ``sin`` of IntRotary.
+
+    Args:
+        values: Cosines or sines, real, in [-1, 1], any shape.
+
+    Returns:
+        int16 of values' shape, ``round(values * 2^14)``.
+
+    Raises:
+        PqvError: A value is not finite or beyond 1.
+    """
+    rounded = np.rint(_finite(values, "rotary table") * 2**ROTARY_TABLE_BITS)
+    if np.any(np.abs(rounded) > 2**ROTARY_TABLE_BITS):
+        raise PqvError(f"cosines and sines must be in [-1, 1], found {_extent(values)}")
+    return rounded.astype(np.int16)
+
+
+def residual_multiplier(ratio: ArrayLike) -> NDArray[np.int16]:
+    """Input ``residual_multiplier`` of the packed matmuls, and the multipliers of IntAdd.
+
+    Args:
+        ratio: Step of what is added / step of the output, real [N], in [0, 4).
 
     Returns:
         int16 of ratio's shape, ``round(ratio * 2^13)``.
@@ -181,15 +231,15 @@ def layer_norm_bias(bias: ArrayLike) -> NDArray[np.int16]:
 
 
 def layer_norm_epsilon(epsilon: float, channels: int, step: float) -> int:
-    """Attribute ``epsilon`` of IntLayerNorm: ``round(epsilon * channels^2 / step^2)``.
+    """Attribute ``epsilon`` of IntLayerNorm and IntRMSNorm.
 
     Args:
-        epsilon: Of the real LayerNorm, added to the variance.
+        epsilon: Of the real norm, added to the variance or the mean square.
         channels: C, the length of the normalised axis.
         step: Step of the input's channels with exponent 0, positive.
 
     Returns:
-        An int in [0, 2^46].
+        ``round(epsilon * channels^2 / step^2)``, in [0, 2^46].
 
     Raises:
         PqvError: The result is not finite or out of that range.

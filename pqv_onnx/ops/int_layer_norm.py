@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 import torch
-from onnxscript import INT8, INT16, script
+from onnxscript import INT8, INT16, INT32, INT64, script
 from onnxscript import opset19 as op
 
 from pqv_onnx.ops.arithmetic import (
@@ -19,6 +19,7 @@ from pqv_onnx.ops.arithmetic import (
     Sat16,
     bit_length,
     integer_sqrt,
+    math,
     narrow,
     pqv,
     reciprocal,
@@ -29,6 +30,52 @@ from pqv_onnx.ops.arithmetic import (
 )
 from pqv_onnx.ops.domain import MAX_CHANNELS, MAX_EXPONENT, MAX_MULTIPLIER, MAX_SHIFT, MIN_SHIFT
 from pqv_onnx.ops.torch_op import check_range, check_y_bits, torch_op
+
+# --- what LayerNorm and RMSNorm share ---------------------------------------------------
+
+
+@script(math, default_opset=op)
+def ScaleChannels(X: INT8, exponent: INT8) -> INT32:
+    """X * 2^exponent."""
+    steps = PowerOfTwo(op.Cast(exponent, to=onnx.TensorProto.INT32))
+    return op.Mul(op.Cast(X, to=onnx.TensorProto.INT32), steps)
+
+
+@script(math, default_opset=op)
+def SquareSum(x: INT32) -> INT64:
+    """The sum of the squares of each row, [..., C] -> [..., 1]."""
+    return RowSum(op.Cast(op.Mul(x, x), to=onnx.TensorProto.INT64))
+
+
+@script(math, default_opset=op)
+def Normalize(x: INT32, V: INT64) -> INT32:
+    """x [..., C] divided by sqrt(V) [..., 1], which becomes 2^24."""
+    # sqrt(1) is 1: the maximum may be taken before the root instead of after it.
+    sigma = IntegerSqrt(op.Max(V, op.Constant(value=scalar(1, onnx.TensorProto.INT64))))
+    e = BitLength(sigma)
+    t = RoundShiftSat16(x, op.Sub(e, op.Constant(value=scalar(10))))
+    return op.Mul(t, Reciprocal(sigma, e))
+
+
+def normalize(x: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
+    """x divided by sqrt(V), which becomes 2^24.
+
+    Args:
+        x: int32 [..., C], C times the values of a row.
+        V: int64 [..., 1], C^2 times the mean of their squares, in [0, 2^48).
+
+    Returns:
+        int32 [..., C], ``t * reciprocal(sigma, e)``, in [-2^30, 2^30].
+    """
+    sigma = integer_sqrt(V).clamp(min=1)
+    e = bit_length(sigma)
+    return round_shift_sat16(x, e - 10).mul_(reciprocal(sigma, e))
+
+
+FUNCTIONS = {function.name: function for function in (ScaleChannels, SquareSum, Normalize)}
+"""The functions of ``pqv.math`` that the two share, by name."""
+
+# --- IntLayerNorm -----------------------------------------------------------------------
 
 
 @script(pqv, default_opset=op)
@@ -42,33 +89,28 @@ def IntLayerNorm(
     y_bits: int = 8,
 ) -> INT8:
     """LayerNorm over the last axis."""
-    steps = PowerOfTwo(op.Cast(exponent, to=onnx.TensorProto.INT32))
-    x = op.Mul(op.Cast(X, to=onnx.TensorProto.INT32), steps)
+    x = ScaleChannels(X, exponent)
     C = op.Shape(X, start=-1)
     S = RowSum(op.Cast(x, to=onnx.TensorProto.INT64))
-    Q = RowSum(op.Cast(op.Mul(x, x), to=onnx.TensorProto.INT64))
-    spread = op.Sub(op.Mul(C, Q), op.Mul(S, S))
+    spread = op.Sub(op.Mul(C, SquareSum(x)), op.Mul(S, S))
     V = op.Add(spread, op.Constant(value_int=epsilon))
-    # sqrt(1) is 1: the maximum may be taken before the root instead of after it.
-    sigma = IntegerSqrt(op.Max(V, op.Constant(value=scalar(1, onnx.TensorProto.INT64))))
-    e = BitLength(sigma)
     S_narrow = op.Cast(S, to=onnx.TensorProto.INT32)
     centred = op.Sub(op.Mul(x, op.Cast(C, to=onnx.TensorProto.INT32)), S_narrow)
-    t = RoundShiftSat16(centred, op.Sub(e, op.Constant(value=scalar(10))))
-    n = op.Mul(t, Reciprocal(sigma, e))
+    n = Normalize(centred, V)
     wide_shift = op.Cast(shift, to=onnx.TensorProto.INT32)
     u = Requantize(n, wide_shift, op.Cast(multiplier, to=onnx.TensorProto.INT32))
     biased = op.Add(u, op.Cast(bias, to=onnx.TensorProto.INT32))
     return Narrow(Sat16(biased), y_bits=y_bits)
 
 
-def _check(X: torch.Tensor, epsilon: int, y_bits: int, **_: torch.Tensor) -> None:
+def check_norm(X: torch.Tensor, epsilon: int, y_bits: int, **_: torch.Tensor) -> None:
+    """Raises PqvError for what shows without values, of IntLayerNorm and IntRMSNorm."""
     check_range("C", X.shape[-1], 1, MAX_CHANNELS)
     check_range("epsilon", epsilon, 0, 2**46)
     check_y_bits(y_bits)
 
 
-@torch_op("IntLayerNorm", _check)
+@torch_op("IntLayerNorm", check_norm)
 def int_layer_norm(
     X: torch.Tensor,
     exponent: torch.Tensor,
@@ -79,12 +121,19 @@ def int_layer_norm(
     y_bits: int,
 ) -> torch.Tensor:
     """LayerNorm of int8 [..., C] whose channel c has the step s * 2^exponent[c], to int8."""
+    inputs = norm_inputs(X, exponent, shift, multiplier)
+    return narrow(layer_norm(*inputs, bias.to(torch.int32), epsilon), y_bits)
+
+
+def norm_inputs(
+    X: torch.Tensor, exponent: torch.Tensor, shift: torch.Tensor, multiplier: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """``X * 2^exponent``, shift and multiplier as int32, after a look at their ranges."""
     check_range("exponent", exponent, 0, MAX_EXPONENT)
     check_range("shift", shift, MIN_SHIFT, MAX_SHIFT)
     check_range("multiplier", multiplier, -MAX_MULTIPLIER, MAX_MULTIPLIER)
     x = X.to(torch.int32) << exponent.to(torch.int32)
-    scale = shift.to(torch.int32), multiplier.to(torch.int32)
-    return narrow(layer_norm(x, *scale, bias.to(torch.int32), epsilon), y_bits)
+    return x, shift.to(torch.int32), multiplier.to(torch.int32)
 
 
 def layer_norm(
@@ -109,8 +158,5 @@ def layer_norm(
     C = x.shape[-1]
     S = x.sum(-1, keepdim=True)
     V = C * (x * x).sum(-1, keepdim=True) - S * S + epsilon
-    sigma = integer_sqrt(V).clamp(min=1)
-    e = bit_length(sigma)
-    t = round_shift_sat16((C * x).sub_(S.to(torch.int32)), e - 10)
-    n = t.mul_(reciprocal(sigma, e))
+    n = normalize((C * x).sub_(S.to(torch.int32)), V)
     return sat16(requantize(n, shift, multiplier).add_(bias))

@@ -9,18 +9,18 @@ from onnxscript import opset19 as op
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.arithmetic import (
-    MulQ15,
     Narrow,
     OffsetBinary,
     Requantize,
     RequantizeNarrow,
+    ResidualLink,
     Sat16,
     exact_matmul,
     math,
-    mul_q15,
     narrow,
     pqv,
     requantize,
+    residual_link,
     sat16,
     scalar,
     vector,
@@ -95,9 +95,7 @@ def NarrowChannelsAdd(
     wide_shift = op.Cast(shift, to=onnx.TensorProto.INT32)
     wide_multiplier = op.Cast(multiplier, to=onnx.TensorProto.INT32)
     u = Requantize(acc, wide_shift, wide_multiplier)
-    wide_residual = op.Cast(residual, to=onnx.TensorProto.INT32)
-    scaled = op.Mul(wide_residual, op.Constant(value=scalar(256)))
-    r = MulQ15(scaled, op.Cast(residual_multiplier, to=onnx.TensorProto.INT32))
+    r = ResidualLink(residual, residual_multiplier)
     return Narrow(Sat16(op.Add(u, r)), y_bits=y_bits)
 
 
@@ -248,26 +246,12 @@ def _check(
     K: int,
     N: int,
     y_bits: int = 8,
-    residual: torch.Tensor | None = None,
     **_: torch.Tensor,
 ) -> None:
     if layout != PACKED_LAYOUT:
         raise PqvError(f"layout must be {PACKED_LAYOUT!r}, found {layout!r}")
     packed_shape(K, N, 8)
     check_y_bits(y_bits)
-    if residual is not None:
-        _check_residual(list(residual.shape), [*A.shape[:-1], N])
-
-
-def _check_residual(shape: list[int], y_shape: list[int]) -> None:
-    """The residual has Y's shape, but for a run of ones at the front."""
-    ones = 0
-    while ones < len(shape) - 1 and shape[ones] == 1:
-        ones += 1
-    if len(shape) != len(y_shape) or shape[ones:] != y_shape[ones:]:
-        raise PqvError(
-            f"residual must have Y's shape {y_shape} or ones in leading places, found {shape}"
-        )
 
 
 def _accumulate(
@@ -300,8 +284,7 @@ def _matmul(
     u = requantize(acc, shift.to(torch.int32), multiplier.to(torch.int32))
     if residual is not None and residual_multiplier is not None:
         check_range("residual_multiplier", residual_multiplier, 0, MAX_MULTIPLIER)
-        r = mul_q15(residual.to(torch.int32) * 256, residual_multiplier.to(torch.int32))
-        u = sat16(u + r)
+        u = sat16(u + residual_link(residual, residual_multiplier.to(torch.int32)))
     return narrow(u, y_bits)
 
 

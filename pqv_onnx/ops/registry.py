@@ -11,10 +11,14 @@ from onnxscript import OnnxFunction
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops import (
     arithmetic,
+    int_add,
     int_attention,
+    int_gate,
     int_gelu,
     int_layer_norm,
     int_matmul,
+    int_rms_norm,
+    int_rotary,
     int_softmax2n,
     int_weighted_mean,
     int_window_attention,
@@ -30,7 +34,11 @@ _MODULES = (
     int_attention,
     int_window_attention,
     int_layer_norm,
+    int_rms_norm,
     int_gelu,
+    int_add,
+    int_rotary,
+    int_gate,
 )
 
 FUNCTIONS: dict[str, OnnxFunction] = {
@@ -45,7 +53,13 @@ TORCH_OPS: dict[str, torch._ops.OpOverload] = {
 """The torch op of each op."""
 
 _CALLABLE: dict[str, OnnxFunction] = (
-    FUNCTIONS | arithmetic.FUNCTIONS | packed_matmul.FUNCTIONS | int_softmax2n.FUNCTIONS
+    FUNCTIONS
+    | arithmetic.FUNCTIONS
+    | packed_matmul.FUNCTIONS
+    | int_softmax2n.FUNCTIONS
+    | int_layer_norm.FUNCTIONS
+    | int_rotary.FUNCTIONS
+    | int_gate.FUNCTIONS
 )
 
 

@@ -9,7 +9,15 @@ import torch
 from torch._library.custom_ops import CustomOpDef
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.ops.domain import DOMAIN, OPS, Attribute, Op
+from pqv_onnx.ops.domain import (
+    DOMAIN,
+    MAX_MULTIPLIER,
+    MAX_SHIFT,
+    MIN_SHIFT,
+    OPS,
+    Attribute,
+    Op,
+)
 
 
 def torch_op(
@@ -79,6 +87,12 @@ def check_range(what: str, value: int | torch.Tensor, low: int, high: int) -> No
             raise PqvError(f"{what} must be in [{low}, {high}], found values in {found}")
 
 
+def check_requantizer(shift: int, multiplier: int) -> None:
+    """Raises PqvError unless the requantizer of a whole tensor is in its range."""
+    check_range("shift", shift, MIN_SHIFT, MAX_SHIFT)
+    check_range("multiplier", multiplier, 1, MAX_MULTIPLIER)
+
+
 def check_y_bits(y_bits: int) -> None:
     """Raises PqvError unless ``y_bits`` is 4 or 8."""
     if y_bits not in (4, 8):
@@ -124,9 +138,18 @@ def _check_inputs(op: Op, arguments: Mapping[str, Any]) -> dict[str, int]:
                 raise PqvError(f"{expected}, {found}")
         elif leading is None:
             leading = tensor.shape[:split]
-        elif tensor.shape[:split] != leading and entry.name != "residual":
-            raise PqvError(f"{expected} with leading dimensions {list(leading)}, {found}")
+        elif not _fits(tensor.shape[:split], leading, entry.broadcast):
+            ones = " or ones at the front of them" if entry.broadcast else ""
+            raise PqvError(f"{expected} with leading dimensions {list(leading)}{ones}, {found}")
     return sizes
+
+
+def _fits(shape: torch.Size, leading: torch.Size, broadcast: bool) -> bool:
+    """Whether axes are the leading ones, but for a run of ones at the front where allowed."""
+    ones = 0
+    while broadcast and ones < len(shape) and shape[ones] == 1:
+        ones += 1
+    return len(shape) == len(leading) and shape[ones:] == leading[ones:]
 
 
 def _named(dims: tuple[str, ...]) -> list[str]:

@@ -68,7 +68,7 @@ def large_inputs(
         sizes = {"window_height": 7, "window_width": 7, "roll_height": 3, "roll_width": 2}
         softmax = {"softmax_shift": 4, "softmax_multiplier": 20000, "log2": 0}
         return inputs, {**sizes, **softmax, "mean_shift": -7, "mean_multiplier": 20000}
-    if name == "IntLayerNorm":
+    if name in ("IntLayerNorm", "IntRMSNorm"):
         inputs = {
             "X": rng.integers(-128, 128, (1301, 99)).astype(np.int8),
             "exponent": rng.integers(0, 4, 99).astype(np.int8),
@@ -76,7 +76,28 @@ def large_inputs(
             "multiplier": rng.integers(-32767, 32768, 99).astype(np.int16),
             "bias": rng.integers(-999, 999, 99).astype(np.int16),
         }
+        if name == "IntRMSNorm":
+            del inputs["bias"]
         return inputs, {"epsilon": 3}
+    if name == "IntAdd":
+        inputs = {
+            "A": rng.integers(-128, 128, (3, 1301, 99)).astype(np.int8),
+            "B": rng.integers(-128, 128, (1, 1301, 99)).astype(np.int8),
+            "a_multiplier": rng.integers(0, 32768, 99).astype(np.int16),
+            "b_multiplier": rng.integers(0, 32768, 99).astype(np.int16),
+        }
+        return inputs, {}
+    if name == "IntRotary":
+        inputs = {
+            "X": rng.integers(-128, 128, (7, 3, 1301, 22)).astype(np.int8),
+            "cos": rng.integers(-16384, 16385, (3, 1301, 22)).astype(np.int16),
+            "sin": rng.integers(-16384, 16385, (3, 1301, 22)).astype(np.int16),
+        }
+        return inputs, {"pairs": 1, "shift": 9, "multiplier": 20000}
+    if name == "IntGate":
+        a, b = rng.integers(-128, 128, (2, 300001)).astype(np.int8)
+        zero_points = {"a_zero_point": -100, "b_zero_point": 3}
+        return {"A": a, "B": b}, {**zero_points, "shift": 2, "multiplier": 20000}
     table = rng.integers(-128, 128, 256).astype(np.int8)
     return {"X": rng.integers(-128, 128, 300001).astype(np.int8), "table": table}, {}
 
@@ -95,6 +116,6 @@ def small_inputs(name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             inputs = {key: inputs[key] for key in ("A", "B", "bias")}
         return inputs, attributes
     inputs, attributes = large_inputs(name, np.random.default_rng(0))
-    if name == "IntLayerNorm":
+    if name in ("IntLayerNorm", "IntRMSNorm", "IntAdd"):
         inputs = {key: array[..., :7] for key, array in inputs.items()}
     return inputs, attributes

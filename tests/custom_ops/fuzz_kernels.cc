@@ -331,7 +331,8 @@ bool FuzzWindowAttention(Fuzz& fuzz) {
   });
 }
 
-bool FuzzLayerNorm(Fuzz& fuzz) {
+template <Norm kNorm>
+bool FuzzNorm(Fuzz& fuzz) {
   LayerNorm op = {};
   const size_t limit = fuzz.random().OneIn(32) ? kMaxLayerNormChannels : 200;
   op.channels = fuzz.Size("C", 1, limit);
@@ -343,18 +344,18 @@ bool FuzzLayerNorm(Fuzz& fuzz) {
   for (size_t c = 0; c < op.channels; ++c) step[c] = static_cast<int16_t>(1 << step[c]);
   op.step = step;
   op.requantizer = Requantizer(fuzz, op.channels);
-  op.bias = Channels<int16_t>(fuzz, op.channels, INT16_MIN, INT16_MAX);
+  if (kNorm == Norm::kLayer) op.bias = Channels<int16_t>(fuzz, op.channels, INT16_MIN, INT16_MAX);
   const size_t rows = fuzz.Size("rows", 1, 70);
   const int x_limit = fuzz.Int("largest x", 0, 127);
   int8_t* x = fuzz.Fill<int8_t>(rows * op.channels, -x_limit - 1, x_limit);
-  // One outlier in a row of equals is as many sigmas from the mean as can be.
+  // One outlier in a row of equals, or zeros, is as many sigmas from the mean as can be.
   for (size_t row = 0; row < rows && fuzz.random().OneIn(4); ++row) {
-    memset(x + row * op.channels, 1, op.channels);
+    memset(x + row * op.channels, kNorm == Norm::kLayer ? 1 : 0, op.channels);
     const int64_t outlier = fuzz.random().Within(0, static_cast<int64_t>(op.channels) - 1);
     x[row * op.channels + static_cast<size_t>(outlier)] = static_cast<int8_t>(-x_limit - 1);
   }
   return fuzz.Compare<int8_t>(rows * op.channels, [&](const Variant& variant, int8_t* y) {
-    variant.layer_norm(op, x, rows, y);
+    (kNorm == Norm::kLayer ? variant.layer_norm : variant.rms_norm)(op, x, rows, y);
   });
 }
 
@@ -373,6 +374,60 @@ bool FuzzGelu(Fuzz& fuzz) {
     block.y = y;
     variant.gelu(table, block);
   });
+}
+
+bool FuzzAdd(Fuzz& fuzz) {
+  IntAdd op = {};
+  op.channels = fuzz.Size("C", 1, 300);
+  op.y_bits = YBits(fuzz);
+  op.a_multiplier = Channels<int16_t>(fuzz, op.channels, 0, kMaxMultiplier);
+  op.b_multiplier = Channels<int16_t>(fuzz, op.channels, 0, kMaxMultiplier);
+  AddRows rows = {};
+  rows.end = fuzz.Size("rows", 1, MaxRows(fuzz));
+  rows.begin = fuzz.random().OneIn(2) ? 0 : fuzz.Size("first row", 0, rows.end);
+  rows.b_rows = fuzz.random().OneIn(2) ? rows.end : fuzz.Size("rows of B", 1, rows.end);
+  const size_t count = rows.end * op.channels;
+  rows.a = fuzz.Fill<int8_t>(count, -128, 127);
+  rows.b = fuzz.Fill<int8_t>(rows.b_rows * op.channels, -128, 127);
+  return fuzz.Compare<int8_t>(count, [&](const Variant& variant, int8_t* y) {
+    rows.y = y;
+    variant.add(op, rows);
+  });
+}
+
+bool FuzzRotary(Fuzz& fuzz) {
+  Rotary op = {};
+  op.depth = 2 * fuzz.Size("half of D", 1, 80);
+  op.pairs = fuzz.Int("pairs", 0, 1) != 0;
+  op.shift = fuzz.Int("shift", kMinShift, kMaxShift);
+  op.multiplier = fuzz.Int("multiplier", 1, kMaxMultiplier);
+  op.y_bits = YBits(fuzz);
+  RotaryRows rows = {};
+  rows.end = fuzz.Size("rows", 1, MaxRows(fuzz));
+  rows.begin = fuzz.random().OneIn(2) ? 0 : fuzz.Size("first row", 0, rows.end);
+  op.table_rows = fuzz.random().OneIn(2) ? rows.end : fuzz.Size("rows of tables", 1, rows.end);
+  op.cos = fuzz.Fill<int16_t>(op.table_rows * op.depth, -kMaxRotaryTable, kMaxRotaryTable);
+  op.sin = fuzz.Fill<int16_t>(op.table_rows * op.depth, -kMaxRotaryTable, kMaxRotaryTable);
+  const size_t count = rows.end * op.depth;
+  rows.x = fuzz.Fill<int8_t>(count, -128, 127);
+  return fuzz.Compare<int8_t>(count, [&](const Variant& variant, int8_t* y) {
+    rows.y = y;
+    variant.rotary(op, rows);
+  });
+}
+
+bool FuzzGate(Fuzz& fuzz) {
+  Gate op = {};
+  op.a_zero_point = fuzz.Int("a_zero_point", -128, 127);
+  op.b_zero_point = fuzz.Int("b_zero_point", -128, 127);
+  op.shift = fuzz.Int("shift", kMinShift, kMaxShift);
+  op.multiplier = fuzz.Int("multiplier", 1, kMaxMultiplier);
+  op.y_bits = YBits(fuzz);
+  const size_t count = fuzz.Size("count", 0, 600);
+  const int8_t* a = fuzz.Fill<int8_t>(count, -128, 127);
+  const int8_t* b = fuzz.Fill<int8_t>(count, -128, 127);
+  return fuzz.Compare<int8_t>(
+      count, [&](const Variant& variant, int8_t* y) { variant.gate(op, a, b, count, y); });
 }
 
 struct Op {
@@ -394,8 +449,12 @@ constexpr Op kOps[] = {
     {"IntWeightedMean", FuzzWeightedMean},
     {"IntAttention", FuzzAttention},
     {"IntWindowAttention", FuzzWindowAttention},
-    {"IntLayerNorm", FuzzLayerNorm},
+    {"IntLayerNorm", FuzzNorm<Norm::kLayer>},
+    {"IntRMSNorm", FuzzNorm<Norm::kRms>},
     {"IntGELU", FuzzGelu},
+    {"IntAdd", FuzzAdd},
+    {"IntRotary", FuzzRotary},
+    {"IntGate", FuzzGate},
 };
 
 struct Options {

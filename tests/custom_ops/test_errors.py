@@ -21,6 +21,8 @@ TO_INT32 = "PackedInt8MatMulToInt32"
 BIAS = "IntSoftmax2nBias"
 ATTENTION = "IntAttention"
 WINDOWS = "IntWindowAttention"
+ROTARY = "IntRotary"
+GATE = "IntGate"
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,20 @@ AT_CREATION = [
     Broken("IntLayerNorm", "attribute epsilon is -1, expected [0, 7", {}, {"epsilon": -1}),
     Broken("IntLayerNorm", "attribute epsilon is 70368744177665", {}, {"epsilon": 2**46 + 1}),
     Broken("IntLayerNorm", "attribute epsilon is missing", {}, {"epsilon": None}),
+    Broken("IntRMSNorm", "attribute epsilon is -1, expected [0, 7", {}, {"epsilon": -1}),
+    Broken("IntRMSNorm", "attribute y_bits is 6, expected 4 or 8", {}, {"y_bits": 6}),
+    Broken("IntAdd", "attribute y_bits is 6, expected 4 or 8", {}, {"y_bits": 6}),
+    Broken(ROTARY, "attribute pairs is 2, expected [0, 1]", {}, {"pairs": 2}),
+    Broken(ROTARY, "attribute pairs is missing", {}, {"pairs": None}),
+    Broken(ROTARY, "attribute shift is 31, expected [-15, 30]", {}, {"shift": 31}),
+    Broken(ROTARY, "attribute multiplier is 0, expected [1, 32767]", {}, {"multiplier": 0}),
+    Broken(ROTARY, "attribute y_bits is 6, expected 4 or 8", {}, {"y_bits": 6}),
+    Broken(GATE, "attribute a_zero_point is 128, expected [-128, 127]", {}, {"a_zero_point": 128}),
+    Broken(GATE, "attribute b_zero_point is -129, expected [-128", {}, {"b_zero_point": -129}),
+    Broken(GATE, "attribute a_zero_point is missing", {}, {"a_zero_point": None}),
+    Broken(GATE, "attribute shift is -16, expected [-15, 30]", {}, {"shift": -16}),
+    Broken(GATE, "attribute multiplier is 32768", {}, {"multiplier": 32768}),
+    Broken(GATE, "attribute y_bits is 6, expected 4 or 8", {}, {"y_bits": 6}),
     # Shapes of constants.
     Broken(MATMUL, "input B has shape [1, 2, 15], expected [1, 2, 16]", {"B": u8(1, 2, 15)}),
     Broken(MATMUL, "input B has shape [2, 2, 16], expected [1, 2, 16]", {"B": u8(2, 2, 16)}),
@@ -155,7 +171,19 @@ AT_CREATION = [
     Broken("IntLayerNorm", "input exponent has shape [8193]", {"exponent": i8(8193)}),
     Broken("IntLayerNorm", "input shift has shape [6], expected [7]", {"shift": i8(6)}),
     Broken("IntLayerNorm", "input bias has shape [8], expected [7]", {"bias": i16(8)}),
+    Broken("IntRMSNorm", "input exponent has shape [8193]", {"exponent": i8(8193)}),
+    Broken("IntRMSNorm", "input multiplier has shape [6], expe", {"multiplier": i16(6)}),
     Broken("IntGELU", "input table has shape [255], expected [256]", {"table": i8(255)}),
+    Broken("IntAdd", "input a_multiplier has shape [0], expected one", {"a_multiplier": i16(0)}),
+    Broken("IntAdd", "input a_multiplier has shape [7, 1]", {"a_multiplier": i16(7, 1)}),
+    Broken("IntAdd", "input b_multiplier has shape [8], expected [7]", {"b_multiplier": i16(8)}),
+    Broken(ROTARY, "input cos has shape [1301, 22], expected 3 dim", {"cos": i16(1301, 22)}),
+    Broken(ROTARY, "input cos has shape [1, 2, 3], expected an even num", {"cos": i16(1, 2, 3)}),
+    Broken(
+        ROTARY,
+        "input sin has shape [1, 1301, 22], expected [3, 1301, 22]",
+        {"sin": i16(1, 1301, 22)},
+    ),
     Broken(
         "PackedInt4MatMulGELU",
         "input table has shape [257], expected [256]",
@@ -201,6 +229,12 @@ AT_CREATION = [
         "IntLayerNorm", "input exponent is -1 at 6, expected [0, 3]", put=("exponent", (6,), -1)
     ),
     Broken("IntLayerNorm", "input multiplier is -32768 at 1", put=("multiplier", (1,), -32768)),
+    Broken("IntRMSNorm", "input exponent is 4 at 6, expected [0, 3]", put=("exponent", (6,), 4)),
+    Broken("IntRMSNorm", "input shift is 31 at 0, expected [-15, 30]", put=("shift", (0,), 31)),
+    Broken("IntAdd", "input a_multiplier is -1 at 6, expected [0", put=("a_multiplier", (6,), -1)),
+    Broken("IntAdd", "input b_multiplier is -9 at 0, expected [0", put=("b_multiplier", (0,), -9)),
+    Broken(ROTARY, "input cos is 16385 at 23, expected [-163", put=("cos", (0, 1, 1), 16385)),
+    Broken(ROTARY, "input sin is -16385 at 85865, expect", put=("sin", (2, 1300, 21), -16385)),
 ]
 
 AT_RUN = [
@@ -309,6 +343,39 @@ AT_RUN = [
     ),
     Broken("IntLayerNorm", "input X has shape [2, 8], expected 7 in dimension 1", {"X": i8(2, 8)}),
     Broken("IntLayerNorm", "input X has shape [], expected at least 1", {"X": i8()}),
+    Broken("IntRMSNorm", "input X has shape [2, 8], expected 7 in dimension 1", {"X": i8(2, 8)}),
+    Broken("IntRMSNorm", "input X has shape [], expected at least 1", {"X": i8()}),
+    Broken("IntAdd", "input A has shape [2, 8], expected 7 in dimension 1", {"A": i8(2, 8)}),
+    Broken("IntAdd", "input A has shape [], expected at least 1", {"A": i8()}),
+    Broken(
+        "IntAdd",
+        "input B has shape [3, 1, 7], expected [3, 2, 7] with 1 in leading",
+        {"A": i8(3, 2, 7), "B": i8(3, 1, 7)},
+    ),
+    Broken(
+        "IntAdd", "input B has shape [2, 7], expected [3, 2, 7]", {"A": i8(3, 2, 7), "B": i8(2, 7)}
+    ),
+    Broken("IntAdd", "input B has shape [0, 7], expected [2, 7]", {"A": i8(2, 7), "B": i8(0, 7)}),
+    Broken("IntAdd", "input B has shape [2, 1], expected [2, 7]", {"A": i8(2, 7), "B": i8(2, 1)}),
+    Broken("IntAdd", "input B has shape [], expected at least 1", {"B": i8()}),
+    Broken(ROTARY, "input X has shape [1301, 22], expected at least 3", {"X": i8(1301, 22)}),
+    Broken(
+        ROTARY,
+        "input X has shape [2, 1301, 22], expected 3 in dimension 0",
+        {"X": i8(2, 1301, 22)},
+    ),
+    Broken(
+        ROTARY,
+        "input X has shape [2, 3, 1300, 22], expected 1301 in dimension 2",
+        {"X": i8(2, 3, 1300, 22)},
+    ),
+    Broken(ROTARY, "input X has shape [3, 1301, 20], expected 22 in dim", {"X": i8(3, 1301, 20)}),
+    Broken(
+        GATE,
+        "input B has shape [1, 3], expected that of input A, [2, 3]",
+        {"A": i8(2, 3), "B": i8(1, 3)},
+    ),
+    Broken(GATE, "input B has shape [6], expected that of", {"A": i8(2, 3), "B": i8(6)}),
 ]
 
 

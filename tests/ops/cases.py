@@ -47,6 +47,14 @@ class Draw:
     def one(self, low: int, high: int) -> int:
         return int(self.array(low, high, (), "int64"))
 
+    def with_ones(self, leading: tuple[int, ...]) -> tuple[int, ...]:
+        """As many axes, some or none of them at the front being 1."""
+        ones = int(self.rng.integers(len(leading) + 1))
+        return (*(1,) * ones, *leading[ones:])
+
+    def residual_multiplier(self, channels: int) -> np.ndarray:
+        return self.array(0, int(self.rng.choice([4096, 8192, 32767])), channels, "int16")
+
     def shifts(self, expected: float, shape: Any) -> np.ndarray:
         """Around the shift that gives a well scaled output; now and then anything."""
         near = np.rint(expected) + self.rng.integers(-2, 3, shape)
@@ -86,11 +94,8 @@ def packed_matmul(name: str, draw: Draw) -> Case:
         inputs["table"] = draw.array(-128, 127, 256, "int8")
         return Case(name, inputs, attributes)
     if name.endswith("Add"):
-        ones = int(draw.rng.integers(len(leading) + 1))
-        shape = (*(1,) * ones, *leading[ones:], n)
-        inputs["residual"] = draw.array(-128, 127, shape, "int8")
-        largest = int(draw.rng.choice([4096, 8192, 32767]))
-        inputs["residual_multiplier"] = draw.array(0, largest, n, "int16")
+        inputs["residual"] = draw.array(-128, 127, (*draw.with_ones(leading), n), "int8")
+        inputs["residual_multiplier"] = draw.residual_multiplier(n)
     return Case(name, inputs, attributes | {"y_bits": draw.y_bits()})
 
 
@@ -203,9 +208,54 @@ def int_layer_norm(name: str, draw: Draw) -> Case:
     return Case(name, inputs, {"epsilon": epsilon, "y_bits": draw.y_bits()})
 
 
+def int_rms_norm(name: str, draw: Draw) -> Case:
+    case = int_layer_norm(name, draw)
+    return Case(
+        name, {key: case.inputs[key] for key in case.inputs if key != "bias"}, case.attributes
+    )
+
+
 def int_gelu(name: str, draw: Draw) -> Case:
     x = draw.array(-128, 127, (*draw.leading(), draw.size()), "int8")
     return Case(name, {"X": x, "table": draw.array(-128, 127, 256, "int8")}, {})
+
+
+def int_add(name: str, draw: Draw) -> Case:
+    c, leading = draw.size(), (*draw.leading(), draw.size())
+    inputs = {
+        "A": draw.array(-128, 127, (*leading, c), "int8"),
+        "B": draw.array(-128, 127, (*draw.with_ones(leading), c), "int8"),
+        "a_multiplier": draw.residual_multiplier(c),
+        "b_multiplier": draw.residual_multiplier(c),
+    }
+    return Case(name, inputs, {"y_bits": draw.y_bits()})
+
+
+def int_rotary(name: str, draw: Draw) -> Case:
+    heads, tokens, depth = draw.one(1, 3), draw.one(1, 9), 2 * draw.size()
+    table = (int(draw.rng.choice([1, heads])), tokens, depth)
+    amplitude = draw.one(0, 127)
+    x = draw.array(-amplitude - 1, amplitude, (*draw.leading(), heads, tokens, depth), "int8")
+    inputs = {
+        "X": x,
+        "cos": draw.array(-(2**14), 2**14, table, "int16"),
+        "sin": draw.array(-(2**14), 2**14, table, "int16"),
+    }
+    attributes = {"pairs": draw.one(0, 1), **tensor_requantizer(draw, amplitude * 2**14)}
+    return Case(name, inputs, attributes)
+
+
+def int_gate(name: str, draw: Draw) -> Case:
+    shape = (*draw.leading(), draw.size())
+    inputs = {key: draw.array(-128, 127, shape, "int8") for key in ("A", "B")}
+    zero_points = {f"{key}_zero_point": draw.one(-128, 127) for key in ("a", "b")}
+    return Case(name, inputs, {**zero_points, **tensor_requantizer(draw, 100**2)})
+
+
+def tensor_requantizer(draw: Draw, largest: int) -> dict[str, int]:
+    """Attributes that bring accumulators up to `largest` to a well scaled output."""
+    shift = int(draw.shifts(np.log2(largest + 1) - 12, ()))
+    return {"shift": shift, "multiplier": draw.multiplier(), "y_bits": draw.y_bits()}
 
 
 _MAKERS: dict[str, Callable[[str, Draw], Case]] = {
@@ -216,7 +266,11 @@ _MAKERS: dict[str, Callable[[str, Draw], Case]] = {
     "IntAttention": int_attention,
     "IntWindowAttention": int_window_attention,
     "IntLayerNorm": int_layer_norm,
+    "IntRMSNorm": int_rms_norm,
     "IntGELU": int_gelu,
+    "IntAdd": int_add,
+    "IntRotary": int_rotary,
+    "IntGate": int_gate,
 }
 
 

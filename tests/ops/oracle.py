@@ -201,10 +201,72 @@ def int_layer_norm(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
     return y
 
 
+def int_rms_norm(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
+    y = np.zeros(inputs["X"].shape, np.int8)
+    channels = y.shape[-1]
+    exponents, shifts, multipliers = (
+        inputs[name].tolist() for name in ("exponent", "shift", "multiplier")
+    )
+    for at in np.ndindex(y.shape[:-1]):
+        pairs = zip(inputs["X"][at].tolist(), exponents, strict=True)
+        x = [value * 2**exponent for value, exponent in pairs]
+        square = channels * sum(v * v for v in x) + attributes["epsilon"]
+        sigma = max(math.isqrt(square), 1)
+        e = sigma.bit_length()
+        for c in range(channels):
+            n = sat16(round_shift(channels * x[c], e - 10)) * reciprocal(sigma, e)
+            y[(*at, c)] = narrow(requantize(n, shifts[c], multipliers[c]), attributes["y_bits"])
+    return y
+
+
 def int_gelu(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
     y = np.zeros(inputs["X"].shape, np.int8)
     for at in np.ndindex(y.shape):
         y[at] = inputs["table"][int(inputs["X"][at]) + 128]
+    return y
+
+
+def int_add(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
+    a, b = inputs["A"], np.broadcast_to(inputs["B"], inputs["A"].shape)
+    multipliers = inputs["a_multiplier"].tolist(), inputs["b_multiplier"].tolist()
+    y = np.zeros(a.shape, np.int8)
+    for at in np.ndindex(y.shape):
+        links = [
+            mul_q15(int(codes[at]) * 256, multiplier[at[-1]])
+            for codes, multiplier in zip((a, b), multipliers, strict=True)
+        ]
+        y[at] = narrow(sat16(sum(links)), attributes["y_bits"])
+    return y
+
+
+def rotated(x: list[int], pairs: int) -> list[int]:
+    half = len(x) // 2
+    if not pairs:
+        return [-v for v in x[half:]] + x[:half]
+    return [v for i in range(0, len(x), 2) for v in (-x[i + 1], x[i])]
+
+
+def int_rotary(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
+    y = np.zeros(inputs["X"].shape, np.int8)
+    for at in np.ndindex(y.shape[:-1]):
+        head, token = at[-2:]
+        row = (head if len(inputs["cos"]) > 1 else 0, token)
+        x = inputs["X"][at].tolist()
+        cos, sin = inputs["cos"][row].tolist(), inputs["sin"][row].tolist()
+        for d, turned in enumerate(rotated(x, attributes["pairs"])):
+            acc = x[d] * cos[d] + turned * sin[d]
+            u = requantize(acc, attributes["shift"], attributes["multiplier"])
+            y[(*at, d)] = narrow(u, attributes["y_bits"])
+    return y
+
+
+def int_gate(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
+    a, b = inputs["A"], inputs["B"]
+    y = np.zeros(a.shape, np.int8)
+    for at in np.ndindex(y.shape):
+        acc = (int(a[at]) - attributes["a_zero_point"]) * (int(b[at]) - attributes["b_zero_point"])
+        u = requantize(acc, attributes["shift"], attributes["multiplier"])
+        y[at] = narrow(u, attributes["y_bits"])
     return y
 
 
@@ -223,5 +285,9 @@ ORACLES: dict[str, Callable[[Inputs, Mapping[str, Any]], np.ndarray]] = {
     "IntAttention": int_attention,
     "IntWindowAttention": int_window_attention,
     "IntLayerNorm": int_layer_norm,
+    "IntRMSNorm": int_rms_norm,
     "IntGELU": int_gelu,
+    "IntAdd": int_add,
+    "IntRotary": int_rotary,
+    "IntGate": int_gate,
 }

@@ -106,6 +106,34 @@ def test_single_scales_refuse(scale: float) -> None:
         fixed_point.softmax_scale(scale)
     with pytest.raises(PqvError, match="a scale must be"):
         fixed_point.weighted_mean_scale(scale)
+    with pytest.raises(PqvError, match="a scale must be"):
+        fixed_point.gate_scale(scale)
+    with pytest.raises(PqvError, match="a scale must be"):
+        fixed_point.rotary_scale(scale)
+
+
+@seeded
+@given(st.floats(1e-6, 500))
+def test_gate_and_rotary_scales(scale: float) -> None:
+    for found, unit_bits in (
+        (fixed_point.gate_scale(scale), 6),
+        (fixed_point.rotary_scale(scale), -8),
+    ):
+        shift, multiplier = found
+        assert -15 <= shift <= 30
+        assert abs(real(shift, multiplier, unit_bits) / scale - 1) <= 2**-15
+        assert 2**14 <= multiplier < 2**15
+
+
+def test_rotary_table() -> None:
+    found = fixed_point.rotary_table([[-1.0, 0.0, 0.5, 1 + 1e-7]])
+    assert found.dtype == np.int16
+    assert found.tolist() == [[-16384, 0, 8192, 16384]]
+    for value in (1.001, -1.001):
+        with pytest.raises(PqvError, match=r"cosines and sines must be in \[-1, 1\], found"):
+            fixed_point.rotary_table([0.0, value])
+    with pytest.raises(PqvError, match="a rotary table must be finite"):
+        fixed_point.rotary_table(math.nan)
 
 
 def test_residual_multiplier() -> None:

@@ -35,13 +35,11 @@ def test_schema_follows_the_table(name: str) -> None:
 @pytest.mark.parametrize("name", OPS)
 def test_empty_batch(name: str) -> None:
     case = random_case(name, 1, small=True)
-    activations = {e.name for e in OPS[name].inputs if not e.constant}
-    empty = {
-        key: np.zeros((0, *array.shape), array.dtype) if key in activations else array
-        for key, array in case.inputs.items()
-    }
-    if "residual" in empty:  # one residual for every image of the batch
-        empty["residual"] = case.inputs["residual"][None]
+    empty = dict(case.inputs)
+    for entry in OPS[name].inputs:
+        if not entry.constant:  # what may be broadcast is one for every image of the batch
+            shape = (1 if entry.broadcast else 0, *empty[entry.name].shape)
+            empty[entry.name] = np.zeros(shape, entry.dtype)
     expected = run_torch(name, empty, case.attributes)
     assert expected.shape[0] == 0
     assert_same(run_function(name, empty, case.attributes), expected, "function")
@@ -120,6 +118,11 @@ NORM = Case(
     {"X": i8(2, 5), "exponent": i8(5), "shift": i8(5), "multiplier": i16(5), "bias": i16(5)},
     {"epsilon": 0, "y_bits": 8},
 )
+RMS = Case(
+    "IntRMSNorm",
+    {"X": i8(2, 5), "exponent": i8(5), "shift": i8(5), "multiplier": i16(5)},
+    {"epsilon": 0, "y_bits": 8},
+)
 MATMUL_GELU = Case(
     "PackedInt8MatMulGELU",
     {
@@ -133,6 +136,23 @@ MATMUL_GELU = Case(
     {"layout": PACKED_LAYOUT, "K": 5, "N": 9},
 )
 GELU = Case("IntGELU", {"X": i8(2), "table": i8(256)}, {})
+
+ADD = Case(
+    "IntAdd",
+    {"A": i8(2, 3, 5), "B": i8(1, 3, 5), "a_multiplier": i16(5), "b_multiplier": i16(5)},
+    {"y_bits": 8},
+)
+
+ROTARY = Case(
+    "IntRotary",
+    {"X": i8(2, 3, 4, 6), "cos": i16(3, 4, 6), "sin": i16(3, 4, 6)},
+    {"pairs": 1, "shift": 0, "multiplier": 1, "y_bits": 8},
+)
+GATE = Case(
+    "IntGate",
+    {"A": i8(2, 3), "B": i8(2, 3)},
+    {"a_zero_point": 0, "b_zero_point": 0, "shift": 0, "multiplier": 1, "y_bits": 8},
+)
 
 
 def full(shape: Any, value: int, dtype: str) -> np.ndarray:
@@ -153,8 +173,12 @@ ERRORS = [
     (PACKED, {"shift": full(9, 31, "int8")}, "shift must be in [-15, 30], found values in [31, 31"),
     (PACKED, {"shift": full(9, -16, "int8")}, "shift must be in [-15, 30]"),
     (PACKED, {"multiplier": full(9, -32768, "int16")}, "multiplier must be in [-32767, 32767]"),
-    (PACKED, {"residual": i8(2, 1, 9)}, "residual must have Y's shape [2, 3, 9] or ones in"),
-    (PACKED, {"residual": i8(3, 9)}, "residual must have Y's shape"),
+    (PACKED, {"residual": i8(2, 1, 9)}, "with leading dimensions [2, 3] or ones at the front"),
+    (
+        PACKED,
+        {"residual": i8(3, 9)},
+        "residual must be int8 [..., N] with leading dimensions [2, 3",
+    ),
     (PACKED, {"residual": i8(1, 1, 8)}, "residual must be int8 [..., N] with N = 9"),
     (PACKED, {"residual_multiplier": full(9, -1, "int16")}, "must be in [0, 32767]"),
     (PACKED, {"layout": "n8k4.v2"}, "layout must be 'n8k4.v1', found 'n8k4.v2'"),
@@ -210,7 +234,46 @@ ERRORS = [
     (NORM, {"epsilon": -1}, "epsilon must be in [0, 70368744177664], found -1"),
     (NORM, {name: array[..., :0] for name, array in NORM.inputs.items()}, "C must be in [1, 8192]"),
     (NORM, {"y_bits": 16}, "y_bits must be 4 or 8, found 16"),
+    (RMS, {"exponent": full(5, 4, "int8")}, "exponent must be in [0, 3], found values in [4, 4]"),
+    (RMS, {"multiplier": i16(4)}, "multiplier must be int16 [C] with C = 5, found int16 [4]"),
+    (RMS, {"epsilon": -1}, "epsilon must be in [0, 70368744177664], found -1"),
+    (RMS, {name: array[..., :0] for name, array in RMS.inputs.items()}, "C must be in [1, 8192]"),
+    (RMS, {"y_bits": 16}, "y_bits must be 4 or 8, found 16"),
     (GELU, {"table": i8(255)}, "table must be int8 [256], found int8 [255]"),
+    (ADD, {"A": i8(2, 3, 6)}, "B must be int8 [..., C] with C = 6, found int8 [1, 3, 5]"),
+    (ADD, {"B": i8(2, 1, 5)}, "B must be int8 [..., C] with leading dimensions [2, 3] or ones at"),
+    (ADD, {"B": i8(3, 5)}, "B must be int8 [..., C] with leading dimensions [2, 3] or ones at"),
+    (ADD, {"B": i8(1, 1, 2, 3, 5)}, "or ones at the front of them, found int8 [1, 1, 2, 3, 5]"),
+    (ADD, {"a_multiplier": i16(4)}, "a_multiplier must be int16 [C] with C = 5, found int16 [4]"),
+    (ADD, {"a_multiplier": full(5, -1, "int16")}, "a_multiplier must be in [0, 32767]"),
+    (ADD, {"b_multiplier": full(5, -1, "int16")}, "b_multiplier must be in [0, 32767]"),
+    (ADD, {name: array[..., :0] for name, array in ADD.inputs.items()}, "C must be in [1, 167772"),
+    (ADD, {"y_bits": 5}, "y_bits must be 4 or 8, found 5"),
+    (ROTARY, {"X": i8(4, 6)}, "X must be int8 [..., H, N, D], found int8 [4, 6]"),
+    (ROTARY, {"X": i8(2, 4, 6)}, "cos must be int16 [H or 1, N, D] with H = 2, found int16 [3, 4"),
+    (ROTARY, {"cos": i16(1, 3, 6)}, "cos must be int16 [H or 1, N, D] with N = 4"),
+    (ROTARY, {"sin": i16(1, 4, 6)}, "sin must have cos's shape [3, 4, 6], found [1, 4, 6]"),
+    (ROTARY, {"cos": full((3, 4, 6), 16385, "int16")}, "cos must be in [-16384, 16384]"),
+    (ROTARY, {"sin": full((3, 4, 6), -16385, "int16")}, "sin must be in [-16384, 16384]"),
+    (
+        ROTARY,
+        {"X": i8(3, 4, 5), "cos": i16(3, 4, 5), "sin": i16(3, 4, 5)},
+        "D must be even, found 5",
+    ),
+    (ROTARY, {"pairs": 2}, "pairs must be in [0, 1], found 2"),
+    (ROTARY, {"shift": 31}, "shift must be in [-15, 30], found 31"),
+    (ROTARY, {"multiplier": 0}, "multiplier must be in [1, 32767], found 0"),
+    (ROTARY, {"y_bits": 5}, "y_bits must be 4 or 8, found 5"),
+    (
+        GATE,
+        {"B": i8(1, 3)},
+        "B must be int8 [...] with leading dimensions [2, 3], found int8 [1, 3",
+    ),
+    (GATE, {"a_zero_point": 128}, "a_zero_point must be in [-128, 127], found 128"),
+    (GATE, {"b_zero_point": -129}, "b_zero_point must be in [-128, 127], found -129"),
+    (GATE, {"shift": -16}, "shift must be in [-15, 30], found -16"),
+    (GATE, {"multiplier": 32768}, "multiplier must be in [1, 32767], found 32768"),
+    (GATE, {"y_bits": 5}, "y_bits must be 4 or 8, found 5"),
     (MATMUL_GELU, {"table": i8(255)}, "table must be int8 [256], found int8 [255]"),
     (MATMUL_GELU, {"shift": full(9, 31, "int8")}, "shift must be in [-15, 30], found values"),
 ]

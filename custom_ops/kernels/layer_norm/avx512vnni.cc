@@ -10,8 +10,9 @@ using namespace avx512;
 constexpr size_t kLanes = 32;          // channels per step of the statistics
 constexpr size_t kBlockRows = 32;      // rows that share the constants of channels
 constexpr size_t kMaxChannels = 4095;  // C * 8 fits in int16, the sum of squares in uint32
-// |C * x - S| <= sqrt(C - 1) * sqrt(V), so that t <= sqrt(C - 1) * 2^10 + 1/2: it never saturates.
-constexpr size_t kMaxUnsaturated = 1024;
+// |C * x - S| <= sqrt(C - 1) * sqrt(V), and |C * x| <= sqrt(C * V) of an RMSNorm, so that
+// t <= sqrt(C) * 2^10 + 1/2: it never saturates.
+constexpr size_t kMaxUnsaturated = 1023;
 static_assert(kMaxChannels * 8 <= INT16_MAX && kMaxChannels <= (uint64_t{1} << 32) / (1 << 20) - 1,
               "int16 factors, uint32 sums of squares");
 
@@ -75,6 +76,7 @@ RowNormalizers MakeNormalizers(__m512i sum, __m512i sigma) {
 }
 
 // S and Q of a row, a part in each lane.
+template <Norm kNorm>
 void AddRow(const LayerNorm& op, const int8_t* row, __m512i* sum, __m512i* square_sum) {
   *sum = _mm512_setzero_si512();
   *square_sum = _mm512_setzero_si512();
@@ -83,20 +85,21 @@ void AddRow(const LayerNorm& op, const int8_t* row, __m512i* sum, __m512i* squar
     const __m512i step = _mm512_loadu_si512(op.step + c);
     const __m512i value = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(lanes, row + c));
     const __m512i scaled = _mm512_mullo_epi16(value, step);
-    *sum = _mm512_dpwssd_epi32(*sum, value, step);
+    if (kNorm == Norm::kLayer) *sum = _mm512_dpwssd_epi32(*sum, value, step);
     *square_sum = _mm512_dpwssd_epi32(*square_sum, scaled, scaled);
   }
 }
 
 // Those of kBlockRows rows or fewer. Their square roots and divisions are long
 // chains, which run side by side.
+template <Norm kNorm>
 void FindNormalizers(const LayerNorm& op, const int8_t* x, size_t rows,
                      RowNormalizers* normalizers) {
   const size_t parts = (rows + kLanes32 - 1) / kLanes32;
   __m512i sums[kBlockRows];
   __m512i square_sums[kBlockRows];
   for (size_t r = 0; r < rows; ++r) {
-    AddRow(op, x + r * op.channels, &sums[r], &square_sums[r]);
+    AddRow<kNorm>(op, x + r * op.channels, &sums[r], &square_sums[r]);
   }
   for (size_t r = rows; r < parts * kLanes32; ++r) {
     sums[r] = square_sums[r] = _mm512_setzero_si512();
@@ -104,7 +107,7 @@ void FindNormalizers(const LayerNorm& op, const int8_t* x, size_t rows,
   __m512i sum[kBlockRows / kLanes32];
   __m512i sigma[kBlockRows / kLanes32];
   for (size_t i = 0; i < parts; ++i) {
-    sum[i] = SumRows(sums + i * kLanes32);
+    sum[i] = kNorm == Norm::kLayer ? SumRows(sums + i * kLanes32) : _mm512_setzero_si512();
     sigma[i] = Sigmas(op, sum[i], SumRows(square_sums + i * kLanes32));
   }
   for (size_t i = 0; i < parts; ++i) normalizers[i] = MakeNormalizers(sum[i], sigma[i]);
@@ -112,7 +115,7 @@ void FindNormalizers(const LayerNorm& op, const int8_t* x, size_t rows,
 
 // The constants of 16 * kVectors channels, in natural order but for int16, which are in that of
 // packed pairs of vectors.
-template <size_t kVectors>
+template <Norm kNorm, size_t kVectors>
 struct Channels {
   __m512i factor[kVectors];  // C * 2^exponent
   __m512i rounding[kVectors];
@@ -137,6 +140,7 @@ struct Channels {
     for (size_t v = 0; v < kVectors; v += 2) {
       const size_t first = c + kLanes32 * v;
       multiplier[v / 2] = _mm512_permutexvar_epi64(pairs, _mm512_loadu_si512(r.multiplier + first));
+      if (kNorm == Norm::kRms) continue;
       bias[v / 2] = _mm512_permutexvar_epi64(pairs, _mm512_loadu_si512(op.bias + first));
     }
   }
@@ -150,10 +154,10 @@ __m512i Pack(const __m512i* u) {
       _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), y);
 }
 
-template <size_t kVectors, bool kSaturates>
+template <Norm kNorm, size_t kVectors, bool kSaturates>
 void RunChannels(const LayerNorm& op, const RowNormalizers* normalizers, size_t c, const int8_t* x,
                  size_t rows, const Limits& limits, int8_t* y) {
-  const Channels<kVectors> channels(op, c);
+  const Channels<kNorm, kVectors> channels(op, c);
   const __mmask64 lanes = FirstLanes(Min(op.channels - c, kLanes32 * kVectors));
   for (size_t r = 0; r < rows; ++r) {
     const int8_t* const row = x + r * op.channels + c;
@@ -180,9 +184,10 @@ void RunChannels(const LayerNorm& op, const RowNormalizers* normalizers, size_t 
     }
     __m512i u[kVectors / 2];
     for (size_t v = 0; v < kVectors; v += 2) {
-      const __m512i scaled =
+      __m512i scaled =
           _mm512_mulhrs_epi16(_mm512_packs_epi32(n[v], n[v + 1]), channels.multiplier[v / 2]);
-      u[v / 2] = Round6(_mm512_adds_epi16(scaled, channels.bias[v / 2]));
+      if (kNorm == Norm::kLayer) scaled = _mm512_adds_epi16(scaled, channels.bias[v / 2]);
+      u[v / 2] = Round6(scaled);
     }
     const __m512i bytes =
         _mm512_min_epi8(_mm512_max_epi8(Pack<kVectors>(u), limits.low), limits.high);
@@ -190,18 +195,28 @@ void RunChannels(const LayerNorm& op, const RowNormalizers* normalizers, size_t 
   }
 }
 
-template <bool kSaturates>
-void RunRows(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
+template <Norm kNorm, bool kSaturates>
+void RunBlock(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
   constexpr size_t kWide = 4 * kLanes32;
   const Limits limits = MakeLimits(op.y_bits);
   RowNormalizers normalizers[kBlockRows / kLanes32];
-  FindNormalizers(op, x, rows, normalizers);
+  FindNormalizers<kNorm>(op, x, rows, normalizers);
   for (size_t c = 0; c < op.channels; c += kWide) {
     if (op.channels - c > kWide / 2) {
-      RunChannels<4, kSaturates>(op, normalizers, c, x, rows, limits, y);
+      RunChannels<kNorm, 4, kSaturates>(op, normalizers, c, x, rows, limits, y);
     } else {
-      RunChannels<2, kSaturates>(op, normalizers, c, x, rows, limits, y);
+      RunChannels<kNorm, 2, kSaturates>(op, normalizers, c, x, rows, limits, y);
     }
+  }
+}
+
+template <Norm kNorm>
+void RunRows(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
+  const auto run_block =
+      op.channels > kMaxUnsaturated ? RunBlock<kNorm, true> : RunBlock<kNorm, false>;
+  for (size_t row = 0; row < rows; row += kBlockRows) {
+    const size_t offset = row * op.channels;
+    run_block(op, x + offset, Min(rows - row, kBlockRows), y + offset);
   }
 }
 
@@ -209,11 +224,12 @@ void RunRows(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
 
 void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
   if (op.channels > kMaxChannels) return avx2::RunLayerNorm(op, x, rows, y);
-  const auto run_rows = op.channels > kMaxUnsaturated ? RunRows<true> : RunRows<false>;
-  for (size_t row = 0; row < rows; row += kBlockRows) {
-    const size_t offset = row * op.channels;
-    run_rows(op, x + offset, Min(rows - row, kBlockRows), y + offset);
-  }
+  RunRows<Norm::kLayer>(op, x, rows, y);
+}
+
+void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
+  if (op.channels > kMaxChannels) return avx2::RunRmsNorm(op, x, rows, y);
+  RunRows<Norm::kRms>(op, x, rows, y);
 }
 
 }  // namespace avx512vnni

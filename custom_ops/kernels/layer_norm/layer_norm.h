@@ -1,4 +1,5 @@
-// IntLayerNorm: LayerNorm of int8 rows whose channels have power-of-two steps.
+// IntLayerNorm: LayerNorm of int8 rows whose channels have power-of-two steps; and IntRMSNorm,
+// which is the same without the mean and the bias.
 
 #ifndef PQV_KERNELS_LAYER_NORM_LAYER_NORM_H_
 #define PQV_KERNELS_LAYER_NORM_LAYER_NORM_H_
@@ -20,8 +21,10 @@ struct LayerNorm {
   int y_bits;
   const int16_t* step;  // 2^exponent, in [1, 8]
   ChannelRequantizer requantizer;
-  const int16_t* bias;
+  const int16_t* bias;  // not read by RunRmsNorm
 };
+
+enum class Norm { kLayer, kRms };
 
 // What the sums of one row fix.
 struct RowStatistics {
@@ -30,7 +33,7 @@ struct RowStatistics {
   int32_t reciprocal;  // of sigma
 };
 
-// sum = S and square_sum = Q of docs/ops.md.
+// sum = S, which is 0 in an RMSNorm, and square_sum = Q of docs/ops.md.
 static inline RowStatistics FinishStatistics(const LayerNorm& op, int32_t sum, int64_t square_sum) {
   const int64_t squared_sum = static_cast<int64_t>(sum) * sum;
   const int64_t variance =
@@ -43,16 +46,20 @@ static inline RowStatistics FinishStatistics(const LayerNorm& op, int32_t sum, i
 
 namespace scalar {
 void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-}
+void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
+}  // namespace scalar
 namespace avx2 {
 void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-}
+void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
+}  // namespace avx2
 namespace avx512vnni {
 void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-}
+void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
+}  // namespace avx512vnni
 namespace neon {
 void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-}
+void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
+}  // namespace neon
 
 }  // namespace pqv
 

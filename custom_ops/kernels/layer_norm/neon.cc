@@ -32,28 +32,30 @@ struct Sums {
   static_assert(kMaxLayerNormChannels / 8 <= 1 << 10, "int32 sums of squares");
 };
 
+template <Norm kNorm>
 PQV_INLINE void Add(const Int16x16& x, Sums* sums) {
-  sums->sum = vpadalq_s16(vpadalq_s16(sums->sum, x.low), x.high);
+  if (kNorm == Norm::kLayer) sums->sum = vpadalq_s16(vpadalq_s16(sums->sum, x.low), x.high);
   sums->squares[0] = vmlal_s16(sums->squares[0], vget_low_s16(x.low), vget_low_s16(x.low));
   sums->squares[1] = vmlal_high_s16(sums->squares[1], x.low, x.low);
   sums->squares[0] = vmlal_s16(sums->squares[0], vget_low_s16(x.high), vget_low_s16(x.high));
   sums->squares[1] = vmlal_high_s16(sums->squares[1], x.high, x.high);
 }
 
+template <Norm kNorm>
 RowStatistics Statistics(const LayerNorm& op, const int8_t* row) {
   const size_t channels = op.channels;
   const int16_t* const step = op.step;
   Sums sums = {vdupq_n_s32(0), {vdupq_n_s32(0), vdupq_n_s32(0)}};
   size_t c = 0;
   for (; c + 2 * kStep <= channels; c += 2 * kStep) {
-    Add(Scale(vld1q_s8(row + c), Load16(step + c)), &sums);
-    Add(Scale(vld1q_s8(row + c + kStep), Load16(step + c + kStep)), &sums);
+    Add<kNorm>(Scale(vld1q_s8(row + c), Load16(step + c)), &sums);
+    Add<kNorm>(Scale(vld1q_s8(row + c + kStep), Load16(step + c + kStep)), &sums);
   }
   if (c + kStep <= channels) {
-    Add(Scale(vld1q_s8(row + c), Load16(step + c)), &sums);
+    Add<kNorm>(Scale(vld1q_s8(row + c), Load16(step + c)), &sums);
     c += kStep;
   }
-  if (c < channels) Add(Scale(LoadChannels(row + c, channels - c), Load16(step + c)), &sums);
+  if (c < channels) Add<kNorm>(Scale(LoadChannels(row + c, channels - c), Load16(step + c)), &sums);
   const int64_t square_sum = vaddlvq_s32(sums.squares[0]) + vaddlvq_s32(sums.squares[1]);
   return FinishStatistics(op, vaddvq_s32(sums.sum), square_sum);
 }
@@ -76,8 +78,10 @@ struct Channels {
   int16x8_t bias;
 };
 
+template <Norm kNorm>
 PQV_INLINE Channels LoadConstants(const LayerNorm& op, size_t c) {
-  return {LoadRequantizer(op.requantizer, c), vld1q_s16(op.bias + c)};
+  return {LoadRequantizer(op.requantizer, c),
+          kNorm == Norm::kLayer ? vld1q_s16(op.bias + c) : vdupq_n_s16(0)};
 }
 
 PQV_INLINE int32x4_t Normalize(const Row& row, int32x4_t centred) {
@@ -85,21 +89,26 @@ PQV_INLINE int32x4_t Normalize(const Row& row, int32x4_t centred) {
                    vget_low_s16(row.reciprocal));
 }
 
+template <Norm kNorm>
 PQV_INLINE int16x8_t Affine(const Channels& channels, const Row& row, int16x8_t x,
                             int16x8_t count) {
-  const int32x4_t low = vsubq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(count)), row.sum);
-  const int32x4_t high = vsubq_s32(vmull_high_s16(x, count), row.sum);
+  int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(count));
+  int32x4_t high = vmull_high_s16(x, count);
+  if (kNorm == Norm::kLayer) {
+    low = vsubq_s32(low, row.sum);
+    high = vsubq_s32(high, row.sum);
+  }
   const int16x8_t u = Requantize16(channels.requantizer, Normalize(row, low), Normalize(row, high));
-  return vqaddq_s16(u, channels.bias);
+  return kNorm == Norm::kLayer ? vqaddq_s16(u, channels.bias) : u;
 }
 
 // Channels c .. c + 15 of a block of rows.
-template <bool kWhole>
+template <Norm kNorm, bool kWhole>
 PQV_INLINE void RunChannels(const LayerNorm& op, size_t c, const int8_t* x, const Row* rows,
                             size_t count, int8_t* y) {
   const Int16x16 step = Load16(op.step + c);
-  const Channels low = LoadConstants(op, c);
-  const Channels high = LoadConstants(op, c + 8);
+  const Channels low = LoadConstants<kNorm>(op, c);
+  const Channels high = LoadConstants<kNorm>(op, c + 8);
   const int16x8_t channels = vdupq_n_s16(static_cast<int16_t>(op.channels));
   const Limits limits = MakeLimits(op.y_bits);
   const size_t stride = op.channels;
@@ -109,8 +118,8 @@ PQV_INLINE void RunChannels(const LayerNorm& op, size_t c, const int8_t* x, cons
   for (size_t r = 0; r < count; ++r, x += stride, y += stride) {
     const Row& row = rows[r];
     const Int16x16 scaled = Scale(LoadChannels(x, width), step);
-    const int16x8_t y_low = Affine(low, row, scaled.low, channels);
-    const int16x8_t y_high = Affine(high, row, scaled.high, channels);
+    const int16x8_t y_low = Affine<kNorm>(low, row, scaled.low, channels);
+    const int16x8_t y_high = Affine<kNorm>(high, row, scaled.high, channels);
     const int8x16_t narrow = Narrow16(y_low, y_high, limits);
     if (kWhole) {
       vst1q_s8(y, narrow);
@@ -120,21 +129,33 @@ PQV_INLINE void RunChannels(const LayerNorm& op, size_t c, const int8_t* x, cons
   }
 }
 
+template <Norm kNorm>
 void RunBlock(const LayerNorm& op, const int8_t* x, size_t count, int8_t* y) {
   Row rows[kBlockRows];
-  for (size_t r = 0; r < count; ++r) rows[r] = Broadcast(Statistics(op, x + r * op.channels));
+  for (size_t r = 0; r < count; ++r) {
+    rows[r] = Broadcast(Statistics<kNorm>(op, x + r * op.channels));
+  }
   size_t c = 0;
-  for (; c + kStep <= op.channels; c += kStep) RunChannels<true>(op, c, x, rows, count, y);
-  if (c < op.channels) RunChannels<false>(op, c, x, rows, count, y);
+  for (; c + kStep <= op.channels; c += kStep) RunChannels<kNorm, true>(op, c, x, rows, count, y);
+  if (c < op.channels) RunChannels<kNorm, false>(op, c, x, rows, count, y);
+}
+
+template <Norm kNorm>
+void RunRows(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
+  for (size_t r = 0; r < rows; r += kBlockRows) {
+    const size_t offset = r * op.channels;
+    RunBlock<kNorm>(op, x + offset, Min(rows - r, kBlockRows), y + offset);
+  }
 }
 
 }  // namespace
 
 void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
-  for (size_t r = 0; r < rows; r += kBlockRows) {
-    const size_t offset = r * op.channels;
-    RunBlock(op, x + offset, Min(rows - r, kBlockRows), y + offset);
-  }
+  RunRows<Norm::kLayer>(op, x, rows, y);
+}
+
+void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
+  RunRows<Norm::kRms>(op, x, rows, y);
 }
 
 }  // namespace neon

@@ -1,0 +1,115 @@
+#include "kernels/common/fixed_point_neon.h"
+#include "kernels/rotary/rotary.h"
+
+namespace pqv {
+namespace neon {
+namespace {
+
+using namespace arm64;
+
+constexpr size_t kStep = 16;  // elements
+
+struct Scale {
+  Requantizer requantizer;
+  Limits limits;
+};
+
+// A row of x and y, and that of the tables.
+struct Row {
+  const int8_t* x;
+  const int16_t* cos;
+  const int16_t* sin;
+  int8_t* y;
+};
+
+struct Int16x16 {
+  int16x8_t low;
+  int16x8_t high;
+};
+
+PQV_INLINE Int16x16 LoadWide(const int8_t* x, size_t count) {
+  const int8x16_t bytes = count < kStep ? vreinterpretq_s8_u8(LoadPartial8(x, count)) : vld1q_s8(x);
+  return {vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes)};
+}
+
+PQV_INLINE Int16x16 LoadTable(const int16_t* table, size_t count) {
+  if (count == kStep) return {vld1q_s16(table), vld1q_s16(table + 8)};
+  int16_t values[kStep] = {};
+  memcpy(values, table, count * sizeof(int16_t));
+  return {vld1q_s16(values), vld1q_s16(values + 8)};
+}
+
+PQV_INLINE int16x8_t Turn(const Requantizer& requantizer, int16x8_t x, int16x8_t rotated,
+                          int16x8_t cos, int16x8_t sin) {
+  const int32x4_t low = vmlal_s16(vmull_s16(vget_low_s16(x), vget_low_s16(cos)),
+                                  vget_low_s16(rotated), vget_low_s16(sin));
+  const int32x4_t high = vmlal_high_s16(vmull_high_s16(x, cos), rotated, sin);
+  return Requantize16(requantizer, low, high);
+}
+
+// Elements d .. d + 15 of y, `count` of which exist.
+PQV_INLINE void Store(const Scale& scale, const Row& row, size_t d, size_t count, const Int16x16& x,
+                      const Int16x16& rotated) {
+  const Int16x16 cos = LoadTable(row.cos + d, count);
+  const Int16x16 sin = LoadTable(row.sin + d, count);
+  const int8x16_t y =
+      Narrow16(Turn(scale.requantizer, x.low, rotated.low, cos.low, sin.low),
+               Turn(scale.requantizer, x.high, rotated.high, cos.high, sin.high), scale.limits);
+  if (count == kStep) {
+    vst1q_s8(row.y + d, y);
+  } else {
+    StorePartial8(row.y + d, vreinterpretq_u8_s8(y), count);
+  }
+}
+
+// (-x1, x0, -x3, x2, ...).
+PQV_INLINE int16x8_t RotatePairs(int16x8_t x) {
+  const int16x8_t swapped = vrev32q_s16(x);
+  const uint16x8_t is_even = vreinterpretq_u16_u32(vdupq_n_u32(0x0000FFFF));
+  return vbslq_s16(is_even, vnegq_s16(swapped), swapped);
+}
+
+PQV_INLINE void TurnPairs(const Scale& scale, const Row& row, size_t d, size_t count) {
+  const Int16x16 x = LoadWide(row.x + d, count);
+  Store(scale, row, d, count, x, {RotatePairs(x.low), RotatePairs(x.high)});
+}
+
+PQV_INLINE void TurnHalves(const Scale& scale, const Row& row, size_t half, size_t d,
+                           size_t count) {
+  const Int16x16 first = LoadWide(row.x + d, count);
+  const Int16x16 second = LoadWide(row.x + half + d, count);
+  Store(scale, row, d, count, first, {vnegq_s16(second.low), vnegq_s16(second.high)});
+  Store(scale, row, half + d, count, second, first);
+}
+
+template <bool kPairs>
+void RunRows(const Rotary& op, const RotaryRows& rows) {
+  const size_t depth = op.depth;
+  const size_t half = depth / 2;
+  const size_t width = kPairs ? depth : half;
+  const size_t table_rows = op.table_rows;
+  const Scale scale = {UniformRequantizer(op.shift, op.multiplier), MakeLimits(op.y_bits)};
+  size_t table_row = rows.begin % table_rows;
+  const auto turn = [&](const Row& row, size_t d, size_t count) {
+    if (kPairs) return TurnPairs(scale, row, d, count);
+    TurnHalves(scale, row, half, d, count);
+  };
+  for (size_t r = rows.begin; r < rows.end; ++r) {
+    const size_t table = table_row * depth;
+    const Row row = {rows.x + r * depth, op.cos + table, op.sin + table, rows.y + r * depth};
+    size_t d = 0;
+    for (; d + kStep <= width; d += kStep) turn(row, d, kStep);
+    if (d < width) turn(row, d, width - d);
+    if (++table_row == table_rows) table_row = 0;
+  }
+}
+
+}  // namespace
+
+void RunRotary(const Rotary& op, const RotaryRows& rows) {
+  if (op.pairs) return RunRows<true>(op, rows);
+  RunRows<false>(op, rows);
+}
+
+}  // namespace neon
+}  // namespace pqv
