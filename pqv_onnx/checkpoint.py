@@ -20,12 +20,12 @@ from pqv_onnx.files import check_writable, write_atomically
 from pqv_onnx.qat.build import create_timm
 from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.config import ModelConfig
-from pqv_onnx.qat.convert import build_qat
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.quantizers import ResidualQuantizer
+from pqv_onnx.qat.version_1 import upgrade
 
 FORMAT = "pqv_onnx.qat"
-VERSION = 1
+VERSION = 2
 
 _State = dict[str, Tensor]
 
@@ -80,8 +80,7 @@ def load_qat(path: str | os.PathLike[str]) -> QuantModel:
     source = Path(path)
     try:
         state, config = _read_qat(source)
-        with torch.device("meta"):
-            model = build_qat(ModelConfig.from_dict(config))
+        model = _empty(config)
         _check_state(state, model.state_dict())
         model.load_state_dict(state, assign=True)
         _check_exponents(model)
@@ -122,14 +121,29 @@ def load_float(path: str | os.PathLike[str], timm_name: str) -> nn.Module:
     return model.eval()
 
 
-def _read_qat(path: Path) -> tuple[_State, Any]:
+def _empty(config: ModelConfig) -> QuantModel:
+    """The model of a config without memory for its weights."""
+    try:
+        with torch.device("meta"):
+            return QuantModel(config)
+    except PqvError:
+        raise
+    except Exception as error:  # whatever a damaged graph leads to
+        sentence = (str(error) or type(error).__name__).splitlines()[0]
+        raise PqvError(f"model config: the graph is damaged ({sentence})") from None
+
+
+def _read_qat(path: Path) -> tuple[_State, ModelConfig]:
     if not _is_safetensors(path):
         content = _read_torch(path)
         if not isinstance(content, Mapping) or set(content) != {"state_dict", "config"}:
             raise PqvError(
                 "is no checkpoint of a quantized model, expected a dict with state_dict and config"
             )
-        return _tensors(content["state_dict"]), content["config"]
+        state, config = _tensors(content["state_dict"]), content["config"]
+        if isinstance(config, Mapping) and ("vit" in config or "swin" in config):
+            return upgrade(state, config)
+        return state, ModelConfig.from_dict(config)
     state, metadata = _read_safetensors(path)
     if FORMAT not in metadata:
         raise PqvError(f"is no checkpoint of a quantized model: the metadata have no {FORMAT}")
@@ -138,9 +152,11 @@ def _read_qat(path: Path) -> tuple[_State, Any]:
         version, config = content["version"], content["config"]
     except (json.JSONDecodeError, KeyError, TypeError):
         raise PqvError(f"the metadata's {FORMAT} is not JSON with version and config") from None
+    if version == 1:
+        return upgrade(state, config)
     if version != VERSION:
         raise PqvError(f"is of version {version} of the format, expected {VERSION}")
-    return state, config
+    return state, ModelConfig.from_dict(config)
 
 
 def _read_float(path: Path) -> Any:

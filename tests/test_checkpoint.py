@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,18 +17,19 @@ from torch import Tensor
 
 from pqv_onnx.checkpoint import FORMAT, load_float, load_qat, save_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.qat import QuantVisionTransformer, convert_to_qat
+from pqv_onnx.qat import QuantModel, convert_to_qat
 from pqv_onnx.spec import QuantSpec
 from tests.qat.models import VARIANTS, float_model, images, qat_model
+from tests.trace.test_store import damaged
 
 
 @pytest.fixture
-def model() -> QuantVisionTransformer:
+def model() -> QuantModel:
     return qat_model()
 
 
 @pytest.fixture
-def checkpoint(model: QuantVisionTransformer, tmp_path: Path) -> Path:
+def checkpoint(model: QuantModel, tmp_path: Path) -> Path:
     path = tmp_path / "model.safetensors"
     save_qat(path, model)
     return path
@@ -71,7 +73,7 @@ def test_bits_of_single_layers_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [".pth", ".pt"])
-def test_torch_files_of_weights(ending: str, model: QuantVisionTransformer, tmp_path: Path) -> None:
+def test_torch_files_of_weights(ending: str, model: QuantModel, tmp_path: Path) -> None:
     path = tmp_path / f"m{ending}"
     torch.save({"state_dict": model.state_dict(), "config": model.config.to_dict()}, path)
     loaded = load_qat(path)
@@ -109,10 +111,10 @@ def test_wrong_keys(checkpoint: Path) -> None:
         (None, "the metadata have no pqv_onnx.qat"),
         ("{", "not JSON with version and config"),
         ("[]", "not JSON with version and config"),
-        ('{"version": 1}', "not JSON with version and config"),
-        ('{"version": 2, "config": {}}', "is of version 2 of the format, expected 1"),
-        ('{"version": 1, "config": []}', "model config: found fields list"),
-        ('{"version": 1, "config": {}}', r"model config: found fields \[\]"),
+        ('{"version": 2}', "not JSON with version and config"),
+        ('{"version": 3, "config": {}}', "is of version 3 of the format, expected 2"),
+        ('{"version": 2, "config": []}', "model config: found fields list"),
+        ('{"version": 2, "config": {}}', r"model config: found fields \[\]"),
     ],
 )
 def test_wrong_metadata(metadata: str | None, sentence: str, checkpoint: Path) -> None:
@@ -123,54 +125,12 @@ def test_wrong_metadata(metadata: str | None, sentence: str, checkpoint: Path) -
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "sentence"),
-    [
-        ("depths", [2], "expected one of each for 1 to 16 stages"),
-        ("depths", [2, 0], "depths is 0, expected 1 to"),
-        ("depths", 2, r"swin.depths is 2, expected tuple\[int, ...\]"),
-        ("num_heads", [2, 3], "embed_dim is 64, expected a multiple of num_heads 3"),
-        ("window_size", [4, 0], "window_size is 0, expected 1 to"),
-        ("window_size", [5, 3], r"grid of \(8, 6\) patches, expected a multiple of window_size"),
-        ("mlp_ratio", 0.0, "mlp_ratio is 0.0, expected above 0"),
-        ("mlp_ratio", 1e4, "mlp_ratio \\* dim is 320000, expected 1 to"),
-        ("embed_dim", 4096, "channels of merged patches, expected at most 8192"),
-        ("img_size", [2, 4], r"grid of \(1, 2\) patches, expected even numbers"),
-    ],
-)
-def test_wrong_swin_config(field: str, value: Any, sentence: str, tmp_path: Path) -> None:
-    path = tmp_path / "m.pth"
-    model = qat_model("swin")
-    config = json.loads(json.dumps(model.config.to_dict()))
-    config["swin"][field] = value
-    torch.save({"state_dict": model.state_dict(), "config": config}, path)
-    with pytest.raises(PqvError, match=sentence):
-        load_qat(path)
-
-
-def test_one_family(tmp_path: Path) -> None:
-    path = tmp_path / "m.pth"
-    config = qat_model("swin").config.to_dict() | {"vit": qat_model().config.to_dict()["vit"]}
-    torch.save({"state_dict": {}, "config": config}, path)
-    with pytest.raises(PqvError, match="model config: found fields .*'swin'.*'vit'"):
-        load_qat(path)
-
-
-@pytest.mark.parametrize(
     ("part", "field", "value", "sentence"),
     [
-        ("vit", "depth", 10**9, "depth is 1000000000, expected 1 to"),
-        ("vit", "depth", 3, "missing blocks.2.attn.k_quantizer.log_step, .* more"),
-        ("vit", "depth", "2", "vit.depth is '2', expected int"),
-        ("vit", "embed_dim", 8192, "is torch.float32"),
-        ("vit", "num_heads", 5, "embed_dim is 32, expected a multiple of num_heads 5"),
-        ("vit", "img_size", [16], r"vit.img_size is \[16\], expected tuple\[int, int\]"),
-        ("vit", "patch_size", [5, 5], "expected a multiple of patch_size"),
-        ("vit", "patch_size", [0, 4], "expected a multiple of patch_size"),
-        ("vit", "img_size", [16000, 16000], "tokens, expected at most 32768"),
-        ("vit", "global_pool", "max", "global_pool is 'max', expected 'token' or 'avg'"),
-        ("vit", "fc_norm", True, "fc_norm found with global_pool 'token'"),
-        ("vit", "class_token", False, "global_pool 'token' found without a class token"),
-        ("vit", "reg_tokens", -1, "reg_tokens is -1"),
+        ("backbone", "architecture", 5, "model config: architecture is 5, not a string"),
+        ("backbone", "graph", [], "graph: expected a list of nodes"),
+        ("backbone", "graph", [{"kind": "input"}], "graph: node 0 is damaged"),
+        ("backbone", "family", "vit", "model config: backbone: found fields"),
         ("preprocessing", "mean", [0.5, 0.5], "mean has 2 values, expected 1"),
         ("preprocessing", "std", [0.0], "std is .* expected above 0"),
         ("preprocessing", "crop_pct", None, "preprocessing.crop_pct is None, expected float"),
@@ -199,11 +159,40 @@ def test_labels_and_accuracy_are_kept(tmp_path: Path) -> None:
     assert (found.labels, found.accuracy) == (labels, 0.5)
 
 
+def test_a_graph_that_is_not_that_of_the_weights(checkpoint: Path) -> None:
+    """Nodes of other sizes, in another order, or none of a model."""
+    config = _content(checkpoint)["config"]
+    graph = config["backbone"]["graph"]
+    other = qat_model("average").config.to_dict()["backbone"]["graph"]
+    cut = [node for node in graph if not node["path"].startswith("blocks.1")]
+    wider = json.loads(json.dumps(graph).replace("32", "64"))
+    for wrong in (other, cut, wider, graph[:1], graph[:-1], [*graph[:3], *graph[5:]]):
+        config["backbone"]["graph"] = wrong
+        _rewrite(checkpoint, load_file(checkpoint), config=config)
+        with pytest.raises(PqvError, match="^[^\n]*model.safetensors: [^\n]*$"):
+            load_qat(checkpoint)
+
+
+def test_damaged_graphs(checkpoint: Path) -> None:
+    """Whatever is wrong in a file: it is refused, or a model is read that runs."""
+    whole, state, rng, refused = _content(checkpoint)["config"], load_file(checkpoint), Random(0), 0
+    for _ in range(60):
+        config = json.loads(json.dumps(whole))
+        config["backbone"]["graph"] = damaged(json.dumps(whole["backbone"]["graph"]), rng)
+        _rewrite(checkpoint, state, config=config)
+        try:
+            logits = load_qat(checkpoint)(images(2))
+        except PqvError as error:
+            assert "\n" not in str(error)
+            refused += 1
+        else:
+            assert torch.isfinite(logits).all()
+    assert refused > 20
+
+
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
 @pytest.mark.parametrize("ending", [".safetensors", ".pth"])
-def test_truncated_files(
-    ending: str, share: float, model: QuantVisionTransformer, tmp_path: Path
-) -> None:
+def test_truncated_files(ending: str, share: float, model: QuantModel, tmp_path: Path) -> None:
     path = tmp_path / f"m{ending}"
     if ending == ".pth":
         torch.save({"state_dict": model.state_dict(), "config": model.config.to_dict()}, path)
@@ -261,7 +250,7 @@ def test_missing_files_and_other_endings(tmp_path: Path) -> None:
         load_qat(tmp_path / "m.bin")
 
 
-def test_outputs_that_cannot_be_written(model: QuantVisionTransformer, tmp_path: Path) -> None:
+def test_outputs_that_cannot_be_written(model: QuantModel, tmp_path: Path) -> None:
     with pytest.raises(PqvError, match="cannot be written"):
         save_qat(tmp_path / "nowhere" / "m.safetensors", model)
     with pytest.raises(PqvError, match="cannot be written"):
@@ -310,13 +299,13 @@ def test_float_checkpoints(nesting: str | None, tmp_path: Path) -> None:
         load_float(tmp_path / "m.pth", "vit_of_nowhere")
 
 
-def test_a_quantized_model_is_no_float_model(model: QuantVisionTransformer, tmp_path: Path) -> None:
+def test_a_quantized_model_is_no_float_model(model: QuantModel, tmp_path: Path) -> None:
     save_qat(tmp_path / "m.safetensors", model)
     with pytest.raises(PqvError, match="of a quantized model, expected float weights"):
         load_float(tmp_path / "m.safetensors", "vit_tiny_patch16_224")
 
 
-def test_equal_models_are_equal_files(model: QuantVisionTransformer, tmp_path: Path) -> None:
+def test_equal_models_are_equal_files(model: QuantModel, tmp_path: Path) -> None:
     for name in ("a.safetensors", "b.safetensors"):
         save_qat(tmp_path / name, model)
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()

@@ -73,7 +73,7 @@ def run_row(row: Row, seed: int, output: Path, steps: int) -> tuple[float, float
     folder.mkdir(exist_ok=True)
     model = _quantized(recipe, float_model, folder, row.trained)
     export_onnx(convert_to_integer(load_qat(folder / LAST)), folder / "model.onnx")
-    shared = (model.config.geometry.num_classes, preprocessing_of(model.config))
+    shared = (model.config.backbone.num_classes, preprocessing_of(model.config))
     fake = torch_subject("fake-quantized", "fake-quantized", model, *shared)
     found = _top1([fake, onnx_subject(folder / "model.onnx", use_library=True)])
     return found[0], found[1]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pqv_onnx.cli.export import Precision
+from pqv_onnx.cli.export import Precision, Task
 from pqv_onnx.cli.options import (
     JsonOption,
     SchemeOption,
@@ -56,6 +56,10 @@ def command(
     pretrained: PretrainedOption = False,
     precision: Annotated[Precision, typer.Option()] = Precision.w4a4,
     schemes: SchemeOption = None,
+    task: Annotated[
+        Task | None,
+        typer.Option(help="What the model is to give; by default logits if it has a head."),
+    ] = None,
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Show how much 4-bit weights hurt in each layer.")
     ] = False,
@@ -113,13 +117,14 @@ def command(
         check_name(output)
     import_modules(modules or [])
     float_model = source.load(model)
-    quantized = convert_to_qat(float_model, spec)
+    gives = None if task is None else task.value
+    quantized = convert_to_qat(float_model, spec, task=gives)
     inputs = _read(quantized, Split(dataset, data, split, workers), images, batch_size, seed)
     used = sum(map(len, inputs))
     result: dict[str, Any] = {"model": model, "images": used, "seed": seed}
     if sensitivity or budget is not None:
         bits, analysis = _analyse(float_model, spec, inputs, budget)
-        quantized = convert_to_qat(float_model, replace(spec, weight_bits=bits))
+        quantized = convert_to_qat(float_model, replace(spec, weight_bits=bits), task=gives)
         result |= analysis
     if output is not None:
         changes = {} if steps is None else {"steps": steps}

@@ -34,6 +34,14 @@ class Precision(StrEnum):
     w4a4 = "w4a4"
 
 
+class Task(StrEnum):
+    """What a model gives; see `convert_to_qat`."""
+
+    logits = "logits"
+    embedding = "embedding"
+    tokens = "tokens"
+
+
 class Input(StrEnum):
     """What the exported model takes."""
 

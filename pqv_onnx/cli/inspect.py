@@ -119,7 +119,7 @@ def _describe(model: QuantModel) -> dict[str, Any]:
     spec = model.config.spec
     layers = model.block_layers()
     return {
-        "model": model.config.geometry.architecture,
+        "model": model.config.backbone.architecture,
         "precision": spec.name,
         "scheme": spec.to_dict(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -135,7 +135,7 @@ def _plot(model: QuantModel, inputs: list[Tensor], folder: Path) -> list[str]:
     with progress_bar() as bar:
         task = bar.add_task("observing", total=sum(map(len, inputs)))
         seen = observe(model, inputs, lambda count: bar.advance(task, count))
-    title = f"{model.config.geometry.architecture}, {model.config.spec.name}"
+    title = f"{model.config.backbone.architecture}, {model.config.spec.name}"
     paths = write_figures(folder, seen, title)
     for path in paths:
         console.print(path)

@@ -16,6 +16,7 @@ from rich.table import Table
 from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
 from pqv_onnx.cli.training import progress_bar, status
 from pqv_onnx.errors import PqvError
+from pqv_onnx.spec import QuantSpec
 
 FAMILIES = (
     *("vit_*", "deit*", "flexivit*", "beit*", "eva*"),
@@ -55,7 +56,7 @@ def command(
 ) -> None:
     """List timm's transformers that can be quantized, and why the others cannot.
 
-    Each is built without memory for its weights, which takes a fraction of a second.
+    Each is built without memory for its weights, which takes about half a second.
 
     Example: `pqv models --filter 'deit*' --json deit.json`
     """
@@ -93,13 +94,13 @@ def check_support(names: Iterable[str], done: Callable[[], None] = lambda: None)
         names: of timm.
         done: called after each.
     """
-    from pqv_onnx.qat.convert import describe
+    from pqv_onnx.qat.convert import check
 
     logging.getLogger("timm").setLevel(logging.ERROR)  # weights that are missing do not matter
     support = Support([], {})
     for name in names:
         try:
-            describe(_on_meta(name))
+            check(_on_meta(name), QuantSpec.preset("w4a4"))
             support.supported.append(name)
         except PqvError as error:
             support.refused[name] = str(error)

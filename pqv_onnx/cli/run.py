@@ -36,7 +36,7 @@ def command(
     ] = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Classify images with MODEL and show the best classes.
+    """Classify images with MODEL and show the best classes; of embeddings the shape.
 
     Example: `pqv run m.onnx cat.jpg` or `pqv run m.onnx --random 0`
     """
@@ -49,12 +49,17 @@ def command(
     session = InferenceSession(model, options, use_library=not functions)
     stated = stated_accuracy(metadata(proto))
     labels = json.loads(metadata(proto).get("pqv.labels", "[]"))
-    results = []
+    task = metadata(proto).get("pqv.task", "logits")
+    results: list[dict[str, Any]] = []
     for name, array in _inputs(proto, images, random):
-        ((logits,),) = run_session(session, {session.get_inputs()[0].name: array}, model)
-        best = _best(logits, top, labels)
-        _show(name, best)
-        results.append({"image": name, "top": best, "logits": logits.tolist()})
+        ((found,),) = run_session(session, {session.get_inputs()[0].name: array}, model)
+        if task == "logits":
+            best = _best(found, top, labels)
+            _show(name, best)
+            results.append({"image": name, "top": best, "logits": found.tolist()})
+        else:
+            console.print(f"[bold]{escape(name)}[/]\n  {task} {list(found.shape)}")
+            results.append({"image": name, task: found.tolist()})
     if stated:
         console.print(f"{model} states top-1 {stated}", markup=False)
     accuracy = stated.to_dict() if stated else None

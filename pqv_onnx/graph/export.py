@@ -93,15 +93,15 @@ def with_input(model: IntegerModel, input: str, layout: str) -> IntegerModel:
 
 def _example(model: IntegerModel, input: str, layout: str) -> tuple[torch.Tensor, str]:
     """A batch of two (a batch of one would be exported as a constant) and the input's name."""
-    channels = model.config.geometry.in_chans
-    height, width = model.config.geometry.img_size
+    channels = model.config.backbone.in_chans
+    height, width = model.config.backbone.img_size
     if input == "float":
         return torch.zeros(2, channels, height, width), "images"
     pixels = torch.zeros(2, channels, height, width, dtype=torch.uint8)
     return pixels if layout == "nchw" else pixels.permute(0, 2, 3, 1).contiguous(), "pixels"
 
 
-def _export(model: torch.nn.Module, example: torch.Tensor, input_name: str) -> ir.Model:
+def _export(model: IntegerModel, example: torch.Tensor, input_name: str) -> ir.Model:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -111,7 +111,7 @@ def _export(model: torch.nn.Module, example: torch.Tensor, input_name: str) -> i
             dynamo=True,
             opset_version=OPSET,
             input_names=[input_name],
-            output_names=["logits"],
+            output_names=[model.config.backbone.task],
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             custom_translation_table=translation_table(),
             verbose=False,
@@ -132,7 +132,8 @@ def _metadata(model: IntegerModel, input: str, layout: str) -> dict[str, str]:
     config = model.config
     preprocessing = config.preprocessing
     entries = {
-        "pqv.model": config.geometry.architecture,
+        "pqv.model": config.backbone.architecture,
+        "pqv.task": config.backbone.task,
         "pqv.precision": config.spec.name,
         "pqv.scheme": json.dumps(config.spec.to_dict()),
         "pqv.op_domain_version": str(VERSION),
@@ -140,7 +141,7 @@ def _metadata(model: IntegerModel, input: str, layout: str) -> dict[str, str]:
         "pqv.minimum_onnxruntime": ".".join(map(str, MINIMUM_ONNXRUNTIME)),
         "pqv.input": input,
         "pqv.layout": "nchw" if input == "float" else layout,
-        "pqv.input_size": json.dumps([config.geometry.in_chans, *config.geometry.img_size]),
+        "pqv.input_size": json.dumps([config.backbone.in_chans, *config.backbone.img_size]),
         "pqv.mean": json.dumps(preprocessing.mean),
         "pqv.std": json.dumps(preprocessing.std),
         "pqv.crop_pct": str(preprocessing.crop_pct),

@@ -15,8 +15,8 @@ from pqv_onnx.ops.domain import DOMAIN, VERSION
 class FuseAttention(ir.passes.InPlacePass):
     """Replace what splits, computes and merges the heads of self-attention by one op.
 
-    IntAttention for ViT, IntWindowAttention for Swin. Comes after `NameByModule`: the new node
-    is called after the module that the replaced ones belong to.
+    IntAttention, or IntWindowAttention where there is a bias. Comes after `NameByModule`: the new
+    node is called after the module that the replaced ones belong to.
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -48,7 +48,7 @@ class FuseGelu(ir.passes.InPlacePass):
 
 
 class _MatMulGelu(RewriteRuleClassBase):
-    """What `pqv_onnx.integer.blocks.IntegerMlp` does first."""
+    """A matmul and the table behind it."""
 
     def __init__(self, bits: int) -> None:
         """Take the bits of the weights."""
@@ -87,7 +87,7 @@ class _MatMulGelu(RewriteRuleClassBase):
 
 
 class _Attention(RewriteRuleClassBase):
-    """What `pqv_onnx.integer.blocks.IntegerAttention` does between qkv and proj."""
+    """What `pqv_onnx.integer.attention.SelfAttention` does."""
 
     def pattern(self, op: Any, qkv: Any, split: Any, merged: Any) -> Any:
         """Axes of the split heads: Q, K, V; image; head; token; channel."""
@@ -126,7 +126,7 @@ class _Attention(RewriteRuleClassBase):
 
 
 class _Windows(RewriteRuleClassBase):
-    """What `pqv_onnx.integer.swin.IntegerWindowAttention` does between qkv and proj.
+    """What `pqv_onnx.integer.attention.WindowAttention` does.
 
     Shifted windows roll the image along ``axes`` before it is cut, and back after.
     """

@@ -39,9 +39,9 @@ class NameByModule(ir.passes.InPlacePass):
             name = module if node.domain == DOMAIN else f"{module}/{node.op_type}".lstrip("/")
             seen[name] += 1
             node.name = name if seen[name] == 1 else f"{name}_{seen[name]}"
-            for value in node.outputs:
+            for index, value in enumerate(node.outputs):
                 if value not in outputs:
-                    value.name = node.name
+                    value.name = node.name if len(node.outputs) == 1 else f"{node.name}_{index}"
         return ir.passes.PassResult(model, modified=True)
 
     def ensures(self, model: ir.Model) -> None:

@@ -31,7 +31,7 @@ def dequantize_linear(x: Tensor, scale: Tensor) -> Tensor:
     """x * scale, per channel of the last axis.
 
     Args:
-        x: int32 tensor [..., N].
+        x: int32 or int8 tensor [..., N].
         scale: float32 [N].
 
     Returns:

@@ -1,16 +1,48 @@
-"""The fake-quantized model to the integer one, for every family."""
+"""The fake-quantized model to the integer one: each node becomes ops, real scales constants."""
 
 from __future__ import annotations
 
-import torch
+import math
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.integer.attention import Attention, QueryAttention, SelfAttention, WindowAttention
+from pqv_onnx.integer.layers import (
+    Add,
+    AddConstant,
+    Dequantize,
+    Gate,
+    Gelu,
+    LayerNorm,
+    Quantize,
+    RmsNorm,
+    Rotary,
+    Softmax2n,
+    Softmax2nBias,
+    TokenMean,
+    WeightedMean,
+)
+from pqv_onnx.integer.layouts import Layout, find_layout
+from pqv_onnx.integer.matmuls import MatMuls, Route
 from pqv_onnx.integer.model import IntegerModel
-from pqv_onnx.integer.swin_convert import convert_swin
-from pqv_onnx.integer.vit_convert import convert_vit
+from pqv_onnx.integer.moves import Join, Moves, Patches, TakeTokens
+from pqv_onnx.integer.program import Program
+from pqv_onnx.ops import fixed_point
+from pqv_onnx.qat import handlers
 from pqv_onnx.qat.calibration import check_calibrated
+from pqv_onnx.qat.exact import array
 from pqv_onnx.qat.model import QuantModel
-from pqv_onnx.qat.swin import QuantSwinTransformer
-from pqv_onnx.qat.vit import QuantVisionTransformer
+from pqv_onnx.qat.quantizers import ResidualQuantizer
+from pqv_onnx.trace import nodes
+from pqv_onnx.trace.maps import fan_in, sizes, width
+from pqv_onnx.trace.nodes import Move, Node
+from pqv_onnx.trace.values import Batch, Const, Operand, Shape
+from pqv_onnx.trace.values import Call as TorchCall
 
 
 @torch.no_grad()
@@ -27,10 +59,343 @@ def convert_to_integer(model: QuantModel) -> IntegerModel:
         PqvError: the model is not calibrated, or a scale is out of an op's range.
     """
     check_calibrated(model)
-    if isinstance(model, QuantSwinTransformer):
-        integer: IntegerModel = convert_swin(model)
-    else:
-        assert isinstance(model, QuantVisionTransformer)
-        integer = convert_vit(model)
+    integer = _Conversion(model).run()
     integer.checkpoint_sha256 = model.checkpoint_sha256
     return integer.eval()
+
+
+class _Conversion(Program):
+    """Converts the nodes of a model one after the other."""
+
+    def __init__(self, model: QuantModel) -> None:
+        super().__init__(model.config.backbone.graph)
+        self.model = model
+        self.names = {module: name for name, module in model.named_modules()}
+        self.readers: dict[Node, list[Node]] = {node: [] for node in self.graph.nodes}
+        for node in self.graph.nodes:
+            for value in node.nodes:
+                self.readers[value].append(node)
+        self.layouts = self._find_layouts()
+        self.sources = {found.qkv: found.source for found in self.layouts.values()}
+        self.grids: dict[nodes.Linear, Shape] = {
+            found.qkv: (Batch(1), *found.windows.grid)
+            for found in self.layouts.values()
+            if found.windows is not None
+        }
+        self.in_image_order = {found.proj for found in self.layouts.values() if found.windows}
+        self.matmuls = MatMuls(model, self.readers, self.in_image_order)
+
+    def _find_layouts(self) -> dict[nodes.Attention, Layout]:
+        found = {
+            node: find_layout(node, self.readers)
+            for node in self.graph.nodes
+            if isinstance(node, nodes.Attention)
+        }
+        return {node: layout for node, layout in found.items() if layout is not None}
+
+    def run(self) -> IntegerModel:
+        """Convert every node in order."""
+        dequantize, quantize = None, None
+        for node in self.graph.nodes:
+            handler = self.model.handlers[node]
+            try:
+                if isinstance(node, nodes.Input):
+                    quantize = Quantize(handler.quantizer.step.item())  # type: ignore[attr-defined]
+                    self.values[node] = 0
+                elif convert := _CONVERTERS.get(type(node)):
+                    convert(self, node, handler)
+                if node is self.graph.output:
+                    dequantize = self._output(node)
+            except PqvError as error:
+                raise PqvError(f"{node.path or 'model'}: {error}") from error
+        assert quantize is not None and dequantize is not None
+        return IntegerModel(self.model.config, quantize, self.body, self.calls, dequantize)
+
+    def linear(self, node: nodes.Linear, handler: handlers.Linear) -> None:
+        """A matmul that narrows for whoever reads it; others are part of what reads them."""
+        if self.matmuls.is_fused(node):
+            return
+        module: nn.Module
+        if node is self.matmuls.head:
+            module = self.matmuls.to_int32(node)
+        else:
+            module = self.matmuls.narrowing(node)
+        x = self._input(node)
+        if node in self.grids:  # windows are cut out of an image
+            x = self.reshaped(x, (*self.grids[node], self.shapes[x][-1]), node.path)
+        self.values[node] = self._matmul(node, module, x)
+
+    def _matmul(self, node: nodes.Linear, module: nn.Module, x: int, *residual: int) -> int:
+        """A call of the layer ``node`` on tokens ``x``, and what is added to them."""
+        handler = self.model.handlers[node]
+        assert isinstance(handler, handlers.Linear)
+        shape = (*self.shapes[x][:-1], node.shape[-1])
+        return self.call(self.names[handler.linear], module, [x, *residual], shape)
+
+    def _input(self, node: nodes.Linear) -> int:
+        source = self.sources.get(node, node.nodes[0])
+        if node.kernel is None:
+            return self.tokens(source)
+        path = node.path.rpartition(".")[0]
+        shape = (*node.shape[:-1], fan_in(node))
+        return self.call(f"{path}.patches", Patches(node.kernel), [self.value(source)], shape)
+
+    def fused(
+        self, value: Node, out: handlers.Add | handlers.Concat, residual: Node | None = None
+    ) -> int:
+        """The matmul whose sums ``value`` is, with what is added to them, as codes of ``out``."""
+        quantizer = out.quantizer
+        assert quantizer is not None
+        route = self.matmuls.route(value)
+        x = self._ordered(self._input(route.linear), route)
+        if residual is not None:
+            assert isinstance(out, handlers.Add)
+            module = self.matmuls.adding(route, out.steps()[0], quantizer)
+            added = self.tokens(residual)
+            shape = (*self.shapes[x][:-1], residual.shape[-1])
+            added = self.reshaped(added, shape, residual.path)
+            return self._matmul(route.linear, module, x, added)
+        x = self.reshaped(x, (*value.shape[:-1], self.shapes[x][-1]), value.path)
+        if route.added is not None:
+            constant = route.added.quantized_constant()
+            step = constant.channel_step
+            module = self.matmuls.adding(route, step, quantizer, constant.codes)
+            return self._matmul(route.linear, module, x)
+        narrowing = self.matmuls.to_steps(route, quantizer.channel_step, quantizer.bits)
+        return self._matmul(route.linear, narrowing, x)
+
+    def _ordered(self, x: int, route: Route) -> int:
+        """Tokens in the order that they are in behind the matmul and its moves."""
+        count = math.prod(sizes(route.linear)[:-1])
+        if route.order is None or torch.equal(route.order, torch.arange(count)):
+            return x
+        path = route.linear.path.rpartition(".")[0]
+        shape = (Batch(1), count, self.shapes[x][-1])
+        x = self.reshaped(x, shape, path)
+        shape = (Batch(1), len(route.order), shape[-1])
+        return self.call(f"{path}.order", TakeTokens(route.order), [x], shape)
+
+    def norm(self, node: nodes.Norm, handler: handlers.Norm) -> None:
+        """IntLayerNorm or IntRMSNorm."""
+        norm, source = handler.norm, handler.source
+        assert source is not None
+        channels = norm.weight.shape[0]
+        exponent = torch.zeros(channels, dtype=torch.int8)
+        if source.exponent is not None:
+            exponent = source.exponent.flatten().cpu()
+        step = array(norm.quantizer.channel_step)
+        scale = fixed_point.layer_norm_scale(array(norm.weight) / step)
+        epsilon = fixed_point.layer_norm_epsilon(norm.eps, channels, source.step.item())
+        module: nn.Module
+        if norm.bias is None:
+            module = RmsNorm(exponent.numpy(), scale, epsilon, norm.quantizer.bits)
+        else:
+            bias = fixed_point.layer_norm_bias(array(norm.bias) / step)
+            module = LayerNorm(exponent.numpy(), scale, bias, epsilon, norm.quantizer.bits)
+        self.values[node] = self._by_token(self.names[norm], module, node)
+
+    def _by_token(self, name: str, module: nn.Module, node: Node) -> int:
+        """A call of an op that keeps the shape of its one input."""
+        x = self.tokens(node.nodes[0])
+        return self.call(name, module, [x], self.shapes[x])
+
+    def attention(self, node: nodes.Attention, handler: handlers.Attention) -> None:
+        """IntMatMul, IntSoftmax2n and IntWeightedMean, as a fused op has them if there is one."""
+        ratio = array(handler.quantizers[2].step / handler.quantizer.step).item()
+        mean = WeightedMean(fixed_point.weighted_mean_scale(ratio), handler.quantizer.bits)
+        softmax = self._softmax(node, handler)
+        name = self.names[handler.softmax].rpartition(".")[0]
+        layout = self.layouts.get(node)
+        if layout is None:
+            self.values[node] = self._plain_attention(name, node, handler, softmax, mean)
+            return
+        qkv = self.values[layout.qkv]
+        if layout.windows is None:
+            module: Attention = SelfAttention(layout.heads, softmax, mean)
+            qkv = self.reshaped(qkv, layout.qkv.shape, node.path)
+        else:
+            assert isinstance(softmax, Softmax2nBias)
+            module = WindowAttention(layout.heads, layout.windows, softmax, mean)
+        shape: Shape = (*self.shapes[qkv][:-1], layout.proj.nodes[0].shape[-1])
+        self.values[layout.proj.nodes[0]] = self.call(name, module, [qkv], shape)
+
+    def _plain_attention(
+        self,
+        name: str,
+        node: nodes.Attention,
+        handler: handlers.Attention,
+        softmax: Softmax2n,
+        mean: WeightedMean,
+    ) -> int:
+        """Queries, keys and values by themselves."""
+        inputs = [self.value(value) for value in node.nodes]
+        if handler.query is not None:
+            query = handler.quantizers[0].codes(handler.query.value).to(torch.int8).cpu()
+            module: Attention = QueryAttention(query, softmax, mean)
+        else:
+            module = Attention(softmax, mean)
+        if handler.scaled is not None:
+            inputs[0] = self._scaled(name, node, handler, inputs[0])
+        return self.call(name, module, inputs, node.shape)
+
+    def _scaled(
+        self, name: str, node: nodes.Attention, handler: handlers.Attention, query: int
+    ) -> int:
+        """Queries times a factor for each head."""
+        assert handler.scaled is not None
+        table = fixed_point.rotary_table(array(handler.head_table()))
+        ratio = array(handler.quantizers[0].step / handler.scaled.step).item()
+        scale = fixed_point.rotary_scale(ratio)
+        module = Rotary(table, np.zeros_like(table), False, scale, handler.scaled.bits)
+        return self.call(f"{name}.scale", module, [query], node.nodes[0].shape)
+
+    def rope(self, node: nodes.Rope, handler: handlers.Rope) -> None:
+        """IntRotary."""
+        cos, sin = (fixed_point.rotary_table(array(table)) for table in handler.tables())
+        ratio = array(handler.source.step / handler.quantizer.step).item()
+        scale = fixed_point.rotary_scale(ratio)
+        module = Rotary(cos, sin, node.pairs, scale, handler.quantizer.bits)
+        x = self.value(node.nodes[0])
+        self.values[node] = self.call(self.names[handler.quantizer], module, [x], node.shape)
+
+    def gate(self, node: nodes.Gate, handler: handlers.Gate) -> None:
+        """IntGate."""
+        a, b = (source.quantizer for source in handler.sources)
+        ratio = array(a.step * b.step / handler.quantizer.step).item()
+        scale = fixed_point.gate_scale(ratio)
+        module = Gate((a.zero_point, b.zero_point), scale, handler.quantizer.bits)
+        inputs = [self.value(value) for value in node.nodes]
+        self.values[node] = self.call(self.names[handler.quantizer], module, inputs, node.shape)
+
+    def _softmax(self, node: nodes.Attention, handler: handlers.Attention) -> Softmax2n:
+        softmax, unit = handler.softmax, handler.logit_unit
+        scale, log2 = softmax.scale(unit), softmax.log2
+        bias, excluded = handler.bias()
+        if bias is None and excluded is None:
+            return Softmax2n(scale, log2)
+        heads, count, keys = self._logits_shape(node)
+        codes = np.zeros((heads, count, keys), np.int16)
+        if bias is not None:
+            codes[:] = softmax.bias_codes(bias, unit).reshape(-1, count, keys)
+        mask = np.zeros((1, count, keys), np.uint8)
+        if excluded is not None:
+            mask = excluded.cpu().numpy().astype(np.uint8).reshape(-1, count, keys)
+        return Softmax2nBias(scale, log2, codes, mask)
+
+    def _logits_shape(self, node: nodes.Attention) -> tuple[int, int, int]:
+        heads, count = node.shape[-3:-1]
+        keys = node.nodes[1].shape[-2]
+        assert isinstance(heads, int) and isinstance(count, int) and isinstance(keys, int)
+        return heads, count, keys
+
+    def activation(self, node: nodes.Activation, handler: handlers.Activation) -> None:
+        """IntGELU: a table."""
+        name = self.names[handler.layer]
+        self.values[node] = self._by_token(name, Gelu(handler.layer.table()), node)
+
+    def add(self, node: nodes.Add, handler: handlers.Add) -> None:
+        """A matmul with a residual, or with a constant in its place."""
+        if handler.quantizer is None:
+            return
+        if handler.branch is None:
+            self.values[node] = self._sum_of_codes(node, handler, handler.quantizer)
+        elif handler.constant is None:
+            branch, carried = (node.nodes[i] for i in (handler.branch, 1 - handler.branch))
+            self.values[node] = self.fused(branch, handler, carried)
+        else:
+            self.values[node] = self.fused(node, handler)
+
+    def _sum_of_codes(
+        self, node: nodes.Add, handler: handlers.Add, quantizer: ResidualQuantizer
+    ) -> int:
+        """IntAdd, of two values or of one and a constant."""
+        out = array(quantizer.channel_step)
+        multipliers = [
+            fixed_point.residual_multiplier(
+                np.broadcast_to(array(step).reshape(-1) / out, out.shape)
+            )
+            for step in handler.steps()
+        ]
+        name = self.names[quantizer]
+        if handler.constant is None:
+            inputs = [self.value(value) for value in node.nodes]
+            module: Add = Add(multipliers[0], multipliers[1], quantizer.bits)
+            return self.call(name, module, inputs, node.shape)
+        if isinstance(node.inputs[0], Const):
+            multipliers.reverse()
+        codes = handler.quantized_constant().codes.to(torch.int8).cpu()
+        module = AddConstant(multipliers[0], multipliers[1], quantizer.bits, codes)
+        return self.call(name, module, [self.value(node.nodes[0])], node.shape)
+
+    def concat(self, node: nodes.Concat, handler: handlers.Concat) -> None:
+        """Values and constants one behind the other."""
+        quantizer = handler.quantizer
+        if quantizer is None:
+            values = [self.value(value) for value in node.nodes]
+            module = Join([None] * len(values), node.axis)
+            self.values[node] = self.call(f"{node.path}.join", module, values, node.shape)
+            return
+        values = [self.fused(value, handler) for value in node.nodes]
+        codes = [
+            None if part is None else quantizer.codes(part.value).to(torch.int8).cpu()
+            for part in handler.parts
+        ]
+        module = Join(_neighbours(codes, node.axis), node.axis)
+        self.values[node] = self.call(self.names[quantizer], module, values, node.shape)
+
+    def mean(self, node: nodes.Mean, handler: handlers.Mean) -> None:
+        """IntWeightedMean with equal weights."""
+        ratio = array(handler.source.step / handler.quantizer.step).item()
+        scale = fixed_point.weighted_mean_scale(ratio)
+        source = node.nodes[0]
+        x, shape = self.value(source), source.shape
+        rest = [axis for axis in range(1, len(shape)) if axis not in node.axes]
+        order = (0, *node.axes, *rest)
+        if order != tuple(range(len(shape))):
+            shape = tuple(shape[axis] for axis in order)
+            swap = Move(node.path, (source,), shape, TorchCall(Tensor.permute, (Operand(0), order)))
+            x = self.call(f"{node.path}.move", Moves([swap]), [x], shape)
+        tokens, channels = (
+            math.prod(sizes(source)[axis] for axis in axes) for axes in (node.axes, rest)
+        )
+        x = self.reshaped(x, (Batch(1), tokens, channels), node.path)
+        module = TokenMean(scale, handler.quantizer.bits, tokens)
+        mean = self.call(self.names[handler.quantizer], module, [x], (Batch(1), 1, channels))
+        self.values[node] = self.reshaped(mean, node.shape, node.path)
+
+    def _output(self, node: Node) -> Dequantize:
+        """The last border, behind the integers of the model's output."""
+        last = self.value(node)
+        if last != len(self.calls):
+            raise PqvError("its output is not what it computes last")
+        grid = self.model.handlers[node].grid
+        if grid is None:
+            return Dequantize(self.matmuls.output_step(node))
+        step = grid.channel_step.expand(width(node))
+        return Dequantize(array(step).astype(np.float32))
+
+
+def _neighbours(parts: list[Tensor | None], axis: int) -> list[Tensor | None]:
+    """The same with constants that follow each other made one."""
+    joined: list[Tensor | None] = []
+    for part in parts:
+        before = joined[-1] if joined else None
+        if part is None or before is None:
+            joined.append(part)
+        else:
+            joined[-1] = torch.cat((before, part), axis)
+    return joined
+
+
+_CONVERTERS: dict[type[Node], Callable[[_Conversion, Any, Any], None]] = {
+    nodes.Linear: _Conversion.linear,
+    nodes.Heads: _Conversion.linear,
+    nodes.Norm: _Conversion.norm,
+    nodes.Attention: _Conversion.attention,
+    nodes.Rope: _Conversion.rope,
+    nodes.Gate: _Conversion.gate,
+    nodes.Activation: _Conversion.activation,
+    nodes.Add: _Conversion.add,
+    nodes.Concat: _Conversion.concat,
+    nodes.Mean: _Conversion.mean,
+}

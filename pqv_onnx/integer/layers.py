@@ -34,7 +34,7 @@ class Quantize(nn.Module):
 
 
 class Dequantize(nn.Module):
-    """The last border: int32 accumulators to float logits."""
+    """The last border: accumulators to float logits, or codes to a float embedding."""
 
     scale: Tensor
 
@@ -44,7 +44,7 @@ class Dequantize(nn.Module):
         _buffer(self, "scale", scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Dequantize int32 ``x`` [..., N] to float32."""
+        """Dequantize int32 or int8 ``x`` [..., N] to float32."""
         out: Tensor = _OPS.dequantize_linear(x, self.scale)
         return out
 
@@ -145,6 +145,30 @@ class PackedMatMulAdd(PackedMatMul):
         return out
 
 
+class PackedMatMulAddConstant(PackedMatMulAdd):
+    """The same with a constant for a residual."""
+
+    added: Tensor
+
+    def __init__(
+        self,
+        weight: NDArray[np.int8],
+        bias: NDArray[np.int32],
+        requantizer: tuple[NDArray[np.int8], NDArray[np.int16]],
+        bits: int,
+        y_bits: int,
+        residual_multiplier: NDArray[np.int16],
+        added: Tensor,
+    ) -> None:
+        """As ``PackedMatMulAdd``, with the codes that are added, int8 [1, ..., N]."""
+        super().__init__(weight, bias, requantizer, bits, y_bits, residual_multiplier)
+        self.register_buffer("added", added)
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """Multiply int8 ``x`` [..., K] and add the constant, to int8 [..., N]."""
+        return super().forward(x, self.added)
+
+
 class MatMul(nn.Module):
     """IntMatMul."""
 
@@ -212,6 +236,21 @@ class WeightedMean(nn.Module):
         return out
 
 
+class TokenMean(WeightedMean):
+    """IntWeightedMean with equal weights."""
+
+    token_weights: Tensor
+
+    def __init__(self, scale: tuple[int, int], y_bits: int, tokens: int) -> None:
+        """As ``WeightedMean``, of so many tokens."""
+        super().__init__(scale, y_bits)
+        self.register_buffer("token_weights", torch.ones(1, 1, tokens, dtype=torch.uint8))
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """Average int8 ``x`` [B, T, C], to int8 [B, 1, C]."""
+        return super().forward(self.token_weights.expand(x.shape[0], -1, -1), x)
+
+
 class LayerNorm(nn.Module):
     """IntLayerNorm."""
 
@@ -240,6 +279,125 @@ class LayerNorm(nn.Module):
         """Normalise int8 ``x`` [..., C] to int8."""
         out: Tensor = _OPS.int_layer_norm(
             x, self.exponent, self.shift, self.multiplier, self.bias, self.epsilon, self.y_bits
+        )
+        return out
+
+
+class RmsNorm(nn.Module):
+    """IntRMSNorm."""
+
+    exponent: Tensor
+    shift: Tensor
+    multiplier: Tensor
+
+    def __init__(
+        self,
+        exponent: NDArray[np.int8],
+        scale: tuple[NDArray[np.int8], NDArray[np.int16]],
+        epsilon: int,
+        y_bits: int,
+    ) -> None:
+        """Keep the input's exponents and the (shift, multiplier), each [C]."""
+        super().__init__()
+        self.epsilon, self.y_bits = epsilon, y_bits
+        _buffer(self, "exponent", exponent)
+        _buffer(self, "shift", scale[0])
+        _buffer(self, "multiplier", scale[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise int8 ``x`` [..., C] to int8."""
+        out: Tensor = _OPS.int_rms_norm(
+            x, self.exponent, self.shift, self.multiplier, self.epsilon, self.y_bits
+        )
+        return out
+
+
+class Add(nn.Module):
+    """IntAdd."""
+
+    a_multiplier: Tensor
+    b_multiplier: Tensor
+
+    def __init__(
+        self, a_multiplier: NDArray[np.int16], b_multiplier: NDArray[np.int16], y_bits: int
+    ) -> None:
+        """Keep the multipliers of the two terms, each [C]."""
+        super().__init__()
+        self.y_bits = y_bits
+        _buffer(self, "a_multiplier", a_multiplier)
+        _buffer(self, "b_multiplier", b_multiplier)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Add int8 ``a`` [..., C] and ``b``, which may have ones in leading places, to int8."""
+        out: Tensor = _OPS.int_add(a, b, self.a_multiplier, self.b_multiplier, self.y_bits)
+        return out
+
+
+class AddConstant(Add):
+    """The same with a constant for the second term."""
+
+    added: Tensor
+
+    def __init__(
+        self,
+        a_multiplier: NDArray[np.int16],
+        b_multiplier: NDArray[np.int16],
+        y_bits: int,
+        added: Tensor,
+    ) -> None:
+        """As ``Add``, with the codes that are added, int8 [1, ..., C]."""
+        super().__init__(a_multiplier, b_multiplier, y_bits)
+        self.register_buffer("added", added)
+
+    def forward(self, a: Tensor) -> Tensor:  # type: ignore[override]
+        """Add the constant to int8 ``a`` [..., C], to int8."""
+        return super().forward(a, self.added)
+
+
+class Rotary(nn.Module):
+    """IntRotary."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(
+        self,
+        cos: NDArray[np.int16],
+        sin: NDArray[np.int16],
+        pairs: bool,
+        scale: tuple[int, int],
+        y_bits: int,
+    ) -> None:
+        """Keep the tables, [H, N, D] or [1, N, D]; set what turns and the (shift, multiplier)."""
+        super().__init__()
+        self.pairs = int(pairs)
+        self.shift, self.multiplier = scale
+        self.y_bits = y_bits
+        _buffer(self, "cos", cos)
+        _buffer(self, "sin", sin)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn int8 ``x`` [..., H, N, D], to int8."""
+        out: Tensor = _OPS.int_rotary(
+            x, self.cos, self.sin, self.pairs, self.shift, self.multiplier, self.y_bits
+        )
+        return out
+
+
+class Gate(nn.Module):
+    """IntGate."""
+
+    def __init__(self, zero_points: tuple[int, int], scale: tuple[int, int], y_bits: int) -> None:
+        """Set the codes of the factors that mean 0 and the (shift, multiplier)."""
+        super().__init__()
+        self.zero_points = zero_points
+        self.shift, self.multiplier = scale
+        self.y_bits = y_bits
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Multiply int8 ``a`` by ``b`` of the same shape, to int8."""
+        out: Tensor = _OPS.int_gate(
+            a, b, *self.zero_points, self.shift, self.multiplier, self.y_bits
         )
         return out
 

@@ -1,8 +1,9 @@
-"""What every integer backbone has, whatever its family."""
+"""The integer model: a list of calls of small modules between two border ops."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -10,28 +11,62 @@ from pqv_onnx.integer.layers import Dequantize, Quantize
 from pqv_onnx.qat.config import ModelConfig
 
 
-class IntegerModel(nn.Module, ABC):
-    """A backbone of integer ops between two border ops; modules are named as in timm.
+class Call(NamedTuple):
+    """A call of a module.
 
     Attributes:
-        config: geometry, quantization scheme and preprocessing.
+        module: its name.
+        inputs: which values it gets: 0 is the image, i what the i-th call gives.
+    """
+
+    module: str
+    inputs: tuple[int, ...]
+
+
+class IntegerModel(nn.Module):
+    """A transformer of integer ops between two border ops; modules are named as in timm.
+
+    Attributes:
+        config: graph, quantization scheme and preprocessing.
+        calls: the integer part, in order; the last gives the result.
         quantize: the first border, float images to int8; its ``scale`` is the images' step.
-        dequantize: the last border, int32 accumulators to float logits.
+        dequantize: the last border, accumulators to float logits, or codes to an embedding.
         checkpoint_sha256: of the file the fake-quantized model was loaded from, if it was.
     """
 
     checkpoint_sha256: str | None = None
 
-    def __init__(self, config: ModelConfig, quantize: Quantize, dequantize: Dequantize) -> None:
-        """Take the config and the borders."""
+    def __init__(
+        self,
+        config: ModelConfig,
+        quantize: Quantize,
+        body: nn.Module,
+        calls: Sequence[Call],
+        dequantize: Dequantize,
+    ) -> None:
+        """Take the borders, and the children of ``body`` under their names."""
         super().__init__()
         self.config = config
         self.quantize = quantize
+        for name, module in body.named_children():
+            self.add_module(name, module)
+        self.calls = tuple(calls)
         self.dequantize = dequantize
+        last = {value: index for index, call in enumerate(calls) for value in call.inputs}
+        self._dead = [
+            [value for value in set(call.inputs) if last[value] == index]
+            for index, call in enumerate(calls)
+        ]
 
-    @abstractmethod
     def forward_int8(self, images: Tensor) -> Tensor:
-        """The integer part: int8 images [B, in_chans, H, W] to int32 logits [B, classes]."""
+        """The integer part: int8 images [B, in_chans, H, W] to int32 logits, or int8 codes."""
+        values = {0: images}
+        for index, call in enumerate(self.calls):
+            inputs = [values[value] for value in call.inputs]
+            for value in self._dead[index]:
+                del values[value]
+            values[index + 1] = self.get_submodule(call.module)(*inputs)
+        return values[len(self.calls)]
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, float32 [B, classes], of normalised float images [B, in_chans, H, W]."""

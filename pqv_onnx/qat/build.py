@@ -64,7 +64,7 @@ def random_images(config: ModelConfig, count: int) -> Tensor:
     """Normalised images of uniform random pixels, float32 [count, C, H, W]."""
     mean = torch.tensor(config.preprocessing.mean)[:, None, None]
     std = torch.tensor(config.preprocessing.std)[:, None, None]
-    pixels = torch.rand(count, config.geometry.in_chans, *config.geometry.img_size)
+    pixels = torch.rand(count, config.backbone.in_chans, *config.backbone.img_size)
     return (pixels - mean) / std
 
 

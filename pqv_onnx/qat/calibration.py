@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -27,7 +26,7 @@ _LARGEST_RATIO = 2.0
 _CHUNK = 8
 """Images in one forward pass: activations of a base model take some 100 MB."""
 
-_StepsBefore = Mapping[Quantizer, Callable[[], Tensor]]
+_StepsBefore = Mapping[ResidualQuantizer, Callable[[], Tensor]]
 """Steps [channels] of what is added to a residual stream, by the quantizer behind the addition."""
 
 
@@ -97,14 +96,14 @@ def calibrate(
     floats, reference = list(chunks), copy.deepcopy(model).segments()
     if watcher.state is not None:
         model.load_state_dict(watcher.state)
-    before, segments = _steps_before(model), model.segments()
+    segments = model.segments()
     for index, segment in enumerate(segments):
         with full_precision():
             targets = [reference[index](chunk) for chunk in floats]
         if index >= watcher.finished:
             told = partial(_tell, watcher, segment.name, index / len(segments), 1 / len(segments))
             told(0.0)
-            _choose_steps(segment, chunks, floats, before, options)
+            _choose_steps(segment, chunks, floats, model.limits, options)
             if options.reconstruction is not None:
                 x, y, target = (torch.cat(part) for part in (chunks, floats, targets))
                 reconstruct(segment, x, y, target, options.reconstruction, told)
@@ -132,24 +131,14 @@ def _chunks(model: QuantModel, images: Tensor | Iterable[Tensor]) -> list[Tensor
     if not sum(batch.shape[0] for batch in batches):
         raise PqvError("calibration: found no images, expected at least one")
     data = torch.cat(batches)
-    geometry = model.config.geometry
-    expected = (geometry.in_chans, *geometry.img_size)
+    backbone = model.config.backbone
+    expected = (backbone.in_chans, *backbone.img_size)
     if tuple(data.shape[1:]) != expected:
         raise PqvError(
             f"calibration: images have shape {list(data.shape)}, expected [B, "
             f"{', '.join(map(str, expected))}]"
         )
     return list(data.to(next(model.parameters()).device).split(_CHUNK))
-
-
-def _steps_before(model: QuantModel) -> _StepsBefore:
-    before: dict[Quantizer, Callable[[], Tensor]] = {}
-    for quantizer, step in model.constant_steps().items():
-        before[quantizer] = partial(Tensor.clone, step)
-    for stream in model.residual_streams():
-        for earlier, later in pairwise(stream):
-            before[later] = partial(getattr, earlier, "channel_step")
-    return before
 
 
 def _choose_steps(
@@ -163,9 +152,9 @@ def _choose_steps(
     means = mean_outputs(segment, floats) if options.bias_correction else {}
     for module in segment.submodules():
         if isinstance(module, QuantLinear):
-            module.quantizer.calibrate(module.weight, options.initialization)
+            module.calibrate(options.initialization)
     jobs: list[_Job] = [
-        _StepChoice(module, before.get(module), options.initialization)
+        _StepChoice(module, _before(module, before), options.initialization)
         for module in segment.submodules()
         if isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer)
     ]
@@ -176,6 +165,10 @@ def _choose_steps(
     finally:
         for job in jobs:
             job.cancel()
+
+
+def _before(quantizer: Quantizer, steps: _StepsBefore) -> Callable[[], Tensor] | None:
+    return steps.get(quantizer) if isinstance(quantizer, ResidualQuantizer) else None
 
 
 class _Stop(Exception):

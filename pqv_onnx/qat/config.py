@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.qat.geometry import GEOMETRIES, Geometry
 from pqv_onnx.spec import QuantSpec
+from pqv_onnx.trace.graph import Graph
+from pqv_onnx.trace.store import from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,76 @@ class Preprocessing:
     interpolation: str = "bicubic"
 
 
+TASKS = ("logits", "embedding", "tokens")
+"""What a model may give."""
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """What a model computes in float.
+
+    Attributes:
+        architecture: timm's name of the model, or its class's.
+        graph: of what it computes, without values of constants.
+        task: what it gives: ``logits`` [B, classes], an ``embedding`` [B, C], or ``tokens``,
+            [B, N, C] or [B, H, W, C].
+    """
+
+    architecture: str
+    graph: Graph
+    task: str = "logits"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both compute the same."""
+        return isinstance(other, Backbone) and self.to_dict() == other.to_dict()
+
+    @property
+    def in_chans(self) -> int:
+        """Channels of an image."""
+        return _size(self.graph.input.shape[1])
+
+    @property
+    def img_size(self) -> tuple[int, int]:
+        """Height and width of an image in pixels."""
+        return _size(self.graph.input.shape[2]), _size(self.graph.input.shape[3])
+
+    @property
+    def num_classes(self) -> int:
+        """Logits; 0 if it gives none."""
+        return _size(self.graph.output.shape[-1]) if self.task == "logits" else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-ready dict that ``from_dict`` reads."""
+        graph = to_json(self.graph)
+        return {"architecture": self.architecture, "task": self.task, "graph": graph}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Backbone:
+        """Rebuild from ``to_dict``'s output, or from the same as JSON.
+
+        Raises:
+            PqvError: a field is missing or unknown, or the graph is damaged.
+        """
+        _check_fields("model config: backbone", {"architecture", "task", "graph"}, data)
+        if not isinstance(data["architecture"], str):
+            raise PqvError(f"model config: architecture is {data['architecture']!r}, not a string")
+        if data["task"] not in TASKS:
+            raise PqvError(f"model config: task is {data['task']!r}, expected {', '.join(TASKS)}")
+        return cls(data["architecture"], from_json(data["graph"]), data["task"])
+
+
+def _size(size: object) -> int:
+    if not isinstance(size, int):
+        raise PqvError("model config: an axis of image or output is the batch")
+    return size
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """A quantized model without its weights.
 
     Attributes:
-        geometry: the backbone's sizes and options.
+        backbone: what the model computes.
         spec: quantization scheme.
         preprocessing: how to make the input.
         labels: a name for each class, if known.
@@ -35,7 +100,7 @@ class ModelConfig:
             files state what onnxruntime gives instead.
     """
 
-    geometry: Geometry
+    backbone: Backbone
     spec: QuantSpec
     preprocessing: Preprocessing
     labels: tuple[str, ...] | None = None
@@ -43,7 +108,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Check that the parts fit together."""
-        chans, classes = self.geometry.in_chans, self.geometry.num_classes
+        chans, classes = self.backbone.in_chans, self.backbone.num_classes
         for name in ("mean", "std"):
             found = len(getattr(self.preprocessing, name))
             if found != chans:
@@ -54,10 +119,9 @@ class ModelConfig:
             raise PqvError(f"model config: found {len(self.labels)} labels, expected {classes}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict that ``from_dict`` reads; the geometry is under its family."""
-        (family,) = (name for name, cls in GEOMETRIES.items() if type(self.geometry) is cls)
+        """Return a JSON-ready dict that ``from_dict`` reads."""
         return {
-            family: asdict(self.geometry),
+            "backbone": self.backbone.to_dict(),
             "spec": self.spec.to_dict(),
             "preprocessing": asdict(self.preprocessing),
             "labels": self.labels,
@@ -71,17 +135,14 @@ class ModelConfig:
         Raises:
             PqvError: a field is missing, unknown or of the wrong type.
         """
-        families = GEOMETRIES.keys() & set(data) if isinstance(data, Mapping) else set()
-        family = families.pop() if len(families) == 1 else "vit"
-        expected = {f.name for f in fields(cls)} - {"geometry"} | {family}
-        _check_fields("model config", expected, data)
+        _check_fields("model config", {f.name for f in fields(cls)}, data)
         labels, accuracy = data["labels"], data["accuracy"]
         if labels is not None and not _is(labels, "tuple[str, ...]"):
             raise PqvError(f"model config: labels is {labels!r}, expected a list of strings")
         if accuracy is not None and not _is(accuracy, "float"):
             raise PqvError(f"model config: accuracy is {accuracy!r}, expected a number")
         return cls(
-            geometry=_parse(family, GEOMETRIES[family], data[family]),
+            backbone=Backbone.from_dict(data["backbone"]),
             spec=QuantSpec.from_dict(data["spec"]),
             preprocessing=_parse("preprocessing", Preprocessing, data["preprocessing"]),
             labels=None if labels is None else tuple(labels),

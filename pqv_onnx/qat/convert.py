@@ -1,43 +1,25 @@
-"""timm models to fake-quantized ones, by a strict mapping of their weights."""
+"""Float models to fake-quantized ones: what they compute is recorded, their weights are copied."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+import copy
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from timm.models.deit import VisionTransformerDistilled
-from timm.models.swin_transformer import SwinTransformer
-from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor, nn
+from torch import nn
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.qat.blocks import QuantAttention
-from pqv_onnx.qat.config import ModelConfig, Preprocessing
-from pqv_onnx.qat.describe import pretrained_cfg
-from pqv_onnx.qat.geometry import Geometry, SwinConfig, VitConfig
+from pqv_onnx.qat.config import TASKS, Backbone, ModelConfig, Preprocessing
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.rotation import rotate, rotate_heads
-from pqv_onnx.qat.swin import QuantSwinTransformer
-from pqv_onnx.qat.swin_describe import describe_swin
-from pqv_onnx.qat.vit import QuantVisionTransformer
-from pqv_onnx.qat.vit_describe import describe_vit
+from pqv_onnx.qat.routes import Routes
 from pqv_onnx.spec import QuantSpec
-
-_QUANTIZATION_STATE = ("log_step", "exponent")
-
-_DESCRIBERS: dict[type[nn.Module], Callable[[nn.Module], Geometry]] = {
-    VisionTransformer: describe_vit,
-    VisionTransformerDistilled: describe_vit,
-    SwinTransformer: describe_swin,
-}
-"""The timm classes that are supported, and how their geometry is read."""
-
-_MODELS: dict[type[Geometry], type[QuantModel]] = {
-    VitConfig: QuantVisionTransformer,
-    SwinConfig: QuantSwinTransformer,
-}
-"""The model of each family."""
+from pqv_onnx.trace import Graph, normalise, record
+from pqv_onnx.trace.maps import split_chain
+from pqv_onnx.trace.nodes import Linear
+from pqv_onnx.trace.store import detach
+from pqv_onnx.trace.values import constant
 
 
 def convert_to_qat(
@@ -45,103 +27,148 @@ def convert_to_qat(
     spec: QuantSpec,
     preprocessing: Preprocessing | None = None,
     labels: tuple[str, ...] | None = None,
+    size: tuple[int, int, int] | None = None,
+    task: str | None = None,
 ) -> QuantModel:
-    """Build the fake-quantized form of a timm model.
+    """Build the fake-quantized form of a transformer.
 
     Dropout and stochastic depth are left out. Of a distilled DeiT the two heads become one,
     whose logits are the mean of theirs.
 
     Args:
-        model: a timm ``VisionTransformer``, ``VisionTransformerDistilled`` or
-            ``SwinTransformer``.
+        model: a vision transformer of timm, or a module that is made of the same operations.
         spec: the quantization scheme.
         preprocessing: how to make the input; by default what timm says about the model.
         labels: a name for each class.
+        size: channels, height and width of the images; by default what the model is made for.
+        task: what the quantized model gives: ``logits``, the ``embedding`` that the head reads, or
+            the ``tokens`` that it is pooled from; by default logits if there is a head.
 
     Returns:
         An uncalibrated model with copies of the weights; see ``calibrate``.
 
     Raises:
-        PqvError: the model has a feature that is not supported, a weight has no counterpart, or
-            the spec has bits for a layer that is not there.
+        PqvError: the model computes something that is not supported, or the spec has bits for a
+            layer that is not there.
     """
-    geometry = describe(model)
+    task = task or ("embedding" if getattr(model, "num_classes", 1) == 0 else "logits")
+    model = for_task(model, task)
+    graph = describe(model, size)
+    if spec.residual.scheme == "rotated":
+        graph = with_projection(graph)
+    backbone = Backbone(architecture(model), detach(graph, model), task)
     if preprocessing is None:
-        preprocessing = _preprocessing(model, geometry.in_chans)
-    quantized = build_qat(ModelConfig(geometry, spec, preprocessing, labels))
-    load_float_weights(quantized, model.state_dict())
+        preprocessing = _preprocessing(model, backbone.in_chans)
+    quantized = QuantModel(ModelConfig(backbone, spec, preprocessing, labels))
+    load_float_weights(quantized, graph, model)
     _rotate(quantized)
     return quantized
+
+
+def check(model: nn.Module, spec: QuantSpec) -> None:
+    """Raise what ``convert_to_qat`` would, without a copy of the weights."""
+    graph = detach(describe(model), model)
+    backbone = Backbone(architecture(model), graph)
+    preprocessing = _preprocessing(model, backbone.in_chans)
+    with torch.device("meta"):
+        QuantModel(ModelConfig(backbone, spec, preprocessing))
+
+
+def describe(model: nn.Module, size: tuple[int, int, int] | None = None) -> Graph:
+    """What a model computes, for images of ``size``, or of the one that it was made for.
+
+    Raises:
+        PqvError: an operation is not supported; the sentence begins with its module.
+    """
+    return normalise(record(model, size or image_size(model)))
+
+
+def for_task(model: nn.Module, task: str) -> nn.Module:
+    """The model, or a copy of it that gives an embedding or tokens.
+
+    Raises:
+        PqvError: the task is unknown, or the model cannot give it.
+    """
+    headless = getattr(model, "num_classes", 1) == 0
+    if task not in TASKS:
+        raise PqvError(f"task is {task!r}, expected {', '.join(TASKS)}")
+    needed = {"embedding": "reset_classifier", "tokens": "forward_features"}.get(task)
+    if task == "logits" and headless:
+        raise PqvError("the model has no head, expected the task embedding or tokens")
+    if needed is None or (task == "embedding" and headless):
+        return model
+    if not hasattr(model, needed):
+        raise PqvError(f"task is {task!r}, but the model has no {needed}")
+    changed: Any = copy.deepcopy(model)
+    if task == "tokens":
+        changed.forward = changed.forward_features
+    else:
+        changed.reset_classifier(0)
+    return changed
+
+
+def with_projection(graph: Graph) -> Graph:
+    """The graph with a last matmul by the identity, if its output is no matmul's.
+
+    A rotation of the residual stream that reaches the output is undone by it.
+    """
+    output = graph.output
+    source, _ = split_chain(output)
+    channels = output.shape[-1]
+    if isinstance(source, Linear) or not isinstance(channels, int):
+        return graph
+    weight = constant(torch.eye, channels, shape=(channels, channels))
+    return Graph.of(Linear("projection", (output,), output.shape, weight))
+
+
+def image_size(model: nn.Module) -> tuple[int, int, int]:
+    """Channels, height and width of a model's images.
+
+    Raises:
+        PqvError: the model does not say.
+    """
+    embed = getattr(model, "patch_embed", None)
+    size = getattr(embed, "img_size", None)
+    cfg = pretrained_cfg(model)
+    if size is not None:
+        channels = getattr(model, "in_chans", None) or cfg.get("input_size", (3,))[0]
+        return (channels, *size)
+    if "input_size" not in cfg:
+        raise PqvError("the model does not say for which image size it is: no patch_embed.img_size")
+    channels, height, width = cfg["input_size"]
+    return channels, height, width
+
+
+@torch.no_grad()
+def load_float_weights(quantized: QuantModel, graph: Graph, model: nn.Module) -> None:
+    """Copy the values of a float model's constants; ``graph`` is what it computes."""
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    for node, stored in zip(graph.nodes, quantized.config.backbone.graph.nodes, strict=True):
+        values = [const.value(tensors) for const in node.consts]
+        quantized.handlers[stored].set_constants(values)
 
 
 def _rotate(model: QuantModel) -> None:
     """Fold the rotations that the spec asks for into float weights."""
     spec = model.config.spec
+    routes = Routes(model.config.backbone.graph, model.handlers)
     if spec.residual.scheme == "rotated":
-        for stream in model.rotatable_streams():
+        for stream in routes.streams():
             rotate(stream)
     if spec.qkv.scheme == "rotated":
-        for module in model.modules():
-            if isinstance(module, QuantAttention):
-                rotate_heads(module.qkv, module.proj, module.num_heads)
+        for heads in routes.heads():
+            rotate_heads(heads)
 
 
-def build_qat(config: ModelConfig) -> QuantModel:
-    """The uncalibrated model of zeros that ``config`` describes.
-
-    Raises:
-        PqvError: the spec has bits for a layer that is not there.
-    """
-    model = _MODELS[type(config.geometry)](config)
-    layers = model.block_layers()
-    spec = config.spec.for_layers(layers)
-    for name, bits in spec.weight_bits.items():
-        layers[name].set_bits(bits)
-    model.config = replace(config, spec=spec)
-    return model
+def pretrained_cfg(model: nn.Module) -> Mapping[str, Any]:
+    """What timm knows of the model."""
+    cfg = getattr(model, "pretrained_cfg", None)
+    return cfg if isinstance(cfg, Mapping) else {}
 
 
-def describe(model: nn.Module) -> Geometry:
-    """Read the geometry of a timm model.
-
-    Raises:
-        PqvError: the model is of another class or has a feature that is not supported.
-    """
-    if type(model) not in _DESCRIBERS:
-        names = [cls.__name__ for cls in _DESCRIBERS]
-        raise PqvError(
-            f"model is a {type(model).__name__}, "
-            f"expected a timm {', '.join(names[:-1])} or {names[-1]}"
-        )
-    return _DESCRIBERS[type(model)](model)
-
-
-def load_float_weights(model: QuantModel, state: Mapping[str, Tensor]) -> None:
-    """Copy a float state dict with timm's keys into ``model``, each key exactly once.
-
-    Raises:
-        PqvError: a key is missing, left over, or has another shape than the model's.
-    """
-    targets = {
-        name: parameter
-        for name, parameter in model.named_parameters()
-        if not name.endswith(_QUANTIZATION_STATE)
-    }
-    sources = {name: model.float_source(name, state) for name in targets}
-    needed = {key for keys, _ in sources.values() for key in keys}
-    if missing := sorted(needed - set(state)):
-        raise PqvError(f"weights: missing {', '.join(missing)}")
-    if extra := sorted(set(state) - needed):
-        raise PqvError(f"weights: no place in the quantized model for {', '.join(extra)}")
-    with torch.no_grad():
-        for name, (keys, combine) in sources.items():
-            value = combine(*(state[key] for key in keys))
-            if value.shape != targets[name].shape:
-                raise PqvError(
-                    f"weights: {', '.join(keys)} has shape {list(state[keys[0]].shape)}, "
-                    f"expected {list(targets[name].shape)} for {name}"
-                )
-            targets[name].copy_(value)
+def architecture(model: nn.Module) -> str:
+    """The model's name in timm, else its class's."""
+    return str(pretrained_cfg(model).get("architecture") or type(model).__name__)
 
 
 def _preprocessing(model: nn.Module, in_chans: int) -> Preprocessing:

@@ -21,9 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pqv_onnx.ops import fixed_point
+from pqv_onnx.ops import int_gate as gate_op
 from pqv_onnx.ops import int_layer_norm as layer_norm_op
+from pqv_onnx.ops import int_rms_norm as rms_norm_op
+from pqv_onnx.ops import int_rotary as rotary_op
 from pqv_onnx.ops import int_weighted_mean as weighted_mean_op
-from pqv_onnx.ops.arithmetic import exact_matmul, mul_q15, requantize
+from pqv_onnx.ops.arithmetic import exact_matmul, mul_q15, requantize, sat16
 from pqv_onnx.ops.domain import FRACTION_BITS
 
 _full_precision: ContextVar[bool] = ContextVar("full_precision", default=False)
@@ -51,17 +54,22 @@ class Sums(NamedTuple):
         real: their real values, float32 [..., N], with the gradient of the real product.
         codes: int32 [..., N]; of no meaning in full precision, but of the same shape.
         unit: the real value of one, float64 [] or broadcast against ``codes``.
+        added: int32 codes of a residual that ``real`` holds, too, and their steps; if there is one.
     """
 
     real: Tensor
     codes: Tensor
     unit: Tensor
+    added: tuple[Tensor, Tensor] | None = None
 
     def requantized(self, out_step: Tensor) -> Tensor:
         """In 1/64 of ``out_step``, float64 [] or [N]: int32 with int16 values."""
         shift, multiplier = fixed_point.requantizer(array(self.unit / out_step))
         like = self.codes
-        return requantize(like, integers(shift, like), integers(multiplier, like))
+        u = requantize(like, integers(shift, like), integers(multiplier, like))
+        if self.added is None:
+            return u
+        return sat16(u.add_(residual_link(*self.added, out_step)))
 
     def in_steps(self, out_step: Tensor) -> Tensor:
         """In steps of the output, as ``requantized`` has them, float32."""
@@ -165,6 +173,57 @@ def layer_norm(
         fixed_point.layer_norm_epsilon(eps, x.shape[-1], in_step.item()),
     )
     return in_steps(u)
+
+
+@torch.no_grad()
+def rms_norm(x: Tensor, weight: Tensor, eps: float, in_step: Tensor, out_step: Tensor) -> Tensor:
+    """IntRMSNorm before its narrowing, in steps of the output; arguments as ``layer_norm``'s."""
+    shift, multiplier = fixed_point.layer_norm_scale(array(weight.double() / out_step))
+    codes = to_codes(x, in_step).to(torch.int32)
+    epsilon = fixed_point.layer_norm_epsilon(eps, x.shape[-1], in_step.item())
+    u = rms_norm_op.rms_norm(codes, integers(shift, x), integers(multiplier, x), epsilon)
+    return in_steps(u)
+
+
+@torch.no_grad()
+def rotary(
+    x: Tensor, cos: Tensor, sin: Tensor, pairs: bool, in_step: Tensor, out_step: Tensor
+) -> Tensor:
+    """IntRotary before its narrowing, in steps of the output.
+
+    Args:
+        x: real, [..., H, N, D], multiples of ``in_step``.
+        cos: [H, N, D] or [1, N, D], in [-1, 1].
+        sin: the same.
+        pairs: whether neighbours turn together, or halves.
+        in_step: float64 [].
+        out_step: float64 [].
+    """
+    c, s = (integers(fixed_point.rotary_table(array(table)), x) for table in (cos, sin))
+    scale = fixed_point.rotary_scale((in_step / out_step).item())
+    return in_steps(rotary_op.rotary(to_codes(x, in_step), c, s, int(pairs), *scale))
+
+
+@torch.no_grad()
+def gate(a: Tensor, b: Tensor, a_step: Tensor, b_step: Tensor, out_step: Tensor) -> Tensor:
+    """IntGate before its narrowing, in steps of the output.
+
+    Args:
+        a: real, multiples of ``a_step``.
+        b: real, of the same shape, multiples of ``b_step``.
+        a_step: float64 [].
+        b_step: float64 [].
+        out_step: float64 [].
+    """
+    scale = fixed_point.gate_scale((a_step * b_step / out_step).item())
+    return in_steps(gate_op.gate(to_codes(a, a_step), to_codes(b, b_step), *scale))
+
+
+@torch.no_grad()
+def add(a: Tensor, b: Tensor, a_step: Tensor, b_step: Tensor, out_step: Tensor) -> Tensor:
+    """IntAdd before its narrowing, in steps of the output; all steps are float64 [] or [C]."""
+    first = residual_link(to_codes(a, a_step), a_step, out_step)
+    return in_steps(sat16(first + residual_link(to_codes(b, b_step), b_step, out_step)))
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from pqv_onnx.ops import fixed_point
 from pqv_onnx.ops.arithmetic import exact_matmul
 from pqv_onnx.qat import exact
 from pqv_onnx.qat.exact import Sums
+from pqv_onnx.qat.grid import Grid
 from pqv_onnx.qat.quantizers import (
     GELU_FLAT,
     GELU_MINIMUM,
@@ -23,13 +24,30 @@ from pqv_onnx.qat.quantizers import (
     Quantizer,
     WeightQuantizer,
 )
-from pqv_onnx.spec import QuantSpec, TensorSpec
+from pqv_onnx.spec import TensorSpec
+from pqv_onnx.trace.nodes import FUNCTIONS
 
 _CONSTANT_LIMIT = 127
+_DEPTHS = {
+    "gelu": (GELU_MINIMUM, GELU_FLAT),
+    "gelu_tanh": (0.17004, GELU_FLAT),
+    "silu": (0.27846, 12.0),
+    "hardswish": (0.375, 3.0),
+    "relu": (0.0, 0.0),
+    "relu6": (0.0, 0.0),
+}
+"""How far functions reach below zero, and below which input, negated, they are nearly zero."""
 
 
 class QuantLinear(nn.Module):
-    """A linear layer with quantized weights; its caller quantizes input and output."""
+    """A linear layer with quantized weights; its caller quantizes input and output.
+
+    Attributes:
+        source: the input's grid, if its channels have different steps: the weights take over
+            their 2^exponent.
+    """
+
+    source: Grid | None = None
 
     def __init__(self, in_features: int, out_features: int, bits: int, bias: bool) -> None:
         """Create a layer of zeros."""
@@ -42,13 +60,28 @@ class QuantLinear(nn.Module):
         """Give the weights other bits; their new steps are not calibrated."""
         self.quantizer = WeightQuantizer(bits, self.weight.shape[0])
 
+    @property
+    def codes_weight(self) -> Tensor:
+        """The weights for inputs in codes of one step, which are what is quantized."""
+        return self.weight if self.source is None else self.weight * self._ratio()
+
+    def _ratio(self) -> Tensor:
+        assert self.source is not None and self.source.exponent is not None
+        return torch.exp2(self.source.exponent.flatten().to(self.weight.dtype))
+
+    def calibrate(self, initialization: str = "search") -> None:
+        """Choose the steps of the weights."""
+        self.quantizer.calibrate(self.codes_weight, initialization)
+
     def forward(self, x: Tensor, step: Tensor) -> Sums:
         """Multiply ``x`` [..., in_features], multiples of ``step``, by the quantized weights."""
         unit = self.unit(step)
         if not exact.rounds():
             real = F.linear(x, self.weight, self.bias)
             return Sums(real, real, unit)
-        weight = self.quantizer(self.weight)
+        if self.source is not None:
+            x = x / self._ratio()
+        weight = self.quantizer(self.codes_weight)
         # An input has up to 8 bits besides its sign, a weight one less than its own.
         largest = 2 ** (self.quantizer.bits + 7)
         rows = exact.to_codes(weight, self.quantizer.step)
@@ -92,59 +125,72 @@ class QuantDistilledHead(QuantLinear):
         return torch.stack([F.linear(own, 2 * weight) for own, weight in halves]) + bias[:, None]
 
 
-class QuantLayerNorm(nn.Module):
-    """LayerNorm over the last axis with a quantized output."""
+class QuantNorm(nn.Module):
+    """LayerNorm, RMSNorm or L2 normalisation over the last axis with a quantized output.
 
-    def __init__(self, channels: int, eps: float, quantizer: Quantizer) -> None:
-        """Create a LayerNorm with weight 1, bias 0 and a quantizer for the output."""
+    Attributes:
+        of: ``layer``, ``rms`` or ``l2``.
+        weight: [C]; of L2 normalisation 1 / sqrt(C), which makes it of an RMSNorm.
+        bias: [C], or None.
+        input_quantizer: of sums that are normalised at once; None for what is quantized already.
+    """
+
+    def __init__(
+        self,
+        of: str,
+        channels: int,
+        eps: float,
+        quantizer: Quantizer,
+        input_quantizer: Quantizer | None = None,
+    ) -> None:
+        """Create a norm with a quantizer for the output."""
         super().__init__()
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
+        self.of, self.eps = of, eps
+        if of == "l2":
+            # On the CPU: a model is also made on the meta device, and this is not loaded later.
+            weight = torch.full((channels,), channels**-0.5, device="cpu")
+            self.register_buffer("weight", weight, persistent=False)
+        else:
+            self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels)) if of == "layer" else None
         self.quantizer = quantizer
-
-    @property
-    def step(self) -> Tensor:
-        """The step of the output."""
-        return self.quantizer.step
+        self.input_quantizer = input_quantizer
 
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
         """Normalise ``x`` [..., channels], multiples of ``step``."""
-        op = partial(exact.layer_norm, x, self.weight, self.bias, self.eps, step)
-        real = F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        if self.bias is not None:
+            op = partial(exact.layer_norm, x, self.weight, self.bias, self.eps, step)
+            real = F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        else:
+            op = partial(exact.rms_norm, x, self.weight, self.eps, step)
+            real = F.rms_norm(x, self.weight.shape, self.weight, self.eps)
         out: Tensor = self.quantizer(real, op)
         return out
 
 
-class LayerScale(nn.Module):
-    """A learned factor per channel; folds into the projection's output scale."""
+class QuantActivation(nn.Module):
+    """A function of an 8-bit input, quantized: a 256-entry table in the integer model.
 
-    def __init__(self, channels: int) -> None:
-        """Create factors of 1."""
-        super().__init__()
-        self.gamma = nn.Parameter(torch.ones(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Scale ``x`` [..., channels]."""
-        return x * self.gamma
-
-
-class QuantGelu(nn.Module):
-    """GELU of an 8-bit input, quantized: a 256-entry table in the integer model.
-
-    The asymmetric scheme has no codes for what a GELU does not give (PackQViT, section 3.2).
+    The asymmetric scheme has no codes for what the function does not give (PackQViT,
+    section 3.2), nor for inputs of which it is zero.
     """
 
-    def __init__(self, spec: QuantSpec) -> None:
-        """Create uncalibrated quantizers for input and output."""
+    def __init__(self, function: str, factor: float, read: TensorSpec, written: TensorSpec) -> None:
+        """Create uncalibrated quantizers for input and output of function(factor x) / factor."""
         super().__init__()
-        self.input_quantizer = _gelu_quantizer(spec.pre_gelu, GELU_FLAT)
-        self.quantizer = _gelu_quantizer(spec.gelu, GELU_MINIMUM)
+        self.function, self.factor = FUNCTIONS[function], factor
+        lowest, flat = _DEPTHS.get(function, (None, None))
+        self.input_quantizer = _quantizer(read, flat, factor)
+        self.quantizer = _quantizer(written, lowest, factor)
 
     @property
     def step(self) -> Tensor:
         """The step of the output."""
         return self.quantizer.step
+
+    def exact(self, x: Tensor) -> Tensor:
+        """The function of real values."""
+        return self.function(x * self.factor) / self.factor
 
     def forward(self, sums: Sums) -> Tensor:
         """Activate what a matmul has added up, [..., channels]."""
@@ -158,7 +204,7 @@ class QuantGelu(nn.Module):
             return self._table()[codes.long() - self.input_quantizer.bounds[0]]
 
         x = self.input_quantizer(sums.real, shifted)
-        out: Tensor = self.quantizer(F.gelu(x), looked_up)
+        out: Tensor = self.quantizer(self.exact(x), looked_up)
         return out
 
     def input_offset(self, unit: Tensor) -> NDArray[np.int32]:
@@ -170,7 +216,7 @@ class QuantGelu(nn.Module):
         """The output in steps for each code of the input, float32 [256]."""
         lo, hi = self.input_quantizer.bounds
         codes = torch.arange(lo, hi + 1, dtype=torch.float64, device=self.step.device)
-        return (F.gelu(codes * self.input_quantizer.step) / self.step).detach().float()
+        return (self.exact(codes * self.input_quantizer.step) / self.step).detach().float()
 
     def table(self) -> NDArray[np.int8]:
         """IntGELU's table: the stored output code for each stored input code, int8 [256]."""
@@ -179,58 +225,36 @@ class QuantGelu(nn.Module):
         return found
 
 
-def _gelu_quantizer(spec: TensorSpec, depth: float) -> Quantizer:
-    if spec.scheme == "asymmetric":
-        return AsymmetricQuantizer(spec.bits, depth)
+def _quantizer(spec: TensorSpec, depth: float | None, factor: float) -> Quantizer:
+    if spec.scheme == "asymmetric" and depth is not None:
+        return AsymmetricQuantizer(spec.bits, depth / factor)
     return ActivationQuantizer(spec.bits)
 
 
-class QuantPatchEmbed(nn.Module):
-    """Patch embedding as one matmul over 8-bit images."""
+class Constant(nn.Module):
+    """A constant of the graph.
 
-    def __init__(
-        self, patch_size: tuple[int, int], in_chans: int, dim: int, spec: QuantSpec
-    ) -> None:
-        """Create an embedding of zeros."""
+    Attributes:
+        value: its real value, a parameter if it is trained.
+    """
+
+    value: Tensor
+
+    def __init__(self, shape: tuple[int, ...], trained: bool) -> None:
+        """Create a constant of zeros."""
         super().__init__()
-        self.patch_size = patch_size
-        self.quantizer = ActivationQuantizer(spec.image.bits)
-        features = in_chans * patch_size[0] * patch_size[1]
-        self.proj = QuantLinear(features, dim, spec.patch_weight.bits, bias=True)
-
-    def embed(self, images: Tensor) -> Sums:
-        """Embed ``images`` [B, in_chans, H, W] as [B, patches, dim], not narrowed."""
-        patches = to_patches(self.quantizer(images), self.patch_size)
-        out: Sums = self.proj(patches, self.quantizer.step)
-        return out
-
-
-class QuantMean(nn.Module):
-    """Mean over the tokens with a quantized output."""
-
-    def __init__(self, bits: int) -> None:
-        """Create an uncalibrated pooling."""
-        super().__init__()
-        self.quantizer = ActivationQuantizer(bits)
-
-    def forward(self, x: Tensor, step: Tensor, scale: Tensor) -> Tensor:
-        """Average ``x`` [B, T, C], multiples of ``step * scale`` [C], to [B, C]."""
-        x = x / scale
-        ones = torch.ones_like(x[:, None, :, 0])
-
-        def op(out_step: Tensor) -> Tensor:
-            return exact.weighted_mean(ones, x, step, out_step).squeeze(1)
-
-        out: Tensor = self.quantizer(x.mean(1), op)
-        return out * scale
+        if trained:
+            self.value = nn.Parameter(torch.zeros(shape))
+        else:
+            self.register_buffer("value", torch.zeros(shape))
 
 
 def to_patches(images: Tensor, patch_size: tuple[int, int]) -> Tensor:
-    """Cut [B, C, H, W] into rows [B, patches, C * ph * pw], in a convolution's order."""
+    """Cut [B, C, H, W] into [B, rows, columns, C * ph * pw], in a convolution's order."""
     _, c, h, w = images.shape
     ph, pw = patch_size
     grid = images.reshape(-1, c, h // ph, ph, w // pw, pw).permute(0, 2, 4, 1, 3, 5)
-    return grid.reshape(-1, (h // ph) * (w // pw), c * ph * pw)
+    return grid.reshape(-1, h // ph, w // pw, c * ph * pw)
 
 
 class QuantizedConstant(NamedTuple):

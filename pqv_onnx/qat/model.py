@@ -1,21 +1,21 @@
-"""What every fake-quantized backbone has, whatever its family."""
+"""The fake-quantized model: a graph, a handler for each of its nodes, and their state."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from torch import Tensor, nn
 
+from pqv_onnx.qat.assembly import Assembly
 from pqv_onnx.qat.config import ModelConfig
+from pqv_onnx.qat.exact import Sums
+from pqv_onnx.qat.handlers import Handler, Heads, Linear
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.quantizers import ResidualQuantizer
-from pqv_onnx.qat.rotation import Stream
-
-FloatSource = tuple[tuple[str, ...], Callable[..., Tensor]]
-"""Keys of a float state dict, and how their values become one parameter's value."""
+from pqv_onnx.trace import streams
+from pqv_onnx.trace.nodes import Node
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Segment:
     """A part of a model's forward pass; what it returns is what the next one reads.
 
     Attributes:
-        name: of its main module, as in timm.
+        name: of its last layer's module, as in timm.
         run: the computation.
         modules: what has its parameters.
     """
@@ -41,30 +41,68 @@ class Segment:
         return chain.from_iterable(module.modules() for module in self.modules)
 
 
-class QuantModel(nn.Module, ABC):
-    """A backbone for quantization-aware training; modules are named as in timm.
+class QuantModel(nn.Module):
+    """A transformer for quantization-aware training; modules are named as in timm.
 
     ``forward`` maps normalised images [B, in_chans, H, W] to logits [B, classes].
 
     Attributes:
-        config: geometry, quantization scheme and preprocessing.
+        config: the graph, quantization scheme and preprocessing.
+        handlers: how each node is computed.
+        limits: steps that a residual quantizer's must not fall too far below.
         checkpoint_sha256: of the file it was loaded from, if it was.
     """
 
     checkpoint_sha256: str | None = None
 
     def __init__(self, config: ModelConfig) -> None:
-        """Keep ``config``."""
+        """Create an uncalibrated model of zeros; ``config`` stays with it.
+
+        Raises:
+            PqvError: a node of the graph cannot be quantized, or the spec has bits for a layer
+                that is not there.
+        """
         super().__init__()
-        self.config = config
+        graph = config.backbone.graph
+        assembly = Assembly(self, graph, config.spec)
+        self.handlers: dict[Node, Handler[Node]] = assembly.handlers
+        self.limits = assembly.limits
+        self._modules_of = assembly.modules
+        self._blocks = {
+            handler.linear
+            for node, handler in assembly.handlers.items()
+            if isinstance(handler, Linear)
+            and handler.node.kernel is None
+            and not assembly.is_head(node)
+        }
+        spec = config.spec.for_layers(self.block_layers())
+        for name, bits in spec.weight_bits.items():
+            self.block_layers()[name].set_bits(bits)
+        self.config = replace(config, spec=spec)
+        self._parts = graph.segments()
 
-    @abstractmethod
     def segments(self) -> list[Segment]:
-        """The parts of ``forward`` in their order."""
+        """The parts of ``forward`` in their order: embedding, halves of blocks, head."""
+        return [self._segment(part) for part in self._parts]
 
-    def rotatable_streams(self) -> list[Stream]:
-        """The residual streams that begin with a linear layer."""
-        return []
+    def _segment(self, part: streams.Segment) -> Segment:
+        modules = chain.from_iterable(self._modules_of[node] for node in part.nodes)
+        return Segment(_name(part), lambda x: self._run(part, x), tuple(modules))
+
+    def _run(self, part: streams.Segment, x: Tensor) -> Tensor:
+        values: dict[Node, Tensor | Sums] = {} if part.input is None else {part.input: x}
+        for node in part.nodes:
+            inputs = [x] if not node.inputs else [values[value] for value in node.nodes]
+            values[node] = self.handlers[node](*inputs)
+        out = values[part.output]
+        return out.real if isinstance(out, Sums) else out
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, classes] of normalised images [B, in_chans, H, W]."""
+        x = images
+        for part in self._parts:
+            x = self._run(part, x)
+        return x
 
     def train_heads_apart(self) -> bool:
         """Let ``forward`` give the logits of both heads in training mode, [2, B, classes].
@@ -74,29 +112,39 @@ class QuantModel(nn.Module, ABC):
         Returns:
             Whether there are two heads; if not, nothing changes.
         """
-        return False
+        head = self.handlers[self.config.backbone.graph.output]
+        if not isinstance(head, Heads):
+            return False
+        head.linear.difference.requires_grad_(True)
+        head.apart = True
+        return True
 
     def block_layers(self) -> dict[str, QuantLinear]:
-        """The matmuls inside the blocks by their names in timm: those with a choice of bits."""
+        """The matmuls with a choice of bits, all but embedding and head, by their names in timm."""
         return {
             name: module
             for name, module in self.named_modules()
-            if isinstance(module, QuantLinear) and name.startswith(("blocks.", "layers."))
+            if isinstance(module, QuantLinear) and module in self._blocks
         }
 
-    def constant_steps(self) -> dict[ResidualQuantizer, Tensor]:
-        """Steps [channels] of constants that are added where a quantizer of a stream follows."""
-        return {}
-
-    @abstractmethod
     def residual_streams(self) -> list[list[ResidualQuantizer]]:
         """The quantizers of each residual stream in their order, one addition between two."""
+        return [
+            [
+                quantizer
+                for node in (stream.start, *(link.node for link in stream.links))
+                if isinstance(quantizer := self._quantizer(node), ResidualQuantizer)
+            ]
+            for stream in self.config.backbone.graph.streams()
+        ]
 
-    @abstractmethod
-    def float_source(self, name: str, state: Mapping[str, Tensor]) -> FloatSource:
-        """Where the float value of the parameter ``name`` is in timm's ``state`` dict."""
+    def _quantizer(self, node: Node) -> nn.Module | None:
+        grid = self.handlers[node].grid
+        return None if grid is None else grid.quantizer
 
 
-def same(value: Tensor) -> Tensor:
-    """The value of a parameter that is stored as it is."""
-    return value
+def _name(part: streams.Segment) -> str:
+    """A segment's name: where its last layer is."""
+    paths = [node.path for node in part.nodes if node.kind in ("linear", "heads")]
+    last = paths[-1] if paths else part.output.path
+    return last.rpartition(".")[0] or last

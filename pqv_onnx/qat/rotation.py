@@ -5,36 +5,19 @@ orthogonal matrix, its values spread over all channels (QuaRot, Ashkboos et al.,
 Liu et al., 2024). All of it is folded into weights, so nothing is added at run time:
 
 - the residual stream, by a matrix that keeps the mean over channels: such a one commutes with
-  a LayerNorm whose weight and bias were folded into the layers behind it;
+  a LayerNorm or RMSNorm whose weight and bias were folded into the layers behind it;
 - per head, queries with keys and values with the projection.
+
+What `routes` cannot follow through the graph is left as it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pqv_onnx.qat.layers import LayerScale, QuantLayerNorm, QuantLinear
-
-
-@dataclass
-class Stream:
-    """What writes to a residual stream and what reads from it.
-
-    Attributes:
-        channels: its width.
-        constants: parameters [..., channels] that are added to it.
-        writers: layers whose outputs are added to it, with the ``LayerScale`` behind, if any.
-        readers: LayerNorms and the layers behind them; widths may be multiples of ``channels``,
-            where several tokens are read side by side.
-    """
-
-    channels: int
-    constants: list[nn.Parameter] = field(default_factory=list)
-    writers: list[tuple[QuantLinear, nn.Module]] = field(default_factory=list)
-    readers: list[tuple[QuantLayerNorm, QuantLinear]] = field(default_factory=list)
+from pqv_onnx.qat.layers import Constant, QuantLinear, QuantNorm
+from pqv_onnx.qat.routes import Heads, Stream
 
 
 @torch.no_grad()
@@ -42,56 +25,67 @@ def rotate(stream: Stream) -> None:
     """Rotate a residual stream."""
     matrix = mean_keeping(stream.channels)
     for constant in stream.constants:
-        constant.copy_(constant.double() @ matrix)
-    for linear, scale in stream.writers:
-        _fold_scale(linear, scale)
+        constant.value.copy_(constant.value.double() @ matrix)
+    for linear, scales in stream.writers:
+        _fold_scales(linear, scales)
         linear.weight.copy_(matrix.T @ linear.weight.double())
         if linear.bias is not None:
             linear.bias.copy_(linear.bias.double() @ matrix)
-    for norm, linear in stream.readers:
-        fold_norm(norm, linear)
-        linear.weight.copy_(_side_by_side(linear.weight.double(), matrix))
-        norm.bias.copy_(_side_by_side(norm.bias.double(), matrix))
+    for norm, linears in stream.readers:
+        fold_norm(norm, linears)
+        if norm.bias is not None:
+            norm.bias.copy_(_side_by_side(norm.bias.double(), matrix))
+        for linear in linears:
+            linear.weight.copy_(_side_by_side(linear.weight.double(), matrix))
 
 
 @torch.no_grad()
-def rotate_heads(qkv: QuantLinear, proj: QuantLinear, heads: int) -> None:
-    """Rotate an attention's queries with its keys, and its values with the projection.
-
-    Args:
-        qkv: makes queries, keys and values [3, heads, width] of a token.
-        proj: reads the heads side by side.
-        heads: how many there are, each with a rotation of its own.
-    """
-    matrix = dct(proj.weight.shape[1] // heads)
-    rows = qkv.weight.double().reshape(3 * heads, -1, qkv.weight.shape[1])
-    qkv.weight.copy_((matrix @ rows).reshape(qkv.weight.shape))
-    if qkv.bias is not None:
-        bias = qkv.bias.double().reshape(3 * heads, -1)
-        qkv.bias.copy_((bias @ matrix.T).flatten())
-    proj.weight.copy_(_side_by_side(proj.weight.double(), matrix.T))
+def rotate_heads(heads: Heads) -> None:
+    """Rotate an attention's queries with its keys, and its values with the projection."""
+    matrix = dct(heads.width)
+    for rows in (heads.query, heads.key, heads.value):
+        linear, places = rows
+        linear.weight[places] = (matrix @ linear.weight[places].double()).float()
+        if linear.bias is not None:
+            linear.bias[places] = (linear.bias[places].double() @ matrix.T).float()
+    proj, places = heads.output
+    proj.weight[:, places] = (proj.weight[:, places].double() @ matrix.T).float()
 
 
 @torch.no_grad()
-def fold_norm(norm: QuantLayerNorm, linear: QuantLinear) -> None:
-    """Move a LayerNorm's weight into the layer behind it, and its bias where that has one."""
-    repeats = linear.weight.shape[1] // norm.weight.shape[0]
-    weight, bias = norm.weight.double(), norm.bias.double()
-    if linear.bias is not None:
-        linear.bias.add_(linear.weight.double() @ bias.repeat(repeats))
-        norm.bias.zero_()
-    else:
-        norm.bias.copy_(torch.where(weight == 0, 0, bias / weight))
-    linear.weight.mul_(weight.repeat(repeats))
+def fold_norm(norm: QuantNorm, linears: list[QuantLinear]) -> None:
+    """Move a norm's weight into the layers behind it, and its bias if all of them have one."""
+    weight = norm.weight.double()
+    if norm.bias is not None:
+        _fold_bias(norm.bias, weight, linears)
+    for linear in linears:
+        linear.weight.mul_(weight.repeat(_repeats(norm, linear)))
     norm.weight.fill_(1)
 
 
-def _fold_scale(linear: QuantLinear, scale: nn.Module) -> None:
-    if isinstance(scale, LayerScale):
-        linear.weight.mul_(scale.gamma[:, None])
+def _fold_bias(bias: Tensor, weight: Tensor, linears: list[QuantLinear]) -> None:
+    own = [linear.bias for linear in linears if linear.bias is not None]
+    if len(own) < len(linears):
+        bias.copy_(torch.where(weight == 0, 0, bias.double() / weight))
+        return
+    for linear, its in zip(linears, own, strict=True):
+        repeats = linear.weight.shape[1] // bias.shape[0]
+        its.add_(linear.weight.double() @ bias.double().repeat(repeats))
+    bias.zero_()
+
+
+def _repeats(norm: QuantNorm, linear: QuantLinear) -> int:
+    """How many tokens a layer reads side by side."""
+    return linear.weight.shape[1] // norm.weight.shape[0]
+
+
+def _fold_scales(linear: QuantLinear, scales: list[Constant]) -> None:
+    for scale in scales:
+        factor = scale.value.flatten()
+        linear.weight.mul_(factor[:, None] if factor.numel() > 1 else factor)
         if linear.bias is not None:
-            linear.bias.mul_(scale.gamma)
-        scale.gamma.fill_(1)
+            linear.bias.mul_(factor)
+        scale.value.fill_(1)
 
 
 def _side_by_side(x: Tensor, matrix: Tensor) -> Tensor:

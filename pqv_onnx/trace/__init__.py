@@ -2,7 +2,7 @@
 
     graph = normalise(record(model, (3, 224, 224)))
 
-Nothing converts models with it yet; see ``docs/mechanism.md``.
+Everything that converts models begins with it; see ``docs/mechanism.md``.
 """
 
 from pqv_onnx.trace.evaluate import evaluate

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
 from pqv_onnx.trace.graph import Graph
-from pqv_onnx.trace.nodes import Add, Concat, Linear, Node, Scale
+from pqv_onnx.trace.nodes import Add, Concat, Heads, Linear, Node, Scale
 from pqv_onnx.trace.values import Const, Shape, constant
 
 
@@ -43,25 +44,34 @@ def embedding(node: Node, uses: Callable[[Node], int]) -> Node | None:
 
 
 def heads(graph: Graph) -> Graph:
-    """c * (linear(a) + linear(b)), logits of a distilled model, becomes a linear of both inputs."""
-    total, factor = graph.output, 1.0
-    if isinstance(total, Scale) and not isinstance(total.by, Const):
-        factor, total = total.by, total.nodes[0]
-    if not isinstance(total, Add):
+    """(linear(a) + linear(b)) / 2, a distilled model's logits, becomes one layer of both inputs."""
+    mean = graph.output
+    if not isinstance(mean, Scale) or mean.by != 0.5 or not isinstance(mean.nodes[0], Add):
         return graph
-    linears = [value for value in total.inputs if isinstance(value, Linear) and not value.kernel]
-    if len(linears) != 2 or not all(len(linear.shape) == 2 for linear in linears):
+    linears = [value for value in mean.nodes[0].inputs if _is_head(value)]
+    if len(linears) != 2:
         return graph
     first, second = linears
     inputs = (first.inputs[0], second.inputs[0])
     width = sum(_size(value.shape[1]) for value in inputs)
-    joined = Concat(total.path, inputs, (first.shape[0], width), 1)
-    weights = (first.weight, second.weight)
-    shape = (first.shape[1], width)
-    weight = constant(_joined, *weights, factor, shape=shape)
-    biases = [linear.bias for linear in linears if linear.bias is not None]
-    bias = constant(_summed, biases, factor, shape=shape[:1]) if biases else None
-    return Graph.of(Linear(total.path, (joined,), first.shape, weight, bias))
+    joined = Concat(mean.path, inputs, (first.shape[0], width), 1)
+    classes = first.shape[1:]
+    weight = constant(_joined, first.weight, second.weight, shape=(*classes, width))
+    bias, difference = (
+        constant(_half, first.bias, second.bias, sign, shape=classes) for sign in (1, -1)
+    )
+    path = first.path
+    return Graph.of(Heads(path, (joined,), first.shape, weight, bias, None, difference))
+
+
+def _is_head(value: Node | Const) -> TypeGuard[Linear]:
+    """Whether a value is a linear layer, with a bias, of one vector for each image."""
+    return (
+        isinstance(value, Linear)
+        and value.kernel is None
+        and value.bias is not None
+        and len(value.shape) == 2
+    )
 
 
 def _size(size: object) -> int:
@@ -69,12 +79,12 @@ def _size(size: object) -> int:
     return size
 
 
-def _joined(first: Tensor, second: Tensor, factor: float) -> Tensor:
-    return torch.cat((first, second), 1) * factor
+def _joined(first: Tensor, second: Tensor) -> Tensor:
+    return torch.cat((first, second), 1) / 2
 
 
-def _summed(biases: list[Tensor], factor: float) -> Tensor:
-    return torch.stack(biases).sum(0) * factor
+def _half(first: Tensor, second: Tensor, sign: int) -> Tensor:
+    return (first + sign * second) / 2
 
 
 def is_factor(shape: Shape) -> bool:

@@ -19,6 +19,7 @@ from pqv_onnx.trace.nodes import (
     Attention,
     Concat,
     Gate,
+    Heads,
     Input,
     Linear,
     Mean,
@@ -29,7 +30,10 @@ from pqv_onnx.trace.nodes import (
     Rope,
     Scale,
 )
-from pqv_onnx.trace.values import Batch, Const, Operand
+from pqv_onnx.trace.values import Batch, Const, Operand, Shape
+
+_IMAGES = 2
+"""Images that shapes are checked with."""
 
 
 def evaluate(graph: Graph, tensors: Mapping[str, Tensor], images: Tensor) -> Tensor:
@@ -52,6 +56,31 @@ def evaluate(graph: Graph, tensors: Mapping[str, Tensor], images: Tensor) -> Ten
         inputs = [values[v] if isinstance(v, Node) else run.constant(v) for v in node.inputs]
         values[node] = _MEANINGS[type(node)](run, node, *inputs)
     return values[graph.output]
+
+
+def check_shapes(graph: Graph) -> None:
+    """Compute a graph without memory, two images of it.
+
+    Raises:
+        PqvError: a node cannot be computed, or gives another shape than it says.
+    """
+    images = torch.empty(_batched(graph.input.shape, _IMAGES), device="meta")
+    run = _Shapes({}, images, _IMAGES)
+    values: dict[Node, Tensor] = {}
+    for place, node in enumerate(graph.nodes):
+        try:
+            inputs = [values[v] if isinstance(v, Node) else run.constant(v) for v in node.inputs]
+            values[node] = _MEANINGS[type(node)](run, node, *inputs)
+            found, wanted = tuple(values[node].shape), _batched(node.shape, _IMAGES)
+        except Exception as error:  # whatever torch makes of a damaged node
+            sentence = (str(error) or type(error).__name__).splitlines()[0]
+            raise PqvError(f"graph: node {place} cannot be computed: {sentence}") from None
+        if found != wanted:
+            raise PqvError(f"graph: node {place} is {list(found)}, expected {list(wanted)}")
+
+
+def _batched(shape: Shape, batch: int) -> tuple[int, ...]:
+    return tuple(size.times * batch if isinstance(size, Batch) else size for size in shape)
 
 
 def move(node: Move, *inputs: Tensor, batch: int) -> Tensor:
@@ -87,6 +116,13 @@ class _Run:
 
     def number(self, by: float | Const) -> Tensor | float:
         return self.constant(by) if isinstance(by, Const) else by
+
+
+class _Shapes(_Run):
+    """Constants without values."""
+
+    def constant(self, const: Const) -> Tensor:
+        return torch.empty(_batched(const.shape, 1), device="meta")
 
 
 def _input(run: _Run, node: Input) -> Tensor:
@@ -165,6 +201,7 @@ def _move(run: _Run, node: Move, *inputs: Tensor) -> Tensor:
 _MEANINGS: dict[type[Node], Callable[..., Tensor]] = {
     Input: _input,
     Linear: _linear,
+    Heads: _linear,
     Norm: _norm,
     Attention: _attention,
     Rope: _rope,

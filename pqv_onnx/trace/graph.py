@@ -24,6 +24,10 @@ class Graph:
 
     nodes: tuple[Node, ...]
 
+    def __deepcopy__(self, memo: object) -> Graph:
+        """The graph itself, which never changes."""
+        return self
+
     @classmethod
     def of(cls, output: Node) -> Graph:
         """The graph of all that ``output`` needs."""

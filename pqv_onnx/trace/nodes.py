@@ -60,6 +60,10 @@ class Node:
     def _fields(self) -> tuple[Const, ...]:
         return ()
 
+    def __deepcopy__(self, memo: object) -> Node:
+        """The node itself, which never changes; a copy would be as deep as the model."""
+        return self
+
     def __repr__(self) -> str:
         return f"{self.kind}({self.path}, {list(self.shape)})"
 
@@ -89,6 +93,20 @@ class Linear(Node):
 
     def _fields(self) -> tuple[Const, ...]:
         return _consts(self.weight, self.bias)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Heads(Linear):
+    """Two classifiers on features side by side, whose logits are averaged: a distilled DeiT's.
+
+    Attributes:
+        difference: half the difference of the two biases; the mean does not depend on it.
+    """
+
+    difference: Const | None = None
+
+    def _fields(self) -> tuple[Const, ...]:
+        return _consts(self.weight, self.bias, self.difference)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -13,6 +13,7 @@ from pqv_onnx.trace.readers import READERS
 from pqv_onnx.trace.record import Recording
 from pqv_onnx.trace.refusals import refuse
 from pqv_onnx.trace.rope import rope
+from pqv_onnx.trace.slices import early, neighbours
 from pqv_onnx.trace.values import Const
 
 
@@ -32,7 +33,7 @@ def normalise(recording: Recording) -> Graph:
     graph = Graph.of(Builder(READERS).build(recording))
     for rule in (rope, attention, pointwise, embedding):
         graph = graph.rewrite(rule)
-    graph = heads(graph).rewrite(branches)
+    graph = heads(graph).rewrite(branches).rewrite(neighbours).rewrite(early)
     for node in graph.nodes:
         _check(node)
     return graph

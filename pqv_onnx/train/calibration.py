@@ -12,6 +12,9 @@ from pqv_onnx.train.data import Split, eval_batches
 from pqv_onnx.train.models import preprocessing_of
 from pqv_onnx.train.transforms import normalise
 
+_ANY_CLASSES = 2**31
+"""For models that give no logits, whose images may be of any class."""
+
 
 def quantize(
     model: nn.Module,
@@ -69,7 +72,8 @@ def read_images(
     Raises:
         PqvError: the split cannot be opened, or an image cannot be read.
     """
-    preprocessing, classes = preprocessing_of(config), config.geometry.num_classes
+    preprocessing = preprocessing_of(config)
+    classes = config.backbone.num_classes or _ANY_CLASSES
     batches, _ = eval_batches(split, preprocessing, classes, batch_size, limit=images, seed=seed)
     inputs = []
     for pixels, _ in batches:

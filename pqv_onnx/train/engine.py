@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from pqv_onnx.checkpoint import save_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import QuantModel
-from pqv_onnx.qat.convert import build_qat
 from pqv_onnx.train.data import (
     Batch,
     Share,
@@ -120,7 +119,7 @@ class Trainer:
         self.root, self.output = root, output
         train, device = recipe.train, accelerator.device
         self.preprocessing = preprocessing_of(model.config)
-        self.classes: int = model.config.geometry.num_classes
+        self.classes: int = model.config.backbone.num_classes
         if teacher is not None:
             _check_teacher(teacher, model)
             teacher = teacher.eval().requires_grad_(False).to(device)
@@ -327,7 +326,7 @@ class Trainer:
     def snapshot(self) -> QuantModel:
         """A copy of the model as it is saved: the moving average, if there is one."""
         source = self.model if self.ema is None else self.ema.module
-        copy = build_qat(self.model.config)
+        copy = QuantModel(self.model.config)
         copy.load_state_dict(source.state_dict())
         return copy.to(self.accelerator.device).eval()
 
@@ -375,7 +374,7 @@ def _check_teacher(teacher: nn.Module, model: QuantModel) -> None:
                 f"the teacher wants images of {name} {getattr(found, name)}, "
                 f"the model {getattr(wanted, name)}"
             )
-    if (classes := getattr(teacher, "num_classes", 0)) != model.config.geometry.num_classes:
+    if (classes := getattr(teacher, "num_classes", 0)) != model.config.backbone.num_classes:
         raise PqvError(
-            f"the teacher has {classes} classes, the model {model.config.geometry.num_classes}"
+            f"the teacher has {classes} classes, the model {model.config.backbone.num_classes}"
         )

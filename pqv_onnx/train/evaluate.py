@@ -117,6 +117,8 @@ def torch_subject(
 def onnx_subject(path: Path, use_library: bool) -> Subject:
     """An exported model as a subject, on onnxruntime with or without the op library."""
     proto = load_model(path)
+    if (task := metadata(proto).get("pqv.task", "logits")) != "logits":
+        raise PqvError(f"{path} gives {task}, expected logits")
     preprocessing = Preprocessing.from_metadata(metadata(proto))
     session = InferenceSession(path, use_library=use_library)
     given, wanted = session.get_inputs()[0].name, session.get_outputs()[0].shape[-1]
@@ -153,7 +155,9 @@ def subjects_of(
         return [onnx_subject(path, use_library=used) for used in (True, False)[: 1 + functions]]
     if is_qat(path):
         model = load_qat(path)
-        shared = (model.config.geometry.num_classes, preprocessing_of(model.config))
+        if not model.config.backbone.num_classes:
+            raise PqvError(f"{path} gives {model.config.backbone.task}, expected logits")
+        shared = (model.config.backbone.num_classes, preprocessing_of(model.config))
         found = [torch_subject(str(path), "fake-quantized", model, *shared, device)]
         if integer:
             oracle = convert_to_integer(load_qat(path))

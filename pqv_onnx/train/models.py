@@ -96,17 +96,17 @@ def check_model(path: Path, model: QuantModel, timm_name: str) -> None:
     Raises:
         PqvError: the checkpoint's model has another name than ``timm_name``.
     """
-    found = model.config.geometry.architecture
+    found = model.config.backbone.architecture
     if found not in _FAMILIES and found != timm_name.partition(".")[0]:
         raise PqvError(f"{path} is a {found}, the recipe's model is {timm_name}")
 
 
 def preprocessing_of(config: ModelConfig) -> Preprocessing:
     """How a quantized model's images are made."""
-    geometry, made = config.geometry, config.preprocessing
-    height, width = geometry.img_size
+    backbone, made = config.backbone, config.preprocessing
+    height, width = backbone.img_size
     return Preprocessing(
-        geometry.in_chans, height, width, made.mean, made.std, made.crop_pct, made.interpolation,
+        backbone.in_chans, height, width, made.mean, made.std, made.crop_pct, made.interpolation,
         input="float", layout="nchw",
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pqv_onnx.qat import QuantModel
 from pqv_onnx.qat.exact import Sums
-from pqv_onnx.qat.layers import QuantGelu
+from pqv_onnx.qat.layers import QuantActivation
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
 from pqv_onnx.qat.softmax import QuantSoftmax
 
@@ -114,7 +114,7 @@ def _watch(seen: Observation, name: str, module: nn.Module) -> list[Any]:
         zeros = np.zeros(len(ATTENTION_EDGES) - 1)
         attention = seen.attention[name] = Attention(zeros, zeros.copy(), module.log2)
         return [module.register_forward_pre_hook(lambda _, x: _add_attention(attention, *x))]
-    if isinstance(module, QuantGelu):
+    if isinstance(module, QuantActivation):
         quantizer = module.quantizer
         gelu = seen.gelu[name] = Gelu(np.zeros(len(GELU_EDGES) - 1), _grid(quantizer))
         return [quantizer.register_forward_pre_hook(lambda _, x: _add_gelu(gelu, x[0]))]

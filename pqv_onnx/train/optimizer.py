@@ -11,8 +11,8 @@ from torch import nn
 from pqv_onnx.errors import PqvError
 from pqv_onnx.train.recipe import Optimizer, Train
 
-NO_DECAY = ("*log_step", "*_embed", "*_token", "*relative_position_bias_table")
-"""Parameters of two or more axes without weight decay. A step of ``exp(0) = 1`` is no goal."""
+NO_DECAY = ("*log_step", "*.value")
+"""Steps, of which ``exp(0) = 1`` is no goal, and constants: tokens, positions, biases, factors."""
 
 
 def make_optimizer(model: nn.Module, options: Optimizer) -> torch.optim.Optimizer:

@@ -183,7 +183,8 @@ def _with_4_bits(model: QuantModel, layer: QuantLinear, inputs: Sequence[Tensor]
     """Logits of ``model`` when ``layer`` has 4-bit weights."""
     kept = layer.quantizer
     layer.set_bits(4)
-    layer.quantizer.to(layer.weight.device).calibrate(layer.weight)
+    layer.quantizer.to(layer.weight.device)
+    layer.calibrate()
     try:
         return torch.cat([model(batch) for batch in inputs])
     finally:

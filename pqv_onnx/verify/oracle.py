@@ -31,7 +31,7 @@ def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> 
     integer = convert_to_integer(load_qat(checkpoint))
     entries = metadata(model)
     for key, found in (
-        ("pqv.model", integer.config.geometry.architecture),
+        ("pqv.model", integer.config.backbone.architecture),
         ("pqv.precision", integer.config.spec.name),
     ):
         if (stated := entries.get(key)) != found:

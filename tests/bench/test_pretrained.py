@@ -278,11 +278,11 @@ def test_float_export_runs_with_features(tmp_path: Path) -> None:
 def test_our_export_runs_with_features(tmp_path: Path, tiny_qat: dict[str, Any]) -> None:
     qat, path = tiny_qat["w8a8"], tmp_path / "ours.onnx"
     export_onnx(convert_to_integer(qat), path)
-    geometry = qat.config.geometry
-    images = np.random.default_rng(0).standard_normal((2, geometry.in_chans, *geometry.img_size))
+    made_for = qat.config.backbone
+    images = np.random.default_rng(0).standard_normal((2, made_for.in_chans, *made_for.img_size))
     images = images.astype(np.float32)
     logits, features = evaluate.our_runner(path, threads=1)(images)
-    assert features.dtype == np.int8 and features.shape == (2, geometry.embed_dim)
+    assert features.dtype == np.int8 and features.shape == (2, qat.head.weight.shape[1])
     session = InferenceSession(path)
     assert np.array_equal(logits, session.run(None, {session.get_inputs()[0].name: images})[0])
 

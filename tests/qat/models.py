@@ -12,7 +12,8 @@ from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from pqv_onnx.qat import calibrate, convert_to_qat
+from pqv_onnx.integer import convert_to_integer
+from pqv_onnx.qat import QuantModel, calibrate, convert_to_qat
 from pqv_onnx.qat.build import randomize
 from pqv_onnx.spec import QuantSpec
 
@@ -86,3 +87,16 @@ def qat_model(
     model = convert_to_qat(float_model(variant), spec)
     calibrate(model, images(32))
     return model.eval()
+
+
+@torch.no_grad()
+def check_conversion(model: nn.Module) -> QuantModel:
+    """A float model to 4 bits: near the float model, and integers with equal bits."""
+    quantized = convert_to_qat(model, QuantSpec.preset("w4a4"))
+    shape = (quantized.config.backbone.in_chans, *quantized.config.backbone.img_size)
+    data = torch.randn(16, *shape, generator=torch.Generator().manual_seed(0))
+    calibrate(quantized, data)
+    integer, wanted, found = convert_to_integer(quantized), model(data), quantized.eval()(data)
+    assert torch.equal(integer(data), found)
+    assert (found - wanted).square().mean() < 0.3 * wanted.var()
+    return quantized

@@ -21,6 +21,6 @@ def test_a_checkpoint_of_another_model_is_named() -> None:
     with pytest.raises(PqvError, match=message):
         check_model(path, model, striped.DISTILLED)
     # Of a model that was not created by timm, only the family is known.
-    geometry = replace(model.config.geometry, architecture="vision_transformer")
-    model.config = replace(model.config, geometry=geometry)
+    backbone = replace(model.config.backbone, architecture="vision_transformer")
+    model.config = replace(model.config, backbone=backbone)
     check_model(path, model, striped.DISTILLED)

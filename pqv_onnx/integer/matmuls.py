@@ -1,0 +1,290 @@
+"""Packed matmuls: what of a graph's moves, factors and readers becomes part of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.integer.layers import (
+    PackedMatMul,
+    PackedMatMulAdd,
+    PackedMatMulAddConstant,
+    PackedMatMulToInt32,
+)
+from pqv_onnx.ops import fixed_point
+from pqv_onnx.qat import handlers
+from pqv_onnx.qat.exact import array
+from pqv_onnx.qat.model import QuantModel
+from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
+from pqv_onnx.trace import nodes
+from pqv_onnx.trace.maps import moved, tokens
+from pqv_onnx.trace.nodes import Linear, Move, Node
+
+Real = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Route:
+    """From a linear layer to a value that is its sums, moved and scaled.
+
+    Attributes:
+        linear: the layer.
+        channels: which of its outputs each element is, int64, broadcast against one image.
+        factor: what the sums are multiplied by, float64, likewise.
+        order: which token of its input comes at each place, int64 [T]; None if nothing moves.
+        added: the constant that is added, if there is one.
+    """
+
+    linear: Linear
+    channels: Tensor
+    factor: Tensor
+    order: Tensor | None
+    added: handlers.Add | None
+
+    def per_channel(self, values: Tensor) -> Tensor:
+        """``values``, broadcast against one image, for each output of the layer, [N]."""
+        shape = torch.broadcast_shapes(values.shape, self.channels.shape)
+        found = torch.full((int(self.linear.shape[-1]),), torch.nan, dtype=torch.float64)  # type: ignore[arg-type]
+        channels = self.channels.expand(shape).flatten()
+        found[channels] = values.double().cpu().expand(shape).flatten()
+        return found
+
+
+class MatMuls:
+    """Makes the packed matmuls of a model."""
+
+    def __init__(
+        self,
+        model: QuantModel,
+        readers: Mapping[Node, list[Node]],
+        in_image_order: set[Linear],
+    ) -> None:
+        """Find what reads each linear layer.
+
+        Args:
+            model: the fake-quantized model.
+            readers: of each node.
+            in_image_order: layers whose moves are part of the attention in front of them.
+        """
+        self._model, self._readers, self._in_order = model, readers, in_image_order
+        graph = model.config.backbone.graph
+        source = _through(graph.output)
+        self.head = source if isinstance(source, Linear) else None
+        self._sinks = {
+            node: self._find_sinks(node) for node in graph.nodes if isinstance(node, Linear)
+        }
+
+    def _find_sinks(self, linear: Linear) -> list[tuple[Node, Node]]:
+        """The nodes that narrow a layer's sums, each with the value that it reads."""
+        handler = self._model.handlers[linear]
+        if handler.grid is not None:
+            return []
+        found, pending = [], [linear]
+        values: list[Node] = list(pending)
+        while values:
+            value = values.pop()
+            for reader in self._readers[value]:
+                if self._model.handlers[reader].grid is None and not isinstance(reader, Linear):
+                    values.append(reader)
+                else:
+                    found.append((reader, value))
+        return found
+
+    def is_fused(self, linear: Linear) -> bool:
+        """Whether the matmul belongs to the one node that reads its sums, by a residual."""
+        sinks = self._sinks[linear]
+        joined = [isinstance(sink, nodes.Add | nodes.Concat) for sink, _ in sinks]
+        if any(joined) and len(sinks) > 1:
+            raise PqvError("the sums of a linear layer are read twice")
+        return any(joined)
+
+    def route(self, value: Node) -> Route:
+        """How a value comes from a linear layer.
+
+        Raises:
+            PqvError: tokens move behind the layer in a way that they cannot before it.
+        """
+        added = None
+        if isinstance(value, nodes.Add):
+            handler = self._model.handlers[value]
+            assert isinstance(handler, handlers.Add)
+            added = handler
+            assert handler.branch is not None
+            branch = value.inputs[handler.branch]
+            assert isinstance(branch, Node)
+            value = branch
+        steps: list[Node] = []
+        source = value
+        while isinstance(source, Move | nodes.Scale):
+            steps.insert(0, source)
+            source = source.nodes[0]
+        if not isinstance(source, Linear):
+            raise PqvError(f"a sum of what {source.kind} gives is not supported")
+        channels = torch.arange(int(source.shape[-1]))  # type: ignore[arg-type]
+        factor = torch.ones((), dtype=torch.float64)
+        for node in steps:
+            if isinstance(node, Move):
+                channels = moved(node, channels)
+                factor = _moved_factor(node, factor)
+            elif isinstance(node, nodes.Scale):
+                factor = factor * _factor(self._model, node)
+        moves = [node for node in steps if isinstance(node, Move)]
+        return Route(source, channels, factor, self._order(source, moves), added)
+
+    def _order(self, linear: Linear, moves: list[Move]) -> Tensor | None:
+        if not moves or linear in self._in_order:
+            return None
+        return tokens(linear, moves)
+
+    def narrowing(self, linear: Linear) -> PackedMatMul:
+        """The matmul that narrows for each reader in the channels that it reads."""
+        handler = self._handler(linear)
+        if handler.quantizer is not None:
+            stream = handler.quantizer
+            return self.to_steps(self.route(linear), stream.channel_step, stream.bits)
+        count = int(linear.shape[-1])  # type: ignore[arg-type]
+        step, factor, offset = np.full(count, np.nan), np.ones(count), np.zeros(count)
+        bits = set()
+        for sink, value in self._sinks[linear]:
+            route = self.route(value)
+            for quantizer in _quantizers(self._model, sink, value):
+                found = route.per_channel(quantizer.channel_step).numpy()
+                own = ~np.isnan(found)
+                if np.any(~np.isnan(step[own]) & (step[own] != found[own])):
+                    raise PqvError("two readers of a linear layer's outputs have different steps")
+                step[own] = found[own]
+                factor[own] = route.per_channel(route.factor).numpy()[own]
+                bits.add(quantizer.bits)
+                offset[own] = self._offset(sink, linear, factor)[own]
+        if len(bits) != 1:
+            raise PqvError("readers of a linear layer's outputs have different bits")
+        step[np.isnan(step)] = 1.0  # nobody reads these
+        return self._packed(linear, factor, step, bits.pop(), offset)
+
+    def _offset(self, sink: Node, linear: Linear, factor: Real) -> NDArray[np.int32]:
+        """What zero points of the reader's input add to the bias, [N]."""
+        handler = self._model.handlers[sink]
+        if not isinstance(handler, handlers.Activation):
+            return np.zeros(int(linear.shape[-1]), np.int32)  # type: ignore[arg-type]
+        unit = torch.from_numpy(self._unit(linear) * factor)
+        return handler.layer.input_offset(unit.to(handler.layer.step.device))
+
+    def to_steps(self, route: Route, step: Tensor, bits: int) -> PackedMatMul:
+        """The matmul that narrows to steps of ``step``, one or [N]."""
+        factor, out = _pair(route, step)
+        return self._packed(route.linear, factor, out, bits, 0)
+
+    def _packed(
+        self, linear: Linear, factor: Real, step: Real, bits: int, offset: NDArray[np.generic] | int
+    ) -> PackedMatMul:
+        weights, bias, unit = self._accumulator(linear)
+        requantizer = fixed_point.requantizer(unit * factor / step)
+        codes = fixed_point.matmul_bias(bias + np.asarray(offset))
+        weight_bits = self._handler(linear).linear.quantizer.bits
+        return PackedMatMul(weights, codes, requantizer, weight_bits, bits)
+
+    def adding(
+        self,
+        route: Route,
+        residual_step: Tensor,
+        out: ResidualQuantizer,
+        constant: Tensor | None = None,
+    ) -> PackedMatMulAdd:
+        """The matmul whose sums are added to a residual, or to a constant of codes.
+
+        Args:
+            route: from the layer to the addition.
+            residual_step: steps of what is added.
+            out: the residual stream after it.
+            constant: codes, int64 [1, ..., N].
+        """
+        factor, step = _pair(route, out.channel_step)
+        weights, bias, unit = self._accumulator(route.linear)
+        residual = np.broadcast_to(array(residual_step).reshape(-1), step.shape)
+        arguments = (
+            weights,
+            fixed_point.matmul_bias(bias),
+            fixed_point.requantizer(unit * factor / step),
+            self._handler(route.linear).linear.quantizer.bits,
+            out.bits,
+            fixed_point.residual_multiplier(residual / step),
+        )
+        if constant is None:
+            return PackedMatMulAdd(*arguments)
+        return PackedMatMulAddConstant(*arguments, constant.to(torch.int8).cpu())
+
+    def to_int32(self, linear: Linear) -> PackedMatMulToInt32:
+        """The matmul that gives the model's output."""
+        weights, bias, _ = self._accumulator(linear)
+        return PackedMatMulToInt32(weights, fixed_point.matmul_bias(bias))
+
+    def output_step(self, output: Node) -> NDArray[np.float32]:
+        """What the accumulators of the model's output are worth, [N]."""
+        route = self.route(output)
+        factor = np.broadcast_to(route.factor.numpy(), route.channels.shape)
+        found: NDArray[np.float32] = (self._unit(route.linear) * factor).astype(np.float32)
+        return found
+
+    def _accumulator(self, linear: Linear) -> tuple[NDArray[np.int8], NDArray[np.int64], Real]:
+        """Weights [K, N], bias with the input's zero point folded in, and accumulator steps."""
+        handler = self._handler(linear)
+        layer, source = handler.linear, handler.source
+        assert source is not None
+        codes = layer.quantizer.codes(layer.codes_weight).T.to(torch.int8)
+        weights: NDArray[np.int8] = codes.cpu().numpy()
+        bias = -source.quantizer.zero_point * weights.sum(0, dtype=np.int64)
+        if layer.bias is not None:
+            bias += layer.bias_codes(source.step)
+        return weights, bias, self._unit(linear)
+
+    def _unit(self, linear: Linear) -> Real:
+        handler = self._handler(linear)
+        assert handler.source is not None
+        return array(handler.linear.unit(handler.source.step))
+
+    def _handler(self, linear: Linear) -> handlers.Linear:
+        handler = self._model.handlers[linear]
+        assert isinstance(handler, handlers.Linear)
+        return handler
+
+
+def _moved_factor(node: Move, factor: Tensor) -> Tensor:
+    places = torch.arange(factor.numel()).reshape(factor.shape)
+    return factor if factor.ndim == 0 else factor.flatten()[moved(node, places)]
+
+
+def _pair(route: Route, step: Tensor) -> tuple[Real, Real]:
+    """Factor and step of each output, [N]."""
+    count = (int(route.linear.shape[-1]),)  # type: ignore[arg-type]
+    factor = (
+        route.per_channel(route.factor) if route.factor.numel() > 1 else route.factor.expand(count)
+    )
+    out = step.cpu().expand(count) if step.ndim == 0 else step.cpu()
+    return factor.numpy(), array(out)
+
+
+def _through(value: Node) -> Node:
+    while isinstance(value, Move | nodes.Scale):
+        value = value.nodes[0]
+    return value
+
+
+def _factor(model: QuantModel, node: nodes.Scale) -> Tensor:
+    handler = model.handlers[node]
+    assert isinstance(handler, handlers.Scale)
+    by = handler.factor
+    if isinstance(by, float):
+        return torch.tensor(by, dtype=torch.float64)
+    return by.value.detach().double().cpu()
+
+
+def _quantizers(model: QuantModel, sink: Node, value: Node) -> list[Quantizer]:
+    """What narrows ``value`` for the node ``sink``."""
+    own = zip(sink.nodes, model.handlers[sink].readers, strict=True)
+    return [quantizer for read, quantizer in own if read is value and quantizer is not None]

@@ -1,0 +1,229 @@
+"""Attention, and rotary embeddings of its queries and keys."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pqv_onnx.qat import exact
+from pqv_onnx.qat.exact import Sums
+from pqv_onnx.qat.grid import Grid
+from pqv_onnx.qat.handlers.base import Handler, Value, one_step
+from pqv_onnx.qat.layers import Constant
+from pqv_onnx.qat.quantizers import ActivationQuantizer, Quantizer
+from pqv_onnx.qat.softmax import QuantSoftmax
+from pqv_onnx.trace import nodes
+from pqv_onnx.trace.evaluate import rotate
+from pqv_onnx.trace.nodes import Node
+from pqv_onnx.trace.values import Const
+
+if TYPE_CHECKING:
+    from pqv_onnx.qat.assembly import Assembly
+
+_EXCLUDED = -50.0
+"""A bias below it leaves a place out: its weight is under 2^-72 of the largest."""
+
+
+class Attention(Handler[nodes.Attention]):
+    """The attention of quantized queries, keys and values; its result is quantized, too.
+
+    Attributes:
+        quantizers: of queries, keys and values.
+        query: constant queries, if they are.
+        head_scale: factors of the logits, one per head: queries are multiplied by them.
+        scaled: the quantizer of queries that were.
+    """
+
+    grid: Grid
+
+    def __init__(self, node: nodes.Attention, assembly: Assembly) -> None:
+        super().__init__(node, assembly)
+        if node.grouped:
+            raise self.refuse("attention with fewer heads of keys than of queries")
+        spec, path = assembly.spec, node.path
+        per_head = any(isinstance(factor, Const) for factor in node.factors)
+        self.quantizers: list[Quantizer] = []
+        self.readers = []
+        for name, value in zip("qkv", node.inputs, strict=True):
+            source = assembly.grid(value)
+            if source is not None:
+                self.quantizers.append(one_step(self, source).quantizer)
+            else:
+                whole = per_head and name == "q"
+                bits = 8 if whole or assembly.is_shared(value) else spec.qkv.bits
+                quantizer = ActivationQuantizer(bits)
+                self.quantizers.append(assembly.add(f"{path}.{name}_quantizer", quantizer))
+            if isinstance(value, Node):
+                self.readers.append(None if source is not None else self.quantizers[-1])
+        query = node.inputs[0]
+        self.query = assembly.constant(f"{path}.query", query) if isinstance(query, Const) else None
+        self.softmax = assembly.add(
+            f"{path}.softmax", QuantSoftmax(spec.attention.scheme == "log2")
+        )
+        self.quantizer = assembly.add(f"{path}.quantizer", ActivationQuantizer(spec.context.bits))
+        self.grid = Grid.of(self.quantizer)
+        self.head_scale = [
+            assembly.constant(f"{path}.head_scale", factor)
+            for factor in node.factors
+            if isinstance(factor, Const)
+        ]
+        self.scaled: Quantizer | None = None
+        if per_head:
+            scaled = ActivationQuantizer(spec.qkv.bits)
+            self.scaled = assembly.add(f"{path}.scaled_quantizer", scaled)
+        self.biases = [assembly.constant(f"{path}.bias", const) for const in node.biases]
+
+    @property
+    def logit_scale(self) -> float:
+        """The factors that are numbers, and the largest per head, in log2 units.
+
+        A softmax of base e becomes one of base 2.
+        """
+        numbers = [factor for factor in self.node.factors if not isinstance(factor, Const)]
+        scale = math.log2(math.e) * math.prod(numbers)
+        return scale * self._factors().max().item() if self.head_scale else scale
+
+    @property
+    def logit_unit(self) -> Tensor:
+        """Log2 units of a product of codes, float64 []."""
+        q, k, _ = self.quantizers
+        return ((self.scaled or q).step * k.step * self.logit_scale).detach()
+
+    def _factors(self) -> Tensor:
+        factor = self.head_scale[0].value
+        for constant in self.head_scale[1:]:
+            factor = factor * constant.value
+        return factor.reshape(-1, 1, 1)
+
+    def head_table(self) -> Tensor:
+        """What queries are multiplied by, relative to the largest, [H, N, D]."""
+        factor = self._factors()
+        count, width = self.node.inputs[0].shape[-2:]
+        heads = self.node.shape[-3]
+        relative = factor / factor.max().detach()
+        return relative.expand(heads, count, width)  # type: ignore[arg-type]
+
+    def __call__(self, *inputs: Value) -> Tensor:
+        values = self.narrowed(inputs)
+        if self.query is not None:
+            values.insert(0, self.quantized_query())
+        q, k, v = values
+        q_step, k_step, v_step = (quantizer.step for quantizer in self.quantizers)
+        if self.scaled is not None:
+            table, before = self.head_table(), q
+
+            def times(out_step: Tensor) -> Tensor:
+                zeros = torch.zeros_like(table)
+                return exact.rotary(before, table, zeros, False, q_step, out_step)
+
+            q, q_step = self.scaled(q * table, times), self.scaled.step
+        logits = exact.matmul(q, k, q_step, k_step, self.logit_scale)
+        weights, attention = self._weights(logits)
+
+        def op(out_step: Tensor) -> Tensor:
+            return exact.weighted_mean(weights, v, v_step, out_step)
+
+        out: Tensor = self.quantizer(attention @ v, op)
+        return out
+
+    def quantized_query(self) -> Tensor:
+        """Constant queries, multiples of their step."""
+        assert self.query is not None
+        query, quantizer = self.query.value, self.quantizers[0]
+        out: Tensor = quantizer(query, lambda _step: quantizer.codes(query).float())
+        return out
+
+    def _weights(self, logits: Sums) -> tuple[Tensor, Tensor]:
+        """Attention weights as `QuantSoftmax` gives them."""
+        bias, excluded = self.bias()
+        windows = 1 if excluded is None else excluded.shape[0]
+        shape = logits.codes.shape
+        if windows > 1:  # a mask has an axis for the windows of an image
+            split = (-1, windows, *shape[1:])
+            real, codes = logits.real.reshape(split), logits.codes.reshape(split)
+            logits = logits._replace(real=real, codes=codes)
+        weights, attention = self.softmax(logits, bias, excluded)
+        return weights.reshape(shape), attention.reshape(shape)
+
+    def bias(self) -> tuple[Tensor | None, Tensor | None]:
+        """The bias of the logits in log2 units, and which places are left out.
+
+        Each broadcasts against [P, H, N, M], as the node's biases do. A fixed bias of zero here
+        and far below zero there is a mask.
+        """
+        bias: Tensor | None = None
+        excluded: Tensor | None = None
+        for constant in self.biases:
+            value = constant.value
+            if not isinstance(value, torch.nn.Parameter) and is_mask(value):
+                places = value < _EXCLUDED
+                excluded = places if excluded is None else excluded | places
+            else:
+                value = value * math.log2(math.e)
+                bias = value if bias is None else bias + value
+        return bias, excluded
+
+    def constants(self) -> list[Tensor]:
+        query: list[Constant] = [] if self.query is None else [self.query]
+        return [constant.value for constant in (*query, *self.head_scale, *self.biases)]
+
+
+def is_mask(bias: Tensor) -> bool:
+    """Whether a bias is zero, or far below, everywhere."""
+    return bool(((bias == 0) | (bias < _EXCLUDED)).all())
+
+
+class Rope(Handler[nodes.Rope]):
+    """A rotary embedding of 8-bit queries or keys.
+
+    Attributes:
+        cos: [..., N - prefix, D].
+        sin: the same.
+    """
+
+    grid: Grid
+
+    def __init__(self, node: nodes.Rope, assembly: Assembly) -> None:
+        super().__init__(node, assembly)
+        source = assembly.grid(node.inputs[0])
+        if source is None:
+            reader = assembly.narrowing(node, "rope_input", 8)
+            self.readers, source = [reader], Grid.of(reader)
+        self.source = one_step(self, source)
+        quantizer = ActivationQuantizer(assembly.spec.qkv.bits)
+        self.quantizer = assembly.add(f"{node.path}.rope", quantizer)
+        self.grid = Grid.of(self.quantizer)
+        self.cos, self.sin = (
+            assembly.constant(f"{node.path}.{name}", const, trained=False, named=False)
+            for name, const in (("cos", node.cos), ("sin", node.sin))
+        )
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of all tokens, [H or 1, N, D]; the first tokens stay as they are."""
+        cos, sin = (self._whole(table.value) for table in (self.cos, self.sin))
+        prefix = (0, 0, self.node.prefix, 0)
+        return F.pad(cos, prefix, value=1.0), F.pad(sin, prefix)
+
+    def _whole(self, table: Tensor) -> Tensor:
+        count, width = self.node.shape[-2:]
+        heads = table.shape[-3] if table.ndim > 2 else 1
+        whole = (heads, count - self.node.prefix, width)  # type: ignore[operator]
+        return table.reshape(heads, *table.shape[-2:]).expand(whole)  # type: ignore[arg-type]
+
+    def __call__(self, *inputs: Value) -> Tensor:
+        (x,) = self.narrowed(inputs)
+        cos, sin = self.tables()
+        pairs, step = self.node.pairs, self.source.step
+
+        def op(out_step: Tensor) -> Tensor:
+            return exact.rotary(x, cos, sin, pairs, step, out_step)
+
+        out: Tensor = self.quantizer(x * cos + rotate(x, pairs) * sin, op)
+        return out
+
+    def constants(self) -> list[Tensor]:
+        return [self.cos.value, self.sin.value]

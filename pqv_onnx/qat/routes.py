@@ -1,0 +1,278 @@
+"""Which layers write to a residual stream and which read it; which make heads and read them.
+
+A rotation has to reach all of them, so whatever else touches the values means: none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from pqv_onnx.qat import handlers
+from pqv_onnx.qat.handlers import Handler
+from pqv_onnx.qat.layers import Constant, QuantLinear, QuantNorm
+from pqv_onnx.trace import nodes
+from pqv_onnx.trace.graph import Graph
+from pqv_onnx.trace.maps import moved
+from pqv_onnx.trace.nodes import Node
+from pqv_onnx.trace.streams import Stream as GraphStream
+from pqv_onnx.trace.streams import origin
+from pqv_onnx.trace.values import Const
+
+
+@dataclass
+class Stream:
+    """What writes to a residual stream and what reads from it.
+
+    Attributes:
+        channels: its width.
+        constants: [..., channels], added to it.
+        writers: layers whose outputs are added to it, with the factors behind.
+        readers: norms and the layers behind them; widths may be multiples of ``channels``,
+            where several tokens are read side by side.
+    """
+
+    channels: int
+    constants: list[Constant] = field(default_factory=list)
+    writers: list[tuple[QuantLinear, list[Constant]]] = field(default_factory=list)
+    readers: list[tuple[QuantNorm, list[QuantLinear]]] = field(default_factory=list)
+
+
+Places = tuple[QuantLinear, Tensor]
+"""A layer, and which of its outputs or inputs each head has, int64 [heads, width]."""
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Where the heads of an attention come from, and where they go."""
+
+    query: Places
+    key: Places
+    value: Places
+    output: Places
+
+    @property
+    def width(self) -> int:
+        """Channels of a head."""
+        return self.query[1].shape[1]
+
+
+class _Lost(Exception):
+    """The values go a way that cannot be followed."""
+
+
+class Routes:
+    """Follows values through a graph."""
+
+    def __init__(self, graph: Graph, made: Mapping[Node, Handler[Node]]) -> None:
+        """Take a graph and its handlers."""
+        self._graph, self._handlers = graph, made
+        self._readers: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
+        for node in graph.nodes:
+            for value in node.nodes:
+                self._readers[value].append(node)
+
+    def streams(self) -> Iterator[Stream]:
+        """The residual streams of which everything that writes and reads them is known."""
+        for stream in self._graph.streams():
+            try:
+                yield self._stream(stream)
+            except _Lost:
+                continue
+
+    def heads(self) -> Iterator[Heads]:
+        """The attentions between linear layers."""
+        for node in self._graph.nodes:
+            if isinstance(node, nodes.Attention):
+                try:
+                    if len(node.nodes) < 3 or any(isinstance(f, Const) for f in node.factors):
+                        raise _Lost
+                    q, k, v = (self._rows(value) for value in node.nodes)
+                    yield Heads(q, k, v, self._columns(node))
+                except _Lost:
+                    continue
+
+    def _stream(self, stream: GraphStream) -> Stream:
+        channels = stream.start.shape[-1]
+        assert isinstance(channels, int)
+        found = Stream(channels)
+        links = {link.node for link in stream.links}
+        if isinstance(stream.start, nodes.Concat):
+            for part in stream.start.inputs:
+                self._write(found, part, [], stream.start)
+        else:
+            self._write(found, stream.start, [], None)
+        for link in stream.links:
+            self._write(found, link.node.nodes[1 - link.carried], [], link.node)
+        for value in (stream.start, *links):
+            for reader in self._readers[value]:
+                if reader not in links or not _carries(reader, value, stream):
+                    self._read(found, value, reader, links, torch.arange(channels))
+        return found
+
+    def _write(
+        self, found: Stream, value: Node | Const, scales: list[Constant], reader: Node | None
+    ) -> None:
+        """Follow a value back to the layers that write it."""
+        if reader is not None and isinstance(value, Node) and self._readers[value] != [reader]:
+            raise _Lost
+        if isinstance(value, Const):
+            assert reader is not None
+            found.constants.append(self._constant(reader, value))
+        elif isinstance(value, nodes.Linear):
+            found.writers.append((self._linear(value), scales))
+        elif isinstance(value, nodes.Scale):
+            factor = self._handlers[value].factor  # type: ignore[attr-defined]
+            more = [factor] if isinstance(factor, Constant) else []
+            self._write(found, value.nodes[0], [*more, *scales], value)
+        elif isinstance(value, nodes.Move):
+            self._write(found, *self._before_moves(value, found.channels, scales))
+        elif isinstance(value, nodes.Add) and not scales:
+            for part in value.inputs:
+                self._write(found, part, [], value)
+        else:
+            raise _Lost
+
+    def _before_moves(
+        self, value: Node, channels: int, scales: list[Constant]
+    ) -> tuple[Node, list[Constant], Node]:
+        """What moves have moved, if channels end where they were, and the first of them."""
+        chain: list[nodes.Move] = []
+        while isinstance(value, nodes.Move):
+            if chain and self._readers[value] != [chain[0]]:
+                raise _Lost
+            chain.insert(0, value)
+            value = value.nodes[0]
+        places = torch.arange(channels)
+        if value.shape[-1] != channels:
+            raise _Lost
+        for node in chain:
+            places = moved(node, places)
+        if not torch.equal(places, torch.arange(channels)):
+            raise _Lost
+        return value, scales, chain[0]
+
+    def _read(
+        self, found: Stream, source: Node, reader: Node, links: set[nodes.Add], places: Tensor
+    ) -> None:
+        """Follow a value of the stream to the norms that read it."""
+        if isinstance(reader, nodes.Norm):
+            norm = self._handlers[reader]
+            assert isinstance(norm, handlers.Norm)
+            behind = dict.fromkeys(
+                self._behind(reader, found.channels)
+            )  # both tokens have one head
+            found.readers.append((norm.norm, [self._linear(layer) for layer in behind]))
+        elif isinstance(reader, nodes.Mean) or (
+            isinstance(reader, nodes.Move) and _side_by_side(moved(reader, places), found.channels)
+        ):
+            after = moved(reader, places) if isinstance(reader, nodes.Move) else places
+            for following in self._readers[reader]:
+                if following in links:  # a link reads a moved stream
+                    continue
+                self._read(found, reader, following, links, after)
+        else:
+            raise _Lost
+
+    def _behind(self, norm: nodes.Norm, channels: int) -> Iterator[nodes.Linear]:
+        """The layers that read a norm's output, and nothing else may."""
+        width = norm.shape[-1]
+        assert isinstance(width, int)
+        pending: list[tuple[Node, Tensor]] = [
+            (norm, torch.arange(channels).repeat(width // channels))
+        ]
+        while pending:
+            value, places = pending.pop()
+            if value is self._graph.output:
+                raise _Lost
+            for reader in self._readers[value]:
+                if isinstance(reader, nodes.Linear) and reader.kernel is None:
+                    yield reader
+                elif isinstance(reader, nodes.Mean) or _is_side_by_side(reader):
+                    pending.append((reader, places))
+                elif isinstance(reader, nodes.Move):
+                    after = moved(reader, places)
+                    if not _side_by_side(after, channels):
+                        raise _Lost
+                    pending.append((reader, after))
+                else:
+                    raise _Lost
+
+    def _rows(self, value: Node) -> Places:
+        """The layer that makes queries, keys or values, and each head's outputs."""
+        moves: list[nodes.Move] = []
+        width = value.shape[-1]
+        while isinstance(value, nodes.Move):
+            moves.append(value)
+            value = value.nodes[0]
+        if not isinstance(value, nodes.Linear) or value.kernel is not None:
+            raise _Lost
+        places = torch.arange(int(value.shape[-1]))  # type: ignore[arg-type]
+        for node in reversed(moves):
+            places = moved(node, places)
+        return self._linear(value), _per_head(places, width)
+
+    def _columns(self, node: nodes.Attention) -> Places:
+        """The layer that reads the heads, and which of its inputs each head is."""
+        heads, width = node.shape[-3], node.shape[-1]
+        if not isinstance(heads, int) or not isinstance(width, int):
+            raise _Lost
+        places = torch.arange(heads * width).reshape(heads, 1, width)
+        value: Node = node
+        while True:
+            if len(self._readers[value]) != 1:
+                raise _Lost
+            (reader,) = self._readers[value]
+            if isinstance(reader, nodes.Linear):
+                break
+            if not isinstance(reader, nodes.Move):
+                raise _Lost
+            value, places = reader, moved(reader, places)
+        if places.ndim != 1 or len(places.unique()) != len(places):
+            raise _Lost
+        return self._linear(reader), places.argsort().reshape(heads, width)
+
+    def _linear(self, node: nodes.Linear) -> QuantLinear:
+        handler = self._handlers[node]
+        assert isinstance(handler, handlers.Linear)
+        return handler.linear
+
+    def _constant(self, node: Node, const: Const) -> Constant:
+        handler = self._handlers[node]
+        if isinstance(handler, handlers.Concat):
+            part = handler.parts[node.inputs.index(const)]
+            assert part is not None
+            return part
+        assert isinstance(handler, handlers.Add) and handler.constant is not None
+        return handler.constant
+
+
+def _carries(reader: Node, value: Node, stream: GraphStream) -> bool:
+    """Whether an addition reads a value as the stream, not as a branch."""
+    return any(
+        link.node is reader and origin(reader.nodes[link.carried]) is value for link in stream.links
+    )
+
+
+def _is_side_by_side(node: Node) -> bool:
+    """Whether a node joins channels."""
+    return isinstance(node, nodes.Concat) and node.axis == len(node.shape) - 1
+
+
+def _side_by_side(places: Tensor, channels: int) -> bool:
+    """Whether the last axis has all channels in order, once or several times."""
+    return places.ndim == 1 and torch.equal(
+        places, torch.arange(channels).repeat(len(places) // channels)
+    )
+
+
+def _per_head(places: Tensor, width: object) -> Tensor:
+    if not isinstance(width, int) or places.numel() % width or places.numel() == 1:
+        raise _Lost
+    rows = places.reshape(-1, width)
+    if len(rows.unique()) != rows.numel():
+        raise _Lost
+    return rows

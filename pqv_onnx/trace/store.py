@@ -1,0 +1,199 @@
+"""A graph as JSON: what a model computes without the values of its constants.
+
+A checkpoint holds it, so that neither timm nor the model's class is needed to read one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.trace import nodes as kinds
+from pqv_onnx.trace.evaluate import check_shapes
+from pqv_onnx.trace.graph import Graph
+from pqv_onnx.trace.nodes import Move, Node
+from pqv_onnx.trace.values import Batch, Call, Const, Operand, Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Stored(Const):
+    """A constant without its value, which is kept elsewhere.
+
+    Attributes:
+        source: the first parameter (or else buffer) that it is computed from, or nothing.
+        trained: whether it is computed from a parameter.
+    """
+
+    trained: bool = True
+
+
+_KINDS: dict[str, type[Node]] = {
+    cls.__name__.lower(): cls
+    for cls in vars(kinds).values()
+    if isinstance(cls, type) and issubclass(cls, Node) and cls is not Node
+}
+_MOVES: dict[str, Callable[..., Any]] = {
+    **{
+        name: getattr(Tensor, name)
+        for name in (
+            *("reshape", "flatten", "unflatten", "expand", "unbind", "chunk", "split"),
+            *("tensor_split", "permute", "transpose", "swapaxes", "movedim", "unsqueeze"),
+            *("squeeze", "__getitem__", "narrow", "select", "roll", "repeat_interleave"),
+        )
+    },
+    "view": Tensor.reshape,
+    "T": lambda x: x.T,
+    "mT": lambda x: x.mT,
+    "stack": torch.stack,
+    "pad": F.pad,
+}
+"""What a move may call, by the name that it has in a recording."""
+_MAX_NODES = 100_000
+
+
+def detach(graph: Graph, model: nn.Module) -> Graph:
+    """The graph whose constants have no values."""
+    parameters = {name for name, _ in model.named_parameters()}
+
+    def forget(const: Const) -> Const:
+        names = sorted(_names(const), key=lambda name: name not in parameters)
+        trained = bool(names) and names[0] in parameters
+        shape = _one_image(const.shape)
+        return Stored(names[0] if names else "", shape, const.dtype, trained)
+
+    return graph.rewrite(lambda node, _: map_consts(forget, node))
+
+
+def _names(const: Const) -> Iterator[str]:
+    """Parameters and buffers of an expression, from left to right."""
+    if isinstance(const.source, str):
+        yield const.source
+    for operand in const.operands():
+        yield from _names(operand)
+
+
+def map_consts(function: Callable[[Const], Const], node: Node) -> Node:
+    """The node with each of its constants replaced."""
+
+    def change(value: Any) -> Any:
+        if isinstance(value, tuple) and any(isinstance(part, Const) for part in value):
+            return tuple(change(part) for part in value)
+        return function(value) if isinstance(value, Const) else value
+
+    values = {field.name: getattr(node, field.name) for field in fields(node)}
+    changed = {name: change(value) for name, value in values.items()}
+    different = {name: new for name, new in changed.items() if new is not values[name]}
+    return replace(node, **different) if different else node
+
+
+def to_json(graph: Graph) -> list[dict[str, Any]]:
+    """The nodes in order; an input is its node's place in the list, or a constant."""
+    places = {node: place for place, node in enumerate(graph.nodes)}
+
+    def plain(leaf: Any) -> Any:
+        if isinstance(leaf, Node):
+            return {"node": places[leaf]}
+        if isinstance(leaf, Const):
+            trained = isinstance(leaf, Stored) and leaf.trained
+            return {"const": leaf.source, "trained": trained, "shape": list(leaf.shape)}
+        if isinstance(leaf, Batch):
+            return {"batch": leaf.times}
+        if isinstance(leaf, Operand):
+            return {"input": leaf.index}
+        if isinstance(leaf, Call):
+            arguments = {"args": _plain(leaf.args, plain), "kwargs": _plain(leaf.kwargs, plain)}
+            return {"call": leaf.name, **arguments, "index": leaf.index}
+        return {"dots": True} if leaf is Ellipsis else leaf
+
+    return [
+        {"kind": node.kind}
+        | {field.name: _plain(getattr(node, field.name), plain) for field in fields(node)}
+        for node in graph.nodes
+    ]
+
+
+def _plain(tree: Any, plain: Callable[[Any], Any]) -> Any:
+    if isinstance(tree, tuple | list):
+        return [_plain(part, plain) for part in tree]
+    if isinstance(tree, Mapping):
+        return {key: _plain(part, plain) for key, part in tree.items()}
+    if isinstance(tree, slice):
+        return {"slice": [_plain(part, plain) for part in (tree.start, tree.stop, tree.step)]}
+    return plain(tree)
+
+
+def from_json(data: object) -> Graph:
+    """Rebuild a graph from ``to_json``'s list, or from the same as JSON.
+
+    Raises:
+        PqvError: it is not such a list.
+    """
+    if not isinstance(data, list) or not 0 < len(data) <= _MAX_NODES:
+        raise PqvError("graph: expected a list of nodes")
+    made: list[Node] = []
+    for place, entry in enumerate(data):
+        try:
+            made.append(_node(entry, made))
+        # Whatever a damaged entry lacks.
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise PqvError(f"graph: node {place} is damaged ({error})") from None
+    graph = Graph.of(made[-1])
+    if not isinstance(graph.nodes[0], kinds.Input) or len(graph.input.shape) != 4:
+        raise PqvError("graph: the first node is not an image")
+    check_shapes(graph)
+    return graph
+
+
+def _node(entry: Any, made: list[Node]) -> Node:
+    cls = _KINDS[entry["kind"]]
+    if set(entry) != {"kind"} | {field.name for field in fields(cls)}:
+        raise ValueError(f"fields of {entry['kind']}")
+    values = {field.name: _value(entry[field.name], made) for field in fields(cls)}
+    node = cls(**values)
+    if not isinstance(node.path, str) or not isinstance(node.inputs, tuple):
+        raise ValueError("path or inputs")
+    if not all(isinstance(value, Node | Const) for value in node.inputs):
+        raise ValueError("inputs")
+    if isinstance(node, Move) and not isinstance(node.call, Call):
+        raise ValueError("call")
+    _check_shape(node.shape)
+    return node
+
+
+def _value(data: Any, made: list[Node]) -> Any:
+    if isinstance(data, list):
+        return tuple(_value(part, made) for part in data)
+    if not isinstance(data, dict):
+        return data
+    if "node" in data:
+        if not 0 <= data["node"] < len(made):
+            raise ValueError("an input that comes later")
+        return made[data["node"]]
+    if "const" in data:
+        shape = tuple(data["shape"])
+        _check_shape(shape)
+        return Stored(str(data["const"]), shape, trained=bool(data["trained"]))
+    if "slice" in data:
+        return slice(*_value(data["slice"], made))
+    if "call" in data:
+        kwargs = {key: _value(part, made) for key, part in data["kwargs"].items()}
+        return Call(_MOVES[data["call"]], _value(data["args"], made), kwargs, data["index"])
+    if "batch" in data:
+        return Batch(data["batch"])
+    return Operand(data["input"]) if "input" in data else Ellipsis
+
+
+def _check_shape(shape: Any) -> None:
+    sizes = [size.times if isinstance(size, Batch) else size for size in shape]
+    if not all(type(size) is int and 0 <= size < 2**24 for size in sizes):
+        raise ValueError(f"shape {sizes}")
+
+
+def _one_image(shape: Shape) -> Shape:
+    return tuple(size.times if isinstance(size, Batch) else size for size in shape)

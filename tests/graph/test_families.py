@@ -1,0 +1,41 @@
+"""Files of transformers beyond ViT and Swin: the library and the functions give the same bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from pqv_onnx.graph import export_onnx
+from pqv_onnx.integer import convert_to_integer
+from pqv_onnx.qat import calibrate
+from pqv_onnx.verify.runners import all_runners
+from tests.qat.test_families import quantized
+from tests.trace.models import MODELS, images
+
+OPS = {
+    "beit": {"IntWindowAttention"},
+    "dinov3": {"IntRotary"},
+    "eva02": {"IntRotary", "IntGate"},
+    "siglip": {"IntAttention", "IntSoftmax2n"},
+    "swinv2": {"IntRMSNorm", "IntRotary", "IntAdd", "IntSoftmax2nBias"},
+    "aimv2": {"IntRMSNorm", "IntGate", "IntAdd"},
+}
+"""Ops that some structures need, by structure."""
+
+
+@pytest.mark.parametrize("structure", OPS)
+def test_every_way_to_run_gives_the_oracles_bits(structure: str, tmp_path: Path) -> None:
+    model, data = quantized(structure), images(MODELS[structure].size, 3)
+    calibrate(model, data)
+    integer = convert_to_integer(model)
+    export_onnx(integer, tmp_path / "m.onnx")
+    exported = onnx.load(tmp_path / "m.onnx")
+    assert OPS[structure] <= {node.op_type for node in exported.graph.node}
+    wanted = integer(data).numpy()
+    name = exported.graph.output[0].name
+    for runner in all_runners():
+        found = runner.run(runner.session(exported.SerializeToString()), data.numpy())[name]
+        assert np.array_equal(found, wanted), runner.name
