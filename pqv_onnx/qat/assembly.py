@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from pqv_onnx.qat.grid import Grid
@@ -117,7 +118,8 @@ class Assembly:
 
     def limit(self, quantizer: ResidualQuantizer, step: Callable[[], Tensor]) -> None:
         """Keep the steps of a residual quantizer near those of what is added in front of it."""
-        self.limits[quantizer] = step
+        known = self.limits.get(quantizer)
+        self.limits[quantizer] = step if known is None else lambda: torch.maximum(known(), step())
 
     def limit_behind(self, node: Add, quantizer: ResidualQuantizer) -> None:
         """The same for a sum whose reader has the quantizer."""

@@ -12,7 +12,7 @@ from pqv_onnx.trace.maps import moved
 from pqv_onnx.trace.nodes import Move
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """The multiples of a step that a value consists of.
 
@@ -32,6 +32,17 @@ class Grid:
         """The grid of what a quantizer gives."""
         several = isinstance(quantizer, ResidualQuantizer) and quantizer.max_exponent > 0
         return cls(quantizer, quantizer if several else None)  # type: ignore[arg-type]
+
+    def equals(self, other: Grid | None) -> bool:
+        """Whether both are of the same steps, in the same channels."""
+        if (
+            other is None
+            or self.quantizer is not other.quantizer
+            or self.ratios is not other.ratios
+        ):
+            return False
+        mine, its = self.channels, other.channels
+        return mine is its or (mine is not None and its is not None and torch.equal(mine, its))
 
     @property
     def step(self) -> Tensor:

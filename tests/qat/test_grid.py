@@ -33,7 +33,7 @@ def test_one_step() -> None:
         assert grid.channel_step.item() == 1
     per_tensor = residual("per-tensor")
     assert Grid.of(per_tensor).ratios is None
-    assert Grid.of(per_tensor) == Grid.of(per_tensor).moved(TURNED)
+    assert Grid.of(per_tensor).equals(Grid.of(per_tensor).moved(TURNED))
 
 
 def test_a_step_per_channel_goes_with_it() -> None:
@@ -46,7 +46,7 @@ def test_a_step_per_channel_goes_with_it() -> None:
 
 def test_channels_that_came_back_are_in_order() -> None:
     grid = Grid.of(residual())
-    assert grid.moved(TURNED).moved(BACK) == grid
+    assert grid.moved(TURNED).moved(BACK).equals(grid)
 
 
 def test_codes_times_steps_are_the_value() -> None:

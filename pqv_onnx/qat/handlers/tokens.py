@@ -50,7 +50,7 @@ class Concat(Handler[nodes.Concat]):
             else None
             for value in node.inputs
         ]
-        if all(grid == grids[0] for grid in grids) and grids[0] is not None:
+        if grids[0] is not None and all(grids[0].equals(grid) for grid in grids):
             if any(self.parts):
                 raise self.refuse("a constant beside values that are quantized already")
             self.grid = grids[0]
