@@ -14,7 +14,6 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.integer.attention import Attention, QueryAttention, SelfAttention, WindowAttention
 from pqv_onnx.integer.layers import (
     Add,
-    AddConstant,
     Dequantize,
     Gate,
     Gelu,
@@ -71,10 +70,7 @@ class _Conversion(Program):
         super().__init__(model.config.backbone.graph)
         self.model = model
         self.names = {module: name for name, module in model.named_modules()}
-        self.readers: dict[Node, list[Node]] = {node: [] for node in self.graph.nodes}
-        for node in self.graph.nodes:
-            for value in node.nodes:
-                self.readers[value].append(node)
+        self.readers = self.graph.readers()
         self.layouts = self._find_layouts()
         self.sources = {found.qkv: found.source for found in self.layouts.values()}
         self.grids: dict[nodes.Linear, Shape] = {
@@ -101,7 +97,6 @@ class _Conversion(Program):
             try:
                 if isinstance(node, nodes.Input):
                     quantize = Quantize(handler.quantizer.step.item())  # type: ignore[attr-defined]
-                    self.values[node] = 0
                 elif convert := _CONVERTERS.get(type(node)):
                     convert(self, node, handler)
                 if node is self.graph.output:
@@ -319,12 +314,12 @@ class _Conversion(Program):
         name = self.names[quantizer]
         if handler.constant is None:
             inputs = [self.value(value) for value in node.nodes]
-            module: Add = Add(multipliers[0], multipliers[1], quantizer.bits)
+            module = Add(multipliers[0], multipliers[1], quantizer.bits)
             return self.call(name, module, inputs, node.shape)
         if isinstance(node.inputs[0], Const):
             multipliers.reverse()
         codes = handler.quantized_constant().codes.to(torch.int8).cpu()
-        module = AddConstant(multipliers[0], multipliers[1], quantizer.bits, codes)
+        module = Add(multipliers[0], multipliers[1], quantizer.bits, codes)
         return self.call(name, module, [self.value(node.nodes[0])], node.shape)
 
     def concat(self, node: nodes.Concat, handler: handlers.Concat) -> None:

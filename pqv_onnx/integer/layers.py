@@ -112,6 +112,7 @@ class PackedMatMulAdd(PackedMatMul):
     """PackedInt4MatMulAdd or PackedInt8MatMulAdd."""
 
     residual_multiplier: Tensor
+    added: Tensor | None
 
     def __init__(
         self,
@@ -121,12 +122,17 @@ class PackedMatMulAdd(PackedMatMul):
         bits: int,
         y_bits: int,
         residual_multiplier: NDArray[np.int16],
+        added: Tensor | None = None,
     ) -> None:
-        """As ``PackedMatMul``, with the residual's multiplier [N]."""
+        """As ``PackedMatMul``, with the residual's multiplier [N].
+
+        ``added``, int8 [1, ..., N], is the residual if it is a constant.
+        """
         super().__init__(weight, bias, requantizer, bits, y_bits)
         _buffer(self, "residual_multiplier", residual_multiplier)
+        self.register_buffer("added", added)
 
-    def forward(self, x: Tensor, residual: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Multiply int8 ``x`` [..., K] and add int8 ``residual``, to int8 [..., N]."""
         matmul = _OPS.packed_int4_matmul_add if self.bits == 4 else _OPS.packed_int8_matmul_add
         out: Tensor = matmul(
@@ -135,7 +141,7 @@ class PackedMatMulAdd(PackedMatMul):
             self.bias,
             self.shift,
             self.multiplier,
-            residual,
+            self.added if residual is None else residual,
             self.residual_multiplier,
             PACKED_LAYOUT,
             self.in_features,
@@ -143,30 +149,6 @@ class PackedMatMulAdd(PackedMatMul):
             self.y_bits,
         )
         return out
-
-
-class PackedMatMulAddConstant(PackedMatMulAdd):
-    """The same with a constant for a residual."""
-
-    added: Tensor
-
-    def __init__(
-        self,
-        weight: NDArray[np.int8],
-        bias: NDArray[np.int32],
-        requantizer: tuple[NDArray[np.int8], NDArray[np.int16]],
-        bits: int,
-        y_bits: int,
-        residual_multiplier: NDArray[np.int16],
-        added: Tensor,
-    ) -> None:
-        """As ``PackedMatMulAdd``, with the codes that are added, int8 [1, ..., N]."""
-        super().__init__(weight, bias, requantizer, bits, y_bits, residual_multiplier)
-        self.register_buffer("added", added)
-
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        """Multiply int8 ``x`` [..., K] and add the constant, to int8 [..., N]."""
-        return super().forward(x, self.added)
 
 
 class MatMul(nn.Module):
@@ -317,41 +299,30 @@ class Add(nn.Module):
 
     a_multiplier: Tensor
     b_multiplier: Tensor
-
-    def __init__(
-        self, a_multiplier: NDArray[np.int16], b_multiplier: NDArray[np.int16], y_bits: int
-    ) -> None:
-        """Keep the multipliers of the two terms, each [C]."""
-        super().__init__()
-        self.y_bits = y_bits
-        _buffer(self, "a_multiplier", a_multiplier)
-        _buffer(self, "b_multiplier", b_multiplier)
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Add int8 ``a`` [..., C] and ``b``, which may have ones in leading places, to int8."""
-        out: Tensor = _OPS.int_add(a, b, self.a_multiplier, self.b_multiplier, self.y_bits)
-        return out
-
-
-class AddConstant(Add):
-    """The same with a constant for the second term."""
-
-    added: Tensor
+    added: Tensor | None
 
     def __init__(
         self,
         a_multiplier: NDArray[np.int16],
         b_multiplier: NDArray[np.int16],
         y_bits: int,
-        added: Tensor,
+        added: Tensor | None = None,
     ) -> None:
-        """As ``Add``, with the codes that are added, int8 [1, ..., C]."""
-        super().__init__(a_multiplier, b_multiplier, y_bits)
+        """Keep the multipliers of the two terms, each [C].
+
+        ``added``, int8 [1, ..., C], is the second term if it is a constant.
+        """
+        super().__init__()
+        self.y_bits = y_bits
+        _buffer(self, "a_multiplier", a_multiplier)
+        _buffer(self, "b_multiplier", b_multiplier)
         self.register_buffer("added", added)
 
-    def forward(self, a: Tensor) -> Tensor:  # type: ignore[override]
-        """Add the constant to int8 ``a`` [..., C], to int8."""
-        return super().forward(a, self.added)
+    def forward(self, a: Tensor, b: Tensor | None = None) -> Tensor:
+        """Add int8 ``a`` [..., C] and ``b``, which may have ones in leading places, to int8."""
+        other = self.added if b is None else b
+        out: Tensor = _OPS.int_add(a, other, self.a_multiplier, self.b_multiplier, self.y_bits)
+        return out
 
 
 class Rotary(nn.Module):

@@ -14,7 +14,6 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.integer.layers import (
     PackedMatMul,
     PackedMatMulAdd,
-    PackedMatMulAddConstant,
     PackedMatMulToInt32,
 )
 from pqv_onnx.ops import fixed_point
@@ -85,8 +84,8 @@ class MatMuls:
         handler = self._model.handlers[linear]
         if handler.grid is not None:
             return []
-        found, pending = [], [linear]
-        values: list[Node] = list(pending)
+        found: list[tuple[Node, Node]] = []
+        values: list[Node] = [linear]
         while values:
             value = values.pop()
             for reader in self._readers[value]:
@@ -207,17 +206,15 @@ class MatMuls:
         factor, step = _pair(route, out.channel_step)
         weights, bias, unit = self._accumulator(route.linear)
         residual = np.broadcast_to(array(residual_step).reshape(-1), step.shape)
-        arguments = (
+        return PackedMatMulAdd(
             weights,
             fixed_point.matmul_bias(bias),
             fixed_point.requantizer(unit * factor / step),
             self._handler(route.linear).linear.quantizer.bits,
             out.bits,
             fixed_point.residual_multiplier(residual / step),
+            None if constant is None else constant.to(torch.int8).cpu(),
         )
-        if constant is None:
-            return PackedMatMulAdd(*arguments)
-        return PackedMatMulAddConstant(*arguments, constant.to(torch.int8).cpu())
 
     def to_int32(self, linear: Linear) -> PackedMatMulToInt32:
         """The matmul that gives the model's output."""

@@ -63,7 +63,7 @@ class Assembly:
         self._streams = graph.streams()
         self._starts = {stream.start for stream in self._streams}
         self._links = {link.node for stream in self._streams for link in stream.links}
-        self._readers = _readers(graph)
+        self._readers = graph.readers()
         self._final = _final(graph, self._readers)
         self._paths = {node.path for node in graph.nodes}
         self._added: Counter[str] = Counter()
@@ -214,14 +214,6 @@ class Assembly:
 
 def _last(name: str) -> str:
     return name.rpartition(".")[2]
-
-
-def _readers(graph: Graph) -> dict[Node, list[Node]]:
-    readers: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
-    for node in graph.nodes:
-        for value in node.nodes:
-            readers[value].append(node)
-    return readers
 
 
 def _final(graph: Graph, readers: dict[Node, list[Node]]) -> set[Node]:

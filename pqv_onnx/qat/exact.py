@@ -26,7 +26,8 @@ from pqv_onnx.ops import int_layer_norm as layer_norm_op
 from pqv_onnx.ops import int_rms_norm as rms_norm_op
 from pqv_onnx.ops import int_rotary as rotary_op
 from pqv_onnx.ops import int_weighted_mean as weighted_mean_op
-from pqv_onnx.ops.arithmetic import exact_matmul, mul_q15, requantize, sat16
+from pqv_onnx.ops.arithmetic import exact_matmul, requantize, sat16
+from pqv_onnx.ops.arithmetic import residual_link as residual_link_op
 from pqv_onnx.ops.domain import FRACTION_BITS
 
 _full_precision: ContextVar[bool] = ContextVar("full_precision", default=False)
@@ -247,4 +248,4 @@ def residual_link(codes: Tensor, in_step: Tensor, out_step: Tensor) -> Tensor:
     Both steps are float64 [C].
     """
     multiplier = fixed_point.residual_multiplier(array(in_step / out_step))
-    return mul_q15(codes.to(torch.int32) * 256, integers(multiplier, codes))
+    return residual_link_op(codes, integers(multiplier, codes))

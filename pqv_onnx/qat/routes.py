@@ -70,10 +70,7 @@ class Routes:
     def __init__(self, graph: Graph, made: Mapping[Node, Handler[Node]]) -> None:
         """Take a graph and its handlers."""
         self._graph, self._handlers = graph, made
-        self._readers: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
-        for node in graph.nodes:
-            for value in node.nodes:
-                self._readers[value].append(node)
+        self._readers = graph.readers()
 
     def streams(self) -> Iterator[Stream]:
         """The residual streams of which everything that writes and reads them is known."""

@@ -47,6 +47,14 @@ class Graph:
         """How many times each node is an input of another one."""
         return Counter(value for node in self.nodes for value in node.nodes)
 
+    def readers(self) -> dict[Node, list[Node]]:
+        """The nodes that read each node, in order; one that reads it twice is there twice."""
+        found: dict[Node, list[Node]] = {node: [] for node in self.nodes}
+        for node in self.nodes:
+            for value in node.nodes:
+                found[value].append(node)
+        return found
+
     def names(self) -> set[str]:
         """The parameters and buffers that the nodes read, by timm's names."""
         return {name for node in self.nodes for const in node.consts for name in const.names()}
