@@ -11,6 +11,7 @@ import typer
 from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.cli import verify
 from pqv_onnx.errors import PqvError
+from pqv_onnx.files import check_folder, make_folder
 from pqv_onnx.graph.export import export_onnx
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import QuantModel, build_random_qat
@@ -28,7 +29,7 @@ def main(
     if (checkpoint is None) == (random_weights is None):
         raise typer.BadParameter("give either --checkpoint or --random-weights SEED")
     loaded = {path: load_recipe(path) for path in recipes}
-    output.mkdir(parents=True, exist_ok=True)
+    check_folder(output)
     for path, recipe in loaded.items():
         import_modules(recipe.imports)
         if checkpoint is not None:
@@ -36,7 +37,7 @@ def main(
         else:
             assert random_weights is not None
             model = build_random_qat(recipe.model, recipe.spec, random_weights)
-        target = output / f"{path.stem}.onnx"
+        target = make_folder(output) / f"{path.stem}.onnx"
         options = recipe.export
         export_onnx(convert_to_integer(model), target, input=options.input, layout=options.layout)
         verify.command(target)

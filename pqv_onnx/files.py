@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
 from pqv_onnx.errors import PqvError
+
+_NAME_SHOWN = 30
+"""Characters of a file's name that the name of its temporary file has: both must fit."""
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
@@ -15,51 +19,122 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     Raises:
         PqvError: its folder does not exist or cannot be written, or it is a folder.
     """
-    target = Path(path)
-    if target.is_dir():
-        raise PqvError(f"{target}: cannot be written: it is a folder")
-    if not target.parent.is_dir():
-        raise PqvError(f"{target}: cannot be written: there is no folder {target.parent}")
-    if not os.access(target.parent, os.W_OK):
-        raise PqvError(f"{target}: cannot be written: no permission in {target.parent}")
-    return target
+    try:
+        _place(Path(path))
+    except OSError as error:
+        raise PqvError(f"{path}: cannot be written: {error.strerror}") from error
+    return Path(path)
+
+
+def check_folder(path: str | os.PathLike[str]) -> Path:
+    """The path, if `make_folder` can make it; asked before long work. Nothing is made.
+
+    Raises:
+        PqvError: there is a file, or the folder that it would be made in cannot be written.
+    """
+    folder = Path(path)
+    try:
+        there = _nearest(folder)
+    except OSError as error:
+        raise PqvError(f"{folder}: cannot be made: {error.strerror}") from error
+    if not there.is_dir():
+        raise PqvError(f"{folder}: cannot be made: {there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PqvError(f"{folder}: cannot be made or written: no permission in {there}")
+    return folder
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
-    """The path, made a folder that files can be written to; asked before long work.
+    """The path, made a folder that files can be written to.
 
     Raises:
         PqvError: it cannot be made or written to.
     """
-    folder = Path(path)
+    folder = check_folder(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PqvError(f"{folder}: cannot be made: {error.strerror}") from error
-    check_writable(folder / "file")
     return folder
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write ``data`` to a temporary file beside ``path``, then rename it into place.
 
+    The file that a link leads to is written, not the link. What cannot be replaced, a device or a
+    pipe, is written into.
+
     Raises:
         PqvError: the file cannot be written; what was at ``path`` before is still there.
     """
-    target = check_writable(path)
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as file:
-            temporary = file.name
-            file.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
+        target, mode = _place(Path(path))
+        if mode is not None and not stat.S_ISREG(mode):
+            with target.open("wb", buffering=0) as file:
+                _write_all(file.fileno(), data)
+        else:
+            _replace(target, data, 0o666 & ~_umask() if mode is None else stat.S_IMODE(mode))
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise PqvError(f"{target}: cannot be written: {error.strerror}") from error
+        raise PqvError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _place(path: Path) -> tuple[Path, int | None]:
+    """What is to be written for ``path``, and the mode of what is there: None for nothing.
+
+    Raises:
+        PqvError: nothing can be written there.
+        OSError: the path cannot be looked up.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and stat.S_ISDIR(mode):
+        raise PqvError(f"{path}: cannot be written: it is a folder")
+    if mode is not None and not stat.S_ISREG(mode):
+        # Not its real path: that of a pipe behind /dev/stdout cannot be opened.
+        if not os.access(path, os.W_OK):
+            raise PqvError(f"{path}: cannot be written: no permission")
+        return path, mode
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if not target.parent.is_dir():
+        raise PqvError(f"{path}: cannot be written: there is no folder {target.parent}")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PqvError(f"{path}: cannot be written: no permission in {target.parent}")
+    return target, mode
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest of those around it that exists."""
+    for candidate in (folder, *folder.parents):
+        try:
+            candidate.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        return candidate
+    return Path()
+
+
+def _replace(target: Path, data: bytes, mode: int) -> None:
+    descriptor, temporary = tempfile.mkstemp(
+        dir=target.parent, prefix=f".{target.name[:_NAME_SHOWN]}."
+    )
+    try:
+        try:
+            _write_all(descriptor, data)
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, target)
+    except BaseException:  # an interrupt, too
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def _umask() -> int:

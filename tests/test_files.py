@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_writable, write_atomically
+from pqv_onnx.files import check_folder, check_writable, make_folder, write_atomically
 
 
 def test_written_whole_with_the_usual_permissions(tmp_path: Path) -> None:
@@ -34,8 +36,95 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("call", ["os.write", "os.fchmod", "os.replace"])
+def test_an_interrupt_leaves_the_old_file_and_nothing_else(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(call, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(target, b"new")
+    monkeypatch.undo()
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_permissions_of_a_file_stay(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.touch(0o600)
+    write_atomically(target, b"new")
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "file", tmp_path / "link"
+    link.symlink_to("there/file")
+    for data in (b"one", b"two"):  # before there is a file, and after
+        write_atomically(link, data)
+        assert link.is_symlink() and not target.is_symlink()
+        assert target.read_bytes() == data
+    assert [path.name for path in target.parent.iterdir()] == ["file"]
+    link.unlink()
+    link.symlink_to(tmp_path / "no" / "file")
+    with pytest.raises(PqvError, match="there is no folder"):
+        check_writable(link)
+    link.unlink()
+    link.symlink_to("link")
+    with pytest.raises(PqvError, match=r"symbolic links"):
+        check_writable(link)
+
+
+def test_a_pipe_is_written_into(tmp_path: Path) -> None:
+    pipe, data = tmp_path / "pipe", os.urandom(1 << 20)  # more than a pipe holds at once
+    os.mkfifo(pipe)
+    found: list[bytes] = []
+    reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
+    reader.start()
+    check_writable(pipe)
+    write_atomically(pipe, data)
+    reader.join()
+    assert found == [data]
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_device_stays_one() -> None:
+    write_atomically("/dev/null", b"new")
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(PqvError, match="No space left on device"):
+        write_atomically("/dev/full", b"new")
+
+
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(PqvError, match="is a folder"):
         check_writable(tmp_path)
     with pytest.raises(PqvError, match="there is no folder"):
         check_writable(tmp_path / "a" / "b")
+    with pytest.raises(PqvError, match="name too long"):
+        check_writable(tmp_path / ("n" * 300))
+    with pytest.raises(PqvError, match="name too long"):
+        make_folder(tmp_path / ("n" * 300))
+
+
+@pytest.mark.parametrize("length", [240, 255])
+def test_names_as_long_as_they_may_be(length: int, tmp_path: Path) -> None:
+    write_atomically(tmp_path / ("n" * length), b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["n" * length]
+
+
+def test_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    check_folder(folder)
+    assert not (tmp_path / "a").exists()
+    assert make_folder(folder) == folder == make_folder(folder)
+    assert folder.is_dir()
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "b" / "c"):
+        with pytest.raises(PqvError, match=f"{path}: cannot be made: .*/file is no folder"):
+            check_folder(path)

@@ -23,6 +23,8 @@ from benchmarks.accuracy.rows import ROWS, Row
 from benchmarks.end_to_end.files import ROOT
 from pqv_onnx.checkpoint import load_float, load_qat, save_qat
 from pqv_onnx.demo.train import Schedule, fit
+from pqv_onnx.errors import PqvError
+from pqv_onnx.files import make_folder
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import QuantModel
@@ -47,7 +49,7 @@ def main(
 ) -> None:
     """Train, export and evaluate every row for every seed."""
     torch.set_num_threads(threads)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     results = output / "results.csv"
     for seed in range(seeds):
         for row in ROWS:
@@ -152,4 +154,7 @@ def _append(results: Path, row: Row, seed: int, fake: float, integer: float | No
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except PqvError as failure:
+        raise SystemExit(f"error: {failure}") from failure

@@ -25,7 +25,7 @@ from benchmarks.arm64.emulator import (
 from benchmarks.end_to_end.files import prepare
 from benchmarks.end_to_end.peers import CONTESTANTS
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import write_atomically
+from pqv_onnx.files import make_folder, write_atomically
 
 CONTESTANT_NAMES = ("pqv-w4a4", "pqv-w8a8", "ort-fp32", "ort-static", "ort-nbits")
 CLOCK_GHZ = 3.2
@@ -67,10 +67,10 @@ def main(
 ) -> None:
     """Count what our kernels, whole models and onnxruntime's execute, under qemu."""
     try:
-        report = measure(
-            _known(variants, tuple(CPUS)), model,
-            _known(contestants, CONTESTANT_NAMES, CONTESTANT_NAMES[:4]), kernels,
-        )  # fmt: skip
+        chosen = _known(variants, tuple(CPUS))
+        names = _known(contestants, CONTESTANT_NAMES, CONTESTANT_NAMES[:4])
+        make_folder(output)
+        report = measure(chosen, model, names, kernels)
         show(report)
         write_atomically(output / "counts.json", json.dumps(report, indent=1).encode() + b"\n")
         worse = compare(report) if check else []
@@ -190,7 +190,11 @@ def show(report: Entry) -> None:
             counts = [f"{entry[key] / entry['work']:.4f}" for key in (*CLASSES, "total")]
             table.add_row(name, *counts)
         console.print(table)
+    if not mca.is_available():
+        console.print(f"llvm-mca-{mca.VERSION}, which is not installed, would model the time")
     for variant, loops in report["loops"].items():
+        if not loops:
+            continue
         title = f"{variant}: modelled cycles of inner loops (share of peak; of the whole kernel)"
         table = Table("", "instructions", "MACs", *mca.CORES, title=title)
         for name, entry in loops.items():

@@ -20,6 +20,7 @@ from pqv_onnx.bench.machine import describe_machine
 from pqv_onnx.bench.statistics import ratio, summarize
 from pqv_onnx.bench.turns import spin_pause, take_turns
 from pqv_onnx.errors import PqvError
+from pqv_onnx.files import make_folder
 
 MODELS = [
     "deit_tiny_patch16_224",
@@ -89,7 +90,7 @@ def main(
     names = _chosen(peers, isa)
     if quick:
         seconds = min(seconds, 30.0)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     result: dict[str, Any] = {
         "machine": describe_machine(PACKAGES),
         "titles": {name: CONTESTANTS[name].title for name in names},

@@ -19,6 +19,7 @@ from benchmarks.kernels import report
 from benchmarks.kernels.contestants import CONTESTANTS, OURS, PEERS
 from pqv_onnx.bench.machine import describe_machine
 from pqv_onnx.errors import PqvError
+from pqv_onnx.files import make_folder
 
 PACKAGES = ("pqv_onnx", "onnxruntime", "openvino", "numpy")
 
@@ -46,6 +47,7 @@ def main(
 
     Example: `python -m benchmarks.kernels --quick --peers ort-fp32 --peers openvino-int8`
     """
+    make_folder(output)
     skipped: list[str] = []
     config: dict[str, Any] = {
         "contestants": _chosen(peers, isa, skipped),
@@ -55,7 +57,6 @@ def main(
         "seconds": seconds,
         "peaks": _build_peaks(skipped),
     }
-    output.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {
         "machine": describe_machine(PACKAGES),
         "titles": {name: CONTESTANTS[name].title for name in config["contestants"]},

@@ -13,7 +13,7 @@ from pqv_onnx.android.elf import ANDROID_LIBRARY, ANDROID_PROGRAM, check
 from pqv_onnx.android.process import capture, find_program, first_error
 from pqv_onnx.android.target import LIBRARY, RUNNER
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import write_atomically
+from pqv_onnx.files import check_folder, make_folder, write_atomically
 
 NDK_VARIABLE = "ANDROID_NDK_HOME"
 _NDK_TOOLCHAIN = Path("build", "cmake", "android.toolchain.cmake")
@@ -59,6 +59,7 @@ def build(
         PqvError: CMake, the NDK, a compiler or the sources are missing, or a built file breaks
             a rule of Android; ``output`` is as it was then.
     """
+    check_folder(output)
     cmake = find_program("cmake", "install CMake 3.21 or newer")
     folder = _sources(sources)
     preset, variables = _toolchain(ndk)
@@ -71,11 +72,7 @@ def build(
         if done.returncode:
             raise PqvError(f"the preset {preset} cannot be built: {_cause(done)}")
     built = find_binaries(binary_folder)
-    target = Path(output)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PqvError(f"{target}: cannot be made: {error.strerror}") from error
+    target = make_folder(output)
     for path in (built.library, built.runner):
         write_atomically(target / path.name, path.read_bytes())
     (target / RUNNER).chmod(0o755)

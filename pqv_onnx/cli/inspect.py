@@ -29,7 +29,7 @@ from pqv_onnx.cli.training import (
     status,
 )
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import make_folder
+from pqv_onnx.files import check_folder, make_folder
 from pqv_onnx.graph.accuracy import StatedAccuracy
 from pqv_onnx.graph.inspect import inspect_model
 
@@ -84,7 +84,7 @@ def command(
         write_json(json_file, result)
         return
     if plots is not None:
-        make_folder(plots)
+        check_folder(plots)
     spec = quant_spec(precision.value, schemes)
     with status.status("importing torch"):
         from pqv_onnx.checkpoint import load_float, load_qat
@@ -136,7 +136,7 @@ def _plot(model: QuantModel, inputs: list[Tensor], folder: Path) -> list[str]:
         task = bar.add_task("observing", total=sum(map(len, inputs)))
         seen = observe(model, inputs, lambda count: bar.advance(task, count))
     title = f"{model.config.backbone.architecture}, {model.config.spec.name}"
-    paths = write_figures(folder, seen, title)
+    paths = write_figures(make_folder(folder), seen, title)
     for path in paths:
         console.print(path)
     return [str(path) for path in paths]

@@ -20,7 +20,7 @@ from pqv_onnx.cli.training import (
     status,
 )
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import make_folder
+from pqv_onnx.files import check_folder, make_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,7 +65,7 @@ def command(
     check_json(json_file)
     source = float_source(weights, random_weights, pretrained)
     options = load_recipe(recipe, changes or [])
-    make_folder(output)
+    check_folder(output)
     with status.status("importing torch"):
         from pqv_onnx.train.engine import LAST, STATE, Report, Trainer, make_accelerator
         from pqv_onnx.train.models import import_modules
@@ -99,6 +99,7 @@ def command(
         trainer = Trainer(options, model, teacher, data, output, accelerator, report)
         if resume:
             trainer.resume()
+        make_folder(output)  # not before: a run that is refused leaves none
         result = trainer.run()
     if accelerator.is_main_process:
         console.print(f"{output / LAST}: top-1 {result.top1:.2f}%, top-5 {result.top5:.2f}%")

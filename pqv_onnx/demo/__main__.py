@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pqv_onnx.demo import pipeline, report
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import write_atomically
+from pqv_onnx.files import make_folder, write_atomically
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def _run(output: Path, quick: bool, seed: int, console: Console) -> int:
     # The rounding of float sums depends on the number of threads. With one, a seed trains the
     # same models on any number of cores; matrices this small gain little from more.
     torch.set_num_threads(1)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     settings = pipeline.QUICK if quick else pipeline.Settings()
     result = pipeline.run(output, settings, seed, console)
     text = json.dumps(result.report, indent=2) + "\n"

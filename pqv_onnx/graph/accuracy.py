@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -100,13 +99,12 @@ def write_accuracy(path: str | os.PathLike[str], accuracy: StatedAccuracy) -> No
         PqvError: see `load_model`; or the file cannot be written.
     """
     load_model(path)  # checks it
-    target = Path(path).resolve()  # a link stays one
-    model = onnx.load(target, load_external_data=False)
+    model = onnx.load(path, load_external_data=False)
     entry = next((e for e in model.metadata_props if e.key == ACCURACY_KEY), None)
     if entry is None:
         entry = model.metadata_props.add(key=ACCURACY_KEY)
     entry.value = json.dumps(accuracy.to_dict())
-    write_atomically(target, model.SerializeToString())
+    write_atomically(path, model.SerializeToString())
 
 
 def _is_number(value: object) -> bool:

@@ -107,7 +107,7 @@ class Trainer:
             model: a calibrated model; it is trained in place.
             teacher: the float teacher, if the recipe wants one.
             root: folder of the data.
-            output: an existing folder.
+            output: folder of the files; there when `run` is called.
             accelerator: see ``make_accelerator``.
             report: who is told how it goes.
 

@@ -89,11 +89,24 @@ def test_the_script(make, tmp_path: Path) -> None:
     assert done.stdout == f"{tmp_path / 'b'} models/m.onnx a b.jpg\n"
 
 
-def test_a_bundle_is_replaced_and_nothing_else(make, tmp_path: Path) -> None:
+def test_a_bundle_is_replaced_and_nothing_else(
+    make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert make().code == 0
     (tmp_path / "b" / "old").touch()
     assert make().code == 0
     assert not (tmp_path / "b" / "old").exists()
+    with monkeypatch.context() as patch:
+        rename = Path.rename
+
+        def full(self: Path, target: Path) -> Path:
+            if self.name == "new":
+                raise OSError(28, "No space left on device")
+            return rename(self, target)
+
+        patch.setattr(Path, "rename", full)
+        assert "No space left on device" in make().error
+    assert (tmp_path / "b" / "manifest.json").exists(), "the old bundle is lost"
     (tmp_path / "b" / "manifest.json").unlink()
     assert "there is something else than a bundle" in make().error
     assert (tmp_path / "b" / "pqv_run").exists()

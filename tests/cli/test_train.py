@@ -212,8 +212,9 @@ def test_pictures_of_a_checkpoint(pqv, data: Path, weights: Path, tmp_path: Path
     assert "give --plots and --model" in pqv("inspect", weights).error
     assert "no such file" in pqv("inspect", tmp_path / "none.safetensors", *plots).error
     assert "cannot be made" in pqv("inspect", calibrated, "--plots", calibrated / "x").error
-    missing = ("--plots", pictures, "--data", tmp_path / "none")
+    missing = ("--plots", tmp_path / "other", "--data", tmp_path / "none")
     assert "no such folder" in pqv("inspect", calibrated, *missing).error
+    assert not (tmp_path / "other").exists()
 
 
 def test_resume_and_bad_input(
@@ -252,6 +253,7 @@ def test_resume_and_bad_input(
     (tmp_path / "broken_module.py").write_text("1 / 0")
     broken = pqv(*model, "--random-weights", 0, "--import", "broken_module").error
     assert "broken_module cannot be imported: ZeroDivisionError" in broken
+    assert not (tmp_path / "other").exists(), "a run that was refused leaves its folder"
     assert "none.onnx" in pqv("eval", tmp_path / "none.onnx").error
     assert "--model" in pqv("eval", weights, "--data", data).error
 

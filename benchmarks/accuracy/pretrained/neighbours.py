@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from benchmarks.accuracy.pretrained.data import load_images, load_pixels, preprocessing
 from benchmarks.accuracy.pretrained.model import HEAD_IMAGES, OUTPUT, load_model
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import make_folder
+from pqv_onnx.files import check_writable, make_folder
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import Calibration, Reconstruction, calibrate, convert_to_qat
@@ -122,6 +122,8 @@ def main(
     torch.set_num_threads(threads)
     logging.getLogger().setLevel(logging.ERROR)
     try:
+        make_folder(OUTPUT)
+        check_writable(output)
         found = rows(
             precision or list(PRESETS), quick, gallery, queries, calibration_images, threads
         )
