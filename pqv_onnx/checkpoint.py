@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, write_atomically
-from pqv_onnx.qat.build import create_timm
+from pqv_onnx.qat.build import create_timm, set_image_size
 from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.model import QuantModel
@@ -91,16 +91,21 @@ def load_qat(path: str | os.PathLike[str]) -> QuantModel:
     return model.eval()
 
 
-def load_float(path: str | os.PathLike[str], timm_name: str) -> nn.Module:
+def load_float(
+    path: str | os.PathLike[str], timm_name: str, size: tuple[int, int] | None = None
+) -> nn.Module:
     """Create a timm model with the float weights of a file.
 
     Args:
         path: ``.safetensors``, or ``.pth``/``.pt`` that holds a state dict, by itself or under
             ``model`` or ``state_dict``.
         timm_name: the model's name in timm; the number of classes is read from the weights.
+        size: height and width of the images; by default what timm makes the model for. Positions
+            of the file are those of either.
 
     Raises:
-        PqvError: the name is unknown, or the file is missing, damaged or does not fit.
+        PqvError: the name is unknown, or the file is missing, damaged or does not fit, or the
+            model cannot take images of this size.
     """
     source = Path(path)
     try:
@@ -110,12 +115,16 @@ def load_float(path: str | os.PathLike[str], timm_name: str) -> nn.Module:
         state = _tensors(state)
         head = state.get("head.weight", state.get("head.fc.weight"))
         model = create_timm(timm_name, **({} if head is None else {"num_classes": len(head)}))
+        if size is not None and not _fits(state, model):
+            set_image_size(model, size)
         state = _without_derived(state, model)
         try:
             _check_state(state, model.state_dict())
         except PqvError as error:
             raise PqvError(f"not the weights of {timm_name}: {error}") from error
         model.load_state_dict(state)
+        if size is not None:
+            set_image_size(model, size)
     except PqvError as error:
         raise PqvError(f"{source}: {error}") from error
     return model.eval()
@@ -229,6 +238,11 @@ def _check_exponents(model: QuantModel) -> None:
                 raise PqvError(
                     f"{name}.exponent has exponents outside of [0, {module.max_exponent}]"
                 )
+
+
+def _fits(state: _State, model: nn.Module) -> bool:
+    """Whether parameters of the model that are in ``state`` have its shapes."""
+    return all(state.get(name, p).shape == p.shape for name, p in model.named_parameters())
 
 
 def _without_derived(state: _State, model: nn.Module) -> _State:

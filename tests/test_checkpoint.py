@@ -18,6 +18,7 @@ from torch import Tensor
 from pqv_onnx.checkpoint import FORMAT, load_float, load_qat, save_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import QuantModel, convert_to_qat
+from pqv_onnx.qat.build import set_image_size
 from pqv_onnx.spec import QuantSpec
 from tests.qat.models import VARIANTS, float_model, images, qat_model
 from tests.trace.test_store import damaged
@@ -297,6 +298,20 @@ def test_float_checkpoints(nesting: str | None, tmp_path: Path) -> None:
         load_float(tmp_path / "m.pth", "deit_tiny_distilled_patch16_224")
     with pytest.raises(PqvError, match="unknown timm model"):
         load_float(tmp_path / "m.pth", "vit_of_nowhere")
+
+
+@pytest.mark.parametrize("of_file", [(224, 224), (32, 48)])
+def test_float_checkpoints_for_another_size(of_file: tuple[int, int], tmp_path: Path) -> None:
+    """The file's positions are those that timm makes, or of the size that is asked for."""
+    name, size = "vit_tiny_patch16_224", (32, 48)
+    model = timm.create_model(name, img_size=of_file, num_classes=3).eval()
+    torch.save(model.state_dict(), tmp_path / "m.pth")
+    loaded = load_float(tmp_path / "m.pth", name, size)
+    set_image_size(model, size)
+    x = torch.randn(1, 3, *size)
+    assert torch.equal(loaded(x), model(x))
+    with pytest.raises(PqvError, match="m.pth: not the weights of vit_tiny.*: pos_embed is"):
+        load_float(tmp_path / "m.pth", "vit_tiny_patch16_384", (64, 64))
 
 
 def test_a_quantized_model_is_no_float_model(model: QuantModel, tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from rich.table import Table
 
 from pqv_onnx.cli.export import Precision, Task
 from pqv_onnx.cli.options import (
+    ImageSizeOption,
     JsonOption,
     SchemeOption,
     check_json,
     console,
+    image_size,
     megabytes,
     quant_spec,
     write_json,
@@ -60,6 +62,7 @@ def command(
         Task | None,
         typer.Option(help="What the model is to give; by default logits if it has a head."),
     ] = None,
+    size: ImageSizeOption = None,
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Show how much 4-bit weights hurt in each layer.")
     ] = False,
@@ -100,7 +103,7 @@ def command(
     Example: `pqv calibrate --model deit_tiny_patch16_224 --weights deit.pth --data imagenet
     --precision w8a8 --size-budget 60% -o mixed.safetensors`
     """
-    source = float_source(weights, random_weights, pretrained)
+    source = float_source(weights, random_weights, pretrained, image_size(size))
     if not source.given:
         raise typer.BadParameter("give --weights, --random-weights or --pretrained")
     if output is None and (size_budget is not None or not sensitivity):

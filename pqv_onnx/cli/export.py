@@ -10,10 +10,12 @@ import typer
 from rich.console import Console
 
 from pqv_onnx.cli.options import (
+    ImageSizeOption,
     JsonOption,
     SchemeOption,
     check_json,
     console,
+    image_size,
     megabytes,
     quant_spec,
     write_json,
@@ -68,6 +70,7 @@ def command(
         Precision | None, typer.Option(help="Default: the checkpoint's, or w4a4.")
     ] = None,
     schemes: SchemeOption = None,
+    size: ImageSizeOption = None,
     input_format: Annotated[
         Input,
         typer.Option("--input", help="float: normalised NCHW; uint8: pixels, mean/std inside."),
@@ -93,6 +96,9 @@ def command(
         raise typer.BadParameter("--model and --random-weights go together")
     if checkpoint is not None and schemes:
         raise typer.BadParameter("--scheme goes with --random-weights, a checkpoint has its own")
+    if checkpoint is not None and size is not None:
+        raise typer.BadParameter("--image-size goes with --model, a checkpoint has its own")
+    pixels = image_size(size)
     spec = quant_spec((precision or Precision.w4a4).value, schemes)
     check_writable(output)
     check_json(json_file)
@@ -106,7 +112,7 @@ def command(
             qat = _load_qat(checkpoint, precision)
         else:
             assert model is not None and random_weights is not None
-            qat = build_random_qat(model, spec, random_weights)
+            qat = build_random_qat(model, spec, random_weights, size=pixels)
         integer = convert_to_integer(qat)
     with progress.status("exporting"):
         export_onnx(integer, output, input=input_format.value, layout=layout.value, fuse=fuse)

@@ -13,7 +13,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
+from pqv_onnx.cli.options import (
+    ImageSizeOption,
+    JsonOption,
+    check_json,
+    console,
+    image_size,
+    write_json,
+)
 from pqv_onnx.cli.training import progress_bar, status
 from pqv_onnx.errors import PqvError
 from pqv_onnx.spec import QuantSpec
@@ -52,6 +59,7 @@ def command(
     name_filter: Annotated[
         str, typer.Option("--filter", metavar="GLOB", help="Only names like this: 'deit*'.")
     ] = "*",
+    size: ImageSizeOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """List timm's transformers that can be quantized, and why the others cannot.
@@ -61,11 +69,12 @@ def command(
     Example: `pqv models --filter 'deit*' --json deit.json`
     """
     check_json(json_file)
+    pixels = image_size(size)
     with status.status("importing timm"):
         names = model_names(name_filter)
     with progress_bar() as progress:
         task = progress.add_task("models", total=len(names))
-        support = check_support(names, lambda: progress.advance(task))
+        support = check_support(names, lambda: progress.advance(task), pixels)
     _show(support)
     write_json(json_file, support.to_dict())
 
@@ -87,20 +96,29 @@ def model_names(name_filter: str) -> list[str]:
     return chosen
 
 
-def check_support(names: Iterable[str], done: Callable[[], None] = lambda: None) -> Support:
+def check_support(
+    names: Iterable[str],
+    done: Callable[[], None] = lambda: None,
+    size: tuple[int, int] | None = None,
+) -> Support:
     """Ask conversion about each model, as timm makes it by default.
 
     Args:
         names: of timm.
         done: called after each.
+        size: height and width of the images; by default what each model is made for.
     """
+    from pqv_onnx.qat.build import set_image_size
     from pqv_onnx.qat.convert import check
 
     logging.getLogger("timm").setLevel(logging.ERROR)  # weights that are missing do not matter
     support = Support([], {})
     for name in names:
         try:
-            check(_on_meta(name), QuantSpec.preset("w4a4"))
+            model = _on_meta(name)
+            if size is not None:
+                set_image_size(model, size)
+            check(model, QuantSpec.preset("w4a4"))
             support.supported.append(name)
         except PqvError as error:
             support.refused[name] = str(error)

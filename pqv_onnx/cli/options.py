@@ -26,6 +26,15 @@ SchemeOption = Annotated[
         "residual=rotated|power-of-two|per-tensor.",
     ),
 ]
+ImageSizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--image-size",
+        metavar="N|HxW",
+        help="Pixels of the images; by default what the model is made for. Positions are resampled "
+        "as timm does it.",
+    ),
+]
 JsonOption = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="Write the result to FILE as JSON, too."),
@@ -41,6 +50,16 @@ def quant_spec(precision: str, schemes: list[str] | None) -> QuantSpec:
             raise typer.BadParameter(f"--scheme is {change!r}, expected KIND=SCHEME")
         changes[kind] = scheme
     return QuantSpec.preset(precision).with_schemes(changes)
+
+
+def image_size(text: str | None) -> tuple[int, int] | None:
+    """Height and width of ``--image-size``, if it is given."""
+    if text is None:
+        return None
+    parts = text.split("x")
+    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise typer.BadParameter(f"--image-size is {text!r}, expected pixels: 224, 224x320")
+    return int(parts[0]), int(parts[-1])
 
 
 def check_json(path: Path | None) -> None:

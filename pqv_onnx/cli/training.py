@@ -37,11 +37,13 @@ status = Console(stderr=True)
 """Where progress goes; results go to standard output."""
 
 
-def float_source(weights: Path | None, seed: int | None, pretrained: bool) -> FloatSource:
+def float_source(
+    weights: Path | None, seed: int | None, pretrained: bool, size: tuple[int, int] | None = None
+) -> FloatSource:
     """The float model's weights, at most one kind of them."""
     from pqv_onnx.train.models import FloatSource
 
-    source = FloatSource(weights, seed, pretrained)
+    source = FloatSource(weights, seed, pretrained, size)
     if source.given > 1:
         raise typer.BadParameter("give one of --weights, --random-weights and --pretrained")
     return source

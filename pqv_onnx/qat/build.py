@@ -19,7 +19,11 @@ _CALIBRATION_IMAGES = 8
 
 
 def build_random_qat(
-    timm_name: str, spec: QuantSpec, seed: int, images: Tensor | None = None
+    timm_name: str,
+    spec: QuantSpec,
+    seed: int,
+    images: Tensor | None = None,
+    size: tuple[int, int] | None = None,
 ) -> QuantModel:
     """Build a timm model with random weights, and calibrate it.
 
@@ -31,6 +35,7 @@ def build_random_qat(
         spec: the quantization scheme.
         seed: seed of the weights and of the images; the global generator is left alone.
         images: normalised images to calibrate on, [B, C, H, W]; random ones by default.
+        size: height and width of the images; by default what the model is made for.
 
     Returns:
         A calibrated model in evaluation mode.
@@ -41,6 +46,8 @@ def build_random_qat(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = create_timm(timm_name)
+        if size is not None:
+            set_image_size(model, size)
         randomize(model)
         try:
             quantized = convert_to_qat(model, spec)
@@ -58,6 +65,36 @@ def create_timm(timm_name: str, **kwargs: Any) -> nn.Module:
         raise PqvError(f"unknown timm model {timm_name!r}")
     model: nn.Module = timm.create_model(timm_name, pretrained=False, **kwargs)
     return model
+
+
+def set_image_size(model: nn.Module, size: tuple[int, int]) -> None:
+    """Make a timm model take images of another size; it resamples its positions itself.
+
+    Args:
+        model: changed in place.
+        size: height and width.
+
+    Raises:
+        PqvError: the patches do not divide the size, or the model cannot take it.
+    """
+    patch: Any = next((m.patch_size for m in model.modules() if hasattr(m, "patch_size")), 1)
+    patch = (patch, patch) if isinstance(patch, int) else patch
+    for length, part in zip(size, patch, strict=True):
+        if length % part:
+            below = length - length % part
+            near = f"{below} or {below + part}" if below else str(part)
+            raise PqvError(f"patches of {part} pixels do not divide images of {length}, {near} do")
+    resize: Any = getattr(model, "set_input_size", None)
+    if resize is not None:
+        try:
+            resize(img_size=size)
+        except (RuntimeError, ValueError, AssertionError) as error:
+            sentence = (str(error) or type(error).__name__).splitlines()[0]
+            raise PqvError(f"timm cannot make it for {size[0]} x {size[1]}: {sentence}") from error
+    else:  # it takes any size
+        cfg: Any = getattr(model, "pretrained_cfg", {})
+        channels = cfg.get("input_size", (3,))[0]
+        model.pretrained_cfg = {**cfg, "input_size": (channels, *size)}  # type: ignore[assignment]
 
 
 def random_images(config: ModelConfig, count: int) -> Tensor:

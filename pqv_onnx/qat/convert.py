@@ -134,7 +134,7 @@ def image_size(model: nn.Module) -> tuple[int, int, int]:
         channels = getattr(model, "in_chans", None) or cfg.get("input_size", (3,))[0]
         return (channels, *size)
     if "input_size" not in cfg:
-        raise PqvError("the model does not say for which image size it is: no patch_embed.img_size")
+        raise PqvError("the model does not say for which image size it is: give one (--image-size)")
     channels, height, width = cfg["input_size"]
     return channels, height, width
 

@@ -15,7 +15,7 @@ from torch import nn
 from pqv_onnx.checkpoint import load_float
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import ModelConfig, QuantModel
-from pqv_onnx.qat.build import create_timm, randomize
+from pqv_onnx.qat.build import create_timm, randomize, set_image_size
 from pqv_onnx.runtime.preprocess import Preprocessing
 
 _FAMILIES = ("vision_transformer", "swin_transformer")
@@ -24,17 +24,19 @@ _FAMILIES = ("vision_transformer", "swin_transformer")
 
 @dataclass(frozen=True)
 class FloatSource:
-    """Where a float model's weights come from: exactly one of the three.
+    """Where a float model's weights come from, exactly one of the three, and its images' size.
 
     Attributes:
         weights: a file.
         seed: of random weights.
         pretrained: timm's pretrained weights, downloaded unless they are cached.
+        size: height and width of the images; None for what the model is made for.
     """
 
     weights: Path | None = None
     seed: int | None = None
     pretrained: bool = False
+    size: tuple[int, int] | None = None
 
     @property
     def given(self) -> int:
@@ -45,17 +47,23 @@ class FloatSource:
         """Create the model in evaluation mode.
 
         Raises:
-            PqvError: the name is unknown, or the weights are missing or do not fit.
+            PqvError: the name is unknown, the weights are missing or do not fit, or the model
+                cannot take images of this size.
         """
         if self.weights is not None:
-            return load_float(self.weights, timm_name)
+            return load_float(self.weights, timm_name, self.size)
         if self.seed is not None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
                 model = create_timm(timm_name)
+                if self.size is not None:
+                    set_image_size(model, self.size)
                 randomize(model)
             return model.eval()
-        return load_pretrained(timm_name)
+        model = load_pretrained(timm_name)
+        if self.size is not None:
+            set_image_size(model, self.size)
+        return model
 
 
 def load_pretrained(timm_name: str) -> nn.Module:

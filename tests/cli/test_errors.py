@@ -186,6 +186,21 @@ def test_a_pickle_that_is_not_weights(pqv, tmp_path: Path) -> None:
     assert not (tmp_path / "m.onnx").exists()
 
 
+@pytest.mark.parametrize("size", ["0", "224x", "-16", "1x2x3", "large"])
+def test_bad_image_size(pqv, size: str, tmp_path: Path) -> None:
+    given = ("--model", "deit_tiny_patch16_224", "--random-weights", 0, "-o", tmp_path / "m.onnx")
+    done = pqv("export", *given, f"--image-size={size}")
+    assert done.code == 2
+    assert f"--image-size is '{size}', expected pixels: 224, 224x320" in done.err
+
+
+def test_image_size_that_patches_do_not_divide(pqv, tmp_path: Path) -> None:
+    given = ("--model", "deit_tiny_patch16_224", "--random-weights", 0, "-o", tmp_path / "m.onnx")
+    error = pqv("export", *given, "--image-size", 100).error
+    assert "patches of 16 pixels do not divide images of 100, 96 or 112 do" in error
+    assert not (tmp_path / "m.onnx").exists()
+
+
 def test_bad_isa(pqv, tiny_onnx: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PQV_ISA", "nonsense")
     model = tiny_onnx["w4a4"]

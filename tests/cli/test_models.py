@@ -62,6 +62,20 @@ def test_every_name_is_reported() -> None:
     assert (len(support.supported), len(reported)) == (2, 2)
 
 
+def test_image_size(pqv: Pqv, tmp_path: Path) -> None:
+    file = tmp_path / "models.json"
+    done = pqv(
+        "models", "--filter", "vit_small_patch14_dinov2", "--image-size", 224, "--json", file
+    )
+    assert json.loads(file.read_text())["supported"] == ["vit_small_patch14_dinov2"]
+    done = pqv(
+        "models", "--filter", "vit_small_patch14_dinov2", "--image-size", 225, "--json", file
+    )
+    assert done.code == 0
+    reason = json.loads(file.read_text())["refused"]["vit_small_patch14_dinov2"]
+    assert reason == "patches of 14 pixels do not divide images of 225, 224 or 238 do"
+
+
 def test_bad_filter(pqv: Pqv, tmp_path: Path) -> None:
     file = tmp_path / "models.json"
     error = pqv("models", "--filter", "resnet*", "--json", file).error
