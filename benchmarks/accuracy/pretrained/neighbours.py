@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -30,6 +30,8 @@ from pqv_onnx.train.transforms import normalise
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
 _BATCH = 20
+Predict = Callable[[Tensor], Tensor]
+"""Normalised images [N, 3, H, W] to embeddings [N, C]."""
 
 
 class Embeddings(NamedTuple):
@@ -39,14 +41,14 @@ class Embeddings(NamedTuple):
     queries: Tensor
 
 
-def embed(predict: object, images: Tensor, title: str) -> Tensor:
+def embed(predict: Predict, images: Tensor, title: str) -> Tensor:
     """Embeddings of uint8 pixels [N, H, W, 3], a batch at a time."""
     wanted = preprocessing(images.shape[1])
     parts = track(images.split(_BATCH), title)
-    return torch.cat([predict(normalise(part, wanted)) for part in parts])  # type: ignore[operator]
+    return torch.cat([predict(normalise(part, wanted)) for part in parts])
 
 
-def of_float(model: nn.Module) -> object:
+def of_float(model: nn.Module) -> Predict:
     """What makes embeddings with the float model."""
 
     @torch.no_grad()
@@ -58,7 +60,7 @@ def of_float(model: nn.Module) -> object:
     return predict
 
 
-def of_file(path: Path, threads: int) -> object:
+def of_file(path: Path, threads: int) -> Predict:
     """What makes embeddings with an exported file."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -94,7 +96,7 @@ def rows(
     images = load_images("train", calibration, 0, image_size=112)[0]
     folder = make_folder(OUTPUT / "embeddings")
 
-    def both(predict: object, name: str) -> Embeddings:
+    def both(predict: Predict, name: str) -> Embeddings:
         return Embeddings(embed(predict, g_pixels, name), embed(predict, q_pixels, name))
 
     reference = both(of_float(model), "float")

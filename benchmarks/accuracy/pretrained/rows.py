@@ -68,8 +68,7 @@ def _ours(precision: str) -> Iterable[Row]:
     """Rows of one precision: each technique alone, all of them, and all with training."""
     yield Row(precision, "plain", options=PLAIN, main=True)
     for name, changes in TECHNIQUES.items():
-        if name != "log2 attention" or precision == "w4a4":  # powers of two have 4 bits
-            yield Row(precision, f"plain + {name}", options=PLAIN | changes)
+        yield Row(precision, f"plain + {name}", options=PLAIN | changes)
     ratios = {"residual": "power-of-two", "qkv": "per-tensor"}
     yield Row(precision, "quick", options=_QUICK, main=True)
     yield Row(precision, "quick, ratios for rotations", options=_QUICK | ratios)
