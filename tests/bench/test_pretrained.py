@@ -238,7 +238,7 @@ def test_the_float_model_is_made_once(
 def test_rows_are_data() -> None:
     assert len({row.key for row in ROWS}) == len(ROWS)
     assert {row.kind for row in ROWS} == {"float", "peer", "ours"}
-    assert [row.key for row in select(["float *", "w8a8 NNCF"])] == [
+    assert [row.key for row in select(["float onnx*", "w8a8 NNCF"])] == [
         "float onnxruntime",
         "w8a8 NNCF",
     ]
@@ -253,6 +253,29 @@ def test_options_of_our_rows_are_known(row: Row) -> None:
     quantize.spec_of(row)
     quick = quantize.calibration_of(row).reconstruction is None
     assert quick == row.name.startswith(("plain", "quick")) - row.name.endswith("+ reconstruction")
+
+
+def test_rows_that_differ_in_training_only_share_a_calibrated_model() -> None:
+    rows = {row.key: row for row in ROWS}
+
+    def key(name: str, images: int = 256) -> str:
+        return quantize.calibrated_key(rows[name], {"calibration_images": images})
+
+    assert key("w4a4 full") == key("w4a4 full, one epoch")
+    assert len({key("w4a4 full"), key("w4a4 quick"), key("w8a8 full"), key("w4a4 full", 64)}) == 4
+
+
+def test_only_rows_with_epochs_are_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    teachers = []
+    monkeypatch.setattr(
+        quantize, "fit", lambda *_args, teacher, **_kwargs: teachers.append(teacher)
+    )
+    model, teacher = nn.Identity(), nn.Identity()
+    pixels = torch.zeros(1, 28, 28, 3), torch.zeros(1)
+    once = {"epochs": 1, "learning_rate": 1e-4}
+    for options in ({}, once, once | {"soft_labels": True}):
+        quantize.train(Row("w8a8", "x", options=options), model, teacher, lambda: pixels, 0)
+    assert teachers == [None, teacher]
 
 
 def test_an_unknown_option_is_refused() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import torch
 import typer
@@ -25,11 +26,14 @@ from benchmarks.accuracy.pretrained.evaluate import (
     score,
 )
 from benchmarks.accuracy.pretrained.model import HEAD_IMAGES, OUTPUT, load_model
-from benchmarks.accuracy.pretrained.quantize import export, quantize, train
+from benchmarks.accuracy.pretrained.quantize import calibrated_key, export, quantize, train
 from benchmarks.accuracy.pretrained.rows import ROWS, Row, select
+from pqv_onnx.checkpoint import load_qat, save_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import make_folder
+from pqv_onnx.qat import QuantModel
 
+Model = TypeVar("Model", bound=nn.Module)
 console = Console(highlight=False, markup=False, soft_wrap=True)
 
 
@@ -88,7 +92,7 @@ class Benchmark:
         """Make a row's model and evaluate it."""
         reference, (pixels, labels) = self.reference, self.test
         started = time.monotonic()
-        if row.kind == "float":
+        if row.kind == "float" and not row.options:
             return report.Result(row, score(reference, reference, labels), 0.0)
         runner = self._runner(row)
         minutes = (time.monotonic() - started) / 60
@@ -99,13 +103,28 @@ class Benchmark:
         if row.kind == "peer":
             path = peers.make(self.fp32, self.images.numpy(), folder, **row.options)
             return peer_runner(path, self.threads)
-        model = quantize(row, self.model, self.images)
+        path = folder / "model.onnx"
+        if row.kind == "float":
+            model = self._trained(row, copy.deepcopy(self.model))
+            peers.export_float(model, self.settings.image_size, path)
+            return peer_runner(path, self.threads)
+        model = self._trained(row, self._calibrated(row))
+        export(model, path)
+        rotated = model.config.spec.residual.scheme == "rotated"
+        return our_runner(path, self.threads, self.model.norm if rotated else None)
+
+    def _calibrated(self, row: Row) -> QuantModel:
+        """The model of a row before training; kept, for rows that differ in training only."""
+        key = calibrated_key(row, self.settings.of_calibration)
+        path = make_folder(self.output / "calibrated") / f"{key}.safetensors"
+        if not path.is_file():
+            save_qat(path, quantize(row, self.model, self.images))
+        return load_qat(path)
+
+    def _trained(self, row: Row, model: Model) -> Model:
         count, seed = self.settings.train_images, self.settings.seed
         train(row, model, self.model, lambda: self._pixels("train", count), seed)
-        export(model, folder / "model.onnx")
-        rotated = model.config.spec.residual.scheme == "rotated"
-        norm = self.model.norm if rotated else None
-        return our_runner(folder / "model.onnx", self.threads, norm)
+        return model
 
     def _pixels(self, split: str, count: int) -> tuple[Tensor, Tensor]:
         size = self.settings.image_size

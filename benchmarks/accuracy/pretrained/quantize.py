@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -20,7 +23,8 @@ from pqv_onnx.train.transforms import normalise
 
 _SCHEMES = ("attention", "gelu", "residual", "qkv")
 _CALIBRATION = ("initialization", "bias_correction", "reconstruction")
-_OPTIONS = (*_SCHEMES, *_CALIBRATION, "epochs", "learning_rate")
+_TRAINING = ("epochs", "learning_rate", "soft_labels")
+_OPTIONS = (*_SCHEMES, *_CALIBRATION, *_TRAINING)
 _BATCH = 32
 
 
@@ -57,19 +61,26 @@ def spec_of(row: Row) -> QuantSpec:
     return QuantSpec.preset(row.precision).with_schemes(schemes)
 
 
+def calibrated_key(row: Row, settings: Mapping[str, Any]) -> str:
+    """A name for what `quantize` makes of a row with the benchmark's settings."""
+    options = {key: value for key, value in row.options.items() if key not in _TRAINING}
+    text = json.dumps([row.precision, options, settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 def train(
     row: Row,
-    model: QuantModel,
-    float_model: nn.Module,
+    model: nn.Module,
+    teacher: nn.Module,
     load: Callable[[], tuple[Tensor, Tensor]],
     seed: int,
 ) -> None:
-    """Train a row's model in place, if it is to be trained, on the float model's soft labels.
+    """Train a row's model in place, if it is to be trained.
 
     Args:
-        row: one of ours.
-        model: its calibrated model.
-        float_model: the teacher.
+        row: a float one, or one of ours.
+        model: the float model, or a calibrated one.
+        teacher: the float model, whose soft labels may be what is learned.
         load: gives uint8 pixels [N, H, W, 3] and classes; called only if they are needed.
         seed: of the order of the images.
     """
@@ -84,7 +95,7 @@ def train(
         Schedule(epochs, row.options["learning_rate"], 0, batch_size=_BATCH),
         seed=seed,
         title=row.key,
-        teacher=float_model,
+        teacher=teacher if row.options.get("soft_labels") else None,
         prepare=lambda images, _: normalise(images, wanted),
     )
 

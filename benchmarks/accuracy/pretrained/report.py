@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -38,6 +39,12 @@ class Settings:
     def of_float(self) -> tuple[str, int, int, int]:
         """What the float model's outputs depend on."""
         return self.data, self.image_size, self.head_images, self.test_images
+
+    @property
+    def of_calibration(self) -> dict[str, Any]:
+        """What a calibrated model depends on besides its row."""
+        ignored = ("train_images", "test_images")
+        return {name: value for name, value in asdict(self).items() if name not in ignored}
 
 
 @dataclass(frozen=True)

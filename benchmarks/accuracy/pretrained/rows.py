@@ -32,7 +32,7 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
 """Techniques, and what each changes of `PLAIN`."""
 
 _QUICK: dict[str, Any] = {"reconstruction": None}
-_LEARNING_RATES = {"w8a8": 2e-5, "w4a8": 5e-5, "w4a4": 5e-5}
+_EPOCH: dict[str, Any] = {"epochs": 1, "learning_rate": 5e-5}
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Row:
         name: what tables call it; with the precision it is the row's own.
         kind: ``float``, ``peer`` or ``ours``.
         options: of `benchmarks.accuracy.pretrained.peers.make` for peers, of
-            `benchmarks.accuracy.pretrained.quantize.quantize` for ours.
+            `benchmarks.accuracy.pretrained.quantize` for the others.
         main: whether ``--quick`` runs it.
     """
 
@@ -76,13 +76,16 @@ def _ours(precision: str) -> Iterable[Row]:
     yield Row(precision, "full", main=True)
     yield Row(precision, "full, 500 updates", options={"reconstruction": {"steps": 500}})
     yield Row(precision, "full, ratios for rotations", options=ratios)
-    trained = {"epochs": 1, "learning_rate": _LEARNING_RATES[precision]}
-    yield Row(precision, "quick, one epoch", options=_QUICK | trained)
-    yield Row(precision, "full, one epoch", options=trained)
+    yield Row(precision, "quick, one epoch", options=_QUICK | _EPOCH)
+    yield Row(precision, "full, one epoch", options=_EPOCH)
+    yield Row(precision, "full, one epoch, soft labels", options=_EPOCH | {"soft_labels": True})
+    updates = {"reconstruction": {"steps": 500}}
+    yield Row(precision, "full, 500 updates, one epoch", options=updates | _EPOCH)
 
 
 ROWS = (
     Row("float", "onnxruntime", "float", main=True),
+    Row("float", "one epoch", "float", _EPOCH),
     _peer("NNCF", maker="nncf"),
     _peer("onnxruntime static, percentile", maker="static", method="Percentile"),
     _peer("onnxruntime static, min-max", maker="static", method="MinMax"),
