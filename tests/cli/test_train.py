@@ -23,7 +23,7 @@ sys.path.insert(0, str(TRAIN_TESTS))
 
 import striped  # noqa: E402
 
-IMAGENET = ROOT / "export" / "recipes" / "deit_tiny_patch16_224.w4a4.toml"
+IMAGENET = ROOT / "export" / "recipes" / "deit_tiny_patch16_224.w4a4.300_epochs.toml"
 TINY = (
     *("--set", f"model={striped.NAME}"),
     *("--set", 'imports=["striped"]'),
