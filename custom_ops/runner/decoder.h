@@ -14,6 +14,9 @@ struct Rgbx {
   Buffer<uint8_t> pixels;
 };
 
+// Pixels to decode into. Ends the program if the image is too large.
+Rgbx MakeRgbx(const char* path, size_t width, size_t height);
+
 // Decodes the bytes of a file, whose path is for errors, which end the program.
 Rgbx Decode(const char* path, const Buffer<uint8_t>& bytes);
 

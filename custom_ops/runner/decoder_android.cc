@@ -28,10 +28,9 @@ Rgbx Decode(const char* path, const Buffer<uint8_t>& bytes) {
       set_unpremultiplied(decoder, true) != 0) {
     Fail("%s: not an image that can be read", path);
   }
-  const size_t width = static_cast<size_t>(get_width(header(decoder)));
-  const size_t height = static_cast<size_t>(get_height(header(decoder)));
-  Rgbx image = {width, height, Buffer<uint8_t>(width * height * 4)};
-  if (decode(decoder, image.pixels.data(), width * 4, image.pixels.size()) != 0) {
+  Rgbx image = MakeRgbx(path, static_cast<size_t>(get_width(header(decoder))),
+                        static_cast<size_t>(get_height(header(decoder))));
+  if (decode(decoder, image.pixels.data(), image.width * 4, image.pixels.size()) != 0) {
     Fail("%s: not an image that can be read", path);
   }
   return image;

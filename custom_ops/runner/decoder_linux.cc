@@ -7,14 +7,6 @@ namespace pqv {
 
 namespace {
 
-Rgbx MakeRgbx(const char* path, size_t width, size_t height) {
-  constexpr size_t kMaxSide = 1 << 16;
-  if (width == 0 || height == 0 || width > kMaxSide || height > kMaxSide) {
-    Fail("%s: the image is too large or empty", path);
-  }
-  return {width, height, Buffer<uint8_t>(width * height * 4)};
-}
-
 Rgbx DecodeJpeg(const char* path, const Buffer<uint8_t>& bytes) {
   constexpr int kPixelFormat = 2;  // TJPF_RGBX
   const DecoderLibrary library(path, "libturbojpeg.so.0", "libturbojpeg0");

@@ -8,6 +8,21 @@
 
 namespace pqv {
 
+void CheckImageSize(const char* path, size_t width, size_t height, const char* what) {
+  constexpr size_t kMaxSide = 65535;
+  constexpr size_t kMaxPixels = size_t{1} << 27;
+  if (width == 0 || height == 0 || width > kMaxSide || height > kMaxSide ||
+      width * height > kMaxPixels) {
+    Fail("%s: the image has %zu x %zu pixels %s, expected at most %zu on a side and %zu in all",
+         path, width, height, what, kMaxSide, kMaxPixels);
+  }
+}
+
+Rgbx MakeRgbx(const char* path, size_t width, size_t height) {
+  CheckImageSize(path, width, height, "in its file");
+  return {width, height, Buffer<uint8_t>(width * height * 4)};
+}
+
 DecoderLibrary::DecoderLibrary(const char* path, const char* library, const char* package)
     : path_(path), handle_(dlopen(library, RTLD_NOW | RTLD_LOCAL)) {
   if (handle_ == nullptr) {

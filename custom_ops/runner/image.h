@@ -19,6 +19,10 @@ struct Image {
   size_t RowBytes() const { return width * channels; }
 };
 
+// Ends the program if an image, as its file or as resizing has it, takes too much memory. The
+// limits are those of pqv_onnx/runtime/preprocess.py.
+void CheckImageSize(const char* path, size_t width, size_t height, const char* what);
+
 // Decodes a JPEG or PNG file by what the system has, which is loaded for it: AImageDecoder on
 // Android (API level 30), elsewhere libturbojpeg and libpng. Transparency is dropped. Ends the
 // program if the file is no such image or there is no decoder.

@@ -1,5 +1,7 @@
 #include "runner/library.h"
 
+#include <stdio.h>
+
 #include "runner/fail.h"
 
 namespace pqv {
@@ -51,7 +53,9 @@ void CheckOpDomainVersion(const char* model, const Session& session, const Buffe
   const char* found = strstr(info.data(), kKey);
   if (wanted == nullptr || found == nullptr) return;
   const long has = strtol(found + strlen(kKey), nullptr, 10);
-  if (strtol(wanted, nullptr, 10) == has) return;
+  char expected[24];
+  snprintf(expected, sizeof(expected), "%ld", has);
+  if (strcmp(wanted, expected) == 0) return;
   Fail("%s: the model wants version %s of the op domain pqv, the library has version %ld", model,
        wanted, has);
 }

@@ -61,6 +61,8 @@ void Benchmark(const Runtime& runtime, Session* session, const Options& options,
 
 void Main(const Options& options) {
   if (options.cpu_mask != 0) SetAffinity(options.cpu_mask);
+  if (options.output != nullptr) CheckWritable(options.output);
+  if (options.json != nullptr) CheckWritable(options.json);
   const Runtime runtime(options);
   Json json;
   json.BeginObject();
@@ -85,5 +87,6 @@ void Main(const Options& options) {
 
 int main(int argc, char** argv) {
   pqv::Main(pqv::ParseOptions(argc, argv));
+  if (fflush(stdout) != 0 || ferror(stdout)) pqv::Fail("the standard output cannot be written");
   return 0;
 }

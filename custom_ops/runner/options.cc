@@ -21,7 +21,7 @@ const char kHelp[] =
     "                      system's search path\n"
     "  --library FILE      libpqv_ops.so; by default beside this program\n"
     "  --functions         run without the op library, by the functions that the model carries\n"
-    "  --threads N         threads within an op (1)\n"
+    "  --threads N         threads within an op, at most 1024 (1)\n"
     "  --cpu-mask HEX      the cores to run on, bit 0 for core 0 (all)\n"
     "  --top K             classes to show (5)\n"
     "  --runs N            time N inferences, of the first input or else of random data\n"
@@ -40,16 +40,19 @@ uint64_t ParseNumber(const char* name, const char* text, int base, uint64_t mini
   const uint64_t value = strtoull(text, &end, base);
   if (text[0] == '\0' || text[0] == '-' || *end != '\0' || errno != 0 || value < minimum ||
       value > maximum) {
-    FailUsage(base == 16 ? "%s %s: expected a hexadecimal mask, not zero"
-                         : "%s %s: expected a whole number in range",
-              name, text);
+    if (base == 16) FailUsage("%s %s: expected a hexadecimal mask, not zero", name, text);
+    FailUsage("%s %s: expected a whole number from %llu to %llu", name, text,
+              static_cast<unsigned long long>(minimum), static_cast<unsigned long long>(maximum));
   }
   return value;
 }
 
-unsigned ParseCount(const char* name, const char* text, unsigned minimum) {
-  constexpr unsigned kMaximum = 1000000;
-  return static_cast<unsigned>(ParseNumber(name, text, 10, minimum, kMaximum));
+constexpr unsigned kMaxThreads = 1024;
+constexpr unsigned kMaxCount = 1000000;
+
+unsigned ParseCount(const char* name, const char* text, unsigned minimum,
+                    unsigned maximum = kMaxCount) {
+  return static_cast<unsigned>(ParseNumber(name, text, 10, minimum, maximum));
 }
 
 // Takes an option that has a value; false if there is none of that name.
@@ -60,7 +63,7 @@ bool TakeValue(const char* name, const char* value, Options* options) {
   } else if (is("--library")) {
     options->library = value;
   } else if (is("--threads")) {
-    options->threads = ParseCount(name, value, 1);
+    options->threads = ParseCount(name, value, 1, kMaxThreads);
   } else if (is("--cpu-mask")) {
     options->cpu_mask = ParseNumber(name, value, 16, 1, UINT64_MAX);
   } else if (is("--top")) {
@@ -89,6 +92,7 @@ Options ParseOptions(int argc, char** argv) {
     const char* argument = argv[i];
     if (strcmp(argument, "--help") == 0) {
       fputs(kHelp, stdout);
+      if (fflush(stdout) != 0) Fail("the standard output cannot be written");
       exit(0);
     } else if (strcmp(argument, "--functions") == 0) {
       options.functions = true;

@@ -1,5 +1,7 @@
 #include "runner/profile.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -113,19 +115,39 @@ Buffer<OpTime> SumByOp(Buffer<Event> events) {
   return ops;
 }
 
+// A folder that nobody else can write to, for the profiler's file: onnxruntime would follow a link
+// of that name, which it makes from a prefix and the time of day.
+char profile_folder[4096];
+
+void RemoveProfileFolder() {
+  DIR* folder = opendir(profile_folder);
+  if (folder == nullptr) return;
+  while (const dirent* entry = readdir(folder)) unlinkat(dirfd(folder), entry->d_name, 0);
+  closedir(folder);
+  rmdir(profile_folder);
+}
+
+void MakeProfileFolder() {
+  const char* parent = getenv("TMPDIR");
+  if (parent == nullptr || parent[0] == '\0') parent = ".";
+  const int length = snprintf(profile_folder, sizeof(profile_folder), "%s/pqv_run.XXXXXX", parent);
+  if (length >= static_cast<int>(sizeof(profile_folder)) || mkdtemp(profile_folder) == nullptr) {
+    Fail("%s: no folder can be made there for the profile: %s", parent, strerror(errno));
+  }
+  CleanUpBefore(RemoveProfileFolder);
+}
+
 }  // namespace
 
 Buffer<OpTime> ProfileRuns(const Runtime& runtime, const char* model, const void* input,
                            unsigned warmup, unsigned runs) {
-  // onnxruntime adds the time of day to the name.
-  const char* folder = getenv("TMPDIR");
-  char prefix[4096];
-  snprintf(prefix, sizeof(prefix), "%s/pqv_run_%d", folder == nullptr ? "." : folder, getpid());
+  MakeProfileFolder();
+  char prefix[sizeof(profile_folder) + 16];
+  snprintf(prefix, sizeof(prefix), "%s/profile", profile_folder);
   Session session(runtime, model, prefix);
   for (unsigned i = 0; i < warmup + runs; ++i) session.Run(input);
-  const char* path = session.EndProfiling();
-  Buffer<Event> events = ReadEvents(path, warmup);
-  unlink(path);
+  Buffer<Event> events = ReadEvents(session.EndProfiling(), warmup);
+  RemoveProfileFolder();
   return SumByOp(static_cast<Buffer<Event>&&>(events));
 }
 

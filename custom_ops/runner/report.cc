@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "runner/fail.h"
 #include "runner/machine.h"
 
 namespace pqv {
@@ -47,7 +48,8 @@ void ReportSetting(const Runtime& runtime, const Options& options, const char* i
 }
 
 void ReportTop(const InputName& name, const float* logits, size_t count, unsigned top, Json* json) {
-  printf(name.count > 1 ? "%s[%zu]\n" : "%s\n", name.path, name.index);
+  PrintText(stdout, name.path);
+  printf(name.count > 1 ? "[%zu]\n" : "\n", name.index);
   json->BeginObject();
   json->Key("input");
   json->String(name.path);
@@ -123,7 +125,11 @@ void ReportProfile(const Buffer<OpTime>& ops, Json* json) {
   json->BeginArray();
   for (const OpTime& op : ops) {
     const double share = sum > 0 ? op.ms / sum : 0;
-    printf("  %-28s %4zu nodes  %9.3f ms  %5.1f%%\n", op.op, op.nodes, op.ms, 100 * share);
+    printf("  ");
+    PrintText(stdout, op.op);
+    const size_t length = strlen(op.op);
+    printf("%*s %4zu nodes  %9.3f ms  %5.1f%%\n", length < 28 ? static_cast<int>(28 - length) : 0,
+           "", op.nodes, op.ms, 100 * share);
     json->BeginObject();
     json->Key("op");
     json->String(op.op);

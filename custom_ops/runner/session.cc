@@ -21,6 +21,8 @@ constexpr Type kTypes[] = {
     {ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32, "int32", 4},
 };
 
+constexpr size_t kMaxPortBytes = size_t{1} << 30;
+
 }  // namespace
 
 const char* TypeName(ONNXTensorElementDataType type) {
@@ -84,6 +86,18 @@ void Session::ReadPort(OrtTypeInfo* info, Port* port) {
     if (size < 0) size = 1;
   }
   api_.ReleaseTypeInfo(info);
+  CheckSize(*port);
+}
+
+void Session::CheckSize(const Port& port) const {
+  size_t bytes = TypeBytes(port.type);
+  for (const int64_t size : port.shape) {
+    const bool is_too_large = __builtin_mul_overflow(bytes, static_cast<size_t>(size), &bytes);
+    if (size == 0 || is_too_large || bytes > kMaxPortBytes) {
+      Fail("%s: %s has no elements or too many, expected 1 to %zu bytes", name_, port.name,
+           kMaxPortBytes);
+    }
+  }
 }
 
 void Session::ReadPorts() {

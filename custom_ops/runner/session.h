@@ -56,6 +56,7 @@ class Session {
  private:
   void ReadPorts();
   void ReadPort(OrtTypeInfo* info, Port* port);
+  void CheckSize(const Port& port) const;
 
   const Runtime& runtime_;
   const OrtApi& api_;

@@ -1,7 +1,8 @@
 """Image files to model inputs, the way the model's metadata asks for.
 
 The same steps as timm's evaluation transform (resize the shorter side, crop the centre,
-scale to [0, 1], normalise), without torch.
+scale to [0, 1], normalise), without torch. docs/metadata.md says what the metadata may hold; the
+limits here are its and those of custom_ops/runner/metadata.cc.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from pqv_onnx.errors import PqvError
 
@@ -25,9 +28,25 @@ _FILTERS = {
 }
 
 
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF", "JPEG2000")
+"""Of image files. Pillow knows more, some of which, as EPS, it has other programs run."""
+MAX_SIDE = 4096
+"""Pixels of a model's input, in height and in width."""
+MAX_IMAGE_SIDE, MAX_IMAGE_PIXELS = 65535, 2**27
+"""Of an image, as it is in its file and as it is resized."""
+_IMAGE_LIMITS = f"at most {MAX_IMAGE_SIDE} on a side and {MAX_IMAGE_PIXELS} in all"
+_CROP_PCT = (0.01, 10.0)
+_MEAN = (-1e6, 1e6)
+_STD = (1e-6, 1e6)
+
+
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes an input: size in pixels, mean and std for pixels in [0, 1]."""
+    """How an image becomes an input: size in pixels, mean and std for pixels in [0, 1].
+
+    Raises:
+        PqvError: a field breaks the rules of docs/metadata.md.
+    """
 
     channels: int
     height: int
@@ -39,6 +58,28 @@ class Preprocessing:
     input: str
     layout: str
 
+    def __post_init__(self) -> None:
+        """Check every field."""
+        _check("input_size", self.channels, int, 1, math.inf)
+        for side in (self.height, self.width):
+            _check("input_size", side, int, 1, MAX_SIDE)
+        for name, values, limits in (("mean", self.mean, _MEAN), ("std", self.std, _STD)):
+            if len(values) != self.channels:
+                raise PqvError(
+                    f"the model's pqv.{name} has {len(values)} numbers, expected one for each of "
+                    f"{self.channels} channels"
+                )
+            for value in values:
+                _check(name, value, (int, float), *limits)
+        _check("crop_pct", self.crop_pct, (int, float), *_CROP_PCT)
+        if min(self.height, self.width) < self.crop_pct:
+            raise PqvError(
+                f"the model's pqv.crop_pct is {self.crop_pct}, expected at most the shorter side"
+            )
+        _choose("interpolation", self.interpolation, tuple(_FILTERS))
+        _choose("input", self.input, ("float", "uint8"))
+        _choose("layout", self.layout, ("nchw",) if self.input == "float" else ("nchw", "nhwc"))
+
     @classmethod
     def from_metadata(cls, entries: Mapping[str, str]) -> Preprocessing:
         """Read a model's ``pqv.*`` metadata.
@@ -46,36 +87,41 @@ class Preprocessing:
         Raises:
             PqvError: an entry is missing or malformed.
         """
-        try:
-            channels, height, width = json.loads(entries["pqv.input_size"])
-            return cls(
-                channels,
-                height,
-                width,
-                tuple(json.loads(entries["pqv.mean"])),
-                tuple(json.loads(entries["pqv.std"])),
-                float(entries["pqv.crop_pct"]),
-                entries["pqv.interpolation"],
-                entries["pqv.input"],
-                entries["pqv.layout"],
-            )
-        except KeyError as error:
-            raise PqvError(f"the model's metadata has no {error.args[0]}") from error
-        except (ValueError, TypeError) as error:
-            raise PqvError(f"the model's preprocessing metadata is malformed: {error}") from error
+        size = _from_json(entries, "input_size", list)
+        if len(size) != 3:
+            raise PqvError(f"the model's pqv.input_size has {len(size)} numbers, expected 3")
+        channels, height, width = size
+        return cls(
+            channels,
+            height,
+            width,
+            tuple(_from_json(entries, "mean", list)),
+            tuple(_from_json(entries, "std", list)),
+            _from_json(entries, "crop_pct", (int, float)),
+            _entry(entries, "interpolation"),
+            _entry(entries, "input"),
+            _entry(entries, "layout"),
+        )
 
     def load(self, path: str | os.PathLike[str]) -> np.ndarray:
         """One image file as a batch of one, in the model's type and layout.
 
         Raises:
-            PqvError: the file is missing or is not an image.
+            PqvError: the file is missing, is not an image, or is one that is too large; or the
+                model takes no image.
         """
+        if self.channels not in (1, 3):
+            raise PqvError(f"the model takes {self.channels} channels, expected 1 or 3 for images")
         try:
-            with Image.open(path) as image:
+            with open_image(path) as image:
+                self.check_resized(*image.size)
                 pixels = self._crop(image.convert("RGB" if self.channels == 3 else "L"))
         except FileNotFoundError as error:
             raise PqvError(f"{path}: there is no such file") from error
-        except (UnidentifiedImageError, OSError, ValueError) as error:
+        except PqvError as error:
+            raise PqvError(f"{path}: {error}") from error
+        # Pillow's readers of damaged files raise whatever they stumble over.
+        except Exception as error:
             raise PqvError(f"{path}: not an image that can be read") from error
         return self.from_pixels(pixels[np.newaxis])
 
@@ -89,18 +135,89 @@ class Preprocessing:
         )
         return (scaled - mean) / std
 
-    def _crop(self, image: Image.Image) -> np.ndarray:
-        """Resize so that the centre crop is ``crop_pct`` of the shorter side, and crop it."""
-        width, height = image.size
+    def check_resized(self, width: int, height: int) -> None:
+        """Refuse an image that is too large once it is resized for the model.
+
+        Raises:
+            PqvError: see `check_image_size`.
+        """
+        check_image_size(*self._resized(width, height), "resized for the model")
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
         target = math.floor(min(self.height, self.width) / self.crop_pct)
         shorter = min(width, height)
-        size = (int(target * width / shorter), int(target * height / shorter))
-        image = image.resize(size, _FILTERS.get(self.interpolation, Image.Resampling.BICUBIC))
+        return int(target * width / shorter), int(target * height / shorter)
+
+    def _crop(self, image: Image.Image) -> np.ndarray:
+        """Resize so that the centre crop is ``crop_pct`` of the shorter side, and crop it."""
+        size = self._resized(*image.size)
+        image = image.resize(size, _FILTERS[self.interpolation])
         left = round((size[0] - self.width) / 2)
         top = round((size[1] - self.height) / 2)
         image = image.crop((left, top, left + self.width, top + self.height))
         array = np.asarray(image, np.uint8)
         return array[..., np.newaxis] if array.ndim == 2 else array
+
+
+def open_image(file: str | os.PathLike[str] | BinaryIO) -> Image.Image:
+    """Open an image file, whose pixels are not read yet, with our limits in place of Pillow's.
+
+    Raises:
+        PqvError: see `check_image_size`.
+        Exception: what Pillow raises of a file that is missing or no image.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            image = Image.open(file, formats=_FORMATS)
+    except Image.DecompressionBombError:
+        raise PqvError(f"the image is too large, expected {_IMAGE_LIMITS}") from None
+    check_image_size(*image.size)
+    return image
+
+
+def check_image_size(width: int, height: int, what: str = "in its file") -> None:
+    """Refuse an image that takes too much memory.
+
+    Raises:
+        PqvError: a side or the whole has too many pixels, or none.
+    """
+    sides_fit = min(width, height) >= 1 and max(width, height) <= MAX_IMAGE_SIDE
+    if not sides_fit or width * height > MAX_IMAGE_PIXELS:
+        raise PqvError(f"the image has {width} x {height} pixels {what}, expected {_IMAGE_LIMITS}")
+
+
+def _entry(entries: Mapping[str, str], name: str) -> str:
+    try:
+        return entries[f"pqv.{name}"]
+    except KeyError:
+        raise PqvError(f"the model's metadata has no pqv.{name}") from None
+
+
+def _from_json(entries: Mapping[str, str], name: str, kind: type | tuple[type, ...]) -> Any:
+    text = _entry(entries, name)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        expected = "a list of numbers" if kind is list else "a number"
+        raise PqvError(f"the model's pqv.{name} is {text[:40]!r}, expected {expected}")
+    return value
+
+
+def _check(name: str, value: Any, kind: type | tuple[type, ...], low: float, high: float) -> None:
+    is_number = isinstance(value, kind) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high:  # not of what is no number, as NaN
+        text = "a whole number" if kind is int else "a number"
+        upper = "" if high == math.inf else f" to {high:g}"
+        raise PqvError(
+            f"the model's pqv.{name} has {str(value)[:40]}, expected {text} from {low:g}{upper}"
+        )
+
+
+def _choose(name: str, found: str, allowed: tuple[str, ...]) -> None:
+    if found not in allowed:
+        raise PqvError(f"the model's pqv.{name} is {found!r}, expected {' or '.join(allowed)}")
 
 
 def _to_nchw(pixels: np.ndarray) -> np.ndarray:

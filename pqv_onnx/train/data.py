@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate, get_worker_info
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.runtime.preprocess import Preprocessing, open_image
 from pqv_onnx.train.folders import open_folder, warn_of_classes
 from pqv_onnx.train.recipe import Augmentation
 from pqv_onnx.train.transforms import eval_transform, train_transform
@@ -107,19 +107,28 @@ class _Transformed(Dataset[Any]):
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | PqvError:
         epoch, index = key
         try:
-            image, label = self._read(index)
-            pixels = image.convert(self.mode)
-        except (OSError, ValueError, SyntaxError) as error:
-            return PqvError(f"{self._name(index)}: not an image that can be read: {error}")
-        if self.seed is not None:
-            seed_everything(self.seed, epoch, index)
-        return self.transform(pixels), int(label)
+            pixels, label = self._read(index)
+            if self.seed is not None:
+                seed_everything(self.seed, epoch, index)
+            return self.transform(pixels), label
+        except PqvError as error:
+            return PqvError(f"{self._name(index)}: {error}")
 
     def _read(self, index: int) -> tuple[Image.Image, int]:
+        try:
+            image, label = self._open(index)
+            return image.convert(self.mode), int(label)
+        except PqvError:
+            raise
+        # Readers of damaged files raise whatever they stumble over.
+        except Exception as error:
+            raise PqvError(f"not an image that can be read: {error}") from error
+
+    def _open(self, index: int) -> tuple[Image.Image, int]:
         if isinstance(self.source, ImageDataset):
             # timm's own way would replace an image that cannot be read by another one.
             file, label = self.source.reader[index][:2]
-            return (file if isinstance(file, Image.Image) else Image.open(file)), label
+            return (file if isinstance(file, Image.Image) else open_image(file)), label
         image, label = self.source[index]
         return image, label
 
@@ -144,7 +153,7 @@ class _Stream(IterableDataset[Any]):
         try:
             for image, label in self.source:
                 yield self.transform(image), int(label)
-        except (OSError, ValueError, SyntaxError) as error:
+        except (PqvError, OSError, ValueError, SyntaxError) as error:
             yield PqvError(f"an image of the stream cannot be read: {error}")
 
 

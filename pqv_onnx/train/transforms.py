@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,12 @@ def eval_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tens
         interpolation=preprocessing.interpolation,
         use_prefetcher=True,
     )
-    return lambda image: torch.from_numpy(np.asarray(transform(image)).transpose(1, 2, 0).copy())
+
+    def to_pixels(image: Image.Image) -> Tensor:
+        preprocessing.check_resized(*image.size)
+        return torch.from_numpy(np.asarray(transform(image)).transpose(1, 2, 0).copy())
+
+    return to_pixels
 
 
 def train_transform(
@@ -74,5 +80,5 @@ def train_transform(
 
 def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     """uint8 [B, H, W, C] to float [B, C, H, W], with the bits that exported models get."""
-    as_float = Preprocessing(**{**vars(preprocessing), "input": "float"})
+    as_float = replace(preprocessing, input="float", layout="nchw")
     return torch.from_numpy(as_float.from_pixels(pixels.numpy()))

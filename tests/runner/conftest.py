@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import pytest
@@ -34,11 +35,10 @@ def onnxruntime_library() -> Path:
 def run(pqv_run: Path, onnxruntime_library: Path) -> Run:
     """Runs the program with onnxruntime and the op library named."""
 
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str | Path, **changes: Any) -> subprocess.CompletedProcess[str]:
         libraries = ["--onnxruntime", onnxruntime_library, "--library", get_library_path()]
-        return subprocess.run(
-            [pqv_run, *libraries, *arguments], capture_output=True, text=True, check=False
-        )
+        how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **changes}
+        return subprocess.run([pqv_run, *libraries, *arguments], check=False, **how)
 
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from PIL import Image
 
 from pqv_onnx.runtime.preprocess import Preprocessing
 from tests.runner.conftest import Run, error_of
+from tests.runtime.hostile import BAD_FIELDS, EXTREMES, TOO_LARGE, png_of_size
 
 
 def entries_of(**changes: Any) -> dict[str, str]:
@@ -26,7 +28,7 @@ def entries_of(**changes: Any) -> dict[str, str]:
         "std": [0.229, 0.224, 0.225],
         "crop_pct": 0.9,
         "interpolation": "bicubic",
-        "input": "float32",
+        "input": "float",
         "layout": "nchw",
     }
     return {
@@ -35,11 +37,12 @@ def entries_of(**changes: Any) -> dict[str, str]:
     }
 
 
-def save_identity(path: Path, entries: dict[str, str]) -> None:
-    """A model whose output is its input."""
-    channels, height, width = json.loads(entries.get("pqv.input_size", "[3, 24, 24]"))
-    nhwc = entries.get("pqv.layout") == "nhwc"
-    shape = [1, height, width, channels] if nhwc else [1, channels, height, width]
+def save_identity(path: Path, entries: dict[str, str], shape: list[int] | None = None) -> None:
+    """A model whose output is its input, of a shape or else of that of its metadata."""
+    if shape is None:
+        channels, height, width = json.loads(entries.get("pqv.input_size", "[3, 24, 24]"))
+        nhwc = entries.get("pqv.layout") == "nhwc"
+        shape = [1, height, width, channels] if nhwc else [1, channels, height, width]
     kind = TensorProto.UINT8 if entries.get("pqv.input") == "uint8" else TensorProto.FLOAT
     x, y = (helper.make_tensor_value_info(name, kind, shape) for name in "xy")
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", [x], [y])
@@ -123,16 +126,64 @@ def test_what_is_no_image(run: Run, tmp_path: Path) -> None:
 
 
 def test_metadata_that_is_missing_or_wrong(run: Run, tmp_path: Path) -> None:
-    need_library("libpng16.so.16")
-    picture("RGB", 20, 20).save(tmp_path / "x.png")
     for entries, reason in [
         ({}, "the model's metadata has no pqv.input_size"),
-        (entries_of(mean=[1.0]), "the model's pqv.mean is malformed"),
-        (entries_of(crop_pct=0), "the model's metadata does not fit its input"),
+        (entries_of(input_size=[4, 24, 24]), "the model takes 4 channels, expected 1 or 3"),
         (entries_of(interpolation="nearest"), "the interpolation nearest, which pqv_run lacks"),
     ]:
         save_identity(tmp_path / "identity.onnx", entries)
-        assert reason in error_of(run(tmp_path / "identity.onnx", tmp_path / "x.png"))
+        assert reason in error_of(run(tmp_path / "identity.onnx", "missing.png"))
+
+
+def test_the_rules_of_python(run: Run, tmp_path: Path) -> None:
+    """Of the metadata: what one refuses, the other refuses, and what one takes, the other takes."""
+    need_library("libpng16.so.16")
+    model, image = tmp_path / "identity.onnx", tmp_path / "x.png"
+    picture("RGB", 20, 20).save(image)
+    for name, value, reason in BAD_FIELDS:
+        save_identity(model, {**entries_of(), f"pqv.{name}": value}, [1, 3, 24, 24])
+        error = error_of(run(model, image))
+        assert error.startswith(f"the model's pqv.{name} ") and reason in error
+    for name, value in EXTREMES:
+        check_bits(run, {**entries_of(), f"pqv.{name}": value}, image, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape"),
+    [
+        ({}, [1, 3, 24, 25]),
+        ({}, [2, 3, 24, 24]),
+        ({}, [3, 24, 24]),
+        ({"input": "uint8", "layout": "nhwc"}, [1, 3, 24, 24]),
+        ({"input_size": [1, 24, 24], "mean": [0], "std": [1]}, [1, 3, 24, 8]),
+    ],
+)
+def test_metadata_of_another_input(
+    run: Run, changes: dict[str, Any], shape: list[int], tmp_path: Path
+) -> None:
+    save_identity(tmp_path / "m.onnx", entries_of(**changes), shape)
+    assert "metadata does not fit its input" in error_of(run(tmp_path / "m.onnx", "missing.png"))
+
+
+@pytest.mark.parametrize("kind", ["float", "uint8"])
+def test_metadata_of_another_type(run: Run, kind: str, tmp_path: Path) -> None:
+    """Floats for a model of bytes would be written beyond its input."""
+    save_identity(tmp_path / "m.onnx", entries_of(input=kind))
+    model = onnx.load(tmp_path / "m.onnx")
+    model.metadata_props[5].value = {"float": "uint8", "uint8": "float"}[kind]
+    assert model.metadata_props[5].key == "pqv.input"
+    onnx.save(model, tmp_path / "m.onnx")
+    assert "metadata does not fit its input" in error_of(run(tmp_path / "m.onnx", "missing.png"))
+
+
+def test_images_that_are_too_large(run: Run, tmp_path: Path) -> None:
+    need_library("libpng16.so.16")
+    save_identity(tmp_path / "m.onnx", entries_of())
+    for size, what in TOO_LARGE:
+        (tmp_path / "x.png").write_bytes(png_of_size(*size))
+        error = error_of(run(tmp_path / "m.onnx", tmp_path / "x.png"))
+        expected = rf"x\.png: the image has .* pixels {what}, expected at most 65535 on a side"
+        assert re.search(expected, error), error
 
 
 def test_a_whole_model(run: Run, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from pqv_onnx.bench.profile import BETWEEN
 from pqv_onnx.graph.load import load_model
@@ -30,6 +31,7 @@ def test_help_and_wrong_usage(pqv_run: Path) -> None:
         ("m.onnx", "x.raw", "--profile"): "--profile: expected --runs",
         ("m.onnx", "--runs"): "--runs : expected a whole number",
         ("m.onnx", "--runs", "-3"): "--runs -3: expected a whole number",
+        ("m.onnx", "--threads", "1025"): "--threads 1025: expected a whole number from 1 to 1024",
         ("m.onnx", "--cpu-mask", "0"): "--cpu-mask 0: expected a hexadecimal mask",
         ("m.onnx", "--cpu-mask", "1ffffffffffffffff"): "expected a hexadecimal mask",
     }.items():
@@ -181,6 +183,96 @@ def test_a_failed_run_leaves_no_output(
     np.zeros(5, np.uint8).tofile(tmp_path / "x.raw")
     error_of(run(tiny_onnx["w8a8"], "--output", tmp_path / "out.raw", tmp_path / "x.raw"))
     assert not (tmp_path / "out.raw").exists()
+
+
+def test_sizes_that_do_not_fit_in_memory(run: Run, tmp_path: Path) -> None:
+    for shape in ([1, 4294443040, 4295491616], [2**40, 2**30], [2**31], [3, 0]):
+        x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy")
+        nodes = [helper.make_node("Identity", ["x"], ["y"])]
+        onnx.save(
+            helper.make_model(helper.make_graph(nodes, "g", [x], [y]), ir_version=10),
+            tmp_path / "m.onnx",
+        )
+        reason = "x has no elements or too many, expected 1 to 1073741824 bytes"
+        assert reason in error_of(run("--functions", "--runs", "1", tmp_path / "m.onnx"))
+
+
+def test_files_without_an_end(run: Run, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "x.raw").symlink_to("/dev/zero")
+    reason = "x.raw: has too many bytes, expected at most 1073741824"
+    assert reason in error_of(run(tiny_onnx["w8a8"], tmp_path / "x.raw"))
+
+
+@pytest.fixture
+def zeros(tmp_path: Path) -> Path:
+    path = tmp_path / "zeros.raw"
+    np.zeros((3, 16, 16), np.float32).tofile(path)
+    return path
+
+
+def test_outputs_behind_links(
+    run: Run, tiny_onnx: dict[str, Path], zeros: Path, tmp_path: Path
+) -> None:
+    """The link stays one; a link that somebody has put there is not followed."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    target, link, precious = folder / "out.raw", tmp_path / "link", tmp_path / "precious"
+    link.symlink_to("folder/out.raw")
+    precious.write_text("precious")
+    (folder / "out.raw.part").symlink_to(precious)
+    for _ in range(2):  # before there is a file, and after
+        done = run("--output", link, tiny_onnx["w8a8"], zeros)
+        assert done.returncode == 0, done.stderr
+    assert link.is_symlink() and target.stat().st_size > 0
+    assert precious.read_text() == "precious"
+
+
+def test_outputs_that_are_no_files(run: Run, tiny_onnx: dict[str, Path], zeros: Path) -> None:
+    arguments = (tiny_onnx["w8a8"], zeros)
+    assert run("--output", "/dev/null", *arguments).returncode == 0
+    assert Path("/dev/null").is_char_device()
+    full = error_of(run("--output", "/dev/full", *arguments))
+    assert full == "/dev/full: cannot be written: No space left on device"
+    done = run("--output", "/dev/stdout", *arguments, text=False)
+    assert done.returncode == 0 and len(done.stdout) > 4
+
+
+def test_outputs_are_asked_for_before_the_work(run: Run, tmp_path: Path) -> None:
+    for option in ("--output", "--json"):
+        for place, reason in (
+            (tmp_path, "Is a directory"),
+            (tmp_path / "no" / "out", "No such file or directory"),
+            (tmp_path / ("n" * 300), "File name too long"),
+        ):
+            error = error_of(run(option, place, "missing.onnx", "missing.raw"))
+            assert error.endswith(f"cannot be written: {reason}")
+
+
+def test_a_profile_that_fails_leaves_nothing(
+    run: Run, tiny_onnx: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    output = ("--json", "/dev/full", "--runs", "1", "--profile")
+    assert "No space left" in error_of(run(*output, tiny_onnx["w8a8"]))
+    # onnxruntime may keep files of its own there
+    assert not list(tmp_path.glob("pqv_run*"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "no"))
+    error = error_of(run("--runs", "1", "--profile", tiny_onnx["w8a8"]))
+    assert error.endswith("no folder can be made there for the profile: No such file or directory")
+
+
+def test_control_characters_of_names(run: Run, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
+    name = tmp_path / "a\x1b[31m\n\u009b\u00e9.raw"
+    shown = f"{tmp_path}/a\\x1b[31m\\x0a\\x9b\u00e9.raw"
+    assert error_of(run(tiny_onnx["w8a8"], name)).startswith(f"{shown}: cannot be read")
+    np.zeros((3, 16, 16), np.float32).tofile(name)
+    assert run(tiny_onnx["w8a8"], name).stdout.splitlines()[0] == shown
+
+
+def test_a_standard_output_that_is_full(run: Run, tiny_onnx: dict[str, Path]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = run("--runs", "1", tiny_onnx["w8a8"], stdout=full)
+    assert error_of(done) == "the standard output cannot be written"
 
 
 def test_a_core_that_is_not_there(run: Run, tiny_onnx: dict[str, Path]) -> None:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.runtime.preprocess import Preprocessing
+from tests.runtime.hostile import BAD_FIELDS, EXTREMES, TOO_LARGE, png_of_size
 
 METADATA = {
     "pqv.input_size": "[3, 24, 24]",
@@ -59,7 +60,33 @@ def test_bad_files_and_metadata_are_named(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("not a picture")
     with pytest.raises(PqvError, match="not an image"):
         preprocessing.load(tmp_path / "text.png")
+    Image.new("RGB", (9, 9)).save(tmp_path / "x.eps")  # which Pillow has Ghostscript run
+    with pytest.raises(PqvError, match="not an image"):
+        preprocessing.load(tmp_path / "x.eps")
     with pytest.raises(PqvError, match="pqv.std"):
         Preprocessing.from_metadata({k: v for k, v in METADATA.items() if k != "pqv.std"})
-    with pytest.raises(PqvError, match="malformed"):
-        Preprocessing.from_metadata({**METADATA, "pqv.input_size": "[3, 24"})
+
+
+@pytest.mark.parametrize(("name", "value", "reason"), BAD_FIELDS)
+def test_fields_that_break_the_rules(name: str, value: str, reason: str) -> None:
+    with pytest.raises(PqvError, match=rf"the model's pqv\.{name} (is|has) ") as error:
+        Preprocessing.from_metadata({**METADATA, f"pqv.{name}": value})
+    assert reason in str(error.value)
+
+
+@pytest.mark.parametrize(("name", "value"), EXTREMES)
+def test_fields_at_their_limits(name: str, value: str) -> None:
+    Preprocessing.from_metadata({**METADATA, f"pqv.{name}": value})
+
+
+@pytest.mark.parametrize(("size", "what"), TOO_LARGE)
+def test_images_that_are_too_large(size: tuple[int, int], what: str, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(png_of_size(*size))
+    with pytest.raises(PqvError, match=rf"x\.png: the image .*{what}, expected at most 65535"):
+        Preprocessing.from_metadata(METADATA).load(tmp_path / "x.png")
+
+
+def test_models_that_take_no_images(tmp_path: Path) -> None:
+    four = {"pqv.input_size": "[4, 8, 8]", "pqv.mean": "[0, 0, 0, 0]", "pqv.std": "[1, 1, 1, 1]"}
+    with pytest.raises(PqvError, match="takes 4 channels, expected 1 or 3"):
+        Preprocessing.from_metadata({**METADATA, **four}).load(tmp_path / "x.png")

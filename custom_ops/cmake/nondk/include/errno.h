@@ -11,4 +11,9 @@ int* __errno(void);
 
 #define errno (*__errno())
 
+#define ENOENT 2
+#define EINTR 4
+#define EISDIR 21
+#define ENAMETOOLONG 36
+
 #endif  // PQV_NONDK_ERRNO_H_

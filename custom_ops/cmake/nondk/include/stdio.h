@@ -22,6 +22,8 @@ size_t fwrite(const void* memory, size_t size, size_t count, FILE* file);
 char* fgets(char* line, int room, FILE* file);
 int fputs(const char* text, FILE* file);
 int puts(const char* text);
+int fputc(int character, FILE* file);
+int fprintf(FILE* file, const char* format, ...) __attribute__((format(printf, 2, 3)));
 int printf(const char* format, ...) __attribute__((format(printf, 1, 2)));
 int snprintf(char* text, size_t room, const char* format, ...)
     __attribute__((format(printf, 3, 4)));

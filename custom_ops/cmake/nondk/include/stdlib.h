@@ -12,6 +12,8 @@ void* realloc(void* memory, size_t size);
 void free(void* memory);
 int posix_memalign(void** out, size_t alignment, size_t size);
 char* getenv(const char* name);
+int mkstemp(char* path);
+char* mkdtemp(char* path);
 void exit(int status) __attribute__((noreturn));
 void qsort(void* base, size_t count, size_t size, int (*compare)(const void*, const void*));
 double strtod(const char* text, char** end);

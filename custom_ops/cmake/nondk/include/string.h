@@ -16,6 +16,7 @@ int strncmp(const char* a, const char* b, size_t count);
 char* strchr(const char* text, int c);
 char* strrchr(const char* text, int c);
 char* strstr(const char* text, const char* part);
+size_t strspn(const char* text, const char* accepted);
 size_t strcspn(const char* text, const char* stop);
 char* strdup(const char* text);
 char* strndup(const char* text, size_t count);

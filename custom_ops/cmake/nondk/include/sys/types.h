@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 typedef int pid_t;
+typedef unsigned int mode_t;
 typedef long ssize_t;
 
 #endif  // PQV_NONDK_SYS_TYPES_H_
