@@ -159,7 +159,7 @@ def _read_qat(path: Path) -> tuple[_State, ModelConfig]:
     try:
         content = json.loads(metadata[FORMAT])
         version, config = content["version"], content["config"]
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise PqvError(f"the metadata's {FORMAT} is not JSON with version and config") from None
     if version == 1:
         return upgrade(state, config)
@@ -209,7 +209,17 @@ def _tensors(state: object) -> _State:
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
         raise PqvError("the state dict holds something other than tensors by name")
+    for name, tensor in state.items():
+        if not _is_plain(tensor):
+            raise PqvError(f"{name} is sparse, quantized, expanded or without values")
     return dict(state)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor has an element in memory, and so in its file, for each of its values."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested or tensor.is_meta:
+        return False
+    return tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
 
 
 def _check_state(state: _State, expected: Mapping[str, Tensor]) -> None:

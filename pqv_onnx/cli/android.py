@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from pqv_onnx.android.target import ABI, DEVICE_FOLDER, LIBRARY, RUNTIME_VERSION
-from pqv_onnx.cli.options import JsonOption, check_json, console, megabytes, write_json
+from pqv_onnx.cli.options import MAX_THREADS, JsonOption, check_json, console, megabytes, write_json
 from pqv_onnx.errors import PqvError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def build_command(
 
     built = build(output, ndk, source)
     for path in (built.library, built.runner):
-        console.print(f"{path}  {megabytes(path.stat().st_size)}", markup=False)
+        console.print(f"{path}  {megabytes(path.stat().st_size)}")
 
 
 @app.command("bundle")
@@ -107,7 +107,7 @@ def bundle_command(
     models = [(kind, path) for kind, paths in named.items() for path in paths]
     made = write_bundle(output, models, binaries, runtime)
     for entry in made.manifest["files"]:
-        console.print(f"{output / entry['path']}  {megabytes(entry['bytes'])}", markup=False)
+        console.print(f"{output / entry['path']}  {megabytes(entry['bytes'])}")
     console.print(f"onnxruntime {runtime.version}, {megabytes(made.size)} in all")
 
 
@@ -124,7 +124,7 @@ def push_command(bundle: _BundleArgument, serial: _SerialOption = None) -> None:
     read = read_bundle(bundle)
     device = find_device(serial)
     push(device, read)
-    console.print(f"{device.serial}: {megabytes(read.size)} in {DEVICE_FOLDER}", markup=False)
+    console.print(f"{device.serial}: {megabytes(read.size)} in {DEVICE_FOLDER}")
 
 
 @app.command("bench")
@@ -132,7 +132,8 @@ def bench_command(
     bundle: _BundleArgument,
     serial: _SerialOption = None,
     threads: Annotated[
-        list[int] | None, typer.Option(min=1, help="Threads, repeatable. Default: 1, 2, 4.")
+        list[int] | None,
+        typer.Option(min=1, max=MAX_THREADS, help="Threads, repeatable. Default: 1, 2, 4."),
     ] = None,
     cores: Annotated[
         list[str] | None,
@@ -179,7 +180,7 @@ def bench_command(
         raise PqvError("no cores that --cores names are as many as any number of --threads")
     if not is_pushed(device, read):
         push(device, read)
-    console.print(_device_line(about), markup=False)
+    console.print(_device_line(about))
     _measure(device, read, plan, about, json_file)
 
 
@@ -197,7 +198,7 @@ def aar_command(
     from pqv_onnx.android.aar import write_aar
 
     write_aar(output, binaries / LIBRARY)
-    console.print(f"{output}  {megabytes(output.stat().st_size)}", markup=False)
+    console.print(f"{output}  {megabytes(output.stat().st_size)}")
 
 
 def _measure(

@@ -15,7 +15,14 @@ from pqv_onnx.bench.profile import OpTime
 from pqv_onnx.bench.session import TimedSession
 from pqv_onnx.bench.statistics import ratio, summarize
 from pqv_onnx.bench.turns import spin_pause, take_turns
-from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, console, write_json
+from pqv_onnx.cli.options import (
+    MAX_THREADS,
+    JsonOption,
+    ModelArgument,
+    check_json,
+    console,
+    write_json,
+)
 from pqv_onnx.graph.load import load_model
 from pqv_onnx.runtime.info import library_info
 
@@ -35,7 +42,8 @@ class _Way:
 def command(
     model: ModelArgument,
     threads: Annotated[
-        list[int] | None, typer.Option(min=1, help="Threads, repeatable. Default: 1.")
+        list[int] | None,
+        typer.Option(min=1, max=MAX_THREADS, help="Threads, repeatable. Default: 1."),
     ] = None,
     batch: Annotated[
         list[int] | None, typer.Option(min=1, help="Batch size, repeatable. Default: 1.")
@@ -68,7 +76,8 @@ def command(
     check_json(json_file)
     load_model(model)
     machine = describe_machine(_PACKAGES)
-    console.print("\n".join(machine_lines(machine)), markup=False)
+    for line in machine_lines(machine):
+        console.print(line)
     ways = _ways(model, isa, functions, against)
     results, profiles = [], []
     for count in threads or [1]:

@@ -153,7 +153,7 @@ def _write(targets: list[Path], found: list[Accuracy], data_name: str) -> None:
         own = next(a for a in found if a.name == str(path) and a.kind.startswith("onnx"))
         stated = StatedAccuracy(own.top1, own.images, data_name, runtime)
         write_accuracy(path, stated)
-        console.print(f"{path}: states {stated}", markup=False)
+        console.print(f"{path}: states {stated}")
 
 
 def _table(found: list[Accuracy]) -> Table:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from pqv_onnx.cli.options import (
+    MAX_SEED,
     ImageSizeOption,
     JsonOption,
+    PlainConsole,
     SchemeOption,
     check_json,
     console,
@@ -64,7 +65,9 @@ def command(
     model: Annotated[str | None, typer.Option(help="timm name, with --random-weights.")] = None,
     random_weights: Annotated[
         int | None,
-        typer.Option(metavar="SEED", help="Random weights, calibrated on random images."),
+        typer.Option(
+            min=0, max=MAX_SEED, metavar="SEED", help="Random weights, calibrated on random images."
+        ),
     ] = None,
     precision: Annotated[
         Precision | None, typer.Option(help="Default: the checkpoint's, or w4a4.")
@@ -102,7 +105,7 @@ def command(
     spec = quant_spec((precision or Precision.w4a4).value, schemes)
     check_writable(output)
     check_json(json_file)
-    progress = Console(stderr=True)
+    progress = PlainConsole(stderr=True)
     with progress.status("importing torch"):
         from pqv_onnx.graph.export import export_onnx
         from pqv_onnx.integer import convert_to_integer

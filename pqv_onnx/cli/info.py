@@ -82,7 +82,7 @@ def _show(result: dict[str, Any]) -> None:
     console.print(f"  chosen        {library['selected']}")
     if model := result.get("model"):
         stated = StatedAccuracy(**model["accuracy"]) if model["accuracy"] else "not stated"
-        console.print(f"{model['path']}", markup=False)
-        console.print(f"  model         {model['model']}, {model['precision']}", markup=False)
-        console.print(f"  input         {model['input']} {model['input_size']}", markup=False)
-        console.print(f"  top-1         {stated}", markup=False)
+        console.print(f"{model['path']}")
+        console.print(f"  model         {model['model']}, {model['precision']}")
+        console.print(f"  input         {model['input']} {model['input_size']}")
+        console.print(f"  top-1         {stated}")

@@ -138,7 +138,7 @@ def _plot(model: QuantModel, inputs: list[Tensor], folder: Path) -> list[str]:
     title = f"{model.config.backbone.architecture}, {model.config.spec.name}"
     paths = write_figures(make_folder(folder), seen, title)
     for path in paths:
-        console.print(path)
+        console.print(str(path))
     return [str(path) for path in paths]
 
 
@@ -179,7 +179,7 @@ def _show(result: dict[str, Any]) -> None:
     _show_bits(result["weight_bits"])
     weights = ", ".join(f"{kind} {megabytes(n)}" for kind, n in result["weight_bytes"].items())
     stated = StatedAccuracy(**result["accuracy"]) if result["accuracy"] else "not stated"
-    console.print(f"top-1               {stated}", markup=False)
+    console.print(f"top-1               {stated}")
     console.print(f"file                {megabytes(result['file_bytes'])}")
     console.print(f"MACs                {result['macs']['total'] / 1e6:.1f} M")
     console.print(f"constants           {weights}")
@@ -190,4 +190,4 @@ def _show(result: dict[str, Any]) -> None:
     console.print("metadata")
     for key, value in result["metadata"].items():
         shown = value if len(value) <= 200 else value[:197] + "..."
-        console.print(f"  {key}: {shown}", markup=False)
+        console.print(f"  {key}: {shown}")

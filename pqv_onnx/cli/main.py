@@ -1,61 +1,92 @@
-"""Entry point of ``pqv``: commands, and errors as one line."""
+"""Entry point of ``pqv``: whatever goes wrong is one line."""
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
-from typing import Any, NoReturn
+from typing import Any
 
-import typer
-
-from pqv_onnx.cli import (
-    android,
-    bench,
-    calibrate,
-    eval,
-    export,
-    info,
-    inspect,
-    models,
-    run,
-    train,
-    verify,
-)
 from pqv_onnx.errors import PqvError
+from pqv_onnx.text import printable
 
-app = typer.Typer(
-    name="pqv",
-    help="Quantized Vision Transformers: train, export as integer-only ONNX, run, verify, time.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
-for command in (calibrate, train, eval, export, run, verify, bench, inspect, info, models):
-    app.command(command.__name__.rsplit(".", 1)[1])(command.command)
-app.add_typer(android.app)
-
-
-def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"pqv: warning: {message}", file=sys.stderr)
-
-
-def _fail(sentence: str) -> NoReturn:
-    print(f"pqv: error: {sentence}", file=sys.stderr)
-    sys.exit(1)
+_SHOWN = 500
+"""Characters of an unexpected error's text that are shown."""
 
 
 def main() -> None:
-    """Run the command line: exit 0 on success, 1 on bad input, 2 on wrong usage."""
+    """Run the command line.
+
+    Exits 0 on success, 1 on bad input, 2 on wrong usage, 130 on an interrupt. With ``--traceback``
+    an unexpected error is raised.
+    """
     warnings.showwarning = _print_warning
     try:
-        app()
+        code = _run()
     except PqvError as error:
-        _fail(str(error))
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("pqv_onnx"):
+        code = _fail(str(error))
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        if "--traceback" in sys.argv:
             raise
-        _fail(f"this command needs {error.name}: pip install 'pqv_onnx[train]'")
+        code = _fail_unexpectedly(error)
+    problem = _flush_output()
+    if problem is not None and code == 0:
+        code = _fail(f"the standard output cannot be written: {problem.strerror}")
+    sys.exit(code)
+
+
+def _run() -> int:
+    from pqv_onnx.cli.app import UsageError, app  # takes a second, in which a user may interrupt
+
+    try:
+        code = app(standalone_mode=False)
+    except UsageError as error:
+        error.message = printable(error.message)
+        error.show()
+        return 2
+    return code if isinstance(code, int) else 0
+
+
+def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"pqv: warning: {printable(str(message))}", file=sys.stderr)
+
+
+def _fail(sentence: str) -> int:
+    print(f"pqv: error: {printable(sentence)}", file=sys.stderr)
+    return 1
+
+
+def _fail_unexpectedly(error: Exception) -> int:
+    if isinstance(error, ModuleNotFoundError):
+        name = error.name or ""
+        if name and not name.startswith("pqv_onnx"):
+            return _fail(f"this command needs {name}: pip install 'pqv_onnx[train]'")
+    if isinstance(error, OSError) and error.filename is not None:
+        return _fail(f"{os.fsdecode(error.filename)}: {error.strerror}")
+    if _is_interrupt(error):
+        return 130
+    text = " ".join(str(error).split())[:_SHOWN]
+    return _fail(f"unexpected {type(error).__name__}: {text} (`pqv --traceback ...` shows where)")
+
+
+def _flush_output() -> OSError | None:
+    """Write what was printed; where that fails, not again when the interpreter ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error
+    return None
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether an interrupt is behind an error, as where it struck in the import of a module."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 if __name__ == "__main__":

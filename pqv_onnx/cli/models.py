@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from pqv_onnx.cli.options import (
@@ -159,7 +158,7 @@ def _on_meta(name: str) -> Any:
 def _show(support: Support) -> None:
     table = Table("supported")
     for name in support.supported:
-        table.add_row(escape(name))
+        table.add_row(name)
     if support.supported:
         console.print(table)
     if support.refused:
@@ -174,5 +173,5 @@ def _refusals(refused: dict[str, str]) -> Table:
     for reason, count in Counter(refused.values()).most_common():
         names = [name for name, other in refused.items() if other == reason]
         shown = ", ".join(names[:_SHOWN_NAMES]) + (", ..." if count > _SHOWN_NAMES else "")
-        table.add_row(str(count), escape(reason), escape(shown))
+        table.add_row(str(count), reason, shown)
     return table

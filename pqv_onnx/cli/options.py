@@ -8,12 +8,46 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
+from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, write_atomically
 from pqv_onnx.spec import QuantSpec
+from pqv_onnx.text import printable
 
-console = Console(highlight=False, soft_wrap=True)
+
+class PlainConsole(Console):
+    """Prints strings as they are: no markup, and control characters as their escapes."""
+
+    def __init__(self, **options: Any) -> None:
+        """Make one; see rich."""
+        super().__init__(markup=False, highlight=False, **options)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; see rich.
+
+        Raises:
+            PqvError: there is no room where it goes.
+        """
+        try:
+            super().print(*objects, **options)
+        except BrokenPipeError:  # nobody wants to see more
+            raise
+        except OSError as error:
+            name = "error" if self.stderr else "output"
+            sentence = f"the standard {name} cannot be written: {error.strerror}"
+            raise PqvError(sentence) from error
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """What rich makes of every string, those in tables, too."""
+        return super().render_str(printable(text), **options)
+
+
+console = PlainConsole(soft_wrap=True)
 """Where results go. Lines are not wrapped: a path stays whole for copying."""
+
+MAX_SEED = 2**32 - 1
+MAX_THREADS = 1024
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An exported .onnx file.")]
 SchemeOption = Annotated[

@@ -11,9 +11,17 @@ import numpy as np
 import onnx
 import onnxruntime
 import typer
-from rich.markup import escape
 
-from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, console, write_json
+from pqv_onnx.cli.options import (
+    MAX_SEED,
+    MAX_THREADS,
+    JsonOption,
+    ModelArgument,
+    check_json,
+    console,
+    write_json,
+)
+from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.accuracy import stated_accuracy
 from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.runtime.preprocess import Preprocessing
@@ -27,10 +35,11 @@ def command(
         list[Path] | None, typer.Argument(metavar="[IMAGE]...", help="Image files to classify.")
     ] = None,
     random: Annotated[
-        int | None, typer.Option(metavar="SEED", help="Run one random image instead.")
+        int | None,
+        typer.Option(min=0, max=MAX_SEED, metavar="SEED", help="Run one random image instead."),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 5,
-    threads: Annotated[int, typer.Option(min=0, help="0 for all cores.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, max=MAX_THREADS, help="0 for all cores.")] = 0,
     functions: Annotated[
         bool, typer.Option("--functions", help="Stock onnxruntime, without the op library.")
     ] = False,
@@ -48,7 +57,7 @@ def command(
     options.intra_op_num_threads = threads
     session = InferenceSession(model, options, use_library=not functions)
     stated = stated_accuracy(metadata(proto))
-    labels = json.loads(metadata(proto).get("pqv.labels", "[]"))
+    labels = _labels(metadata(proto))
     task = metadata(proto).get("pqv.task", "logits")
     results: list[dict[str, Any]] = []
     for name, array in _inputs(proto, images, random):
@@ -58,12 +67,24 @@ def command(
             _show(name, best)
             results.append({"image": name, "top": best, "logits": found.tolist()})
         else:
-            console.print(f"[bold]{escape(name)}[/]\n  {task} {list(found.shape)}")
+            console.print(name, style="bold")
+            console.print(f"  {task} {list(found.shape)}")
             results.append({"image": name, task: found.tolist()})
     if stated:
-        console.print(f"{model} states top-1 {stated}", markup=False)
+        console.print(f"{model} states top-1 {stated}")
     accuracy = stated.to_dict() if stated else None
     write_json(json_file, {"model": str(model), "accuracy": accuracy, "results": results})
+
+
+def _labels(entries: dict[str, str]) -> list[str]:
+    """Names of the classes, none where the model has none."""
+    try:
+        labels = json.loads(entries.get("pqv.labels", "[]"))
+    except (ValueError, RecursionError):
+        labels = None
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise PqvError("the model's pqv.labels is malformed, expected a list of strings")
+    return labels
 
 
 def _inputs(
@@ -91,6 +112,6 @@ def _best(logits: np.ndarray, top: int, labels: list[str]) -> list[dict[str, Any
 
 
 def _show(name: str, best: list[dict[str, Any]]) -> None:
-    console.print(f"[bold]{escape(name)}[/]")
+    console.print(name, style="bold")
     for entry in best:
         console.print(f"  {entry['class']:5}  {entry['logit']:9.4f}  {entry['label'] or ''}")

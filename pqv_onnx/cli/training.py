@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pqv_onnx.cli.options import MAX_SEED, PlainConsole
 
 if TYPE_CHECKING:
     from pqv_onnx.train.models import FloatSource
@@ -26,14 +27,17 @@ DatasetOption = Annotated[
 WeightsOption = Annotated[
     Path | None, typer.Option(help="Float weights: .safetensors, .pth or .pt.")
 ]
-RandomOption = Annotated[int | None, typer.Option(metavar="SEED", help="Random float weights.")]
+RandomOption = Annotated[
+    int | None,
+    typer.Option(min=0, max=MAX_SEED, metavar="SEED", help="Random float weights."),
+]
 PretrainedOption = Annotated[
     bool, typer.Option("--pretrained", help="timm's pretrained float weights, downloaded.")
 ]
 WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that load images.")]
 BatchOption = Annotated[int, typer.Option(min=1, help="Images at a time.")]
 
-status = Console(stderr=True)
+status = PlainConsole(stderr=True)
 """Where progress goes; results go to standard output."""
 
 
@@ -51,5 +55,5 @@ def float_source(
 
 def progress_bar(visible: bool = True) -> Progress:
     """A progress bar on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeRemainingColumn(), console=status, disable=not visible)

@@ -7,10 +7,18 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.markup import escape
+from rich.text import Text
 
-from pqv_onnx.cli.options import JsonOption, ModelArgument, check_json, console, write_json
+from pqv_onnx.cli.options import (
+    MAX_SEED,
+    JsonOption,
+    ModelArgument,
+    check_json,
+    console,
+    write_json,
+)
 from pqv_onnx.errors import PqvError
+from pqv_onnx.text import printable
 from pqv_onnx.verify import Comparison, verify_model
 
 
@@ -23,7 +31,7 @@ def command(
         Path | None, typer.Option(help="Inputs as .npy, in the model's type and layout.")
     ] = None,
     batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size, repeatable.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the random images.")] = 0,
     json_file: JsonOption = None,
 ) -> None:
     """Compare every way to run MODEL, at every node and at the output, bit for bit.
@@ -66,8 +74,10 @@ def command(
 def _load(path: Path) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise PqvError(f"{path}: not a .npy file that can be read: {error}") from error
+    # A damaged or hostile file can fail in any way.
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise PqvError(f"{path}: not a .npy file that can be read: {reason}") from error
     if not isinstance(array, np.ndarray):
         raise PqvError(f"{path}: an .npz archive, a single .npy array is needed")
     return array
@@ -84,12 +94,12 @@ def _record(comparison: Comparison) -> dict[str, str | int | None]:
     }
 
 
-def _line(comparison: Comparison) -> str:
-    if comparison.difference is None:
-        verdict = "[green]same bits[/]"
-    else:
-        verdict = f"[red]{escape(str(comparison.difference))}[/]"
-    return (
+def _line(comparison: Comparison) -> Text:
+    verdict = ("same bits", "green")
+    if comparison.difference is not None:
+        verdict = (printable(str(comparison.difference)), "red")
+    return Text.assemble(
         f"{comparison.candidate:24} = {comparison.reference}, batch {comparison.batch}, "
-        f"{comparison.compared} nodes: {verdict}"
+        f"{comparison.compared} nodes: ",
+        verdict,
     )

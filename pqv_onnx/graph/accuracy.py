@@ -81,7 +81,7 @@ def stated_accuracy(entries: Mapping[str, str]) -> StatedAccuracy | None:
             return StatedAccuracy(100 * value)
         names = ("top1", "images", "dataset", "runtime")
         return StatedAccuracy(**{name: value[name] for name in names})
-    except (ValueError, TypeError, KeyError, PqvError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, PqvError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
         raise PqvError(f"the model's {ACCURACY_KEY} is malformed: {reason}") from error
 

@@ -294,7 +294,7 @@ def load_recipe(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Re
         tables = tomllib.loads(source.read_text(encoding="utf-8"))
     except OSError as error:
         raise PqvError(f"{source}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PqvError(f"{source}: not TOML: {error}") from error
     for change in changes:
         _change(tables, change)

@@ -1,0 +1,45 @@
+"""The commands of ``pqv``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pqv_onnx.cli import (
+    android,
+    bench,
+    calibrate,
+    eval,
+    export,
+    info,
+    inspect,
+    models,
+    run,
+    train,
+    verify,
+)
+
+UsageError: Any = typer.BadParameter.__base__
+"""click's, or that of typer's own copy of click."""
+
+app = typer.Typer(
+    name="pqv",
+    help="Quantized Vision Transformers: train, export as integer-only ONNX, run, verify, time.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+for command in (calibrate, train, eval, export, run, verify, bench, inspect, info, models):
+    app.command(command.__name__.rsplit(".", 1)[1])(command.command)
+app.add_typer(android.app)
+
+
+@app.callback()
+def options(
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where an unexpected error comes from.")
+    ] = False,
+) -> None:
+    """Options of all commands. ``main`` asks for them by itself: they hold of imports, too."""
