@@ -105,16 +105,23 @@ def read_bundle(folder: str | os.PathLike[str]) -> Bundle:
     try:
         manifest = json.loads((root / MANIFEST).read_bytes())
         is_known = manifest["format"] == FORMAT
-        entries = [(entry["path"], entry["sha256"]) for entry in manifest["files"]]
-        models = [(model["name"], model["kind"], model["path"]) for model in manifest["models"]]
+        entries = [_strings(entry, "path", "sha256") for entry in manifest["files"]]
+        models = [_strings(model, "name", "kind", "path") for model in manifest["models"]]
     except OSError as error:
         raise PqvError(
             f"{root}: not a bundle, which `pqv android bundle` makes: it has no {MANIFEST}"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise PqvError(f"{root / MANIFEST}: not a manifest of a bundle, or a broken one") from error
     if not is_known or not models or any(kind not in KINDS for _, kind, _ in models):
         raise PqvError(f"{root / MANIFEST}: not of the format {FORMAT} that this version reads")
+    for path in (path for path, _ in entries):
+        if not _is_inside(path):
+            raise PqvError(f"{root / MANIFEST}: the path {path!r} does not stay in the bundle")
+    listed = {path for path, _ in entries}
+    for path in (path for _, _, path in models):
+        if path not in listed:
+            raise PqvError(f"{root / MANIFEST}: the model {path!r} is none of the bundle's files")
     for path, digest in entries:
         try:
             data = (root / path).read_bytes()
@@ -123,6 +130,20 @@ def read_bundle(folder: str | os.PathLike[str]) -> Bundle:
         if sha256(data) != digest:
             raise PqvError(f"{root / path}: not the file that the bundle was made with")
     return Bundle(root, manifest)
+
+
+def _strings(entry: dict[str, Any], *keys: str) -> tuple[str, ...]:
+    """Values of an entry of a manifest; TypeError if one is no string."""
+    values = tuple(entry[key] for key in keys)
+    if not all(isinstance(value, str) for value in values):
+        raise TypeError
+    return values
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path, here and on the phone, names a file in the folder that it is relative to."""
+    parts = path.split("/")
+    return path.isprintable() and not any(part in ("", ".", "..") for part in parts)
 
 
 def _manifest(

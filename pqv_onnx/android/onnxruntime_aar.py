@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerDefSection
 
@@ -22,6 +21,7 @@ from pqv_onnx.runtime.session import MINIMUM_ONNXRUNTIME
 
 _ARTIFACT = "com.microsoft.onnxruntime:onnxruntime-android"
 _VERSION_PREFIX = "VERS_"
+_MAX_LIBRARY_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,18 @@ def read_aar(path: str | os.PathLike[str]) -> Runtime:
             if entry not in names:
                 found = sorted(n for n in names if n.endswith(".so")) or ["no library"]
                 raise PqvError(f"{path}: has {', '.join(found)}, expected {entry}")
+            size = archive.getinfo(entry).file_size
+            if size > _MAX_LIBRARY_BYTES:
+                raise PqvError(f"{path}: {entry} has {size} bytes, more than any onnxruntime has")
             library = archive.read(entry)
     except OSError as error:
         raise PqvError(f"{path}: cannot be read: {error.strerror}") from error
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise PqvError(f"{path}: not an Android package (.aar), or a truncated one") from error
+    except PqvError:
+        raise
+    # A damaged or encrypted archive can fail in any way.
+    except Exception as error:
+        reason = f"{path}: not an Android package (.aar), or a damaged or encrypted one"
+        raise PqvError(reason) from error
     version = _library_version(library, f"{path}, {entry}")
     if tuple(int(part) for part in version.split(".")[:2]) < MINIMUM_ONNXRUNTIME:
         oldest = ".".join(map(str, MINIMUM_ONNXRUNTIME))
@@ -91,7 +98,8 @@ def _library_version(library: bytes, name: str) -> str:
             for auxiliary in auxiliaries
             if auxiliary.name.startswith(_VERSION_PREFIX)
         ]
-    except (ELFError, AssertionError, AttributeError, KeyError, OverflowError, ValueError) as error:
+    # pyelftools checks little of what it reads: a broken file can fail in any way.
+    except Exception as error:
         raise PqvError(f"{name}: not an ELF file, or a broken one") from error
     if machine != "EM_AARCH64":
         raise PqvError(f"{name}: is for {machine}, expected EM_AARCH64")

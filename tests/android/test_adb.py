@@ -169,3 +169,51 @@ def test_a_changed_bundle(pqv: Pqv, phone: Phone, bundle: Path) -> None:
     assert "manifest.json: not a manifest" in pqv("android", "push", bundle).error
     assert "not a bundle" in pqv("android", "push", bundle.parent).error
     assert phone.commands == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/passwd", "../secret", "models/../../secret", "models//m", "./m", "", "a\nb", "a/"],
+)
+def test_a_path_that_leaves_the_bundle(path: str, pqv: Pqv, phone: Phone, bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["files"].append({**manifest["files"][0], "path": path})
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    for command in ("push", "bench"):
+        error = pqv("android", command, bundle).error
+        assert f"the path {path!r} does not stay in the bundle" in error
+    assert phone.commands == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": [5]},
+        {"files": {"path": "m", "sha256": "0"}},
+        {"files": [{"path": 5, "sha256": "0"}]},
+        {"files": [{"path": "m", "sha256": None}]},
+        {"models": [{"name": "m", "kind": ["pqv"], "path": "m"}]},
+        {"models": 5},
+        {"models": None},
+        {"format": {}},
+        None,
+        5,
+        [],
+    ],
+    ids=repr,
+)
+def test_a_manifest_of_wrong_types(change: Any, pqv: Pqv, phone: Phone, bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    changed = {**manifest, **change} if isinstance(change, dict) else change
+    (bundle / "manifest.json").write_text(json.dumps(changed))
+    assert "manifest.json: not " in pqv("android", "push", bundle).error
+    assert phone.commands == []
+
+
+def test_a_model_that_is_no_file_of_the_bundle(pqv: Pqv, phone: Phone, bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["models"][0]["path"] = "../../data/m.onnx"
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    error = pqv("android", "bench", bundle).error
+    assert "the model '../../data/m.onnx' is none of the bundle's files" in error
+    assert phone.commands == []

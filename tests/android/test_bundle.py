@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +162,34 @@ def test_maven_gets_the_package(
     (tmp_path / "mvn").unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "mvn not found on the PATH" in make(aar=None).error
+
+
+def broken_packages() -> dict[str, bytes]:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(ENTRY, bytes(1000))
+    good = buffer.getvalue()
+    name = good.rindex(ENTRY.encode())  # in the directory, whose entry has 46 bytes before it
+    encrypted, large = bytearray(good), bytearray(good)
+    encrypted[name - 46 + 8] |= 1
+    encrypted[6] |= 1
+    large[name - 46 + 24 : name - 46 + 28] = (2**31).to_bytes(4, "little")
+    return {
+        "cut": good[:-30],
+        "no package": b"zip",
+        "damaged": good[:80] + b"\xff" * 8 + good[88:],
+        "encrypted": bytes(encrypted),
+        "large": bytes(large),
+    }
+
+
+@pytest.mark.parametrize("case", broken_packages())
+def test_a_broken_package(case: str, make, tmp_path: Path) -> None:
+    (tmp_path / "bad.aar").write_bytes(broken_packages()[case])
+    error = make(aar=tmp_path / "bad.aar").error
+    expected = "more than any onnxruntime has" if case == "large" else "a damaged or encrypted one"
+    assert "bad.aar: " in error and expected in error
+    assert not (tmp_path / "b").exists()
 
 
 def test_wrong_models(make, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
