@@ -29,6 +29,21 @@ NodeReader::NodeReader(const OrtApi* api, const OrtKernelInfo* info, const char*
   }
 }
 
+void NodeReader::NoteAttribute(const char* name) const {
+  for (size_t i = 0; i < kAttributeCount; ++i) {
+    if (strcmp(kAttributes[i], name) == 0) is_asked_for_[i] = true;
+  }
+}
+
+OrtStatus* NodeReader::CheckNoOtherAttribute() const {
+  for (size_t i = 0; i < kAttributeCount; ++i) {
+    if (!is_asked_for_[i] && HasAttribute(kAttributes[i])) {
+      return Error(id_, "attribute %s is unknown, the op has none of that name", kAttributes[i]);
+    }
+  }
+  return nullptr;
+}
+
 // onnxruntime tells an absent attribute from one of another type only in words.
 bool NodeReader::HasAttribute(const char* name) const {
   const OrtApi* api = id_.api;
@@ -42,6 +57,7 @@ bool NodeReader::HasAttribute(const char* name) const {
 }
 
 OrtStatus* NodeReader::Int(const char* name, int64_t low, int64_t high, int64_t* value) const {
+  NoteAttribute(name);
   if (!Succeeds(id_.api, id_.api->KernelInfoGetAttribute_int64(info_, name, value))) {
     return Error(id_, "attribute %s is %s, expected an integer in [%" PRId64 ", %" PRId64 "]", name,
                  HasAttribute(name) ? "no integer" : "missing", low, high);
@@ -62,6 +78,7 @@ OrtStatus* NodeReader::Int(const char* name, int64_t low, int64_t high, int* val
 
 OrtStatus* NodeReader::YBits(int* value) const {
   *value = 8;
+  NoteAttribute("y_bits");
   if (!HasAttribute("y_bits")) return nullptr;
   PQV_RETURN_IF_ERROR(Int("y_bits", 4, 8, value));
   if (*value != 4 && *value != 8) {
@@ -71,6 +88,7 @@ OrtStatus* NodeReader::YBits(int* value) const {
 }
 
 OrtStatus* NodeReader::String(const char* name, const char* expected) const {
+  NoteAttribute(name);
   char value[64];
   size_t size = 0;
   const OrtApi* api = id_.api;

@@ -9,6 +9,30 @@
 
 namespace pqv {
 
+// Attributes of any op of the domain. The C API tells whether a node has an attribute of a name,
+// not which it has.
+constexpr const char* kAttributes[] = {"K",
+                                       "N",
+                                       "a_zero_point",
+                                       "b_zero_point",
+                                       "epsilon",
+                                       "layout",
+                                       "log2",
+                                       "mean_multiplier",
+                                       "mean_shift",
+                                       "multiplier",
+                                       "num_heads",
+                                       "pairs",
+                                       "roll_height",
+                                       "roll_width",
+                                       "shift",
+                                       "softmax_multiplier",
+                                       "softmax_shift",
+                                       "window_height",
+                                       "window_width",
+                                       "y_bits"};
+constexpr size_t kAttributeCount = sizeof(kAttributes) / sizeof(kAttributes[0]);
+
 class NodeReader {
  public:
   NodeReader(const OrtApi* api, const OrtKernelInfo* info, const char* op,
@@ -26,6 +50,9 @@ class NodeReader {
 
   // A required string attribute that must be `expected`.
   OrtStatus* String(const char* name, const char* expected) const;
+
+  // Refuses an attribute of the domain that was not asked for: the op does not have it.
+  OrtStatus* CheckNoOtherAttribute() const;
 
   // Input `index` as a constant of the given shape.
   OrtStatus* Constant(size_t index, const Shape& shape, const void** data) const;
@@ -68,6 +95,7 @@ class NodeReader {
   }
 
  private:
+  void NoteAttribute(const char* name) const;
   bool HasAttribute(const char* name) const;
   OrtStatus* ConstantTensor(size_t index, TensorView* view) const;
   OrtStatus* OutOfRange(size_t index, size_t channel, int64_t value, int64_t low,
@@ -76,6 +104,7 @@ class NodeReader {
   NodeId id_;
   const OrtKernelInfo* info_;
   const TensorDefinition* inputs_;
+  mutable bool is_asked_for_[kAttributeCount] = {};
 };
 
 // Owner of a ChannelRequantizer, from the inputs shift and multiplier at `index`, `index + 1`.

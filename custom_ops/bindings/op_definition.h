@@ -53,6 +53,7 @@ class NodeCallbacks {
     Instance* instance =
         new (memory) Instance{reader.id(), registered.definition, registered.variant, {}};
     OrtStatus* status = instance->node.Create(reader, kVariants[registered.variant]);
+    if (status == nullptr) status = reader.CheckNoOtherAttribute();
     if (status != nullptr) {
       Destroy(instance);
       return status;

@@ -6,6 +6,9 @@
 namespace pqv {
 namespace {
 
+// What tensors without elements point to: a kernel may add 0 to it, and copy 0 bytes of it.
+alignas(64) constexpr char kNoElements[64] = {};
+
 // Releases the description that onnxruntime made of a tensor.
 struct TensorInfo {
   const OrtApi* api;
@@ -83,7 +86,7 @@ OrtStatus* ReadTensor(const NodeId& node, const TensorDefinition& definition, co
 
   void* data = nullptr;
   PQV_RETURN_IF_ERROR(api->GetTensorMutableData(const_cast<OrtValue*>(value), &data));
-  view->data = data;
+  view->data = data != nullptr ? data : kNoElements;
   return nullptr;
 }
 

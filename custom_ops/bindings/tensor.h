@@ -36,7 +36,7 @@ struct TensorDefinition {
   ONNXTensorElementDataType type;
 };
 
-// An input as it came. `data` may be null where a dimension is zero.
+// An input as it came. `data` is never null: where a dimension is zero, it leads to nothing.
 struct TensorView {
   const void* data;
   Shape shape;

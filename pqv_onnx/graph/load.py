@@ -9,7 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.ops.domain import DOMAIN, VERSION
+from pqv_onnx.ops.domain import DOMAIN, OPS, VERSION
 
 
 def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
@@ -17,7 +17,8 @@ def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
 
     Raises:
         PqvError: the file is missing or truncated, is not a valid ONNX model, has no ``pqv``
-            op, or wants another version of the op domain than this package knows.
+            op, wants another version of the op domain than this package knows, or has an op or
+            an attribute that the domain lacks.
     """
     source = Path(path)
     if not source.is_file():
@@ -40,7 +41,20 @@ def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
             f"{source}: the model wants version {versions.get(DOMAIN)} of the op domain {DOMAIN}, "
             f"this package has version {VERSION}"
         )
+    for node in model.graph.node:
+        if node.domain == DOMAIN and (fault := _fault(node)):
+            raise PqvError(f"{source}: node {node.name}: {fault}")
     return model
+
+
+def _fault(node: onnx.NodeProto) -> str | None:
+    """What a node has that the op domain has not."""
+    op = OPS.get(node.op_type)
+    if op is None:
+        return f"version {VERSION} of the op domain {DOMAIN} has no op {node.op_type}"
+    known = {attribute.name for attribute in op.attributes}
+    unknown = sorted({attribute.name for attribute in node.attribute} - known)
+    return f"{node.op_type} has no attribute {unknown[0]}" if unknown else None
 
 
 def metadata(model: onnx.ModelProto) -> dict[str, str]:

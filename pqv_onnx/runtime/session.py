@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.ops.domain import DOMAIN, VERSION
 from pqv_onnx.runtime.library import LIBRARY_VARIABLE, get_library_path
 
 MINIMUM_ONNXRUNTIME = (1, 18)
@@ -75,7 +76,8 @@ def InferenceSession(  # noqa: N802 - named after the class it makes
         **kwargs: handed to ``onnxruntime.InferenceSession``.
 
     Raises:
-        PqvError: no such file, not a valid model, or a node the library refuses.
+        PqvError: no such file, not a valid model, one for another version of the op domain, or a
+            node the library refuses.
     """
     if not isinstance(path_or_bytes, bytes):
         path_or_bytes = os.fspath(path_or_bytes)
@@ -87,11 +89,28 @@ def InferenceSession(  # noqa: N802 - named after the class it makes
     # onnxruntime's fall-back tries the same provider again and prints about it; what went wrong
     # is in the error already.
     kwargs.setdefault("enable_fallback", 0)
+    name = "the model" if isinstance(path_or_bytes, bytes) else path_or_bytes
     try:
-        return onnxruntime.InferenceSession(path_or_bytes, options, list(providers), **kwargs)
+        session = onnxruntime.InferenceSession(path_or_bytes, options, list(providers), **kwargs)
     except Exception as error:
-        name = "the model" if isinstance(path_or_bytes, bytes) else path_or_bytes
         raise PqvError(f"{name}: {_one_line(error)}") from error
+    if options in _registered:
+        _check_domain_version(session, name)
+    return session
+
+
+def _check_domain_version(session: onnxruntime.InferenceSession, name: str) -> None:
+    """Refuse ops of another version: onnxruntime hands them to any library that knows their names.
+
+    Raises:
+        PqvError: the model was exported for another version of the op domain.
+    """
+    wanted = session.get_modelmeta().custom_metadata_map.get("pqv.op_domain_version")
+    if wanted is not None and wanted != str(VERSION):
+        raise PqvError(
+            f"{name}: the model wants version {wanted} of the op domain {DOMAIN}, the library has "
+            f"version {VERSION}"
+        )
 
 
 def run_session(

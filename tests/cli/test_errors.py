@@ -42,6 +42,13 @@ def set_attribute(name: str, value: int | str) -> Edit:
     return edit
 
 
+def set_op(name: str) -> Edit:
+    def edit(model: onnx.ModelProto) -> None:
+        node(model, "blocks.0.attn.qkv").op_type = name
+
+    return edit
+
+
 def set_constant(index: int, change: Callable[[np.ndarray], np.ndarray]) -> Edit:
     def edit(model: onnx.ModelProto) -> None:
         found = tensor(model, node(model, "blocks.0.attn.qkv").input[index])
@@ -72,6 +79,8 @@ BAD_NODES = {
     "N": (set_attribute("N", 2**40), "N"),
     "N mismatch": (set_attribute("N", 100), "expected [13, 9, 16]"),
     "y_bits": (set_attribute("y_bits", 5), "y_bits"),
+    "unknown attribute": (set_attribute("alpha", 5), "PackedInt4MatMul has no attribute alpha"),
+    "unknown op": (set_op("IntMagic"), "version 1 of the op domain pqv has no op IntMagic"),
     "packed size": (set_constant(1, cut), "B"),
     "packed rank": (set_constant(1, flatten), "B"),
     "packed dtype": (set_constant(1, widen), "int64"),
@@ -302,9 +311,9 @@ def test_json_is_whole(pqv, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named(pqv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_torch(*_: object) -> None:
+    def without_torch(**_: object) -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr("pqv_onnx.cli.main.app", without_torch)
+    monkeypatch.setattr("pqv_onnx.cli.app.app", without_torch)
     error = pqv("export", "-o", tmp_path / "m.onnx").error
     assert "torch" in error and "pqv_onnx[train]" in error

@@ -441,6 +441,19 @@ def test_constants_must_be_constant(op: str, name: str) -> None:
     assert_says(error, op, f"input {name} is computed or missing, expected a constant")
 
 
+ATTRIBUTES = {attribute.name for op in OPS.values() for attribute in op.attributes}
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("value", [8, "8", [8]], ids=repr)
+def test_attributes_of_other_ops(op: str, value: Any) -> None:
+    for name in sorted(ATTRIBUTES - {attribute.name for attribute in OPS[op].attributes}):
+        inputs, attributes = small_inputs(op)
+        with pytest.raises(Exception) as error:  # noqa: B017
+            make_session(make_model(op, inputs, {**attributes, name: value}))
+        assert_says(error, op, f"attribute {name} is unknown, the op has none of that name")
+
+
 INPUTS = [(op.name, entry.name) for op in OPS.values() for entry in op.inputs]
 
 

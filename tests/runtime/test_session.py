@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import pqv_onnx
@@ -55,3 +56,15 @@ def test_options_and_bytes_are_taken(tiny_onnx: dict[str, Path]) -> None:
     for precision in ("w8a8", "w4a4"):  # one object may serve several sessions
         session = pqv_onnx.InferenceSession(tiny_onnx[precision].read_bytes(), options)
         assert session.get_session_options().intra_op_num_threads == 1
+
+
+def test_a_model_of_another_op_domain_version(tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
+    model = onnx.load(tiny_onnx["w4a4"])
+    for entry in model.metadata_props:
+        if entry.key == "pqv.op_domain_version":
+            entry.value = "2"
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(PqvError, match="wants version 2 of the op domain pqv, the library has"):
+        pqv_onnx.InferenceSession(tmp_path / "m.onnx")
+    # The functions of the file are of its own version.
+    pqv_onnx.InferenceSession(tmp_path / "m.onnx", use_library=False)
