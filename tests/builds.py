@@ -16,9 +16,14 @@ ARM64_LIBRARIES = "/usr/aarch64-linux-gnu"
 
 _TOOLS = {
     "host": {"cmake": "cmake"},
+    "host-sanitize": {"cmake": "cmake"},
     "linux-arm64": {"cmake": "cmake", "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu"},
     "android-nondk": {"cmake": "cmake", "clang-19": "clang-19", "ld.lld-19": "lld-19"},
 }
+
+
+SANITIZED = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+"""What programs of the preset host-sanitize run with; none frees what lives until its end."""
 
 
 def need(tool: str, package: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pqv_onnx.ops.domain import OPS
 from pqv_onnx.runtime.library import get_library_path
-from tests.builds import ARM64_LIBRARIES, build, need
+from tests.builds import ARM64_LIBRARIES, SANITIZED, build, need
 from tests.custom_ops.models import constant_inputs, library_info
 from tests.ops.cases import random_case
 from tests.ops.oracle import ORACLES
@@ -63,6 +63,17 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             expected = ORACLES[op](case.inputs, case.attributes)
             paths.append(folder / f"{op}.{seed}")
             paths[-1].write_bytes(case_bytes(op, case.inputs, case.attributes, expected))
+    empty = {
+        "IntMatMul": ({"A": np.zeros((3, 0), np.int8), "B": np.zeros((5, 0), np.int8)}, {}),
+        "IntWeightedMean": (
+            {"W": np.zeros((3, 0), np.uint8), "V": np.zeros((0, 5), np.int8)},
+            {"shift": 0, "multiplier": 1, "y_bits": 8},
+        ),
+    }
+    for op, (inputs, attributes) in empty.items():  # sums of nothing
+        expected = ORACLES[op](inputs, attributes)
+        paths.append(folder / f"{op}.empty")
+        paths[-1].write_bytes(case_bytes(op, inputs, attributes, expected))
     bad = {"shift": 99, "multiplier": 1, "log2": 0}
     reason = "attribute shift is 99, expected [-15, 30]"
     paths.append(folder / "IntSoftmax2n.bad")
@@ -89,6 +100,15 @@ def test_on_this_machine(cases: list[Path]) -> None:
     folder = build("host", "pqv_abi_host")
     for isa in library_info()["available"]:
         drive([folder / "pqv_abi_host"], get_library_path(), cases, isa)
+
+
+def test_sanitized(cases: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With AddressSanitizer and UndefinedBehaviorSanitizer, every variant."""
+    folder = build("host-sanitize", "pqv_abi_host", "pqv_ops")
+    for name, value in SANITIZED.items():
+        monkeypatch.setenv(name, value)
+    for isa in library_info()["available"]:
+        drive([folder / "pqv_abi_host"], folder / "libpqv_ops.so", cases, isa)
 
 
 @pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76", "max,sve=off,sme=off"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builds import ARM64_LIBRARIES, build, need
+from tests.builds import ARM64_LIBRARIES, SANITIZED, build, need
 
 # A processor and the variants that it has beside scalar.
 ARM64 = {
@@ -40,6 +40,16 @@ def test_variants_of_this_machine() -> None:
     if subprocess.run([program, "--cases", "0"], capture_output=True, check=False).returncode == 2:
         pytest.skip("this machine has no variant beside scalar")
     fuzz([program], 3000)
+
+
+def test_sanitized(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With AddressSanitizer and UndefinedBehaviorSanitizer, the fuzzer itself, too."""
+    for name, value in SANITIZED.items():
+        monkeypatch.setenv(name, value)
+    program = str(build_fuzzer("host-sanitize"))
+    if subprocess.run([program, "--cases", "0"], capture_output=True, check=False).returncode == 2:
+        pytest.skip("this machine has no variant beside scalar")
+    fuzz([program], 300)
 
 
 @pytest.mark.parametrize("cpu", ARM64)

@@ -87,9 +87,12 @@ class Case {
       value->dims[i] = Number();
       value->bytes *= static_cast<size_t>(value->dims[i]);
     }
-    // A copy, of the exact size and aligned, so that tools see what is read beyond its end.
-    value->data = static_cast<char*>(malloc(value->bytes + 1));
-    memcpy(value->data, Take(value->bytes), value->bytes);
+    // A copy, of the exact size and aligned, so that tools see what is read beyond its end. Of no
+    // elements there is none, as in onnxruntime.
+    const char* bytes = Take(value->bytes);
+    if (value->bytes == 0) return value;
+    value->data = static_cast<char*>(malloc(value->bytes));
+    memcpy(value->data, bytes, value->bytes);
     return value;
   }
 
@@ -106,7 +109,7 @@ class Case {
         memcmp(found.dims, expected_->dims, sizeof(found.dims)) != 0) {
       Fail("%s: %s gives another type or shape than expected", path_, op_);
     }
-    if (memcmp(found.data, expected_->data, found.bytes) != 0) {
+    if (found.bytes > 0 && memcmp(found.data, expected_->data, found.bytes) != 0) {
       Fail("%s: %s gives other values than expected", path_, op_);
     }
     if (found.data[found.bytes] != 0x55) Fail("%s: %s writes beyond its output", path_, op_);
