@@ -40,8 +40,16 @@ console = Console(highlight=False, markup=False, soft_wrap=True)
 class Benchmark:
     """One run: what all rows share is made when the first one needs it."""
 
-    def __init__(self, settings: report.Settings, data: Path | None, output: Path, threads: int):
-        self.settings, self.data, self.output, self.threads = settings, data, output, threads
+    def __init__(
+        self,
+        settings: report.Settings,
+        data: Path | None,
+        output: Path,
+        threads: int,
+        again: bool = False,
+    ):
+        self.settings, self.data, self.output = settings, data, output
+        self.threads, self.again = threads, again
 
     @cached_property
     def model(self) -> nn.Module:
@@ -117,7 +125,7 @@ class Benchmark:
         """The model of a row before training; kept, for rows that differ in training only."""
         key = calibrated_key(row, self.settings.of_calibration)
         path = make_folder(self.output / "calibrated") / f"{key}.safetensors"
-        if not path.is_file():
+        if self.again or not path.is_file():
             save_qat(path, quantize(row, self.model, self.images))
         return load_qat(path)
 
@@ -166,7 +174,7 @@ def main(
         seed=seed,
     )
     try:
-        benchmark = Benchmark(settings, data, make_folder(output), threads)
+        benchmark = Benchmark(settings, data, make_folder(output), threads, again)
         run_rows(benchmark, select(rows or (), quick), again)
     except PqvError as error:
         console.print(f"error: {error}")
