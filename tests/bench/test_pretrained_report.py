@@ -34,7 +34,7 @@ class Stub:
 
 @pytest.fixture
 def rows() -> list[Row]:
-    return select(["float *", "w8a8 full", "w4a4 plain"])
+    return select(["float onnx*", "w8a8 full", "w4a4 plain"])
 
 
 def test_finished_rows_are_skipped(tmp_path: Path, rows: list[Row]) -> None:
