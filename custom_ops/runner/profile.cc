@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -115,6 +116,11 @@ Buffer<OpTime> SumByOp(Buffer<Event> events) {
   return ops;
 }
 
+// The signal that is to end the program once the folder below is gone; 0 for none.
+volatile sig_atomic_t interrupt = 0;
+
+void NoteInterrupt(int signal) { interrupt = signal; }
+
 // A folder that nobody else can write to, for the profiler's file: onnxruntime would follow a link
 // of that name, which it makes from a prefix and the time of day.
 char profile_folder[4096];
@@ -144,10 +150,17 @@ Buffer<OpTime> ProfileRuns(const Runtime& runtime, const char* model, const void
   MakeProfileFolder();
   char prefix[sizeof(profile_folder) + 16];
   snprintf(prefix, sizeof(prefix), "%s/profile", profile_folder);
+  signal(SIGINT, NoteInterrupt);
+  signal(SIGTERM, NoteInterrupt);
   Session session(runtime, model, prefix);
-  for (unsigned i = 0; i < warmup + runs; ++i) session.Run(input);
-  Buffer<Event> events = ReadEvents(session.EndProfiling(), warmup);
+  for (unsigned i = 0; i < warmup + runs && interrupt == 0; ++i) session.Run(input);
+  const char* path = session.EndProfiling();
+  Buffer<Event> events;
+  if (interrupt == 0) events = ReadEvents(path, warmup);
   RemoveProfileFolder();
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
+  if (interrupt != 0) raise(interrupt);
   return SumByOp(static_cast<Buffer<Event>&&>(events));
 }
 

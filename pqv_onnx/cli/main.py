@@ -10,8 +10,8 @@ from typing import Any
 from pqv_onnx.errors import PqvError
 from pqv_onnx.text import printable
 
-_SHOWN = 500
-"""Characters of an unexpected error's text that are shown."""
+_SHOWN, _LONGEST = 500, 2000
+"""Characters of an unexpected error's text, and of any sentence, that are shown."""
 
 
 def main() -> None:
@@ -43,7 +43,8 @@ def _run() -> int:
     try:
         code = app(standalone_mode=False)
     except UsageError as error:
-        error.message = printable(error.message)
+        if type(error).__name__ != "NoArgsIsHelpError":  # whose message is the help
+            error.message = printable(error.message)
         error.show()
         return 2
     return code if isinstance(code, int) else 0
@@ -54,7 +55,8 @@ def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _fail(sentence: str) -> int:
-    print(f"pqv: error: {printable(sentence)}", file=sys.stderr)
+    shown = sentence if len(sentence) <= _LONGEST else f"{sentence[:_LONGEST]}..."
+    print(f"pqv: error: {printable(shown)}", file=sys.stderr)
     return 1
 
 
@@ -68,6 +70,8 @@ def _fail_unexpectedly(error: Exception) -> int:
     if _is_interrupt(error):
         return 130
     text = " ".join(str(error).split())[:_SHOWN]
+    if isinstance(error, MemoryError):
+        return _fail(f"out of memory: {text}")
     return _fail(f"unexpected {type(error).__name__}: {text} (`pqv --traceback ...` shows where)")
 
 

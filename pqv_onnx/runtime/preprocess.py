@@ -115,7 +115,9 @@ class Preprocessing:
         try:
             with open_image(path) as image:
                 self.check_resized(*image.size)
-                pixels = self._crop(image.convert("RGB" if self.channels == 3 else "L"))
+                mode = "RGB" if self.channels == 3 else "L"
+                # A conversion to the same mode would be a copy.
+                pixels = self._crop(image if image.mode == mode else image.convert(mode))
         except FileNotFoundError as error:
             raise PqvError(f"{path}: there is no such file") from error
         except PqvError as error:

@@ -311,7 +311,7 @@ def _change(tables: dict[str, Any], change: str) -> None:
         raise PqvError(f"{change!r} is no change of a recipe, expected KEY=VALUE")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         value = text  # a string needs no quotes
     *path, last = key.strip().split(".")
     for name in path:

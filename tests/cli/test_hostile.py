@@ -130,6 +130,9 @@ def test_a_nested_recipe(pqv: Pqv, tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text(f"model = {NESTED}")
     train = ("train", "--recipe", tmp_path / "r.toml", "--random-weights", 0, "-o", tmp_path / "r")
     assert "r.toml: not TOML" in pqv(*train).error
+    (tmp_path / "r.toml").write_text("model = 'm'\nprecision = 'w8a8'")
+    error = pqv(*train, "--set", f"train.seed={NESTED}").error
+    assert "train.seed is '[[[" in error and error.endswith("[...") and len(error) < 2100
 
 
 @pytest.mark.parametrize(
@@ -167,6 +170,11 @@ def test_names_that_are_too_long(pqv: Pqv, tiny_onnx: dict[str, Path], tmp_path:
     ):
         error = pqv(*arguments).error
         assert LONG in error and "unexpected" not in error
+
+
+def test_batches_beyond_memory(pqv: Pqv, tiny_onnx: dict[str, Path]) -> None:
+    error = pqv("verify", tiny_onnx["w4a4"], "--batch", 10**12).error
+    assert "pqv: error: out of memory: Unable to allocate" in error
 
 
 def test_what_nobody_expects(pqv: Pqv, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -259,6 +262,21 @@ def test_a_profile_that_fails_leaves_nothing(
     monkeypatch.setenv("TMPDIR", str(tmp_path / "no"))
     error = error_of(run("--runs", "1", "--profile", tiny_onnx["w8a8"]))
     assert error.endswith("no folder can be made there for the profile: No such file or directory")
+
+
+def test_an_interrupted_profile_leaves_nothing(
+    pqv_run: Path, onnxruntime_library: Path, tiny_onnx: dict[str, Path], tmp_path: Path
+) -> None:
+    command = [pqv_run, "--onnxruntime", onnxruntime_library, "--functions", tiny_onnx["w8a8"]]
+    # As many runs again with the profiler: enough for it to be found at work.
+    command += ["--profile", "--runs", "1", "--warmup", "500"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    while not list(tmp_path.glob("pqv_run*")) and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == -signal.SIGINT
+    assert not list(tmp_path.glob("pqv_run*"))
 
 
 def test_control_characters_of_names(run: Run, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
