@@ -35,6 +35,7 @@ _INITIALISERS = {
     *("uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "constant_"),
     *("erfinv_", "mul_", "add_", "clamp_", "fill_", "zero_"),
 }
+_FACTORIES = {"empty", "zeros", "ones", "full", "tensor", "arange", "eye", "rand", "randn"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def command(
 ) -> None:
     """List timm's transformers that can be quantized, and why the others cannot.
 
-    Each is built without memory for its weights, which takes about half a second.
+    Each is built without memory for its weights, and without blocks that repeat those before them.
 
     Example: `pqv models --filter 'deit*' --json deit.json`
     """
@@ -109,6 +110,7 @@ def check_support(
     """
     from pqv_onnx.qat.build import set_image_size
     from pqv_onnx.qat.convert import check
+    from pqv_onnx.trace.repeats import drop_repeats
 
     logging.getLogger("timm").setLevel(logging.ERROR)  # weights that are missing do not matter
     support = Support([], {})
@@ -117,6 +119,7 @@ def check_support(
             model = _on_meta(name)
             if size is not None:
                 set_image_size(model, size)
+            drop_repeats(model)
             check(model, QuantSpec.preset("w4a4"))
             support.supported.append(name)
         except PqvError as error:
@@ -129,26 +132,27 @@ def _on_meta(name: str) -> Any:
     """The model without memory for its weights.
 
     What would initialise them is skipped: on the meta device it writes nothing, in most of the
-    time. Rates of stochastic depth are read while the model is made, so that they must exist.
+    time. Rates of stochastic depth are read while the model is made, so that ``linspace`` is none
+    of the functions that make what has no memory.
     """
     import timm
-    import torch
     from torch.overrides import TorchFunctionMode
 
-    class Skip(TorchFunctionMode):
+    class Meta(TorchFunctionMode):
         def __torch_function__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            called = getattr(func, "__name__", "")
-            target = args[0] if args else (kwargs or {}).get("tensor")
-            if called in _INITIALISERS and isinstance(target, torch.Tensor) and target.is_meta:
-                return target
-            if called == "linspace":
-                kwargs = {**(kwargs or {}), "device": "cpu"}
-            return func(*args, **(kwargs or {}))
+            called, kwargs = getattr(func, "__name__", ""), kwargs or {}
+            if called in _INITIALISERS:
+                target = args[0] if args else kwargs["tensor"]
+                if target.is_meta:
+                    return target
+            elif called in _FACTORIES and kwargs.get("device") is None:
+                kwargs["device"] = "meta"
+            return func(*args, **kwargs)
 
     try:
-        with torch.device("meta"), Skip():
+        with Meta():
             return timm.create_model(name, pretrained=False)
     except (RuntimeError, NotImplementedError) as error:
         sentence = str(error).splitlines()[0]

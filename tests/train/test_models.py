@@ -24,3 +24,8 @@ def test_a_checkpoint_of_another_model_is_named() -> None:
     backbone = replace(model.config.backbone, architecture="vision_transformer")
     model.config = replace(model.config, backbone=backbone)
     check_model(path, model, striped.DISTILLED)
+
+
+def test_images_of_another_size() -> None:
+    model = FloatSource(seed=0, size=(48, 32)).load("test_vit")
+    assert convert_to_qat(model, QuantSpec.preset("w8a8")).config.backbone.img_size == (48, 32)
