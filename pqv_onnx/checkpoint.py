@@ -20,6 +20,7 @@ from pqv_onnx.files import check_writable, write_atomically
 from pqv_onnx.qat.build import create_timm, set_image_size
 from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.config import ModelConfig
+from pqv_onnx.qat.convert import pretrained_cfg
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.quantizers import ResidualQuantizer
 from pqv_onnx.qat.version_1 import upgrade
@@ -92,7 +93,10 @@ def load_qat(path: str | os.PathLike[str]) -> QuantModel:
 
 
 def load_float(
-    path: str | os.PathLike[str], timm_name: str, size: tuple[int, int] | None = None
+    path: str | os.PathLike[str],
+    timm_name: str,
+    size: tuple[int, int] | None = None,
+    classes: int | None = None,
 ) -> nn.Module:
     """Create a timm model with the float weights of a file.
 
@@ -102,6 +106,7 @@ def load_float(
         timm_name: the model's name in timm; the number of classes is read from the weights.
         size: height and width of the images; by default what timm makes the model for. Positions
             of the file are those of either.
+        classes: of a new head, whose weights timm draws; the file's head is left out.
 
     Raises:
         PqvError: the name is unknown, or the file is missing, damaged or does not fit, or the
@@ -114,7 +119,10 @@ def load_float(
             state = state.get(key, state) if isinstance(state, Mapping) else state
         state = _tensors(state)
         head = state.get("head.weight", state.get("head.fc.weight"))
-        model = create_timm(timm_name, **({} if head is None else {"num_classes": len(head)}))
+        found = len(head) if classes is None and head is not None else classes
+        model = create_timm(timm_name, **({} if found is None else {"num_classes": found}))
+        if classes is not None:
+            state |= _new_head(model)
         if size is not None and not _fits(state, model):
             set_image_size(model, size)
         state = _without_derived(state, model)
@@ -128,6 +136,13 @@ def load_float(
     except PqvError as error:
         raise PqvError(f"{source}: {error}") from error
     return model.eval()
+
+
+def _new_head(model: nn.Module) -> _State:
+    """The weights of a timm model's head, or heads, as they were drawn."""
+    heads = pretrained_cfg(model).get("classifier") or ()
+    prefixes = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
+    return {k: v for k, v in model.state_dict().items() if k.startswith(prefixes)}
 
 
 def _empty(config: ModelConfig) -> QuantModel:

@@ -6,6 +6,7 @@
 
 #include "runner/file.h"
 #include "runner/input.h"
+#include "runner/labels.h"
 #include "runner/library.h"
 #include "runner/options.h"
 #include "runner/report.h"
@@ -29,6 +30,7 @@ void SetAffinity(uint64_t mask) {
 Buffer<uint8_t> Classify(Session* session, const Options& options, Json* json) {
   const size_t input_bytes = session->input().ByteCount();
   const ONNXTensorElementDataType type = session->output().type;
+  const Buffer<const char*> labels = ReadLabels(*session);
   Buffer<uint8_t> outputs;
   json->Key("results");
   json->BeginArray();
@@ -39,8 +41,8 @@ Buffer<uint8_t> Classify(Session* session, const Options& options, Json* json) {
       const Result result = session->Run(bytes.data() + i * input_bytes);
       outputs.Append(static_cast<const uint8_t*>(result.data), result.count * TypeBytes(type));
       if (type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) continue;
-      ReportTop({path, i, count}, static_cast<const float*>(result.data), result.count, options.top,
-                json);
+      ReportTop({path, i, count}, static_cast<const float*>(result.data), result.count, labels,
+                options.top, json);
     }
   }
   json->EndArray();

@@ -11,7 +11,7 @@ const char kHelp[] =
     "pqv_run [OPTION]... MODEL [INPUT]...\n"
     "\n"
     "Runs an exported .onnx file with onnxruntime and the pqv op library: shows the best classes\n"
-    "of each input, and with --runs how long one inference takes.\n"
+    "of each input with percent, and with --runs how long one inference takes.\n"
     "\n"
     "An INPUT is a JPEG or PNG image, which is prepared as the model's metadata says; or a .npy\n"
     "file, or a .raw or .bin file of the bytes of one or more inputs in the model's own type and\n"

@@ -1,5 +1,6 @@
 #include "runner/report.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "runner/fail.h"
@@ -21,6 +22,19 @@ void Add(const char* key, double value, Json* json) {
 void Add(const char* key, unsigned value, Json* json) {
   json->Key(key);
   json->Integer(value);
+}
+
+Buffer<double> Softmax(const float* logits, size_t count) {
+  float largest = logits[0];
+  for (size_t i = 1; i < count; ++i) largest = logits[i] > largest ? logits[i] : largest;
+  Buffer<double> probabilities(count);
+  double sum = 0;
+  for (size_t i = 0; i < count; ++i) {
+    probabilities[i] = exp(static_cast<double>(logits[i]) - static_cast<double>(largest));
+    sum += probabilities[i];
+  }
+  for (double& probability : probabilities) probability /= sum;
+  return probabilities;
 }
 
 }  // namespace
@@ -47,7 +61,8 @@ void ReportSetting(const Runtime& runtime, const Options& options, const char* i
   }
 }
 
-void ReportTop(const InputName& name, const float* logits, size_t count, unsigned top, Json* json) {
+void ReportTop(const InputName& name, const float* logits, size_t count,
+               const Buffer<const char*>& labels, unsigned top, Json* json) {
   PrintText(stdout, name.path);
   printf(name.count > 1 ? "[%zu]\n" : "\n", name.index);
   json->BeginObject();
@@ -59,6 +74,7 @@ void ReportTop(const InputName& name, const float* logits, size_t count, unsigne
   json->BeginArray();
   Buffer<bool> shown(count);
   memset(shown.data(), 0, count);
+  const Buffer<double> probabilities = Softmax(logits, count);
   for (unsigned k = 0; k < top && k < count; ++k) {
     size_t best = count;
     for (size_t i = 0; i < count; ++i) {
@@ -66,11 +82,25 @@ void ReportTop(const InputName& name, const float* logits, size_t count, unsigne
     }
     shown[best] = true;
     const double logit = static_cast<double>(logits[best]);
-    printf("  %5zu  %9.4f\n", best, logit);
+    const bool named = best < labels.size();
+    printf("  %6.2f%%  ", 100 * probabilities[best]);
+    if (named) {
+      PrintText(stdout, labels[best]);
+      printf("\n");
+    } else {
+      printf("class %zu\n", best);
+    }
     json->BeginObject();
     json->Key("class");
     json->Integer(static_cast<long long>(best));
+    json->Key("label");
+    if (named) {
+      json->String(labels[best]);
+    } else {
+      json->Null();
+    }
     Add("logit", logit, json);
+    Add("probability", probabilities[best], json);
     json->EndObject();
   }
   json->EndArray();

@@ -20,8 +20,9 @@ struct InputName {
 };
 
 // An element of the array of results: the best classes of an input, the lower class first where two
-// are equal.
-void ReportTop(const InputName& name, const float* logits, size_t count, unsigned top, Json* json);
+// are equal, with percent: the softmax of the logits.
+void ReportTop(const InputName& name, const float* logits, size_t count,
+               const Buffer<const char*>& labels, unsigned top, Json* json);
 
 // Clocks and temperature, `when` is "before" or "after".
 void ReportMachine(const char* when, const Options& options, Json* json);

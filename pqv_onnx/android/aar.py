@@ -1,4 +1,4 @@
-"""An Android library package: the op library, and a class that registers it."""
+"""An Android library package: the op library, and classes that register it and read logits."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pqv_onnx.version import __version__
 
 PACKAGE = "pqv.onnx"
 _JAVA = Path(__file__).parent / "java"
+_CLASSES = ("Classification", "PqvOps")
 _JAVA_RELEASE = "8"
 """Of the class file: what every version of Android's build tools reads."""
 
@@ -33,7 +34,7 @@ _MANIFEST = f"""<?xml version="1.0" encoding="utf-8"?>
 """
 _CONSUMER_RULES = f"""# onnxruntime's native code looks these up by name.
 -keep class ai.onnxruntime.** {{ *; }}
--keep class {PACKAGE}.PqvOps {{ *; }}
+-keep class {PACKAGE}.** {{ *; }}
 """
 _METADATA = """aarFormatVersion=1.0
 aarMetadataVersion=1.0
@@ -44,7 +45,7 @@ minAndroidGradlePluginVersion=1.0.0
 
 
 def write_aar(output: str | os.PathLike[str], library: str | os.PathLike[str]) -> None:
-    """Write an ``.aar`` with the op library and the class ``pqv.onnx.PqvOps``.
+    """Write an ``.aar`` with the op library and the classes of ``pqv.onnx``.
 
     Args:
         output: the file to write.
@@ -72,15 +73,20 @@ def _compile_classes() -> bytes:
     javac = find_program(
         "javac", "install a JDK (Debian, Ubuntu: apt install default-jdk-headless)"
     )
-    source = _JAVA / "pqv" / "onnx" / "PqvOps.java"
+    sources = [_JAVA / "pqv" / "onnx" / f"{name}.java" for name in _CLASSES]
     with tempfile.TemporaryDirectory() as folder:
         options = ["--release", _JAVA_RELEASE, "-Xlint:-options", "-encoding", "UTF-8"]
-        done = capture([javac, *options, "-sourcepath", _JAVA, "-d", folder, source])
+        done = capture([javac, *options, "-sourcepath", _JAVA, "-d", folder, *sources])
         if done.returncode:
-            raise PqvError(f"PqvOps.java cannot be compiled: {first_error(done, 'error:')}")
-        compiled = (Path(folder) / "pqv" / "onnx" / "PqvOps.class").read_bytes()
+            raise PqvError(
+                f"the classes of {PACKAGE} cannot be compiled: {first_error(done, 'error:')}"
+            )
+        compiled = {
+            f"pqv/onnx/{name}.class": (Path(folder) / "pqv" / "onnx" / f"{name}.class").read_bytes()
+            for name in _CLASSES
+        }
     manifest = f"Manifest-Version: 1.0\r\nImplementation-Version: {__version__}\r\n\r\n"
-    return _zip({"META-INF/MANIFEST.MF": manifest.encode(), "pqv/onnx/PqvOps.class": compiled})
+    return _zip({"META-INF/MANIFEST.MF": manifest.encode(), **compiled})
 
 
 def _zip(entries: Mapping[str, bytes]) -> bytes:

@@ -23,9 +23,11 @@ from pqv_onnx.cli.options import (
 )
 from pqv_onnx.cli.training import (
     BatchOption,
+    ClassesOption,
     DataOption,
     DatasetOption,
     ImportOption,
+    LabelsOption,
     PretrainedOption,
     RandomOption,
     WeightsOption,
@@ -56,6 +58,8 @@ def command(
     weights: WeightsOption = None,
     random_weights: RandomOption = None,
     pretrained: PretrainedOption = False,
+    classes: ClassesOption = None,
+    labels: LabelsOption = None,
     precision: Annotated[Precision, typer.Option()] = Precision.w4a4,
     schemes: SchemeOption = None,
     task: Annotated[
@@ -103,7 +107,7 @@ def command(
     Example: `pqv calibrate --model deit_tiny_patch16_224 --weights deit.pth --data imagenet
     --precision w8a8 --size-budget 60% -o mixed.safetensors`
     """
-    source = float_source(weights, random_weights, pretrained, image_size(size))
+    source = float_source(weights, random_weights, pretrained, image_size(size), classes)
     if not source.given:
         raise typer.BadParameter("give --weights, --random-weights or --pretrained")
     if output is None and (size_budget is not None or not sensitivity):
@@ -114,6 +118,7 @@ def command(
     with status.status("importing torch"):
         from pqv_onnx.checkpoint import check_name
         from pqv_onnx.qat import Calibration, Reconstruction, convert_to_qat
+        from pqv_onnx.train.calibration import name_classes
         from pqv_onnx.train.data import Split
         from pqv_onnx.train.models import import_modules
     if output is not None:
@@ -122,12 +127,17 @@ def command(
     float_model = source.load(model)
     gives = None if task is None else task.value
     quantized = convert_to_qat(float_model, spec, task=gives)
-    inputs = _read(quantized, Split(dataset, data, split, workers), images, batch_size, seed)
+    source_split = Split(dataset, data, split, workers)
+    name_classes(quantized, labels, source_split)
+    inputs = _read(quantized, source_split, images, batch_size, seed)
     used = sum(map(len, inputs))
     result: dict[str, Any] = {"model": model, "images": used, "seed": seed}
     if sensitivity or budget is not None:
         bits, analysis = _analyse(float_model, spec, inputs, budget)
-        quantized = convert_to_qat(float_model, replace(spec, weight_bits=bits), task=gives)
+        names = quantized.config.labels
+        quantized = convert_to_qat(
+            float_model, replace(spec, weight_bits=bits), labels=names, task=gives
+        )
         result |= analysis
     if output is not None:
         changes = {} if steps is None else {"steps": steps}

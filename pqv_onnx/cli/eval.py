@@ -12,6 +12,7 @@ from rich.table import Table
 from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
 from pqv_onnx.cli.training import (
     BatchOption,
+    ClassesOption,
     DataOption,
     DatasetOption,
     ImportOption,
@@ -44,6 +45,7 @@ def command(
     model: Annotated[str | None, typer.Option(help="timm name of the float weights.")] = None,
     random_weights: RandomOption = None,
     pretrained: PretrainedOption = False,
+    classes: ClassesOption = None,
     integer: Annotated[
         bool, typer.Option("--integer", help="Of QAT checkpoints, the integer model, too.")
     ] = False,
@@ -76,7 +78,7 @@ def command(
     Example: `pqv eval deit.pth qat.safetensors m.onnx --model deit_tiny_patch16_224
     --integer --data imagenet`, or `pqv eval m.onnx --data imagenet --write-accuracy`
     """
-    source = float_source(None, random_weights, pretrained)
+    source = float_source(None, random_weights, pretrained, classes=classes)
     if source.given and model is None:
         raise typer.BadParameter("--random-weights and --pretrained need --model")
     targets = _targets(models, write, data_name)
@@ -139,8 +141,7 @@ def _subjects(
 
     found = []
     if source.given and timm_name is not None:
-        kind = "pretrained" if source.pretrained else f"random weights {source.seed}"
-        found.append(float_subject(f"{timm_name}, {kind}", source.load(timm_name), device))
+        found.append(float_subject(f"{timm_name}, {source}", source.load(timm_name), device))
     for path in paths:
         found += subjects_of(path, timm_name, integer=integer, functions=functions, device=device)
     return found

@@ -21,6 +21,7 @@ from pqv_onnx.cli.options import (
     quant_spec,
     write_json,
 )
+from pqv_onnx.cli.training import LabelsOption
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable
 from pqv_onnx.graph.inspect import inspect_model
@@ -86,6 +87,7 @@ def command(
             help="Attention as one op, and a matmul with its GELU, or their parts.",
         ),
     ] = True,
+    labels: LabelsOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Export a quantized model as integer-only ONNX.
@@ -110,12 +112,15 @@ def command(
         from pqv_onnx.graph.export import export_onnx
         from pqv_onnx.integer import convert_to_integer
         from pqv_onnx.qat import build_random_qat
+        from pqv_onnx.train.calibration import name_classes
     with progress.status("building the integer model"):
         if checkpoint is not None:
             qat = _load_qat(checkpoint, precision)
         else:
             assert model is not None and random_weights is not None
             qat = build_random_qat(model, spec, random_weights, size=pixels)
+        if labels is not None:
+            name_classes(qat, labels)
         integer = convert_to_integer(qat)
     with progress.status("exporting"):
         export_onnx(integer, output, input=input_format.value, layout=layout.value, fuse=fuse)

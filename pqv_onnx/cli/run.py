@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,9 +20,9 @@ from pqv_onnx.cli.options import (
     console,
     write_json,
 )
-from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.accuracy import stated_accuracy
 from pqv_onnx.graph.load import load_model, metadata
+from pqv_onnx.runtime.labels import best_classes, stated_labels
 from pqv_onnx.runtime.preprocess import Preprocessing
 from pqv_onnx.runtime.session import InferenceSession, run_session
 from pqv_onnx.verify.verify import model_images
@@ -45,7 +44,9 @@ def command(
     ] = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Classify images with MODEL and show the best classes; of embeddings the shape.
+    """Classify images with MODEL and show the best classes with percent (softmax of the logits).
+
+    Of models that give an embedding or tokens, the shape is shown.
 
     Example: `pqv run m.onnx cat.jpg` or `pqv run m.onnx --random 0`
     """
@@ -57,13 +58,13 @@ def command(
     options.intra_op_num_threads = threads
     session = InferenceSession(model, options, use_library=not functions)
     stated = stated_accuracy(metadata(proto))
-    labels = _labels(metadata(proto))
+    labels = stated_labels(metadata(proto))
     task = metadata(proto).get("pqv.task", "logits")
     results: list[dict[str, Any]] = []
     for name, array in _inputs(proto, images, random):
         ((found,),) = run_session(session, {session.get_inputs()[0].name: array}, model)
         if task == "logits":
-            best = _best(found, top, labels)
+            best = best_classes(found, top, labels)
             _show(name, best)
             results.append({"image": name, "top": best, "logits": found.tolist()})
         else:
@@ -74,17 +75,6 @@ def command(
         console.print(f"{model} states top-1 {stated}")
     accuracy = stated.to_dict() if stated else None
     write_json(json_file, {"model": str(model), "accuracy": accuracy, "results": results})
-
-
-def _labels(entries: dict[str, str]) -> list[str]:
-    """Names of the classes, none where the model has none."""
-    try:
-        labels = json.loads(entries.get("pqv.labels", "[]"))
-    except (ValueError, RecursionError):
-        labels = None
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise PqvError("the model's pqv.labels is malformed, expected a list of strings")
-    return labels
 
 
 def _inputs(
@@ -98,20 +88,8 @@ def _inputs(
         yield f"random image {seed}", model_images(model, None, 1, seed)
 
 
-def _best(logits: np.ndarray, top: int, labels: list[str]) -> list[dict[str, Any]]:
-    # Logits of the highest first; on a tie the lower class, as argmax has it.
-    order = np.argsort(-logits, kind="stable")[:top]
-    return [
-        {
-            "class": int(index),
-            "label": labels[index] if index < len(labels) else None,
-            "logit": float(logits[index]),
-        }
-        for index in order
-    ]
-
-
-def _show(name: str, best: list[dict[str, Any]]) -> None:
-    console.print(name, style="bold")
+def _show(image: str, best: list[dict[str, Any]]) -> None:
+    console.print(image, style="bold")
     for entry in best:
-        console.print(f"  {entry['class']:5}  {entry['logit']:9.4f}  {entry['label'] or ''}")
+        name = entry["label"] or f"class {entry['class']}"
+        console.print(f"  {100 * entry['probability']:6.2f}%  {name}")

@@ -11,7 +11,9 @@ import typer
 
 from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
 from pqv_onnx.cli.training import (
+    ClassesOption,
     DataOption,
+    LabelsOption,
     PretrainedOption,
     RandomOption,
     WeightsOption,
@@ -37,6 +39,8 @@ def command(
     weights: WeightsOption = None,
     random_weights: RandomOption = None,
     pretrained: PretrainedOption = False,
+    classes: ClassesOption = None,
+    labels: LabelsOption = None,
     calibrated: Annotated[
         Path | None, typer.Option(help="QAT checkpoint to start from, as of `pqv calibrate`.")
     ] = None,
@@ -63,7 +67,7 @@ def command(
     from pqv_onnx.train.recipe import load_recipe
 
     check_json(json_file)
-    source = float_source(weights, random_weights, pretrained)
+    source = float_source(weights, random_weights, pretrained, classes=classes)
     options = load_recipe(recipe, changes or [])
     check_folder(output)
     with status.status("importing torch"):
@@ -81,7 +85,7 @@ def command(
         status.status("preparing the models") if accelerator.is_main_process else nullcontext()
     )
     with waiting:
-        model, teacher = _models(options, source, calibrated, teacher_weights, data)
+        model, teacher = _models(options, source, calibrated, teacher_weights, data, labels)
     with progress_bar(accelerator.is_main_process) as bar:
         task = bar.add_task(options.model, total=None)
 
@@ -130,24 +134,34 @@ def _models(
     calibrated: Path | None,
     teacher_weights: Path | None,
     data: str | None,
+    labels: Path | None,
 ) -> tuple[QuantModel, nn.Module | None]:
     """The calibrated student, and the teacher if the recipe has one."""
     from pqv_onnx.checkpoint import load_qat
-    from pqv_onnx.train.calibration import quantize
+    from pqv_onnx.train.calibration import name_classes, quantize
     from pqv_onnx.train.data import Split
+    from pqv_onnx.train.folders import check_classes
     from pqv_onnx.train.models import FloatSource
 
     train, options = recipe.train, recipe.train.distillation
     own_teacher = options.kind != "none" and not options.teacher
     if not source.given and (calibrated is None or own_teacher):
         raise typer.BadParameter("give --weights, --random-weights or --pretrained")
+    if own_teacher and source.classes is not None:
+        raise PqvError(
+            "a new head (--num-classes) has nothing to teach: --set train.distillation.kind=none, "
+            "or train.distillation.teacher and --teacher-weights of a model with these classes"
+        )
+    split = Split(train.data.dataset, data, train.data.train_split, train.data.workers)
+    images = split.open(3, False, 1, 0)
     float_model = source.load(recipe.model) if source.given else None
     if calibrated is not None:
         student = load_qat(calibrated)
         _check_start(calibrated, student, recipe)
+        check_classes(images, student.config.backbone.num_classes)
     else:
         assert float_model is not None
-        split = Split(train.data.dataset, data, train.data.train_split, train.data.workers)
+        check_classes(images, int(float_model.num_classes))  # type: ignore[arg-type]
         student = quantize(
             float_model,
             recipe.spec,
@@ -156,6 +170,7 @@ def _models(
             seed=train.seed,
             initialization=train.initialization,
         )
+    name_classes(student, labels, split)
     if options.kind == "none":
         return student, None
     if own_teacher:

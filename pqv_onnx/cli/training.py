@@ -34,6 +34,20 @@ RandomOption = Annotated[
 PretrainedOption = Annotated[
     bool, typer.Option("--pretrained", help="timm's pretrained float weights, downloaded.")
 ]
+ClassesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--num-classes", metavar="N", min=1, help="Exchange the head for a new, random one."
+    ),
+]
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE",
+        help="Names of the classes, one a line. Default: of the folders in --data; ImageNet's.",
+    ),
+]
 WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that load images.")]
 BatchOption = Annotated[int, typer.Option(min=1, help="Images at a time.")]
 
@@ -42,12 +56,16 @@ status = PlainConsole(stderr=True)
 
 
 def float_source(
-    weights: Path | None, seed: int | None, pretrained: bool, size: tuple[int, int] | None = None
+    weights: Path | None,
+    seed: int | None,
+    pretrained: bool,
+    size: tuple[int, int] | None = None,
+    classes: int | None = None,
 ) -> FloatSource:
     """The float model's weights, at most one kind of them."""
     from pqv_onnx.train.models import FloatSource
 
-    source = FloatSource(weights, seed, pretrained, size)
+    source = FloatSource(weights, seed, pretrained, size, classes)
     if source.given > 1:
         raise typer.BadParameter("give one of --weights, --random-weights and --pretrained")
     return source

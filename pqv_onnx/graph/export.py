@@ -22,6 +22,7 @@ from pqv_onnx.graph.pixels import PixelLookup
 from pqv_onnx.graph.translate import OPSET, translation_table
 from pqv_onnx.integer import IntegerModel
 from pqv_onnx.ops.domain import VERSION
+from pqv_onnx.runtime.labels import LABELS_KEY
 from pqv_onnx.runtime.session import MINIMUM_ONNXRUNTIME
 from pqv_onnx.version import __version__
 
@@ -148,7 +149,7 @@ def _metadata(model: IntegerModel, input: str, layout: str) -> dict[str, str]:
         "pqv.interpolation": preprocessing.interpolation,
     }
     if config.labels is not None:
-        entries["pqv.labels"] = json.dumps(config.labels)
+        entries[LABELS_KEY] = "\n".join(config.labels)
     if model.checkpoint_sha256 is not None:
         entries["pqv.checkpoint_sha256"] = model.checkpoint_sha256
     return entries

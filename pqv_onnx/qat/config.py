@@ -115,8 +115,8 @@ class ModelConfig:
                 raise PqvError(f"model config: {name} has {found} values, expected {chans}")
         if not all(0 < value < math.inf for value in self.preprocessing.std):
             raise PqvError(f"model config: std is {self.preprocessing.std}, expected above 0")
-        if self.labels is not None and len(self.labels) != classes:
-            raise PqvError(f"model config: found {len(self.labels)} labels, expected {classes}")
+        if self.labels is not None:
+            _check_labels(self.labels, classes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict that ``from_dict`` reads."""
@@ -148,6 +148,14 @@ class ModelConfig:
             labels=None if labels is None else tuple(labels),
             accuracy=None if accuracy is None else float(accuracy),
         )
+
+
+def _check_labels(labels: tuple[str, ...], classes: int) -> None:
+    if len(labels) != classes:
+        raise PqvError(f"model config: found {len(labels)} labels, expected {classes}")
+    for label in labels:
+        if not label.strip() or "\n" in label or "\0" in label:
+            raise PqvError(f"model config: found the label {label!r}, expected a line of text")
 
 
 def _check_fields(what: str, expected: set[str], data: object) -> None:

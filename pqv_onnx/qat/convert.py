@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import torch
+from timm.data import ImageNetInfo
 from torch import nn
 
 from pqv_onnx.errors import PqvError
@@ -20,6 +22,8 @@ from pqv_onnx.trace.maps import split_chain
 from pqv_onnx.trace.nodes import Linear
 from pqv_onnx.trace.store import detach
 from pqv_onnx.trace.values import constant
+
+_IMAGENET_CLASSES = 1000
 
 
 def convert_to_qat(
@@ -39,7 +43,7 @@ def convert_to_qat(
         model: a vision transformer of timm, or a module that is made of the same operations.
         spec: the quantization scheme.
         preprocessing: how to make the input; by default what timm says about the model.
-        labels: a name for each class.
+        labels: a name for each class; by default timm's, if the classes are ImageNet's.
         size: channels, height and width of the images; by default what the model is made for.
         task: what the quantized model gives: ``logits``, the ``embedding`` that the head reads, or
             the ``tokens`` that it is pooled from; by default logits if there is a head.
@@ -59,6 +63,8 @@ def convert_to_qat(
     backbone = Backbone(architecture(model), detach(graph, model), task)
     if preprocessing is None:
         preprocessing = _preprocessing(model, backbone.in_chans)
+    if labels is None and task == "logits" and gives_imagenet(model):
+        labels = imagenet_labels()
     quantized = QuantModel(ModelConfig(backbone, spec, preprocessing, labels))
     load_float_weights(quantized, graph, model)
     _rotate(quantized)
@@ -169,6 +175,18 @@ def pretrained_cfg(model: nn.Module) -> Mapping[str, Any]:
 def architecture(model: nn.Module) -> str:
     """The model's name in timm, else its class's."""
     return str(pretrained_cfg(model).get("architecture") or type(model).__name__)
+
+
+def gives_imagenet(model: nn.Module) -> bool:
+    """Whether a model's classes are those of ImageNet-1k, as far as timm says."""
+    numbers = getattr(model, "num_classes", None), pretrained_cfg(model).get("num_classes")
+    return numbers == (_IMAGENET_CLASSES, _IMAGENET_CLASSES)
+
+
+@functools.cache
+def imagenet_labels() -> tuple[str, ...]:
+    """timm's names of ImageNet's 1000 classes."""
+    return tuple(ImageNetInfo().label_descriptions())
 
 
 def _preprocessing(model: nn.Module, in_chans: int) -> Preprocessing:

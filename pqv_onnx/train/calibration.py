@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 from torch import Tensor, nn
 
+from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import Calibration, ModelConfig, QuantModel, calibrate, convert_to_qat
+from pqv_onnx.runtime.labels import read_labels
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.data import Split, eval_batches
+from pqv_onnx.train.folders import folder_labels
 from pqv_onnx.train.models import preprocessing_of
 from pqv_onnx.train.transforms import normalise
 
@@ -49,6 +54,32 @@ def quantize(
     data = read_images(quantized.config, split, images, batch_size, seed, progress)
     calibrate(quantized, data, Calibration(initialization))
     return quantized.eval()
+
+
+def name_classes(model: QuantModel, file: Path | None, split: Split | None = None) -> None:
+    """Give a model's classes the names in a file, else those of a data set's folders.
+
+    Where there is no file, and no folder for each class, they keep the names that they have.
+
+    Args:
+        model: its config is exchanged.
+        file: a name a line.
+        split: of the data set.
+
+    Raises:
+        PqvError: the file is no list of labels or has not as many as the model has classes, or
+            the split cannot be opened.
+    """
+    classes = model.config.backbone.num_classes
+    labels = None
+    if file is not None:
+        labels = read_labels(file)
+        if len(labels) != classes:
+            raise PqvError(f"{file}: found {len(labels)} labels, the model has {classes} classes")
+    elif split is not None and classes:
+        labels = folder_labels(split.open(model.config.backbone.in_chans, False, 1, 0), classes)
+    if labels is not None:
+        model.config = replace(model.config, labels=labels)
 
 
 def read_images(

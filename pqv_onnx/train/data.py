@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, default_colla
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.runtime.preprocess import Preprocessing, open_image
-from pqv_onnx.train.folders import open_folder, warn_of_classes
+from pqv_onnx.train.folders import check_classes, open_folder
 from pqv_onnx.train.recipe import Augmentation
 from pqv_onnx.train.transforms import eval_transform, train_transform
 
@@ -233,12 +233,12 @@ def eval_batches(
         altogether (0 if a stream does not say).
 
     Raises:
-        PqvError: the split cannot be opened; in the iteration, an image cannot be read or has
-            a class that the model lacks.
+        PqvError: the split cannot be opened, or (without ``limit``) has other classes than the
+            model; in the iteration, an image cannot be read or has a class that the model lacks.
     """
     source: Any = split.open(preprocessing.channels, False, batch_size, 0)
     if limit is None:  # all images: their labels count
-        warn_of_classes(source, classes)
+        check_classes(source, classes)
     transform = eval_transform(preprocessing)
     if isinstance(source, IterableDataset):
         stream = _Stream(source, transform, None, 0, share.rank)
@@ -295,8 +295,8 @@ class TrainData:
             share: this process's part.
 
         Raises:
-            PqvError: the split cannot be opened or is smaller than a batch, or the batch cannot
-                be cut in equal pieces.
+            PqvError: the split cannot be opened, has other classes or is smaller than a batch, or
+                the batch cannot be cut in equal pieces.
         """
         pieces = accumulation * share.world
         if batch_size % pieces:
@@ -313,6 +313,7 @@ class TrainData:
         self.channels = preprocessing.channels
         self.transform = train_transform(preprocessing, augmentation)
         self.source = self._open()
+        check_classes(self.source, classes)
         self.images = _size(self.source)
         self.steps_per_epoch = self.images // batch_size
         if not self.steps_per_epoch:

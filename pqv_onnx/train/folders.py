@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 
-from timm.data import create_dataset
+from timm.data import ImageNetInfo, create_dataset
 from timm.data.dataset import ImageDataset
 from timm.data.readers.reader_image_folder import ReaderImageFolder
 
@@ -15,6 +14,7 @@ from pqv_onnx.errors import PqvError
 _TRAIN = ("train", "training")
 _SPLITS = (*_TRAIN, "validation", "val", "valid", "eval", "evaluation")
 """What timm takes for the folder of a split."""
+_SHOWN = 5
 
 
 def open_folder(root: str | None, split: str, mode: str) -> ImageDataset:
@@ -57,15 +57,48 @@ def open_folder(root: str | None, split: str, mode: str) -> ImageDataset:
     return create_dataset("", root, split, class_map=classes, input_img_mode=mode)
 
 
-def warn_of_classes(source: object, classes: int) -> None:
-    """Warn that folders have more or fewer classes than a model: their numbers may not be its."""
-    reader = source.reader if isinstance(source, ImageDataset) else None
-    if isinstance(reader, ReaderImageFolder) and len(reader.class_to_idx) != classes:
-        warnings.warn(
-            f"{reader.root}: found {len(reader.class_to_idx)} classes, the model has {classes}; "
-            "accuracies mean something only if the first ones are the same",
-            stacklevel=2,
+def class_names(source: object) -> tuple[str, ...]:
+    """Names of the folders of a data set's classes in the classes' order.
+
+    There are none if it is not made of folders, or if its images lie in one without classes.
+    """
+    numbers: dict[str, int] = getattr(_reader(source), "class_to_idx", None) or {}
+    return () if set(numbers) <= {""} else tuple(sorted(numbers, key=numbers.__getitem__))
+
+
+def check_classes(source: object, classes: int) -> None:
+    """Refuse folders that are more or fewer than a model's classes: their numbers are not its.
+
+    Raises:
+        PqvError: there are folders of classes, and not as many as the model has.
+    """
+    names = class_names(source)
+    if names and len(names) != classes:
+        root = getattr(_reader(source), "root", "the data")
+        shown = ", ".join(name or "(none)" for name in names[:_SHOWN])
+        more = ", ..." if len(names) > _SHOWN else ""
+        raise PqvError(
+            f"{root}: found {len(names)} classes ({shown}{more}), the model has {classes}; "
+            f"--num-classes {len(names)} of pqv train and pqv quantize makes a new head for them"
         )
+
+
+def folder_labels(source: object, classes: int) -> tuple[str, ...] | None:
+    """The names of a data set's folders, if there is one for each of a model's classes.
+
+    ImageNet's folders have the numbers of synsets; they get timm's names instead.
+    """
+    names = class_names(source)
+    if not names or len(names) != classes:
+        return None
+    imagenet = ImageNetInfo()
+    if set(names) <= set(imagenet.label_names()):
+        return tuple(imagenet.label_name_to_description(name) for name in names)
+    return names
+
+
+def _reader(source: object) -> object:
+    return source.reader if isinstance(source, ImageDataset) else None
 
 
 def _names(folder: Path) -> set[str]:

@@ -31,12 +31,14 @@ class FloatSource:
         seed: of random weights.
         pretrained: timm's pretrained weights, downloaded unless they are cached.
         size: height and width of the images; None for what the model is made for.
+        classes: of a new head, whose weights are random; by default the head is the weights' own.
     """
 
     weights: Path | None = None
     seed: int | None = None
     pretrained: bool = False
     size: tuple[int, int] | None = None
+    classes: int | None = None
 
     @property
     def given(self) -> int:
@@ -50,24 +52,33 @@ class FloatSource:
             PqvError: the name is unknown, the weights are missing or do not fit, or the model
                 cannot take images of this size.
         """
-        if self.weights is not None:
-            return load_float(self.weights, timm_name, self.size)
-        if self.seed is not None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed)
-                model = create_timm(timm_name)
-                if self.size is not None:
-                    set_image_size(model, self.size)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed or 0)
+            if self.weights is not None:
+                return load_float(self.weights, timm_name, self.size, self.classes)
+            if self.seed is None:
+                model = load_pretrained(timm_name, self.classes)
+            else:
+                model = create_timm(timm_name, **_head(self.classes))
+            if self.size is not None:
+                set_image_size(model, self.size)
+            if self.seed is not None:
                 randomize(model)
-            return model.eval()
-        model = load_pretrained(timm_name)
-        if self.size is not None:
-            set_image_size(model, self.size)
-        return model
+        return model.eval()
+
+    def __str__(self) -> str:
+        """For people: ``pretrained``, ``random weights 0``, or the file."""
+        if self.weights is not None:
+            return str(self.weights)
+        return "pretrained" if self.pretrained else f"random weights {self.seed}"
 
 
-def load_pretrained(timm_name: str) -> nn.Module:
-    """Create a timm model with timm's pretrained weights.
+def _head(classes: int | None) -> dict[str, int]:
+    return {} if classes is None else {"num_classes": classes}
+
+
+def load_pretrained(timm_name: str, classes: int | None = None) -> nn.Module:
+    """Create a timm model with timm's pretrained weights, and with a new head for ``classes``.
 
     Raises:
         PqvError: the name is unknown, or the weights can neither be downloaded nor found.
@@ -75,7 +86,7 @@ def load_pretrained(timm_name: str) -> nn.Module:
     if not timm.is_model(timm_name):
         raise PqvError(f"unknown timm model {timm_name!r}")
     try:
-        model: nn.Module = timm.create_model(timm_name, pretrained=True)
+        model: nn.Module = timm.create_model(timm_name, pretrained=True, **_head(classes))
     # Whatever goes wrong between here and a hub.
     except Exception as error:
         reason = " ".join(str(error).split()).split(". ")[0]

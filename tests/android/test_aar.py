@@ -8,10 +8,12 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import pqv_onnx
 from pqv_onnx.android.elf import ANDROID_LIBRARY, check
+from pqv_onnx.runtime.labels import best_classes
 from pqv_onnx.runtime.library import get_library_path
 from pqv_onnx.version import __version__
 from tests.builds import need
@@ -21,7 +23,11 @@ ANDROID = "{http://schemas.android.com/apk/res/android}"
 STAND_INS = Path(pqv_onnx.__file__).parent / "android" / "java"
 
 APP = """
+import ai.onnxruntime.OnnxModelMetadata;
 import ai.onnxruntime.OrtSession;
+import java.util.HashMap;
+import java.util.Map;
+import pqv.onnx.Classification;
 import pqv.onnx.PqvOps;
 
 public class App {
@@ -29,9 +35,26 @@ public class App {
     @Override public void registerCustomOpLibrary(String path) { System.out.println(path); }
   }
 
+  static class Metadata extends OnnxModelMetadata {
+    final Map<String, String> entries = new HashMap<>();
+    @Override public Map<String, String> getCustomMetadata() { return entries; }
+  }
+
+  static class Session extends OrtSession {
+    final Metadata metadata = new Metadata();
+    @Override public OnnxModelMetadata getMetadata() { return metadata; }
+  }
+
   public static void main(String[] arguments) throws Exception {
     System.out.println(PqvOps.NAME + " " + PqvOps.LIBRARY + " " + PqvOps.FUNCTION);
     PqvOps.register(new Options());
+    Session session = new Session();
+    float[] logits = {0f, 2f, 1f, 2f};
+    System.out.println(Classification.best(session, logits, 1));
+    session.metadata.entries.put("pqv.labels", "a\\nnorth pole\\nc\\nd");
+    for (Classification found : Classification.best(session, logits, 9)) {
+      System.out.println(found.index + " " + found);
+    }
   }
 }
 """
@@ -61,7 +84,11 @@ def test_the_package(package: Path, android_build: Path, pqv: Pqv, tmp_path: Pat
         library = archive.extract("jni/arm64-v8a/libpqv_ops.so", tmp_path)
         properties = archive.read("META-INF/com/android/build/gradle/aar-metadata.properties")
         with zipfile.ZipFile(io.BytesIO(archive.read("classes.jar"))) as classes:
-            assert classes.namelist() == ["META-INF/MANIFEST.MF", "pqv/onnx/PqvOps.class"]
+            assert classes.namelist() == [
+                "META-INF/MANIFEST.MF",
+                "pqv/onnx/Classification.class",
+                "pqv/onnx/PqvOps.class",
+            ]
             assert f"Implementation-Version: {__version__}" in (
                 classes.read("META-INF/MANIFEST.MF").decode()
             )
@@ -94,6 +121,17 @@ def test_the_class_in_a_jvm(package: Path, tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "pqv_ops libpqv_ops.so RegisterPqvCustomOps",
         "libpqv_ops.so",
+        *answers(1, [f"class {i}" for i in range(4)], number=False),
+        *answers(4, ["a", "north pole", "c", "d"]),
+    ]
+
+
+def answers(count: int, labels: list[str], number: bool = True) -> list[str]:
+    """What APP prints, as Python has it."""
+    best = best_classes(np.array([0, 2, 1, 2], np.float32), count, labels)
+    return [
+        (f"{b['class']} " if number else "") + f"{b['label']} {100 * b['probability']:.1f}%"
+        for b in best
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +23,8 @@ TRAIN_TESTS = ROOT / "tests" / "train"
 sys.path.insert(0, str(TRAIN_TESTS))
 
 import striped  # noqa: E402
+
+from pqv_onnx.checkpoint import load_qat  # noqa: E402
 
 IMAGENET = ROOT / "export" / "recipes" / "deit_tiny_patch16_224.w4a4.300_epochs.toml"
 TINY = (
@@ -140,6 +143,59 @@ def test_accuracy_is_written_into_the_file(pqv, data: Path, tmp_path: Path) -> N
     assert pqv("eval", model, *given, "--data-name", "stripes").code == 2
     assert pqv("eval", model, *given, "--random-weights", 0).code == 2
     assert model.read_bytes() == before
+
+
+def test_labels_go_into_the_file(pqv, data: Path, weights: Path, tmp_path: Path) -> None:
+    checkpoint, model, result = tmp_path / "c.safetensors", tmp_path / "m.onnx", tmp_path / "r.json"
+    made = ("calibrate", "--model", striped.NAME, "--import", "striped", "--weights", weights)
+    made += ("--data", data, "--images", 8, "--quick", "-o", checkpoint)
+    assert pqv(*made).code == 0
+    assert pqv("export", "--checkpoint", checkpoint, "-o", model).code == 0
+    done = pqv("run", model, data / "train" / "across" / "0.png", "--json", result)
+    top = json.loads(result.read_text())["results"][0]["top"]
+    assert sorted((entry["class"], entry["label"]) for entry in top) == [(0, "across"), (1, "down")]
+    lines = [f"{100 * entry['probability']:6.2f}%  {entry['label']}" for entry in top]
+    assert [line.removeprefix("  ") for line in done.out.splitlines()[1:]] == lines
+
+    names = tmp_path / "names.txt"
+    names.write_text("quer\nl\u00e4ngs\n", "utf-8")
+    export = ("export", "--checkpoint", checkpoint, "-o", model, "--labels", names)
+    assert pqv(*export).code == 0
+    assert "l\u00e4ngs" in pqv("run", model, "--random", 0).out
+    assert pqv(*made, "--labels", names).code == 0
+    assert pqv("export", "--checkpoint", checkpoint, "-o", model).code == 0
+    assert "quer" in pqv("run", model, "--random", 0).out
+    before = model.read_bytes()
+    for text, reason in (
+        ("a\n", "found 1 labels, the model has 2 classes"),
+        ("a\n\nb\n", "line 2 is empty"),
+        ("", "is empty, expected one label a line"),
+    ):
+        names.write_text(text)
+        assert reason in pqv(*export).error
+    assert model.read_bytes() == before
+
+
+def test_other_classes_than_the_data_has(pqv, data: Path, weights: Path, tmp_path: Path) -> None:
+    three = tmp_path / "three"
+    shutil.copytree(data, three)
+    for split in ("train", "validation"):
+        shutil.copytree(three / split / "down", three / split / "slanted")
+    words = "found 3 classes (across, down, slanted), the model has 2; --num-classes 3 of pqv train"
+    own = ("--data", three, "--weights", weights)
+    train = ("train", "--recipe", IMAGENET, *TINY, *own, "-o", tmp_path / "run")
+    assert words in pqv(*train).error
+    named = ("--model", striped.NAME, "--import", "striped", "--data", three)
+    assert words in pqv("eval", weights, *named).error
+    assert "has nothing to teach" in pqv(*train, "--num-classes", 3).error
+
+    alone = ("--set", "train.distillation.kind=none", "--set", "train.max_steps=1")
+    done = pqv(*train, "--num-classes", 3, *alone)
+    assert done.code == 0, done.err
+    checkpoint = tmp_path / "run" / "last.safetensors"
+    assert load_qat(checkpoint).config.labels == ("across", "down", "slanted")
+    done = pqv("eval", checkpoint, *named, "--random-weights", 0, "--num-classes", 3)
+    assert done.code == 0, done.err
 
 
 def test_bits_by_sensitivity(pqv, data: Path, weights: Path, tmp_path: Path) -> None:

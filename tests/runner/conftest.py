@@ -12,6 +12,7 @@ import pytest
 
 from pqv_onnx.runtime.library import get_library_path
 from tests.builds import build
+from tests.cli.conftest import pqv  # noqa: F401
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from pqv_onnx.runtime.preprocess import Preprocessing
+from tests.cli.conftest import Pqv
 from tests.runner.conftest import Run, error_of
 from tests.runtime.hostile import BAD_FIELDS, EXTREMES, TOO_LARGE, png_of_size
 
@@ -195,6 +196,27 @@ def test_a_whole_model(run: Run, tiny_onnx: dict[str, Path], tmp_path: Path) -> 
     assert lines[0] == str(tmp_path / "x.png") and lines[1] == lines[3]
 
 
+def test_names_of_classes(run: Run, pqv: Pqv, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
+    """Shown with percent, as Python shows them."""
+    need_library("libpng16.so.16")
+    image, model, result = tmp_path / "x.png", tmp_path / "m.onnx", tmp_path / "out.json"
+    picture("RGB", 30, 40).save(image)
+    proto = onnx.load(tiny_onnx["w8a8"])
+    labels = ["a", "north pole", "\u00e9t\u00e9", 'with "quotes"', "100%[/]"]
+    proto.metadata_props.add(key="pqv.labels", value="\n".join(labels))
+    for shown in (tiny_onnx["w8a8"], model):
+        onnx.save(proto, model)
+        done, by_python = run(shown, image, "--json", result), pqv("run", shown, image)
+        assert done.stdout == by_python.out
+    (found,) = json.loads(result.read_text())["results"]
+    assert pqv("run", model, image, "--json", result).code == 0
+    (wanted,) = json.loads(result.read_text())["results"]
+    assert {entry["label"] for entry in found["top"]} == set(labels)
+    for own, other in zip(found["top"], wanted["top"], strict=True):
+        assert {**own, "logit": 0, "probability": 0} == {**other, "logit": 0, "probability": 0}
+        assert own["probability"] == round(other["probability"], 6)
+
+
 def test_logits_that_are_no_numbers(run: Run, tmp_path: Path) -> None:
     """JSON has no NaN."""
     save_identity(tmp_path / "identity.onnx", entries_of())
@@ -202,4 +224,4 @@ def test_logits_that_are_no_numbers(run: Run, tmp_path: Path) -> None:
     done = run("--json", tmp_path / "out.json", tmp_path / "identity.onnx", tmp_path / "x.npy")
     assert done.returncode == 0, done.stderr
     (result,) = json.loads((tmp_path / "out.json").read_text())["results"]
-    assert result["top"][0] == {"class": 0, "logit": None}
+    assert result["top"][0] == {"class": 0, "label": None, "logit": None, "probability": None}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from pathlib import Path
 
 import pytest
 import striped
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.train.folders import open_folder, warn_of_classes
+from pqv_onnx.train.folders import check_classes, folder_labels, open_folder
 
 
 @pytest.fixture
@@ -38,16 +37,38 @@ def test_a_class_that_training_lacks_is_named(root: Path) -> None:
 
 
 def test_validation_images_alone(root: Path) -> None:
-    """They are not taken for training images; what they lack is warned of."""
+    """They are not taken for training images."""
     shutil.rmtree(root / "train")
     with pytest.raises(PqvError, match="no split train beside validation"):
         open_folder(str(root), "train", "RGB")
     found = open_folder(str(root), "validation", "RGB")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        warn_of_classes(found, 2)
-    with pytest.warns(UserWarning, match="found 2 classes, the model has 3"):
-        warn_of_classes(found, 3)
+    check_classes(found, 2)
+
+
+def test_as_many_folders_as_classes(root: Path) -> None:
+    found = open_folder(str(root), "train", "RGB")
+    with pytest.raises(PqvError, match=r"train: found 2 classes \(across, down\), the model"):
+        check_classes(found, 3)
+    for number in range(6):
+        shutil.copytree(root / "train" / "down", root / "train" / f"x{number}")
+    with pytest.raises(PqvError, match=r"8 classes \(across, .*, \.\.\.\).*--num-classes 8 of"):
+        check_classes(open_folder(str(root), "train", "RGB"), 1000)
+
+
+def test_images_without_folders_are_of_no_class(root: Path) -> None:
+    found = open_folder(str(root / "train" / "across"), "train", "RGB")
+    check_classes(found, 1000)
+    assert folder_labels(found, 1) is None
+
+
+def test_folders_name_the_classes(root: Path) -> None:
+    found = open_folder(str(root), "train", "RGB")
+    assert folder_labels(found, 2) == ("across", "down")
+    assert folder_labels(found, 3) is None
+    for old, synset in (("across", "n01440764"), ("down", "n01443537")):
+        (root / "train" / old).rename(root / "train" / synset)
+    names = folder_labels(open_folder(str(root), "train", "RGB"), 2)
+    assert names == ("tench, Tinca tinca", "goldfish, Carassius auratus")
 
 
 def test_no_folder(tmp_path: Path) -> None:

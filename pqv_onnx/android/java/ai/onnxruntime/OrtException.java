@@ -1,4 +1,4 @@
 package ai.onnxruntime;
 
-/** Stands in for onnxruntime's class while PqvOps is compiled; it is not packed. */
+/** Stands in for onnxruntime's class while pqv's classes are compiled; it is not packed. */
 public class OrtException extends Exception {}
