@@ -15,6 +15,7 @@ from pqv_onnx.cli import (
     info,
     inspect,
     models,
+    quantize,
     run,
     train,
     verify,
@@ -31,7 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (calibrate, train, eval, export, run, verify, bench, inspect, info, models):
+_COMMANDS = (quantize, calibrate, train, eval, export, run, verify, bench, inspect, info, models)
+for command in _COMMANDS:
     app.command(command.__name__.rsplit(".", 1)[1])(command.command)
 app.add_typer(android.app)
 

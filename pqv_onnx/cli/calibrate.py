@@ -21,6 +21,7 @@ from pqv_onnx.cli.options import (
     quant_spec,
     write_json,
 )
+from pqv_onnx.cli.progress import Bars, status
 from pqv_onnx.cli.training import (
     BatchOption,
     ClassesOption,
@@ -33,16 +34,12 @@ from pqv_onnx.cli.training import (
     WeightsOption,
     WorkersOption,
     float_source,
-    progress_bar,
-    status,
 )
-from pqv_onnx.spec import QuantSpec, TensorSpec
+from pqv_onnx.spec import QuantSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from pqv_onnx.qat import Calibration, QuantModel
-    from pqv_onnx.train.data import Split
     from pqv_onnx.train.sensitivity import Sensitivity
 
 
@@ -118,7 +115,7 @@ def command(
     with status.status("importing torch"):
         from pqv_onnx.checkpoint import check_name
         from pqv_onnx.qat import Calibration, Reconstruction, convert_to_qat
-        from pqv_onnx.train.calibration import name_classes
+        from pqv_onnx.train.calibration import calibrate_to, name_classes, read_images
         from pqv_onnx.train.data import Split
         from pqv_onnx.train.models import import_modules
     if output is not None:
@@ -129,7 +126,10 @@ def command(
     quantized = convert_to_qat(float_model, spec, task=gives)
     source_split = Split(dataset, data, split, workers)
     name_classes(quantized, labels, source_split)
-    inputs = _read(quantized, source_split, images, batch_size, seed)
+    with Bars() as bars:
+        inputs = read_images(
+            quantized.config, source_split, images, batch_size, seed, progress=bars.stage
+        )
     used = sum(map(len, inputs))
     result: dict[str, Any] = {"model": model, "images": used, "seed": seed}
     if sensitivity or budget is not None:
@@ -142,40 +142,13 @@ def command(
     if output is not None:
         changes = {} if steps is None else {"steps": steps}
         reconstruction = None if quick else Reconstruction(seed=seed, **changes)
-        _calibrate(
-            quantized, inputs, Calibration("search", bias_correction, reconstruction), output
-        )
+        options = Calibration("search", bias_correction, reconstruction)
+        with Bars() as bars:
+            calibrate_to(output, quantized, inputs, options, bars.stage)
         name = quantized.config.spec.name
         console.print(f"{output}: {model}, {name}, calibrated on {used} images")
         result |= {"output": str(output), "precision": name}
     write_json(json_file, result)
-
-
-def _calibrate(
-    quantized: QuantModel, inputs: list[Tensor], options: Calibration, output: Path
-) -> None:
-    """Calibrate and save; what a run that was stopped has left is used, and kept until the end."""
-    from pqv_onnx.checkpoint import save_qat
-    from pqv_onnx.qat import Watcher, calibrate
-    from pqv_onnx.train.partial import PartialCalibration
-
-    partial = PartialCalibration(output, quantized, inputs, options)
-    finished, state = partial.load()
-    with progress_bar() as bar:
-        task = bar.add_task("calibrating", total=None)
-        if finished:
-            bar.console.print(f"going on after {finished} parts: {partial.path}")
-        watcher = Watcher(
-            lambda share, name: bar.update(
-                task, completed=round(share * 1000), total=1000, description=f"calibrating {name}"
-            ),
-            finished,
-            state,
-            lambda done: partial.save(quantized, done),
-        )
-        calibrate(quantized, inputs, options, watcher)
-    save_qat(output, quantized)
-    partial.remove()
 
 
 def _parse_size(text: str) -> tuple[float, bool]:
@@ -190,37 +163,15 @@ def _parse_size(text: str) -> tuple[float, bool]:
     return value, share
 
 
-def _read(
-    quantized: QuantModel, split: Split, images: int, batch_size: int, seed: int
-) -> list[Tensor]:
-    from pqv_onnx.train.calibration import read_images
-
-    with progress_bar() as bar:
-        task = bar.add_task("reading images", total=images)
-        return read_images(
-            quantized.config, split, images, batch_size, seed, lambda n: bar.advance(task, n)
-        )
-
-
 def _analyse(
     float_model: nn.Module, spec: QuantSpec, inputs: list[Tensor], budget: tuple[float, bool] | None
 ) -> tuple[dict[str, int], dict[str, Any]]:
     """Measure and show the layers' sensitivity; their bits for the budget, and all as JSON."""
-    from pqv_onnx.qat import calibrate, convert_to_qat
-    from pqv_onnx.train.sensitivity import assign_bits, measure_sensitivity
+    from pqv_onnx.train.calibration import analyse
+    from pqv_onnx.train.sensitivity import assign_bits
 
-    base = convert_to_qat(float_model, replace(spec, weight=TensorSpec(8, "per-channel")))
-    with progress_bar() as bar:
-        task = bar.add_task("calibrating", total=None)
-        calibrate(base, inputs)
-        found = measure_sensitivity(
-            float_model,
-            base.eval(),
-            inputs,
-            progress=lambda done, total: bar.update(
-                task, completed=done, total=total, description="4-bit weights, layer by layer"
-            ),
-        )
+    with Bars() as bars:
+        found = analyse(float_model, spec, inputs, bars.stage)
     bits = {}
     if budget is not None:
         value, share = budget

@@ -9,7 +9,8 @@ import onnxruntime
 import typer
 from rich.table import Table
 
-from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
+from pqv_onnx.cli.options import JsonOption, check_json, console, percent, write_json
+from pqv_onnx.cli.progress import Bars, status
 from pqv_onnx.cli.training import (
     BatchOption,
     ClassesOption,
@@ -20,8 +21,6 @@ from pqv_onnx.cli.training import (
     RandomOption,
     WorkersOption,
     float_source,
-    progress_bar,
-    status,
 )
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable
@@ -84,27 +83,21 @@ def command(
     targets = _targets(models, write, data_name)
     check_json(json_file)
     with status.status("importing torch"):
-        from pqv_onnx.train.data import Split, eval_batches
+        from pqv_onnx.train.data import Split
         from pqv_onnx.train.engine import add_over, make_accelerator, share_of
-        from pqv_onnx.train.evaluate import common_preprocessing, evaluate
+        from pqv_onnx.train.evaluate import evaluate_split
         from pqv_onnx.train.models import import_modules
     import_modules(modules or [])
     accelerator = make_accelerator()
     subjects = _subjects(models, model, source, integer, functions, accelerator.device)
-    batches, count = eval_batches(
-        Split(dataset, data, split, workers),
-        common_preprocessing(subjects),
-        subjects[0].classes,
-        batch_size,
-        share=share_of(accelerator),
-    )
-    with progress_bar(accelerator.is_main_process) as bar:
-        task = bar.add_task("evaluating", total=count or None)
-        found = evaluate(
+    with Bars(accelerator.is_main_process) as bars:
+        found = evaluate_split(
             subjects,
-            batches,
+            Split(dataset, data, split, workers),
+            batch_size,
+            share=share_of(accelerator),
             add=add_over(accelerator),
-            progress=lambda images: bar.advance(task, images),
+            progress=bars.stage,
         )
     if accelerator.is_main_process:
         console.print(_table(found))
@@ -174,7 +167,7 @@ def _table(found: list[Accuracy]) -> Table:
 
 
 def _cells(accuracy: Accuracy) -> list[str]:
-    cells = [accuracy.name, accuracy.kind, f"{accuracy.top1:.2f}", f"{accuracy.top5:.2f}"]
+    cells = [accuracy.name, accuracy.kind, percent(accuracy.top1), percent(accuracy.top5)]
     if (near := accuracy.agreement) is not None:
-        cells += [f"{near.same:.2f}", f"{near.cosine:.4f}", f"{near.sqnr:.1f}"]
+        cells += [percent(near.same), f"{near.cosine:.4f}", f"{near.sqnr:.1f}"]
     return cells

@@ -109,11 +109,10 @@ def command(
     check_json(json_file)
     progress = PlainConsole(stderr=True)
     with progress.status("importing torch"):
-        from pqv_onnx.graph.export import export_onnx
-        from pqv_onnx.integer import convert_to_integer
+        from pqv_onnx.graph.export import export_qat
         from pqv_onnx.qat import build_random_qat
         from pqv_onnx.train.calibration import name_classes
-    with progress.status("building the integer model"):
+    with progress.status("building the model"):
         if checkpoint is not None:
             qat = _load_qat(checkpoint, precision)
         else:
@@ -121,9 +120,8 @@ def command(
             qat = build_random_qat(model, spec, random_weights, size=pixels)
         if labels is not None:
             name_classes(qat, labels)
-        integer = convert_to_integer(qat)
     with progress.status("exporting"):
-        export_onnx(integer, output, input=input_format.value, layout=layout.value, fuse=fuse)
+        export_qat(qat, output, input=input_format.value, layout=layout.value, fuse=fuse)
     summary = inspect_model(output)
     console.print(
         f"{output}: {megabytes(summary['file_bytes'])}, "

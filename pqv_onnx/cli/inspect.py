@@ -19,14 +19,13 @@ from pqv_onnx.cli.options import (
     quant_spec,
     write_json,
 )
+from pqv_onnx.cli.progress import Bars, status
 from pqv_onnx.cli.training import (
     BatchOption,
     DataOption,
     DatasetOption,
     ImportOption,
     WorkersOption,
-    progress_bar,
-    status,
 )
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_folder, make_folder
@@ -132,7 +131,7 @@ def _plot(model: QuantModel, inputs: list[Tensor], folder: Path) -> list[str]:
     from pqv_onnx.train.figures import write_figures
     from pqv_onnx.train.observe import observe
 
-    with progress_bar() as bar:
+    with Bars() as bar:
         task = bar.add_task("observing", total=sum(map(len, inputs)))
         seen = observe(model, inputs, lambda count: bar.advance(task, count))
     title = f"{model.config.backbone.architecture}, {model.config.spec.name}"

@@ -20,7 +20,7 @@ from pqv_onnx.cli.options import (
     image_size,
     write_json,
 )
-from pqv_onnx.cli.training import progress_bar, status
+from pqv_onnx.cli.progress import Bars, status
 from pqv_onnx.errors import PqvError
 from pqv_onnx.spec import QuantSpec
 
@@ -72,7 +72,7 @@ def command(
     pixels = image_size(size)
     with status.status("importing timm"):
         names = model_names(name_filter)
-    with progress_bar() as progress:
+    with Bars() as progress:
         task = progress.add_task("models", total=len(names))
         support = check_support(names, lambda: progress.advance(task), pixels)
     _show(support)

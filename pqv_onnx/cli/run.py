@@ -25,7 +25,7 @@ from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.runtime.labels import best_classes, stated_labels
 from pqv_onnx.runtime.preprocess import Preprocessing
 from pqv_onnx.runtime.session import InferenceSession, run_session
-from pqv_onnx.verify.verify import model_images
+from pqv_onnx.verification.verify import model_images
 
 
 def command(

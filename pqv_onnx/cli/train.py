@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
+from pqv_onnx.cli.progress import Bars, status
 from pqv_onnx.cli.training import (
     ClassesOption,
     DataOption,
@@ -18,8 +19,6 @@ from pqv_onnx.cli.training import (
     RandomOption,
     WeightsOption,
     float_source,
-    progress_bar,
-    status,
 )
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_folder, make_folder
@@ -86,7 +85,7 @@ def command(
     )
     with waiting:
         model, teacher = _models(options, source, calibrated, teacher_weights, data, labels)
-    with progress_bar(accelerator.is_main_process) as bar:
+    with Bars(accelerator.is_main_process) as bar:
         task = bar.add_task(options.model, total=None)
 
         def on_step(done: int, total: int, loss: float) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pqv_onnx.cli.options import MAX_SEED, PlainConsole
+from pqv_onnx.cli.options import MAX_SEED
 
 if TYPE_CHECKING:
     from pqv_onnx.train.models import FloatSource
@@ -51,9 +50,6 @@ LabelsOption = Annotated[
 WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that load images.")]
 BatchOption = Annotated[int, typer.Option(min=1, help="Images at a time.")]
 
-status = PlainConsole(stderr=True)
-"""Where progress goes; results go to standard output."""
-
 
 def float_source(
     weights: Path | None,
@@ -69,9 +65,3 @@ def float_source(
     if source.given > 1:
         raise typer.BadParameter("give one of --weights, --random-weights and --pretrained")
     return source
-
-
-def progress_bar(visible: bool = True) -> Progress:
-    """A progress bar on standard error."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, TimeRemainingColumn(), console=status, disable=not visible)

@@ -17,9 +17,11 @@ from pqv_onnx.cli.options import (
     console,
     write_json,
 )
+from pqv_onnx.cli.progress import Bars
 from pqv_onnx.errors import PqvError
 from pqv_onnx.text import printable
-from pqv_onnx.verify import Comparison, verify_model
+from pqv_onnx.verification import Comparison, verify_model
+from pqv_onnx.verification.runners import all_runners
 
 
 def command(
@@ -43,14 +45,20 @@ def command(
     Example: `pqv verify m.onnx --batch 1 --batch 3`
     """
     check_json(json_file)
-    report = verify_model(
-        model,
-        checkpoint=checkpoint,
-        images=_load(images) if images is not None else None,
-        batches=batch or [1, 3],
-        seed=seed,
-        progress=lambda comparison: console.print(_line(comparison)),
-    )
+    given = _load(images) if images is not None else None
+    batches = batch or [1, 3]
+    with Bars() as bars:
+        task = bars.add_task(
+            "verifying", total=(len(all_runners()) - (checkpoint is None)) * len(batches)
+        )
+
+        def show(comparison: Comparison) -> None:
+            console.print(_line(comparison))
+            bars.advance(task)
+
+        report = verify_model(
+            model, checkpoint=checkpoint, images=given, batches=batches, seed=seed, progress=show
+        )
     write_json(
         json_file,
         {
@@ -60,14 +68,7 @@ def command(
             "comparisons": [_record(comparison) for comparison in report.comparisons],
         },
     )
-    different = [c for c in report.comparisons if c.difference is not None]
-    if different:
-        raise PqvError(
-            f"{model} is not bit-exact: {different[0].candidate} differs from "
-            f"{different[0].reference} first at {different[0].difference}"
-        )
-    if report.float_nodes:
-        raise PqvError(f"{model} has float nodes inside: {', '.join(report.float_nodes[:5])}")
+    report.check(model)
     console.print(f"{model} is bit-exact: {len(report.comparisons)} comparisons, no difference")
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import onnxruntime
 import timm
 import torch
-from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from rich.console import Console
 from torch import nn
 
@@ -22,11 +21,12 @@ from pqv_onnx.demo.model import MODEL_NAME
 from pqv_onnx.demo.train import Schedule, fit, predict, top1
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.graph.accuracy import StatedAccuracy, write_accuracy
+from pqv_onnx.graph.float_model import export_float
 from pqv_onnx.graph.inspect import inspect_model
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import calibrate, convert_to_qat
 from pqv_onnx.spec import QuantSpec
-from pqv_onnx.verify import verify_model
+from pqv_onnx.verification import verify_model
 
 PRECISIONS = ("w8a8", "w4a4")
 
@@ -91,7 +91,7 @@ def run(output: Path, settings: Settings, seed: int, console: Console) -> Result
     torch.manual_seed(seed)
     teacher = timm.create_model(MODEL_NAME)
     fit(teacher, train, settings.float_schedule, seed=seed, title="float")
-    export_float(teacher, output / "float.onnx")
+    export_float(teacher, output / "float.onnx", (1, data.IMAGE_SIZE, data.IMAGE_SIZE))
     report: dict[str, Any] = {
         "data": {"train": len(train), "test": len(test)},
         "float": {"top1": top1(predict(teacher, test.images), test.labels)},
@@ -103,23 +103,6 @@ def run(output: Path, settings: Settings, seed: int, console: Console) -> Result
         )
     add_files(report, output, data.normalize(test.images[:1]).numpy(), settings.latency_runs)
     return Result(report, test, logits.argmax(axis=1))
-
-
-def export_float(model: nn.Module, path: Path) -> None:
-    """Write the float model as ONNX, for comparison; batch is dynamic."""
-    program = torch.onnx.export(
-        model.eval(),
-        (torch.zeros(2, 1, data.IMAGE_SIZE, data.IMAGE_SIZE),),
-        input_names=["images"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None  # it is for dynamo=True
-    # Stack traces of the tracing would make the file larger than a user's.
-    ClearMetadataAndDocStringPass()(program.model)
-    program.save(path)
 
 
 def quantize(

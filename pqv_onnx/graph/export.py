@@ -20,8 +20,9 @@ from pqv_onnx.graph.fusion import FuseAttention, FuseGelu
 from pqv_onnx.graph.passes import AttachFunctions, NameByModule, SetMetadata, check_exported
 from pqv_onnx.graph.pixels import PixelLookup
 from pqv_onnx.graph.translate import OPSET, translation_table
-from pqv_onnx.integer import IntegerModel
+from pqv_onnx.integer import IntegerModel, convert_to_integer
 from pqv_onnx.ops.domain import VERSION
+from pqv_onnx.qat import QuantModel
 from pqv_onnx.runtime.labels import LABELS_KEY
 from pqv_onnx.runtime.session import MINIMUM_ONNXRUNTIME
 from pqv_onnx.version import __version__
@@ -31,6 +32,22 @@ Layout = Literal["nchw", "nhwc"]
 
 IR_VERSION = 10
 """The newest that the oldest supported onnxruntime reads."""
+
+
+def export_qat(
+    model: QuantModel,
+    path: str | os.PathLike[str],
+    *,
+    input: InputFormat = "float",
+    layout: Layout = "nhwc",
+    fuse: bool = True,
+) -> None:
+    """Write a calibrated or trained model as integer-only ONNX; see `export_onnx`.
+
+    Raises:
+        PqvError: the model is not calibrated, the file cannot be written, or an option is unknown.
+    """
+    export_onnx(convert_to_integer(model), path, input=input, layout=layout, fuse=fuse)
 
 
 def export_onnx(

@@ -55,7 +55,7 @@ def convert_to_qat(
         PqvError: the model computes something that is not supported, or the spec has bits for a
             layer that is not there.
     """
-    task = task or ("embedding" if getattr(model, "num_classes", 1) == 0 else "logits")
+    task = task or default_task(model)
     model = for_task(model, task)
     graph = describe(model, size)
     if spec.residual.scheme == "rotated":
@@ -87,6 +87,11 @@ def describe(model: nn.Module, size: tuple[int, int, int] | None = None) -> Grap
         PqvError: an operation is not supported; the sentence begins with its module.
     """
     return normalise(record(model, size or image_size(model)))
+
+
+def default_task(model: nn.Module) -> str:
+    """What a model gives if nothing else is asked for: logits if it has a head."""
+    return "embedding" if getattr(model, "num_classes", 1) == 0 else "logits"
 
 
 def for_task(model: nn.Module, task: str) -> nn.Module:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
+from pqv_onnx.checkpoint import save_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.qat import Calibration, ModelConfig, QuantModel, calibrate, convert_to_qat
+from pqv_onnx.progress import Progress, silent
+from pqv_onnx.qat import Calibration, ModelConfig, QuantModel, Watcher, convert_to_qat
+from pqv_onnx.qat import calibrate as choose_quantization
 from pqv_onnx.runtime.labels import read_labels
-from pqv_onnx.spec import QuantSpec
-from pqv_onnx.train.data import Split, eval_batches
+from pqv_onnx.spec import QuantSpec, TensorSpec
+from pqv_onnx.train.data import ANY_CLASSES, Split, eval_batches
 from pqv_onnx.train.folders import folder_labels
 from pqv_onnx.train.models import preprocessing_of
+from pqv_onnx.train.partial import PartialCalibration
+from pqv_onnx.train.sensitivity import Sensitivity, measure_sensitivity
 from pqv_onnx.train.transforms import normalise
-
-_ANY_CLASSES = 2**31
-"""For models that give no logits, whose images may be of any class."""
 
 
 def quantize(
@@ -30,7 +31,7 @@ def quantize(
     batch_size: int = 32,
     seed: int = 0,
     initialization: str = "search",
-    progress: Callable[[int], None] = lambda images: None,
+    progress: Progress = silent,
 ) -> QuantModel:
     """Convert a float model and choose its steps on images of ``split``.
 
@@ -42,7 +43,7 @@ def quantize(
         batch_size: images read at a time.
         seed: of the choice.
         initialization: of the steps, as in ``calibrate``.
-        progress: called with the number of images of each batch when it was read.
+        progress: told of the images that are read.
 
     Returns:
         A calibrated model in evaluation mode.
@@ -51,8 +52,8 @@ def quantize(
         PqvError: the model is not supported, or an image cannot be read.
     """
     quantized = convert_to_qat(model, spec)
-    data = read_images(quantized.config, split, images, batch_size, seed, progress)
-    calibrate(quantized, data, Calibration(initialization))
+    data = read_images(quantized.config, split, images, batch_size, seed, progress=progress)
+    choose_quantization(quantized, data, Calibration(initialization))
     return quantized.eval()
 
 
@@ -88,7 +89,9 @@ def read_images(
     images: int,
     batch_size: int = 32,
     seed: int = 0,
-    progress: Callable[[int], None] = lambda images: None,
+    skip: int = 0,
+    *,
+    progress: Progress = silent,
 ) -> list[Tensor]:
     """Batches of normalised images [B, C, H, W] for a model.
 
@@ -98,16 +101,75 @@ def read_images(
         images: how many to use, chosen at random.
         batch_size: images read at a time.
         seed: of the choice.
-        progress: called with the number of images of each batch when it was read.
+        skip: leave out so many images that a smaller ``images`` would choose.
+        progress: told of the images that are read.
 
     Raises:
         PqvError: the split cannot be opened, or an image cannot be read.
     """
     preprocessing = preprocessing_of(config)
-    classes = config.backbone.num_classes or _ANY_CLASSES
-    batches, _ = eval_batches(split, preprocessing, classes, batch_size, limit=images, seed=seed)
-    inputs = []
+    classes = config.backbone.num_classes or ANY_CLASSES
+    batches, count = eval_batches(split, preprocessing, classes, batch_size, images, seed, skip)
+    inputs: list[Tensor] = []
     for pixels, _ in batches:
         inputs.append(normalise(pixels, preprocessing))
-        progress(len(pixels))
+        progress("reading images", sum(map(len, inputs)), count)
     return inputs
+
+
+def calibrate_to(
+    output: Path,
+    model: QuantModel,
+    inputs: list[Tensor],
+    options: Calibration,
+    progress: Progress = silent,
+) -> None:
+    """Calibrate a model and save it; a run that was stopped goes on where it was.
+
+    Args:
+        output: the ``.safetensors`` to write; ``NAME.part.safetensors`` is beside it until the end.
+        model: an uncalibrated model; it is calibrated in place.
+        inputs: batches of normalised images [B, C, H, W].
+        options: how to calibrate.
+        progress: told of the share that is done.
+
+    Raises:
+        PqvError: a tensor is not finite, or a file cannot be written.
+    """
+    partial = PartialCalibration(output, model, inputs, options)
+    finished, state = partial.load()
+    going_on = f", going on after {finished} parts" if finished else ""
+    watcher = Watcher(
+        lambda share, _: progress(f"calibrating{going_on}", share, 1),
+        finished,
+        state,
+        lambda done: partial.save(model, done),
+    )
+    choose_quantization(model, inputs, options, watcher)
+    save_qat(output, model)
+    partial.remove()
+
+
+def analyse(
+    float_model: nn.Module, spec: QuantSpec, inputs: list[Tensor], progress: Progress = silent
+) -> Sensitivity:
+    """What 4-bit weights cost in each layer, with the activations of ``spec``.
+
+    Args:
+        float_model: in evaluation mode.
+        spec: the quantization scheme; the bits of its weights do not matter.
+        inputs: batches of normalised images [B, C, H, W].
+        progress: told of the calibration, then of the layers.
+
+    Raises:
+        PqvError: the model is not supported.
+    """
+    base = convert_to_qat(float_model, replace(spec, weight=TensorSpec(8, "per-channel")))
+    watcher = Watcher(lambda share, _: progress("calibrating at 8 bits", share, 1))
+    choose_quantization(base, inputs, watcher=watcher)
+    return measure_sensitivity(
+        float_model,
+        base.eval(),
+        inputs,
+        progress=lambda done, total: progress("4-bit weights, layer by layer", done, total),
+    )

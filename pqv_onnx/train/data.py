@@ -30,6 +30,9 @@ Batch = tuple[Tensor, Tensor]
 """Images and labels: uint8 [B, H, W, C] for evaluation, normalised [B, C, H, W] for training."""
 Factory = Callable[[str | None, str], Dataset[Any]]
 
+ANY_CLASSES = 2**31
+"""For models that give no logits, whose images may be of any class."""
+
 _datasets: dict[str, Factory] = {}
 _PREFIXES = ("hfds", "hfids", "tfds", "torch", "wds")
 """Of timm's names; it takes any other name for a folder of images."""
@@ -215,6 +218,7 @@ def eval_batches(
     batch_size: int,
     limit: int | None = None,
     seed: int = 0,
+    skip: int = 0,
     share: Share = Share(),  # noqa: B008 - frozen
 ) -> tuple[Iterator[Batch], int]:
     """This process's images of a split, each once.
@@ -226,6 +230,7 @@ def eval_batches(
         batch_size: images of a batch; the last one may have fewer.
         limit: use so many images, chosen at random; of a stream, the first ones.
         seed: of the choice.
+        skip: leave out so many images that a smaller ``limit`` would choose.
         share: this process's part.
 
     Returns:
@@ -244,8 +249,9 @@ def eval_batches(
         stream = _Stream(source, transform, None, 0, share.rank)
         batches = _load(stream, split.workers, classes, batch_size=batch_size)
         return _first(batches, limit), limit or _size(source)
-    count = len(source) if limit is None else min(limit, len(source))
-    order = np.arange(len(source)) if limit is None else _shuffled(len(source), seed)[:count]
+    order = np.arange(len(source))
+    if limit is not None:
+        order = _shuffled(len(source), seed)[skip : skip + limit]
     chosen = [int(index) for index in order[share.rank :: share.world]]
     plan = [[(0, i) for i in chosen[s : s + batch_size]] for s in range(0, len(chosen), batch_size)]
     dataset = _Transformed(source, preprocessing.channels, transform, None)

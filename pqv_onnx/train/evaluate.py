@@ -1,4 +1,7 @@
-"""Top-1, top-5 and agreement with float of models of every kind over the same images."""
+"""Top-1, top-5 and agreement with float of models of every kind over the same images.
+
+Of models that give an embedding or tokens: cosine and SQNR against the float model.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,12 @@ from pqv_onnx.checkpoint import FORMAT, load_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.integer import convert_to_integer
+from pqv_onnx.progress import Progress, silent
+from pqv_onnx.qat.convert import for_task
 from pqv_onnx.runtime.preprocess import Preprocessing
 from pqv_onnx.runtime.session import InferenceSession, run_session
-from pqv_onnx.train.data import Batch
+from pqv_onnx.train.data import ANY_CLASSES, Batch, Share, Split, eval_batches
+from pqv_onnx.train.folders import class_names
 from pqv_onnx.train.models import FloatSource, preprocessing_of, preprocessing_of_float
 from pqv_onnx.train.transforms import normalise
 
@@ -34,9 +40,10 @@ class Subject:
     Attributes:
         name: what to call it.
         kind: ``float``, ``fake-quantized``, ``integer``, ``onnx, library`` or ``onnx, functions``.
-        classes: of its logits.
+        classes: of its logits; 0 if it gives an embedding or tokens.
         preprocessing: how it wants its images.
-        predict: uint8 pixels [B, H, W, C] to logits [B, classes] on the CPU.
+        predict: uint8 pixels [B, H, W, C] to logits [B, classes], or to an embedding or tokens
+            [B, ...], on the CPU.
     """
 
     name: str
@@ -48,11 +55,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How near the logits of a model are to those of the float model.
+    """How near what a model gives is to what the float model gives.
 
     Attributes:
         reference: name of the float model.
-        same: images that both give the same class, in percent.
+        same: images that both give the same class, in percent; NaN if they give no classes.
         cosine: of the logits of an image, the mean over the images.
         sqnr: 10 log10(sum t^2 / sum (t - z)^2) in dB, over all images, with the float model's
             logits t and the model's own z; infinite where they are equal.
@@ -64,24 +71,21 @@ class Agreement:
     sqnr: float
 
     @classmethod
-    def of(cls, reference: str, sums: Sequence[float], images: int) -> Agreement:
-        """From the sums of `compare` over all images."""
+    def of(cls, reference: str, sums: Sequence[float], images: int, classes: int) -> Agreement:
+        """From the sums of `compare` over all images; 0 ``classes`` if there are none."""
         same, cosine, signal, noise = sums
         ratio = signal / noise if noise else math.inf
         sqnr = 10 * math.log10(ratio) if ratio > 0 else ratio - math.inf
-        return cls(reference, 100 * same / images, cosine / images, sqnr)
+        return cls(reference, 100 * same / images if classes else math.nan, cosine / images, sqnr)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict: null for what is not finite."""
-        return {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in asdict(self).items()
-        }
+        return _finite(asdict(self))
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What an evaluation found; top-1 and top-5 in percent."""
+    """What an evaluation found; top-1 and top-5 in percent, NaN where no class is known."""
 
     name: str
     kind: str
@@ -92,7 +96,15 @@ class Accuracy:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
-        return asdict(self) | {"agreement": self.agreement and self.agreement.to_dict()}
+        return _finite(asdict(self)) | {"agreement": self.agreement and self.agreement.to_dict()}
+
+
+def _finite(fields: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no number for what is not finite."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in fields.items()
+    }
 
 
 def torch_subject(
@@ -117,18 +129,17 @@ def torch_subject(
 def onnx_subject(path: Path, use_library: bool) -> Subject:
     """An exported model as a subject, on onnxruntime with or without the op library."""
     proto = load_model(path)
-    if (task := metadata(proto).get("pqv.task", "logits")) != "logits":
-        raise PqvError(f"{path} gives {task}, expected logits")
     preprocessing = Preprocessing.from_metadata(metadata(proto))
     session = InferenceSession(path, use_library=use_library)
-    given, wanted = session.get_inputs()[0].name, session.get_outputs()[0].shape[-1]
+    given, task = session.get_inputs()[0].name, metadata(proto).get("pqv.task", "logits")
+    classes = int(session.get_outputs()[0].shape[-1]) if task == "logits" else 0
 
     def predict(pixels: Tensor) -> Tensor:
         (logits,) = run_session(session, {given: preprocessing.from_pixels(pixels.numpy())}, path)
         return torch.from_numpy(np.asarray(logits))
 
     kind = "onnx, library" if use_library else "onnx, functions"
-    return Subject(str(path), kind, int(wanted), preprocessing, predict)
+    return Subject(str(path), kind, classes, preprocessing, predict)
 
 
 def subjects_of(
@@ -155,8 +166,6 @@ def subjects_of(
         return [onnx_subject(path, use_library=used) for used in (True, False)[: 1 + functions]]
     if is_qat(path):
         model = load_qat(path)
-        if not model.config.backbone.num_classes:
-            raise PqvError(f"{path} gives {model.config.backbone.task}, expected logits")
         shared = (model.config.backbone.num_classes, preprocessing_of(model.config))
         found = [torch_subject(str(path), "fake-quantized", model, *shared, device)]
         if integer:
@@ -168,10 +177,13 @@ def subjects_of(
     return [float_subject(str(path), FloatSource(path).load(timm_name), device)]
 
 
-def float_subject(name: str, model: nn.Module, device: torch.device | str = "cpu") -> Subject:
-    """A float timm model as a subject."""
-    classes = int(model.num_classes)  # type: ignore[arg-type]
-    return torch_subject(name, "float", model, classes, preprocessing_of_float(model), device)
+def float_subject(
+    name: str, model: nn.Module, device: torch.device | str = "cpu", task: str = "logits"
+) -> Subject:
+    """A float timm model as a subject, which gives what ``task`` says."""
+    classes = int(model.num_classes) if task == "logits" else 0  # type: ignore[arg-type]
+    preprocessing = preprocessing_of_float(model)
+    return torch_subject(name, "float", for_task(model, task), classes, preprocessing, device)
 
 
 def is_qat(path: Path) -> bool:
@@ -210,7 +222,8 @@ def common_preprocessing(subjects: Sequence[Subject]) -> Preprocessing:
                 )
         if other.classes != first.classes:
             raise PqvError(
-                f"{first.name} has {first.classes} classes, {other.name} has {other.classes}"
+                f"{first.name} has {first.classes or 'no'} classes, "
+                f"{other.name} has {other.classes or 'none'}"
             )
     return replace(first.preprocessing, input="float", layout="nchw")
 
@@ -232,14 +245,14 @@ def compare(reference: Tensor, logits: Tensor) -> Tensor:
     """What `Agreement` is made of, summed over the images, float64 [4].
 
     Args:
-        reference: the float model's logits [B, classes].
+        reference: the float model's logits, embedding or tokens [B, ...].
         logits: the other model's.
 
     Returns:
         How many images have the same class, the cosines of the logits, the squares of
         ``reference`` and the squares of the difference.
     """
-    wanted, found = reference.double(), logits.double()
+    wanted, found = reference.double().flatten(1), logits.double().flatten(1)
     # The highest of logits with a NaN is the NaN, which is no class.
     same = (wanted.argmax(1) == found.argmax(1)) & torch.isfinite(found).all(1)
     cosines = F.cosine_similarity(wanted, found, dim=1)
@@ -251,6 +264,7 @@ def evaluate(
     subjects: Sequence[Subject],
     batches: Iterable[Batch],
     *,
+    labelled: bool = True,
     add: Callable[[Tensor], Tensor] = lambda counts: counts,
     progress: Callable[[int], None] = lambda images: None,
 ) -> list[Accuracy]:
@@ -259,6 +273,7 @@ def evaluate(
     Args:
         subjects: models that want the same images.
         batches: uint8 pixels [B, H, W, C] and labels [B], this process's part.
+        labelled: whether the images' classes are known.
         add: sums a tensor over all processes.
         progress: called with the number of images of each batch when it is done.
 
@@ -266,12 +281,13 @@ def evaluate(
         PqvError: there are no images, or one of ``batches`` cannot be had.
     """
     base = next((i for i, subject in enumerate(subjects) if subject.kind == "float"), None)
+    labelled = labelled and bool(subjects[0].classes)
     sums = torch.zeros(len(subjects), 6, dtype=torch.float64)  # exact for counts
     images = 0
     for pixels, labels in batches:
         logits = [subject.predict(pixels) for subject in subjects]
         for own, found in zip(sums, logits, strict=True):
-            own[:2] += count_correct(found, labels)
+            own[:2] += count_correct(found, labels) if labelled else math.nan
             if base is not None:
                 own[2:] += compare(logits[base], found)
         images += len(labels)
@@ -283,6 +299,51 @@ def evaluate(
     return _accuracies(subjects, base, sums.tolist(), images)
 
 
+def evaluate_split(
+    subjects: Sequence[Subject],
+    split: Split,
+    batch_size: int = 32,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    skip: int = 0,
+    share: Share = Share(),  # noqa: B008 - frozen
+    add: Callable[[Tensor], Tensor] = lambda counts: counts,
+    progress: Progress = silent,
+) -> list[Accuracy]:
+    """Evaluate models on images of a split, which are made in one way for all of them.
+
+    Args:
+        subjects: models that want the same images, and have as many classes.
+        split: the split; images in one folder without classes have no labels.
+        batch_size: images at a time.
+        limit: use so many images, chosen at random.
+        seed: of the choice.
+        skip: leave out so many images that a smaller ``limit`` would choose.
+        share: this process's part.
+        add: sums a tensor over all processes.
+        progress: told of the images that are done.
+
+    Raises:
+        PqvError: the models want different images, the split cannot be opened or has other
+            classes, or an image cannot be read.
+    """
+    preprocessing, classes = common_preprocessing(subjects), subjects[0].classes
+    batches, count = eval_batches(
+        split, preprocessing, classes or ANY_CLASSES, batch_size, limit, seed, skip, share
+    )
+    named = class_names(split.open(preprocessing.channels, False, batch_size, 0))
+    done = 0
+
+    def advance(images: int) -> None:
+        nonlocal done
+        done += images
+        progress("evaluating", done, count)
+
+    labelled = bool(split.dataset or named)
+    return evaluate(subjects, batches, labelled=labelled, add=add, progress=advance)
+
+
 def _accuracies(
     subjects: Sequence[Subject], base: int | None, sums: list[list[float]], images: int
 ) -> list[Accuracy]:
@@ -290,7 +351,7 @@ def _accuracies(
     for index, (subject, row) in enumerate(zip(subjects, sums, strict=True)):
         agreement = None
         if base is not None and index != base:
-            agreement = Agreement.of(subjects[base].name, row[2:], images)
+            agreement = Agreement.of(subjects[base].name, row[2:], images, subject.classes)
         top1, top5 = (100 * count / images for count in row[:2])
         result.append(Accuracy(subject.name, subject.kind, top1, top5, images, agreement))
     return result

@@ -72,9 +72,12 @@ def check_classes(source: object, classes: int) -> None:
     Raises:
         PqvError: there are folders of classes, and not as many as the model has.
     """
-    names = class_names(source)
+    check_names(class_names(source), classes, getattr(_reader(source), "root", "the data"))
+
+
+def check_names(names: tuple[str, ...], classes: int, root: object) -> None:
+    """Refuse names of folders in ``root``, if there are any, that are not as many as classes."""
     if names and len(names) != classes:
-        root = getattr(_reader(source), "root", "the data")
         shown = ", ".join(name or "(none)" for name in names[:_SHOWN])
         more = ", ..." if len(names) > _SHOWN else ""
         raise PqvError(

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -73,7 +74,7 @@ class FloatSource:
         return "pretrained" if self.pretrained else f"random weights {self.seed}"
 
 
-def _head(classes: int | None) -> dict[str, int]:
+def _head(classes: int | None) -> dict[str, Any]:
     return {} if classes is None else {"num_classes": classes}
 
 

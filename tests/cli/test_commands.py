@@ -15,6 +15,7 @@ from pqv_onnx.runtime.info import library_info
 from pqv_onnx.spec import PRESETS
 
 COMMANDS = (
+    "quantize",
     "calibrate",
     "train",
     "eval",

@@ -11,7 +11,7 @@ import pytest
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import calibrate
-from pqv_onnx.verify.runners import all_runners
+from pqv_onnx.verification.runners import all_runners
 from tests.qat.test_families import quantized
 from tests.trace.models import MODELS, images
 

@@ -15,9 +15,9 @@ from pqv_onnx.graph import export_onnx, inspect_model
 from pqv_onnx.graph.fusion import FuseAttention, FuseGelu
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.spec import PRESETS
-from pqv_onnx.verify import verify_model
-from pqv_onnx.verify.compare import first_difference
-from pqv_onnx.verify.runners import all_runners, expose_values
+from pqv_onnx.verification import verify_model
+from pqv_onnx.verification.compare import first_difference
+from pqv_onnx.verification.runners import all_runners, expose_values
 from tests.qat.models import images, qat_model
 
 

@@ -11,7 +11,7 @@ from pqv_onnx.checkpoint import save_qat
 from pqv_onnx.graph import export_onnx, inspect_model
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.spec import PRESETS
-from pqv_onnx.verify import verify_model
+from pqv_onnx.verification import verify_model
 from tests.qat.models import qat_model
 
 

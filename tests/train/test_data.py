@@ -45,10 +45,13 @@ def test_every_image_is_evaluated_once_however_many_share(folders: Path) -> None
 
 
 def test_a_limit_takes_images_of_all_classes(folders: Path) -> None:
-    batches, count = eval_batches(Split("", str(folders), "train"), PLAIN, 2, 4, limit=6, seed=1)
+    split = Split("", str(folders), "train")
+    batches, count = eval_batches(split, PLAIN, 2, 4, limit=6, seed=1)
     labels = torch.cat([labels for _, labels in batches])
     assert count == len(labels) == 6
     assert set(labels.tolist()) == {0, 1}
+    rest, count = eval_batches(split, PLAIN, 2, 4, limit=16, seed=1, skip=6)
+    assert count == sum(len(labels) for _, labels in rest) == 10
 
 
 def test_processes_share_the_pieces_of_a_batch(folders: Path) -> None:
@@ -83,8 +86,10 @@ def test_a_broken_image_is_named(workers: int, tmp_path: Path) -> None:
 
 
 def test_a_class_that_the_model_lacks_is_named(folders: Path) -> None:
-    with pytest.warns(UserWarning, match="found 2 classes, the model has 1"):
-        batches, _ = eval_batches(Split("", str(folders), "validation"), PLAIN, 1, 16)
+    split = Split("", str(folders), "validation")
+    with pytest.raises(PqvError, match="found 2 classes .across, down., the model has 1"):
+        eval_batches(split, PLAIN, 1, 16)
+    batches, _ = eval_batches(split, PLAIN, 1, 16, limit=16)  # whose labels may not count
     with pytest.raises(PqvError, match="class 1, the model has 1 classes"):
         list(batches)
 

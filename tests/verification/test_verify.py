@@ -13,8 +13,8 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.graph import export_onnx, inspect_model
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.runtime.info import library_info
-from pqv_onnx.verify import verify_model
-from pqv_onnx.verify.compare import describe_difference, first_difference
+from pqv_onnx.verification import verify_model
+from pqv_onnx.verification.compare import describe_difference, first_difference
 from tests.qat.models import MIXTURES, qat_model
 
 PRECISIONS = ("w8a8", "w4a4")

@@ -13,8 +13,8 @@ import onnxruntime
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.inspect import float_nodes
 from pqv_onnx.graph.load import load_model
-from pqv_onnx.verify.compare import Comparison, Values, first_difference
-from pqv_onnx.verify.runners import Oracle, Runner, all_runners, expose_values
+from pqv_onnx.verification.compare import Comparison, Values, first_difference
+from pqv_onnx.verification.runners import Oracle, Runner, all_runners, expose_values
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,17 @@ class Report:
     def bit_exact(self) -> bool:
         """Whether every comparison found equal bits."""
         return all(comparison.difference is None for comparison in self.comparisons)
+
+    def check(self, path: str | os.PathLike[str]) -> None:
+        """Raise PqvError naming the first node of ``path`` that differs, or its float nodes."""
+        different = [c for c in self.comparisons if c.difference is not None]
+        if different:
+            raise PqvError(
+                f"{path} is not bit-exact: {different[0].candidate} differs from "
+                f"{different[0].reference} first at {different[0].difference}"
+            )
+        if self.float_nodes:
+            raise PqvError(f"{path} has float nodes inside: {', '.join(self.float_nodes[:5])}")
 
 
 def verify_model(
@@ -132,6 +143,6 @@ def model_images(
 
 
 def _oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> Oracle:
-    from pqv_onnx.verify.oracle import torch_oracle
+    from pqv_onnx.verification.oracle import torch_oracle
 
     return torch_oracle(checkpoint, model)

@@ -14,8 +14,8 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.export import with_input
 from pqv_onnx.graph.load import metadata
 from pqv_onnx.integer import IntegerModel, convert_to_integer
-from pqv_onnx.verify.compare import Values
-from pqv_onnx.verify.runners import Oracle
+from pqv_onnx.verification.compare import Values
+from pqv_onnx.verification.runners import Oracle
 
 
 def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> Oracle:

@@ -13,7 +13,7 @@ import onnxruntime
 from pqv_onnx.runtime.info import library_info
 from pqv_onnx.runtime.library import ISA_VARIABLE, forced_isa
 from pqv_onnx.runtime.session import InferenceSession, run_session
-from pqv_onnx.verify.compare import Values
+from pqv_onnx.verification.compare import Values
 
 
 @dataclass(frozen=True)

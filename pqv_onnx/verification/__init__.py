@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pqv_onnx.verify.compare import Comparison, Difference
-from pqv_onnx.verify.verify import Report, verify_model
+from pqv_onnx.verification.compare import Comparison, Difference
+from pqv_onnx.verification.verify import Report, verify_model
 
 __all__ = ["Comparison", "Difference", "Report", "verify_model"]

@@ -1,0 +1,60 @@
+"""A folder of results that appears complete, or leaves to the next run what is done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from pqv_onnx.errors import PqvError
+from pqv_onnx.files import check_folder, make_folder, write_atomically
+
+_KEY = "key.txt"
+
+
+class ResultFolder:
+    """``OUT``, made in ``OUT.part``.
+
+    Attributes:
+        path: where files are put until the end.
+        output: where they are in the end.
+    """
+
+    def __init__(self, output: str | os.PathLike[str]) -> None:
+        """Refuse an ``output`` that is there already and has something in it.
+
+        Raises:
+            PqvError: it is, or cannot be made.
+        """
+        self.output = check_folder(output)
+        self.path = self.output.with_name(f"{self.output.name}.part")
+        if self.output.exists() and any(self.output.iterdir()):
+            raise PqvError(f"{output}: is there already and not empty: give another folder")
+        if self.path.exists() and not (self.path / _KEY).is_file():
+            raise PqvError(f"{self.path}: is there already, and not of a run that was stopped")
+
+    def open(self, key: str) -> bool:
+        """Make the folder, or take over that of a run with the same key.
+
+        Args:
+            key: of all that the files depend on.
+
+        Returns:
+            Whether a run that was stopped has left something.
+        """
+        if self.path.exists():
+            if (self.path / _KEY).read_text() == key:
+                return True
+            shutil.rmtree(self.path)
+        make_folder(self.path)
+        write_atomically(self.path / _KEY, key.encode())
+        return False
+
+    def finish(self, names: set[str]) -> None:
+        """Keep the files of these names, and give the folder its name."""
+        for path in self.path.iterdir():
+            if path.name not in names:
+                path.unlink()
+        try:
+            os.replace(self.path, self.output)
+        except OSError as error:
+            raise PqvError(f"{self.output}: cannot be made: {error.strerror}") from error

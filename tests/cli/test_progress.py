@@ -1,0 +1,64 @@
+"""Progress off a terminal: a line at times, none of what is quick."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from pqv_onnx.cli import progress
+from pqv_onnx.cli.progress import Bars
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    console = Console(file=io.StringIO(), get_time=made, width=100)
+    monkeypatch.setattr(progress, "status", console)
+    return made
+
+
+def lines() -> list[str]:
+    file = progress.status.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue().splitlines()
+
+
+def run(clock: Clock, seconds: list[float], visible: bool = True) -> list[str]:
+    with Bars(visible) as bars:
+        for step, now in enumerate(seconds):
+            clock.now = now
+            bars.stage("calibrating", step, len(seconds) - 1)
+    return lines()
+
+
+def test_a_line_at_times(clock: Clock) -> None:
+    first, second, last = run(clock, [0, 2, 5, 9, 15.5, 20])
+    assert first.startswith("calibrating: 40%, 0:0") and first.endswith(" left")
+    assert second.startswith("calibrating: 80%, 0:0")
+    assert last == "calibrating: done in 0:20"
+
+
+def test_what_is_quick_and_what_is_not_to_be_seen(clock: Clock) -> None:
+    assert run(clock, [0, 1, 2]) == []
+    assert run(clock, [0, 9, 30], visible=False) == []
+
+
+def test_one_long_step(clock: Clock) -> None:
+    assert run(clock, [0, 75]) == ["calibrating: done in 1:15"]
+
+
+def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(progress, "status", Console(file=file, force_terminal=True, width=100))
+    with Bars() as bars:
+        bars.stage("calibrating", 1, 2)
+    assert "calibrating" in file.getvalue() and "50%" in file.getvalue()

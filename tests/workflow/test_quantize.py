@@ -1,0 +1,184 @@
+"""One command from a model's name and images to a folder."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("accelerate")
+
+import pqv_onnx  # noqa: E402
+from pqv_onnx.checkpoint import load_qat  # noqa: E402
+from pqv_onnx.errors import PqvError  # noqa: E402
+from pqv_onnx.train.evaluate import Accuracy  # noqa: E402
+from pqv_onnx.workflow import quantize as workflow  # noqa: E402
+from pqv_onnx.workflow.options import LADDER, Options  # noqa: E402
+from tests.cli.conftest import Pqv, pqv  # noqa: E402, F401
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "train"))
+
+import striped  # noqa: E402
+
+NAMES = ("across", "down", "slanted")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eighteen images in three folders, without splits; do not change them."""
+    made = striped.make_folders(tmp_path_factory.mktemp("made"), images=6)
+    root = tmp_path_factory.mktemp("data") / "photos"
+    for name in NAMES:
+        shutil.copytree(made / "train" / name.replace("slanted", "down"), root / name)
+    return root
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_name_and_photos_become_a_folder(
+    pqv: Pqv,  # noqa: F811
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    out, result = tmp_path / "out", tmp_path / "r.json"
+    done = pqv(
+        *("quantize", striped.NAME, "--import", "striped", "--random-weights", 0),
+        *("--num-classes", 3, "--data", photos, "--precision", "w8a8", "--quick"),
+        *("--images", 6, "-o", out, "--json", result),
+    )
+    assert done.code == 0, done.err
+    assert files(tmp_path) == {"out", "r.json"}
+    assert files(out) == {"model.onnx", "model.safetensors", "report.json", "README.md", "sqnr.png"}
+    report = json.loads((out / "report.json").read_text())
+    assert report == json.loads(result.read_text())
+    assert report["data"]["calibration_images"] == 6 and report["quantized"]["images"] == 12
+    assert report["data"]["classes"] == list(NAMES) and report["verification"]["bit_exact"]
+    assert set(report["latency_ms"]) == set(report["memory_bytes"]) == {"float", "quantized"}
+    assert report["stated"]["top1"] == report["quantized"]["top1"]
+    # The noise behind the head is that of the logits, on the same images.
+    sqnr = report["quantized"]["agreement"]["sqnr"]
+    assert report["sqnr"]["head"] == pytest.approx(sqnr, abs=1)
+
+    shutil.copy(photos / "down" / "0.png", out / "photo.jpg")
+    shown = pqv("run", out / "model.onnx", out / "photo.jpg").out
+    assert all(name in shown for name in NAMES) and "states top-1" in shown
+    card = (out / "README.md").read_text()
+    assert report["weights"]["sha256"] in card and "12 images held out of the data" in card
+    monkeypatch.chdir(out)
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.S)
+    exec(code, {})
+    printed = capfd.readouterr().out
+    assert all(f"'label': '{name}'" in printed for name in NAMES)
+
+
+def test_a_run_that_was_stopped_goes_on(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    options = Options(
+        data=photos, random_weights=0, num_classes=3, precision="mixed", images=6, quick=True
+    )
+
+    def stop(*_: Any) -> dict[str, Any]:
+        raise PqvError("stopped")
+
+    measure = workflow.measure
+    monkeypatch.setattr(workflow, "measure", stop)
+    with pytest.raises(PqvError, match="stopped"):
+        workflow.quantize(striped.NAME, out, options)
+    assert files(tmp_path) == {"out.part"}
+    bits = load_qat(tmp_path / "out.part" / "mixed.safetensors").config.spec.weight_bits
+    assert set(bits.values()) == {4}  # those that differ from 8
+
+    monkeypatch.setattr(workflow, "measure", measure)
+    monkeypatch.setattr(workflow, "_calibrate", stop)
+    with pytest.raises(PqvError, match="stopped"):  # of another seed nothing is taken
+        workflow.quantize(striped.NAME, out, replace(options, seed=1))
+    monkeypatch.undo()
+    workflow.quantize(striped.NAME, out, options)
+    monkeypatch.setattr(workflow, "_calibrate", stop)
+    assert files(tmp_path) == {"out"}
+    with pytest.raises(PqvError, match="is there already and not empty"):
+        workflow.quantize(striped.NAME, out, options)
+
+
+def test_an_embedding_of_photos_without_classes(photos: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    flat = photos / "down"
+    report = pqv_onnx.quantize(
+        striped.NAME, first, data=flat, random_weights=0, task="embedding", quick=True, images=3
+    )
+    assert report["quantized"]["top1"] is None and not report["data"]["labelled"]
+    assert report["quantized"]["agreement"]["cosine"] > 0.9
+    # From its checkpoint: the float model is not known.
+    again = pqv_onnx.quantize(first / "model.safetensors", second, data=flat, input="float")
+    assert again["float"] is None and again["quantized"]["agreement"] is None
+    assert again["task"] == "embedding" and "sqnr.png" not in files(second)
+    with pytest.raises(PqvError, match="has a precision"):
+        pqv_onnx.quantize(first / "model.safetensors", tmp_path / "x", data=flat, max_drop=1.0)
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What is tried, of precisions that lose 9, 4, 2 and 0.5 points."""
+    names: list[str] = []
+
+    def attempt(_start: Any, precision: str, folder: Path, _progress: Any) -> Any:
+        names.append(precision)
+        accuracy = Accuracy(precision, "onnx, library", 0.0, 0.0, 1)
+        drop = dict(zip(LADDER, (9.0, 4.0, 2.0, 0.5), strict=True))[precision]
+        return workflow.Candidate(precision, folder / precision, accuracy, accuracy, 1, drop)
+
+    monkeypatch.setattr(workflow, "_try", attempt)
+    return names
+
+
+@pytest.mark.parametrize(("drop", "chosen"), [(9.0, "w4a4"), (2.5, "mixed"), (0.5, "w8a8")])
+def test_the_cheapest_that_holds(
+    tried: list[str], photos: Path, tmp_path: Path, drop: float, chosen: str
+) -> None:
+    options = Options(data=photos, random_weights=0, num_classes=3, max_drop=drop)
+    start = workflow._start(striped.NAME, options)
+    shown: list[Any] = []
+    found = workflow._choose(start, tmp_path, lambda *_: None, shown.append)
+    assert found == shown and found[-1].precision == chosen
+    assert tried == list(LADDER[: LADDER.index(chosen) + 1])
+
+
+def test_nothing_holds(tried: list[str], photos: Path, tmp_path: Path) -> None:
+    options = Options(data=photos, random_weights=0, num_classes=3, max_drop=0.1)
+    with pytest.raises(PqvError, match="no precision loses 0.1 points at most: .*w8a8, loses 0.50"):
+        workflow.quantize(striped.NAME, tmp_path / "out", options)
+    assert len(tried) == 4 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "found 3 classes .across, down, slanted., the model has 2; --num-classes 3 of"),
+        ({"random_weights": None}, "give --weights, --random-weights or --pretrained"),
+        ({"data": None}, "--data"),
+        ({"max_drop": 101.0}, "expected 0 to 100"),
+        ({"max_drop": 1.0, "precision": "w8a8"}, "expected one of them"),
+        ({"precision": "w2a2"}, "expected w4a4, w4a8, mixed, w8a8"),
+        ({"precision": "mixed", "task": "tokens"}, "mixed need logits"),
+    ],
+)
+def test_what_is_refused_before_any_work(
+    photos: Path, tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    given = {"data": photos, "random_weights": 0, **changes}
+    with pytest.raises(PqvError, match=reason):
+        pqv_onnx.quantize(striped.NAME, tmp_path / "out", **given)
+    assert not files(tmp_path)
