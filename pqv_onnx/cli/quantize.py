@@ -10,7 +10,16 @@ import typer
 from rich.table import Table
 
 from pqv_onnx.cli.export import Input, Task
-from pqv_onnx.cli.options import JsonOption, check_json, console, megabytes, percent, write_json
+from pqv_onnx.cli.options import (
+    ImageSizeOption,
+    JsonOption,
+    check_json,
+    console,
+    image_size,
+    megabytes,
+    percent,
+    write_json,
+)
 from pqv_onnx.cli.progress import Bars, status
 from pqv_onnx.cli.training import (
     BatchOption,
@@ -49,6 +58,7 @@ def command(
     random_weights: RandomOption = None,
     pretrained: PretrainedOption = False,
     classes: ClassesOption = None,
+    size: ImageSizeOption = None,
     labels: LabelsOption = None,
     precision: Annotated[
         Precision | None, typer.Option(help="Default: w8a8, or the checkpoint's.")
@@ -105,6 +115,7 @@ def command(
         random_weights=random_weights,
         pretrained=pretrained,
         num_classes=classes,
+        image_size=image_size(size),
         precision=None if precision is None else precision.value,
         max_drop=max_drop,
         labels=labels,

@@ -17,6 +17,7 @@ from pqv_onnx.checkpoint import load_float
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import ModelConfig, QuantModel
 from pqv_onnx.qat.build import create_timm, randomize, set_image_size
+from pqv_onnx.qat.convert import image_size
 from pqv_onnx.runtime.preprocess import Preprocessing
 
 _FAMILIES = ("vision_transformer", "swin_transformer")
@@ -134,7 +135,7 @@ def preprocessing_of(config: ModelConfig) -> Preprocessing:
 def preprocessing_of_float(model: nn.Module) -> Preprocessing:
     """How a timm model's images are made, by what timm says about it."""
     found = resolve_data_config(model=model)
-    channels, height, width = found["input_size"]
+    channels, height, width = image_size(model)
     mean, std = tuple(found["mean"]), tuple(found["std"])
     if len(mean) != channels:  # as convert_to_qat has it
         mean, std = ((sum(mean) / len(mean),) * channels, (sum(std) / len(std),) * channels)

@@ -29,6 +29,7 @@ class Options:
         random_weights: seed of random ones.
         pretrained: whether they are timm's.
         num_classes: of a new, random head.
+        image_size: height and width of the images; by default what the model is made for.
         precision: one of ``LADDER``; by default ``w8a8``, or the checkpoint's.
         max_drop: percentage points of top-1 (of images that keep their class, if the images have
             no labels) that may be lost; the first precision of ``LADDER`` that holds it is taken.
@@ -50,6 +51,7 @@ class Options:
     random_weights: int | None = None
     pretrained: bool = False
     num_classes: int | None = None
+    image_size: tuple[int, int] | None = None
     precision: str | None = None
     max_drop: float | None = None
     labels: Path | None = None
@@ -79,7 +81,7 @@ class Options:
     def source(self) -> FloatSource:
         """The float weights."""
         return FloatSource(
-            self.weights, self.random_weights, self.pretrained, classes=self.num_classes
+            self.weights, self.random_weights, self.pretrained, self.image_size, self.num_classes
         )
 
     @property

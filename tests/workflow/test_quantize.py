@@ -18,6 +18,7 @@ pytest.importorskip("accelerate")
 import pqv_onnx  # noqa: E402
 from pqv_onnx.checkpoint import load_qat  # noqa: E402
 from pqv_onnx.errors import PqvError  # noqa: E402
+from pqv_onnx.graph.load import load_model, metadata  # noqa: E402
 from pqv_onnx.train.evaluate import Accuracy  # noqa: E402
 from pqv_onnx.workflow import quantize as workflow  # noqa: E402
 from pqv_onnx.workflow.options import LADDER, Options  # noqa: E402
@@ -116,11 +117,12 @@ def test_a_run_that_was_stopped_goes_on(
 def test_an_embedding_of_photos_without_classes(photos: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     flat = photos / "down"
-    report = pqv_onnx.quantize(
-        striped.NAME, first, data=flat, random_weights=0, task="embedding", quick=True, images=3
-    )
+    given = {"random_weights": 0, "task": "embedding", "image_size": (24, 40)}
+    report = pqv_onnx.quantize(striped.NAME, first, data=flat, quick=True, images=3, **given)
     assert report["quantized"]["top1"] is None and not report["data"]["labelled"]
     assert report["quantized"]["agreement"]["cosine"] > 0.9
+    entries = metadata(load_model(first / "model.onnx"))
+    assert (entries["pqv.task"], entries["pqv.input_size"]) == ("embedding", "[3, 24, 40]")
     # From its checkpoint: the float model is not known.
     again = pqv_onnx.quantize(first / "model.safetensors", second, data=flat, input="float")
     assert again["float"] is None and again["quantized"]["agreement"] is None
