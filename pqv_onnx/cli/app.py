@@ -20,6 +20,9 @@ from pqv_onnx.cli import (
     train,
     verify,
 )
+from pqv_onnx.cli.options import console
+from pqv_onnx.cli.progress import status
+from pqv_onnx.version import __version__
 
 UsageError: Any = typer.BadParameter.__base__
 """click's, or that of typer's own copy of click."""
@@ -28,7 +31,6 @@ app = typer.Typer(
     name="pqv",
     help="Quantized Vision Transformers: train, export as integer-only ONNX, run, verify, time.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
@@ -38,10 +40,26 @@ for command in _COMMANDS:
 app.add_typer(android.app)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"pqv_onnx {__version__}")
+        raise typer.Exit()
+
+
 @app.callback()
 def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version, and stop."
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show results and errors, and no progress.")
+    ] = False,
     traceback: Annotated[
         bool, typer.Option("--traceback", help="Show where an unexpected error comes from.")
     ] = False,
 ) -> None:
     """Options of all commands. ``main`` asks for them by itself: they hold of imports, too."""
+    status.quiet = quiet

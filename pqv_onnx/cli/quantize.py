@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pqv_onnx.cli.export import Input, Task
 from pqv_onnx.cli.options import (
+    MAX_SEED,
     ImageSizeOption,
     JsonOption,
     check_json,
@@ -90,7 +91,7 @@ def command(
     ] = 1000,
     batch_size: BatchOption = 32,
     workers: WorkersOption = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice of images.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the choice of images.")] = 0,
     modules: ImportOption = None,
     json_file: JsonOption = None,
 ) -> None:
@@ -173,7 +174,7 @@ def _show(output: Path, report: dict[str, Any]) -> None:
             megabytes(report["bytes"][name]),
         )
     console.print(table)
-    console.print(f"{output}: model.onnx is bit-exact; README.md says more", markup=False)
+    console.print(f"{output}: model.onnx is bit-exact; README.md says more")
 
 
 def _number(value: float | None, places: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from pqv_onnx.cli.main import app
+from pqv_onnx.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "examples/README.md", "export/README.md")

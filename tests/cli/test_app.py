@@ -1,0 +1,26 @@
+"""Options of all commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pqv_onnx.cli import progress
+from pqv_onnx.version import __version__
+from tests.cli.conftest import Pqv
+
+
+def test_version(pqv: Pqv) -> None:
+    done = pqv("--version")
+    assert (done.code, done.out) == (0, f"pqv_onnx {__version__}\n")
+
+
+def test_quiet(pqv: Pqv, tiny_onnx: dict[str, Path]) -> None:
+    for flags, quiet in ((("-q",), True), ((), False)):
+        done = pqv(*flags, "run", tiny_onnx["w8a8"], "--random", 0)
+        assert done.code == 0 and "%" in done.out
+        assert progress.status.quiet is quiet
+
+
+def test_a_mistyped_command_is_told_its_neighbours(pqv: Pqv) -> None:
+    done = pqv("quantise")
+    assert done.code == 2 and "quantize" in done.err
