@@ -123,6 +123,8 @@ def read_bundle(folder: str | os.PathLike[str]) -> Bundle:
         if path not in listed:
             raise PqvError(f"{root / MANIFEST}: the model {path!r} is none of the bundle's files")
     for path, digest in entries:
+        if not (root / path).is_file():  # a pipe would be waited for
+            raise PqvError(f"{root / path}: there is no such file")
         try:
             data = (root / path).read_bytes()
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,9 @@ def test_more_threads_than_cores(pqv: Pqv, phone: Phone, bundle: Path) -> None:
 def test_a_changed_bundle(pqv: Pqv, phone: Phone, bundle: Path) -> None:
     (bundle / "models" / "w4a4.onnx").write_bytes(b"another")
     assert "w4a4.onnx: not the file" in pqv("android", "push", bundle).error
+    (bundle / "models" / "w4a4.onnx").unlink()
+    os.mkfifo(bundle / "models" / "w4a4.onnx")
+    assert "w4a4.onnx: there is no such file" in pqv("android", "push", bundle).error
     (bundle / "manifest.json").write_text("{")
     assert "manifest.json: not a manifest" in pqv("android", "push", bundle).error
     assert "not a bundle" in pqv("android", "push", bundle.parent).error
