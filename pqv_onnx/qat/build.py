@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 import timm
@@ -59,10 +60,17 @@ def build_random_qat(
     return quantized.eval()
 
 
+def check_timm_name(timm_name: str) -> None:
+    """Raise PqvError if timm has no model of this name; it tells names like it."""
+    if not timm.is_model(timm_name):
+        near = difflib.get_close_matches(timm_name.partition(".")[0], timm.list_models())
+        hint = f", did you mean {' or '.join(near)}?" if near else ""
+        raise PqvError(f"unknown timm model {timm_name!r}{hint}")
+
+
 def create_timm(timm_name: str, **kwargs: Any) -> nn.Module:
     """Create a timm model with its initial weights; raises PqvError if timm has no such name."""
-    if not timm.is_model(timm_name):
-        raise PqvError(f"unknown timm model {timm_name!r}")
+    check_timm_name(timm_name)
     model: nn.Module = timm.create_model(timm_name, pretrained=False, **kwargs)
     return model
 

@@ -16,7 +16,7 @@ from torch import nn
 from pqv_onnx.checkpoint import load_float
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import ModelConfig, QuantModel
-from pqv_onnx.qat.build import create_timm, randomize, set_image_size
+from pqv_onnx.qat.build import check_timm_name, create_timm, randomize, set_image_size
 from pqv_onnx.qat.convert import image_size
 from pqv_onnx.runtime.preprocess import Preprocessing
 
@@ -85,8 +85,7 @@ def load_pretrained(timm_name: str, classes: int | None = None) -> nn.Module:
     Raises:
         PqvError: the name is unknown, or the weights can neither be downloaded nor found.
     """
-    if not timm.is_model(timm_name):
-        raise PqvError(f"unknown timm model {timm_name!r}")
+    check_timm_name(timm_name)
     try:
         model: nn.Module = timm.create_model(timm_name, pretrained=True, **_head(classes))
     # Whatever goes wrong between here and a hub.

@@ -159,7 +159,10 @@ def _speed(report: dict[str, Any]) -> str:
             )
     where = f"{machine['cpu']}, one thread, onnxruntime {machine['versions']['onnxruntime']}"
     note = f"Medians at batch 1, in turns, on {where}; load of the machine {machine['load']}."
-    return "\n".join(rows) + f"\n\n{note} Memory is what session and inference add to the process."
+    note += " Memory is what session and inference add to the process."
+    if machine["load"] > machine["cores"]:
+        note += " **The machine was busy: time it again with `pqv bench model.onnx`.**"
+    return "\n".join(rows) + f"\n\n{note}"
 
 
 def _origin(report: dict[str, Any]) -> str:

@@ -172,7 +172,7 @@ def _start(model: str, options: Options) -> _Start:
         options.evaluation_images,
     )
     checkpoint, source, name = None, options.source, model
-    if Path(model).is_file():
+    if Path(model).is_file() or model.endswith(".safetensors"):
         if not is_qat(Path(model)):
             raise PqvError(f"{model}: is no QAT checkpoint; give timm's name and --weights {model}")
         if options.max_drop is not None or options.precision is not None:
