@@ -27,9 +27,9 @@ class Embedder:
             PqvError: it is no model, or gives something else.
         """
         entries = metadata(load_model(path))
-        if (task := entries.get("pqv.task")) != "embedding":
+        if (task := entries.get("pqv.task")) not in ("embedding", "unit_embedding"):
             raise PqvError(
-                f"{path} gives {task}, expected an embedding: calibrate --task embedding"
+                f"{path} gives {task}, expected an embedding: calibrate --task unit_embedding"
             )
         self.preprocessing = Preprocessing.from_metadata(entries)
         self.session = InferenceSession(path)
@@ -38,8 +38,8 @@ class Embedder:
     def __call__(self, image: Path) -> np.ndarray:
         """The embedding of an image file, float32 [C], of length 1."""
         (found,) = self.session.run(None, {self.input: self.preprocessing.load(image)})
-        vector: np.ndarray = found[0] / max(float(np.linalg.norm(found[0])), 1e-12)
-        return vector
+        vector: np.ndarray = found[0].astype(np.float32)  # codes have the direction, too
+        return vector / max(float(np.linalg.norm(vector)), 1e-12)
 
 
 def main(

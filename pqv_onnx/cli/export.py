@@ -43,6 +43,7 @@ class Task(StrEnum):
 
     logits = "logits"
     embedding = "embedding"
+    unit_embedding = "unit_embedding"
     tokens = "tokens"
 
 
@@ -51,6 +52,13 @@ class Input(StrEnum):
 
     float = "float"
     uint8 = "uint8"
+
+
+class Output(StrEnum):
+    """What the exported model gives."""
+
+    float = "float"
+    int8 = "int8"
 
 
 class Layout(StrEnum):
@@ -80,6 +88,13 @@ def command(
         typer.Option("--input", help="float: normalised NCHW; uint8: pixels, mean/std inside."),
     ] = Input.float,
     layout: Annotated[Layout, typer.Option(help="Of uint8 pixels.")] = Layout.nhwc,
+    output_format: Annotated[
+        Output,
+        typer.Option(
+            "--embedding",
+            help="int8: a unit embedding as codes, for vector stores; metadata tell their step.",
+        ),
+    ] = Output.float,
     fuse: Annotated[
         bool,
         typer.Option(
@@ -121,7 +136,14 @@ def command(
         if labels is not None:
             name_classes(qat, labels)
     with progress.status("exporting"):
-        export_qat(qat, output, input=input_format.value, layout=layout.value, fuse=fuse)
+        export_qat(
+            qat,
+            output,
+            input=input_format.value,
+            layout=layout.value,
+            embedding=output_format.value,
+            fuse=fuse,
+        )
     summary = inspect_model(output)
     console.print(
         f"{output}: {megabytes(summary['file_bytes'])}, "

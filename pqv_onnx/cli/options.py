@@ -50,6 +50,9 @@ console = PlainConsole(soft_wrap=True)
 MAX_SEED = 2**32 - 1
 MAX_THREADS = 1024
 
+_MAX_SIDE = 4096
+"""Pixels that preprocessing takes; see docs/metadata.md."""
+
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An exported .onnx file.")]
 SchemeOption = Annotated[
     list[str] | None,
@@ -92,8 +95,11 @@ def image_size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     parts = text.split("x")
-    if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
-        raise typer.BadParameter(f"--image-size is {text!r}, expected pixels: 224, 224x320")
+    digits = all(part.isascii() and part.isdigit() for part in parts)
+    if len(parts) > 2 or not digits or not all(1 <= int(part) <= _MAX_SIDE for part in parts):
+        raise typer.BadParameter(
+            f"--image-size is {text!r}, expected pixels up to {_MAX_SIDE}: 224, 224x320"
+        )
     return int(parts[0]), int(parts[-1])
 
 

@@ -28,6 +28,7 @@ from pqv_onnx.runtime.session import MINIMUM_ONNXRUNTIME
 from pqv_onnx.version import __version__
 
 InputFormat = Literal["float", "uint8"]
+OutputFormat = Literal["float", "int8"]
 Layout = Literal["nchw", "nhwc"]
 
 IR_VERSION = 10
@@ -40,14 +41,17 @@ def export_qat(
     *,
     input: InputFormat = "float",
     layout: Layout = "nhwc",
+    embedding: OutputFormat = "float",
     fuse: bool = True,
 ) -> None:
     """Write a calibrated or trained model as integer-only ONNX; see `export_onnx`.
 
     Raises:
-        PqvError: the model is not calibrated, the file cannot be written, or an option is unknown.
+        PqvError: the model is not calibrated, the file cannot be written, an option is unknown, or
+            the model gives no codes.
     """
-    export_onnx(convert_to_integer(model), path, input=input, layout=layout, fuse=fuse)
+    integer = convert_to_integer(model)
+    export_onnx(integer, path, input=input, layout=layout, embedding=embedding, fuse=fuse)
 
 
 def export_onnx(
@@ -56,6 +60,7 @@ def export_onnx(
     *,
     input: InputFormat = "float",
     layout: Layout = "nhwc",
+    embedding: OutputFormat = "float",
     fuse: bool = True,
 ) -> None:
     """Write ``model`` as ONNX: custom ops, their definitions, packed weights, metadata.
@@ -66,20 +71,23 @@ def export_onnx(
         input: ``float`` takes float32 [batch, C, H, W], normalised; ``uint8`` takes raw pixels
             and gives the very same bits (see `PixelLookup`).
         layout: axis order of uint8 pixels, ``nhwc`` or ``nchw``.
+        embedding: ``int8`` gives the codes of a unit embedding, each worth the metadata's
+            ``pqv.embedding_scale``.
         fuse: write each self-attention as one op, and each matmul with its GELU; without, as
             their parts. The bits are equal.
 
     Raises:
-        PqvError: the file cannot be written, or an option is unknown.
+        PqvError: the file cannot be written, an option is unknown, or the model gives no codes.
     """
     check_writable(path)
-    program = _export(with_input(model, input, layout), *_example(model, input, layout))
+    ends = with_embedding(with_input(model, input, layout), embedding)
+    program = _export(ends, *_example(model, input, layout))
     passes = ir.passes.Sequential(
         NameByModule(),
         *([FuseAttention(), FuseGelu()] if fuse else []),
         ClearMetadataAndDocStringPass(),
         AttachFunctions(),
-        SetMetadata(_metadata(model, input, layout)),
+        SetMetadata(_metadata(model, input, layout) | _embedding(model, embedding)),
     )
     exported = passes(program).model
     exported.producer_name, exported.producer_version = "pqv_onnx", __version__
@@ -107,6 +115,33 @@ def with_input(model: IntegerModel, input: str, layout: str) -> IntegerModel:
         model.quantize.scale, preprocessing.mean, preprocessing.std, layout == "nhwc"
     )
     return changed
+
+
+def with_embedding(model: IntegerModel, embedding: str) -> IntegerModel:
+    """The model with the last border for ``embedding``; weights are shared with ``model``.
+
+    Raises:
+        PqvError: the embedding is unknown, or the model gives none in codes of one step.
+    """
+    task = model.config.backbone.task
+    if embedding == "float":
+        return model
+    if embedding != "int8":
+        raise PqvError(f"embedding must be float or int8, not {embedding}")
+    if task != "unit_embedding":
+        raise PqvError(f"the model gives {task}, an int8 embedding wants the task unit_embedding")
+    changed = copy.copy(model)
+    changed._modules = dict(model._modules)
+    changed._modules["dequantize"] = torch.nn.Identity()
+    return changed
+
+
+def _embedding(model: IntegerModel, embedding: str) -> dict[str, str]:
+    """What the metadata say of an embedding of length 1."""
+    if model.config.backbone.task != "unit_embedding":
+        return {}
+    scale = float(model.dequantize.scale[0])
+    return {"pqv.embedding": embedding, "pqv.embedding_scale": repr(scale)}
 
 
 def _example(model: IntegerModel, input: str, layout: str) -> tuple[torch.Tensor, str]:

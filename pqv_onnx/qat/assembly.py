@@ -216,13 +216,18 @@ def _last(name: str) -> str:
     return name.rpartition(".")[2]
 
 
+def _keeps_direction(node: Node) -> bool:
+    """Whether the layer in front of it still is the one that gives the output."""
+    return isinstance(node, Move | Scale) or (isinstance(node, Norm) and node.of == "l2")
+
+
 def _final(graph: Graph, readers: dict[Node, list[Node]]) -> set[Node]:
     """The nodes whose value only reaches the output through each other, and the output."""
     final = {graph.output}
     for node in reversed(graph.nodes[:-1]):
         behind = readers[node]
         passes = isinstance(node, _CARRIES) or (
-            isinstance(node, Linear | Heads) and all(isinstance(r, Move | Scale) for r in behind)
+            isinstance(node, Linear | Heads) and all(map(_keeps_direction, behind))
         )
         if passes and all(reader in final for reader in behind):
             final.add(node)

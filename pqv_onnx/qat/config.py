@@ -23,7 +23,7 @@ class Preprocessing:
     interpolation: str = "bicubic"
 
 
-TASKS = ("logits", "embedding", "tokens")
+TASKS = ("logits", "embedding", "unit_embedding", "tokens")
 """What a model may give."""
 
 
@@ -34,8 +34,8 @@ class Backbone:
     Attributes:
         architecture: timm's name of the model, or its class's.
         graph: of what it computes, without values of constants.
-        task: what it gives: ``logits`` [B, classes], an ``embedding`` [B, C], or ``tokens``,
-            [B, N, C] or [B, H, W, C].
+        task: what it gives: ``logits`` [B, classes], an ``embedding`` [B, C], a
+            ``unit_embedding`` of length 1 [B, C], or ``tokens``, [B, N, C] or [B, H, W, C].
     """
 
     architecture: str

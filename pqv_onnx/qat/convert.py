@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from timm.data import ImageNetInfo
-from torch import nn
+from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat.config import TASKS, Backbone, ModelConfig, Preprocessing
@@ -19,7 +20,7 @@ from pqv_onnx.qat.routes import Routes
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.trace import Graph, normalise, record
 from pqv_onnx.trace.maps import split_chain
-from pqv_onnx.trace.nodes import Linear
+from pqv_onnx.trace.nodes import Linear, Norm
 from pqv_onnx.trace.store import detach
 from pqv_onnx.trace.values import constant
 
@@ -45,8 +46,9 @@ def convert_to_qat(
         preprocessing: how to make the input; by default what timm says about the model.
         labels: a name for each class; by default timm's, if the classes are ImageNet's.
         size: channels, height and width of the images; by default what the model is made for.
-        task: what the quantized model gives: ``logits``, the ``embedding`` that the head reads, or
-            the ``tokens`` that it is pooled from; by default logits if there is a head.
+        task: what the quantized model gives: ``logits``, the ``embedding`` that the head reads, the
+            same with length 1 (``unit_embedding``), or the ``tokens`` that it is pooled from; by
+            default logits if there is a head.
 
     Returns:
         An uncalibrated model with copies of the weights; see ``calibrate``.
@@ -56,10 +58,13 @@ def convert_to_qat(
             layer that is not there.
     """
     task = task or default_task(model)
-    model = for_task(model, task)
+    unit = task == "unit_embedding"
+    model = for_task(model, "embedding" if unit else task)
     graph = describe(model, size)
     if spec.residual.scheme == "rotated":
         graph = with_projection(graph)
+    if unit:  # behind the projection, which undoes a rotation
+        graph = Graph.of(Norm("length", (graph.output,), graph.output.shape, "l2"))
     backbone = Backbone(architecture(model), detach(graph, model), task)
     if preprocessing is None:
         preprocessing = _preprocessing(model, backbone.in_chans)
@@ -103,19 +108,26 @@ def for_task(model: nn.Module, task: str) -> nn.Module:
     headless = getattr(model, "num_classes", 1) == 0
     if task not in TASKS:
         raise PqvError(f"task is {task!r}, expected {', '.join(TASKS)}")
-    needed = {"embedding": "reset_classifier", "tokens": "forward_features"}.get(task)
+    embedding = task in ("embedding", "unit_embedding")
+    needed = "reset_classifier" if embedding else {"tokens": "forward_features"}.get(task)
     if task == "logits" and headless:
         raise PqvError("the model has no head, expected the task embedding or tokens")
     if needed is None or (task == "embedding" and headless):
         return model
-    if not hasattr(model, needed):
+    if not hasattr(model, needed) and not (embedding and headless):
         raise PqvError(f"task is {task!r}, but the model has no {needed}")
     changed: Any = copy.deepcopy(model)
     if task == "tokens":
         changed.forward = changed.forward_features
-    else:
+    elif not headless:
         changed.reset_classifier(0)
+    if task == "unit_embedding":
+        changed.forward = functools.partial(_at_length_1, changed.forward)
     return changed
+
+
+def _at_length_1(forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    return F.normalize(forward(images), dim=-1)
 
 
 def with_projection(graph: Graph) -> Graph:

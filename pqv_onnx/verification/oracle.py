@@ -11,7 +11,7 @@ import torch
 
 from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.graph.export import with_input
+from pqv_onnx.graph.export import with_embedding, with_input
 from pqv_onnx.graph.load import metadata
 from pqv_onnx.integer import IntegerModel, convert_to_integer
 from pqv_onnx.verification.compare import Values
@@ -23,7 +23,8 @@ def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> 
 
     Args:
         checkpoint: what ``model`` was exported from.
-        model: tells the front end (``pqv.input``, ``pqv.layout``) and the output's name.
+        model: tells both borders (``pqv.input``, ``pqv.layout``, ``pqv.embedding``) and the
+            output's name.
 
     Raises:
         PqvError: the checkpoint does not load, or is of another architecture or precision.
@@ -37,6 +38,7 @@ def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> 
         if (stated := entries.get(key)) != found:
             raise PqvError(f"{checkpoint} is {found}, the model was exported from {stated}")
     changed = with_input(integer, entries["pqv.input"], entries["pqv.layout"])
+    changed = with_embedding(changed, entries.get("pqv.embedding", "float"))
     return recorded(changed, model.graph.output[0].name)
 
 

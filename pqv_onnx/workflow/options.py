@@ -34,7 +34,7 @@ class Options:
         max_drop: percentage points of top-1 (of images that keep their class, if the images have
             no labels) that may be lost; the first precision of ``LADDER`` that holds it is taken.
         labels: file with a name of a class a line.
-        task: ``logits``, ``embedding`` or ``tokens``.
+        task: ``logits``, ``embedding``, ``unit_embedding`` or ``tokens``.
         input: of the file: ``uint8`` pixels [batch, H, W, C] or normalised ``float``.
         images: to calibrate on.
         evaluation_images: others, to evaluate on.
@@ -74,7 +74,7 @@ class Options:
         if self.max_drop is not None and not 0 <= self.max_drop <= 100:
             raise PqvError(f"the largest drop is {self.max_drop}, expected 0 to 100")
         by_classes = self.max_drop is not None or self.precision == MIXED
-        if self.task in ("embedding", "tokens") and by_classes:
+        if self.task not in (None, "logits") and by_classes:
             raise PqvError(f"a largest drop and {MIXED} need logits, the task is {self.task}")
 
     @property

@@ -195,12 +195,12 @@ def test_a_pickle_that_is_not_weights(pqv, tmp_path: Path) -> None:
     assert not (tmp_path / "m.onnx").exists()
 
 
-@pytest.mark.parametrize("size", ["0", "224x", "-16", "1x2x3", "large"])
+@pytest.mark.parametrize("size", ["0", "224x", "-16", "1x2x3", "large", "4112"])
 def test_bad_image_size(pqv, size: str, tmp_path: Path) -> None:
     given = ("--model", "deit_tiny_patch16_224", "--random-weights", 0, "-o", tmp_path / "m.onnx")
     done = pqv("export", *given, f"--image-size={size}")
     assert done.code == 2
-    assert f"--image-size is '{size}', expected pixels: 224, 224x320" in done.err
+    assert f"--image-size is '{size}', expected pixels up to 4096: 224, 224x320" in done.err
 
 
 def test_image_size_that_patches_do_not_divide(pqv, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from pqv_onnx.graph import export_onnx
@@ -27,18 +28,20 @@ def exported(path: Path, task: str) -> Path:
     small = MODELS["vit"]
     model = convert_to_qat(small.make(), QuantSpec.preset("w8a8"), task=task)
     calibrate(model, images(small.size, 4))
-    export_onnx(convert_to_integer(model), path)
+    embedding = "int8" if task == "unit_embedding" else "float"
+    export_onnx(convert_to_integer(model), path, embedding=embedding)
     return path
 
 
-def test_an_image_is_most_like_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", ["embedding", "unit_embedding"])
+def test_an_image_is_most_like_itself(task: str, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in "abc":
         pixels = generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{name}.png")
-    model = exported(tmp_path / "m.onnx", "embedding")
+    model = exported(tmp_path / "m.onnx", task)
     found = search(model, folder, folder / "b.png", "-k", 2)
     lines = [line for line in found.stdout.splitlines() if line.endswith(".png")]
     assert lines[0] == f"1.0000  {folder / 'b.png'}", found.stderr
