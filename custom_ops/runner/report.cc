@@ -25,6 +25,7 @@ void Add(const char* key, unsigned value, Json* json) {
 }
 
 Buffer<double> Softmax(const float* logits, size_t count) {
+  if (count == 0) return {};
   float largest = logits[0];
   for (size_t i = 1; i < count; ++i) largest = logits[i] > largest ? logits[i] : largest;
   Buffer<double> probabilities(count);
@@ -73,7 +74,7 @@ void ReportTop(const InputName& name, const float* logits, size_t count,
   json->Key("top");
   json->BeginArray();
   Buffer<bool> shown(count);
-  memset(shown.data(), 0, count);
+  for (bool& is_shown : shown) is_shown = false;
   const Buffer<double> probabilities = Softmax(logits, count);
   for (unsigned k = 0; k < top && k < count; ++k) {
     size_t best = count;

@@ -60,6 +60,24 @@ def test_shapes(check: Check, tmp_path: Path) -> None:
         check("--runs", "1", "--profile", "--json", tmp_path / "r.json", tmp_path / "m.onnx")
 
 
+def test_an_output_without_elements(check: Check, tmp_path: Path) -> None:
+    """Which onnxruntime knows only when it has run."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n"])
+    nodes = [
+        helper.make_node("Greater", ["x", "ten"], ["chosen"]),
+        helper.make_node("Compress", ["x", "chosen"], ["y"]),
+    ]
+    ten = helper.make_tensor("ten", TensorProto.FLOAT, [], [10])
+    opsets = [helper.make_opsetid("", 18)]
+    graph = helper.make_graph(nodes, "g", [x], [y], [ten])
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    helper.set_model_props(model, {"pqv.labels": "a\nb"})
+    onnx.save(model, tmp_path / "m.onnx")
+    (tmp_path / "x.raw").write_bytes(bytes(12))
+    check(tmp_path / "m.onnx", tmp_path / "x.raw", status=0)
+
+
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
 def test_sizes_of_images(check: Check, interpolation: str, tmp_path: Path) -> None:
     need_library("libpng16.so.16")

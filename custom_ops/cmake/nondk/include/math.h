@@ -4,6 +4,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+double exp(double x);
 double sin(double x);
 #ifdef __cplusplus
 }
