@@ -12,48 +12,27 @@
 namespace pqv {
 namespace {
 
-const OpDefinition* const kOps[] = {
-    &kPackedInt4MatMulOp,
-    &kPackedInt4MatMulAddOp,
-    &kPackedInt4MatMulGeluOp,
-    &kPackedInt8MatMulOp,
-    &kPackedInt8MatMulAddOp,
-    &kPackedInt8MatMulGeluOp,
-    &kPackedInt8MatMulToInt32Op,
-    &kIntMatMulOp,
-    &kIntSoftmax2nOp,
-    &kIntSoftmax2nBiasOp,
-    &kIntWeightedMeanOp,
-    &kIntAttentionOp,
-    &kIntWindowAttentionOp,
-    &kIntLayerNormOp,
-    &kIntRmsNormOp,
-    &kIntGeluOp,
-    &kIntAddOp,
-    &kIntRotaryOp,
-    &kIntGateOp,
-};
 constexpr size_t kOpCount = sizeof(kOps) / sizeof(kOps[0]);
 
-const OpDefinition& DefinitionOf(const OrtCustomOp* op) {
-  return *static_cast<const RegisteredOp*>(op)->definition;
+const OpDeclaration& DeclarationOf(const OrtCustomOp* op) {
+  return *static_cast<const RegisteredOp*>(op)->definition->declaration;
 }
 
 void FillOp(const OpDefinition& definition, size_t variant, RegisteredOp* op) {
   op->definition = &definition;
   op->variant = variant;
   op->version = kOrtApiVersion;
-  op->GetName = [](const OrtCustomOp* self) { return DefinitionOf(self).name; };
+  op->GetName = [](const OrtCustomOp* self) { return DeclarationOf(self).name; };
   op->GetExecutionProviderType = [](const OrtCustomOp*) -> const char* { return nullptr; };
-  op->GetInputTypeCount = [](const OrtCustomOp* self) { return DefinitionOf(self).input_count; };
+  op->GetInputTypeCount = [](const OrtCustomOp* self) { return DeclarationOf(self).input_count; };
   op->GetInputType = [](const OrtCustomOp* self, size_t i) {
-    return DefinitionOf(self).inputs[i].type;
+    return DeclarationOf(self).inputs[i].type;
   };
   op->GetInputCharacteristic = [](const OrtCustomOp*, size_t) { return INPUT_OUTPUT_REQUIRED; };
   op->GetInputMemoryType = [](const OrtCustomOp*, size_t) { return OrtMemTypeDefault; };
   op->GetOutputTypeCount = [](const OrtCustomOp*) { return size_t{1}; };
   op->GetOutputType = [](const OrtCustomOp* self, size_t) {
-    return DefinitionOf(self).output_type;
+    return DeclarationOf(self).output_type;
   };
   op->GetOutputCharacteristic = [](const OrtCustomOp*, size_t) { return INPUT_OUTPUT_REQUIRED; };
   op->GetStartVersion = [](const OrtCustomOp*) { return kDomainVersion; };

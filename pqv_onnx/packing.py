@@ -11,10 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.ops.domain import MAX_K
-
-MAX_N = 2**24
-"""Most output channels of a packed weight."""
+from pqv_onnx.ops.domain import MAX_CHANNELS, MAX_REDUCTION
 
 _PANEL = 8
 _GROUP = 4
@@ -36,10 +33,10 @@ def packed_shape(k: int, n: int, bits: int) -> tuple[int, int, int]:
     """
     if bits not in (4, 8):
         raise PqvError(f"a packed weight has 4 or 8 bits, found {bits}")
-    if not 1 <= k <= MAX_K:
-        raise PqvError(f"K of a packed weight must be in [1, {MAX_K}], found {k}")
-    if not 1 <= n <= MAX_N:
-        raise PqvError(f"N of a packed weight must be in [1, {MAX_N}], found {n}")
+    if not 1 <= k <= MAX_REDUCTION:
+        raise PqvError(f"K of a packed weight must be in [1, {MAX_REDUCTION}], found {k}")
+    if not 1 <= n <= MAX_CHANNELS:
+        raise PqvError(f"N of a packed weight must be in [1, {MAX_CHANNELS}], found {n}")
     return -(-n // _PANEL), -(-k // _GROUP), _PANEL * _GROUP * bits // 8
 
 

@@ -6,23 +6,16 @@
 namespace pqv {
 namespace {
 
-constexpr size_t kA = 0;
-constexpr size_t kB = 1;
-constexpr size_t kAMultiplier = 2;
-constexpr size_t kBMultiplier = 3;
-constexpr size_t kMaxChannels = size_t{1} << 24;
 constexpr size_t kElementCost = 8;
 
 class AddNode {
  public:
   OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
     run_ = variant.add;
-    PQV_RETURN_IF_ERROR(reader.YBits(&op_.y_bits));
-    PQV_RETURN_IF_ERROR(reader.ChannelCount(kAMultiplier, kMaxChannels, &op_.channels));
-    PQV_RETURN_IF_ERROR(
-        reader.Channels(kAMultiplier, op_.channels, 0, kMaxMultiplier, &a_multiplier_));
-    PQV_RETURN_IF_ERROR(
-        reader.Channels(kBMultiplier, op_.channels, 0, kMaxMultiplier, &b_multiplier_));
+    PQV_RETURN_IF_ERROR(reader.Int("y_bits", &op_.y_bits));
+    PQV_RETURN_IF_ERROR(reader.ChannelCount("a_multiplier", kMaxChannels, &op_.channels));
+    PQV_RETURN_IF_ERROR(reader.Channels("a_multiplier", op_.channels, &a_multiplier_));
+    PQV_RETURN_IF_ERROR(reader.Channels("b_multiplier", op_.channels, &b_multiplier_));
     op_.a_multiplier = a_multiplier_.data();
     op_.b_multiplier = b_multiplier_.data();
     return nullptr;
@@ -31,10 +24,10 @@ class AddNode {
   OrtStatus* Run(const RunContext& context) const {
     TensorView a, b;
     AddRows rows = {};
-    PQV_RETURN_IF_ERROR(context.Input(kA, 1, &a));
-    PQV_RETURN_IF_ERROR(context.ExpectDimension(kA, a.shape, a.shape.rank - 1, op_.channels));
-    PQV_RETURN_IF_ERROR(context.Count(kA, a.shape, 0, a.shape.rank - 1, &rows.end));
-    PQV_RETURN_IF_ERROR(context.InputOfShape(kB, a.shape, &b, &rows.b_rows));
+    PQV_RETURN_IF_ERROR(context.Input("A", &a));
+    PQV_RETURN_IF_ERROR(context.ExpectDimension(a, a.shape.rank - 1, op_.channels));
+    PQV_RETURN_IF_ERROR(context.Count(a, 0, a.shape.rank - 1, &rows.end));
+    PQV_RETURN_IF_ERROR(context.InputOfShape("B", a.shape, &b, &rows.b_rows));
     PQV_RETURN_IF_ERROR(context.Output(a.shape, &rows.y));
     if (rows.end == 0) return nullptr;
 
@@ -58,11 +51,6 @@ class AddNode {
 
 }  // namespace
 
-const OpDefinition kIntAddOp = {
-    "IntAdd",
-    4,
-    {{"A", kInt8}, {"B", kInt8}, {"a_multiplier", kInt16}, {"b_multiplier", kInt16}},
-    kInt8,
-    PQV_OP_CALLBACKS(AddNode)};
+PQV_DEFINE_OP(IntAdd, AddNode);
 
 }  // namespace pqv

@@ -8,31 +8,24 @@
 namespace pqv {
 namespace {
 
-constexpr size_t kQkv = 0;
-
 class AttentionNode {
  public:
   OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
     variant_ = &variant;
-    PQV_RETURN_IF_ERROR(reader.Int("num_heads", 1, kMaxReduction, &heads_));
+    PQV_RETURN_IF_ERROR(reader.Int("num_heads", &heads_));
     return ReadAttentionScales(reader, &op_);
   }
 
   OrtStatus* Run(const RunContext& context) const {
     TensorView qkv;
-    PQV_RETURN_IF_ERROR(context.Input(kQkv, 2, &qkv));
+    PQV_RETURN_IF_ERROR(context.Input("QKV", &qkv));
     const size_t rank = qkv.shape.rank;
-    const size_t heads = static_cast<size_t>(heads_);
     const size_t tokens = static_cast<size_t>(qkv.shape.dims[rank - 2]);
     const size_t channels = static_cast<size_t>(qkv.shape.Last());
-    const size_t depth = channels / 3 / heads;
+    const size_t depth = channels / 3 / heads_;
     size_t batches = 0;
-    PQV_RETURN_IF_ERROR(context.Count(kQkv, qkv.shape, 0, rank - 2, &batches));
-    if (channels % (3 * heads) != 0) {
-      return Error(context.id(),
-                   "input QKV has shape %s, expected a multiple of %zu in dimension %zu",
-                   ShapeText(qkv.shape).text, 3 * heads, rank - 1);
-    }
+    PQV_RETURN_IF_ERROR(context.Count(qkv, 0, rank - 2, &batches));
+    PQV_RETURN_IF_ERROR(context.ExpectMultiple(qkv, rank - 1, 3 * heads_));
     if (tokens > kMaxReduction || depth > kMaxReduction) {
       return Error(context.id(),
                    "input QKV has shape %s, expected at most %zu tokens and channels of a head",
@@ -49,7 +42,7 @@ class AttentionNode {
  private:
   OrtStatus* RunHeads(const RunContext& context, size_t batches, size_t tokens, size_t depth,
                       const int8_t* qkv, int8_t* y) const {
-    const size_t heads = static_cast<size_t>(heads_);
+    const size_t heads = heads_;
     const size_t width = heads * depth;
     const size_t block_rows = AttentionBlockRows(tokens);
     const size_t blocks = (tokens + block_rows - 1) / block_rows;
@@ -81,14 +74,13 @@ class AttentionNode {
   }
 
   const Variant* variant_ = nullptr;
-  int heads_ = 0;
+  size_t heads_ = 0;
   Attention op_ = {};
   mutable ScratchPool pool_;
 };
 
 }  // namespace
 
-const OpDefinition kIntAttentionOp = {
-    "IntAttention", 1, {{"QKV", kInt8}}, kInt8, PQV_OP_CALLBACKS(AttentionNode)};
+PQV_DEFINE_OP(IntAttention, AttentionNode);
 
 }  // namespace pqv

@@ -4,21 +4,18 @@
 #define PQV_BINDINGS_ATTENTION_SCALES_H_
 
 #include "bindings/node_reader.h"
-#include "kernels/common/fixed_point.h"
 
 namespace pqv {
 
 // Reads those of the softmax and of the weighted mean into an op's description.
 template <typename Op>
 OrtStatus* ReadAttentionScales(const NodeReader& reader, Op* op) {
-  int log2 = 0;
-  PQV_RETURN_IF_ERROR(reader.Int("softmax_shift", kMinShift, kMaxShift, &op->softmax.shift));
-  PQV_RETURN_IF_ERROR(reader.Int("softmax_multiplier", 1, kMaxMultiplier, &op->softmax.multiplier));
-  PQV_RETURN_IF_ERROR(reader.Int("log2", 0, 1, &log2));
-  op->softmax.log2 = log2 != 0;
-  PQV_RETURN_IF_ERROR(reader.Int("mean_shift", -16, 7, &op->mean_shift));
-  PQV_RETURN_IF_ERROR(reader.Int("mean_multiplier", 1, kMaxMultiplier, &op->mean_multiplier));
-  return reader.YBits(&op->y_bits);
+  PQV_RETURN_IF_ERROR(reader.Int("softmax_shift", &op->softmax.shift));
+  PQV_RETURN_IF_ERROR(reader.Int("softmax_multiplier", &op->softmax.multiplier));
+  PQV_RETURN_IF_ERROR(reader.Int("log2", &op->softmax.log2));
+  PQV_RETURN_IF_ERROR(reader.Int("mean_shift", &op->mean_shift));
+  PQV_RETURN_IF_ERROR(reader.Int("mean_multiplier", &op->mean_multiplier));
+  return reader.Int("y_bits", &op->y_bits);
 }
 
 }  // namespace pqv

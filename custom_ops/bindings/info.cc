@@ -33,6 +33,9 @@ class Text {
   size_t size_ = 0;
 };
 
+constexpr InputDeclaration kInfoInputs[] = {{"trigger", kInt8, 0, 0, 0}};
+constexpr OpDeclaration kInfoDeclaration = {"Info", kUint8, kInfoInputs, 1, nullptr, 0};
+
 class InfoNode {
  public:
   OrtStatus* Create(const NodeReader&, const Variant& variant) {
@@ -75,6 +78,6 @@ class InfoNode {
 
 }  // namespace
 
-const OpDefinition kInfoOp = {"Info", 1, {{"trigger", kInt8}}, kUint8, PQV_OP_CALLBACKS(InfoNode)};
+PQV_DEFINE_OP(Info, InfoNode);
 
 }  // namespace pqv

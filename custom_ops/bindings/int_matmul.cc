@@ -6,9 +6,6 @@
 namespace pqv {
 namespace {
 
-constexpr size_t kA = 0;
-constexpr size_t kB = 1;
-
 class IntMatMulNode {
  public:
   OrtStatus* Create(const NodeReader&, const Variant& variant) {
@@ -18,15 +15,15 @@ class IntMatMulNode {
 
   OrtStatus* Run(const RunContext& context) const {
     TensorView a, b;
-    PQV_RETURN_IF_ERROR(context.Input(kA, 2, &a));
-    PQV_RETURN_IF_ERROR(context.Input(kB, 2, &b));
+    PQV_RETURN_IF_ERROR(context.Input("A", &a));
+    PQV_RETURN_IF_ERROR(context.Input("B", &b));
     size_t batches = 0;
-    PQV_RETURN_IF_ERROR(context.SameBatches(kA, a.shape, kB, b.shape, &batches));
+    PQV_RETURN_IF_ERROR(context.SameBatches(a, b, &batches));
     const size_t rank = a.shape.rank;
     const size_t m = static_cast<size_t>(a.shape.dims[rank - 2]);
     const size_t n = static_cast<size_t>(b.shape.dims[rank - 2]);
     const size_t k = static_cast<size_t>(a.shape.Last());
-    PQV_RETURN_IF_ERROR(context.ExpectDimension(kB, b.shape, rank - 1, k));
+    PQV_RETURN_IF_ERROR(context.ExpectDimension(b, rank - 1, k));
     if (k > kMaxReduction) {
       return Error(context.id(), "input A has shape %s, expected K of at most %zu",
                    ShapeText(a.shape).text, kMaxReduction);
@@ -52,7 +49,6 @@ class IntMatMulNode {
 
 }  // namespace
 
-const OpDefinition kIntMatMulOp = {
-    "IntMatMul", 2, {{"A", kInt8}, {"B", kInt8}}, kInt32, PQV_OP_CALLBACKS(IntMatMulNode)};
+PQV_DEFINE_OP(IntMatMul, IntMatMulNode);
 
 }  // namespace pqv

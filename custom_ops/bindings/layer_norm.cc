@@ -5,12 +5,6 @@
 namespace pqv {
 namespace {
 
-constexpr size_t kX = 0;
-constexpr size_t kExponent = 1;
-constexpr size_t kShift = 2;
-constexpr size_t kBias = 4;
-constexpr int64_t kMaxEpsilon = int64_t{1} << 46;
-constexpr int64_t kMaxExponent = 3;
 constexpr size_t kElementCost = 32;
 
 template <Norm kNorm>
@@ -18,30 +12,30 @@ class NormNode {
  public:
   OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
     run_ = kNorm == Norm::kLayer ? variant.layer_norm : variant.rms_norm;
-    PQV_RETURN_IF_ERROR(reader.Int("epsilon", 0, kMaxEpsilon, &op_.epsilon));
-    PQV_RETURN_IF_ERROR(reader.YBits(&op_.y_bits));
-    PQV_RETURN_IF_ERROR(reader.ChannelCount(kExponent, kMaxLayerNormChannels, &op_.channels));
+    PQV_RETURN_IF_ERROR(reader.Int("epsilon", &op_.epsilon));
+    PQV_RETURN_IF_ERROR(reader.Int("y_bits", &op_.y_bits));
+    PQV_RETURN_IF_ERROR(reader.ChannelCount("exponent", kMaxNormChannels, &op_.channels));
     Array<int8_t> exponent;
-    PQV_RETURN_IF_ERROR(reader.Channels(kExponent, op_.channels, 0, kMaxExponent, &exponent));
+    PQV_RETURN_IF_ERROR(reader.Channels("exponent", op_.channels, &exponent));
     if (!step_.Allocate(PaddedChannels(op_.channels))) {
       return OutOfMemory(reader.id(), "the channel steps");
     }
     for (size_t c = 0; c < op_.channels; ++c) step_[c] = static_cast<int16_t>(1 << exponent[c]);
     op_.step = step_.data();
-    PQV_RETURN_IF_ERROR(requantizer_.Create(reader, kShift, op_.channels));
+    PQV_RETURN_IF_ERROR(requantizer_.Create(reader, op_.channels));
     op_.requantizer = requantizer_.View();
     if (kNorm == Norm::kRms) return nullptr;
-    PQV_RETURN_IF_ERROR(reader.Channels(kBias, op_.channels, INT16_MIN, INT16_MAX, &bias_));
+    PQV_RETURN_IF_ERROR(reader.Channels("bias", op_.channels, &bias_));
     op_.bias = bias_.data();
     return nullptr;
   }
 
   OrtStatus* Run(const RunContext& context) const {
     TensorView x;
-    PQV_RETURN_IF_ERROR(context.Input(kX, 1, &x));
-    PQV_RETURN_IF_ERROR(context.ExpectDimension(kX, x.shape, x.shape.rank - 1, op_.channels));
+    PQV_RETURN_IF_ERROR(context.Input("X", &x));
+    PQV_RETURN_IF_ERROR(context.ExpectDimension(x, x.shape.rank - 1, op_.channels));
     size_t rows = 0;
-    PQV_RETURN_IF_ERROR(context.Count(kX, x.shape, 0, x.shape.rank - 1, &rows));
+    PQV_RETURN_IF_ERROR(context.Count(x, 0, x.shape.rank - 1, &rows));
     int8_t* y = nullptr;
     PQV_RETURN_IF_ERROR(context.Output(x.shape, &y));
     if (rows == 0) return nullptr;
@@ -64,18 +58,7 @@ class NormNode {
 
 }  // namespace
 
-const OpDefinition kIntLayerNormOp = {
-    "IntLayerNorm",
-    5,
-    {{"X", kInt8}, {"exponent", kInt8}, {"shift", kInt8}, {"multiplier", kInt16}, {"bias", kInt16}},
-    kInt8,
-    PQV_OP_CALLBACKS(NormNode<Norm::kLayer>)};
-
-const OpDefinition kIntRmsNormOp = {
-    "IntRMSNorm",
-    4,
-    {{"X", kInt8}, {"exponent", kInt8}, {"shift", kInt8}, {"multiplier", kInt16}},
-    kInt8,
-    PQV_OP_CALLBACKS(NormNode<Norm::kRms>)};
+PQV_DEFINE_OP(IntLayerNorm, NormNode<Norm::kLayer>);
+PQV_DEFINE_OP(IntRMSNorm, NormNode<Norm::kRms>);
 
 }  // namespace pqv

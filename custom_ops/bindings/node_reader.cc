@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-#include "kernels/common/fixed_point.h"
+#include "bindings/declarations.h"
 
 namespace pqv {
 namespace {
@@ -16,9 +16,8 @@ bool Succeeds(const OrtApi* api, OrtStatus* status) {
 
 }  // namespace
 
-NodeReader::NodeReader(const OrtApi* api, const OrtKernelInfo* info, const char* op,
-                       const TensorDefinition* inputs)
-    : id_{api, op, {}}, info_(info), inputs_(inputs) {
+NodeReader::NodeReader(const OrtApi* api, const OrtKernelInfo* info, const OpDeclaration& op)
+    : id_{api, op.name, {}}, info_(info), op_(op) {
   size_t size = 0;
   if (!Succeeds(api, api->KernelInfo_GetNodeName(info, nullptr, &size)) || size == 0) return;
   Array<char> name;
@@ -29,16 +28,10 @@ NodeReader::NodeReader(const OrtApi* api, const OrtKernelInfo* info, const char*
   }
 }
 
-void NodeReader::NoteAttribute(const char* name) const {
-  for (size_t i = 0; i < kAttributeCount; ++i) {
-    if (strcmp(kAttributes[i], name) == 0) is_asked_for_[i] = true;
-  }
-}
-
 OrtStatus* NodeReader::CheckNoOtherAttribute() const {
-  for (size_t i = 0; i < kAttributeCount; ++i) {
-    if (!is_asked_for_[i] && HasAttribute(kAttributes[i])) {
-      return Error(id_, "attribute %s is unknown, the op has none of that name", kAttributes[i]);
+  for (const char* name : kAttributeNames) {
+    if (FindAttribute(op_, name) == nullptr && HasAttribute(name)) {
+      return Error(id_, "attribute %s is unknown, the op has none of that name", name);
     }
   }
   return nullptr;
@@ -56,39 +49,33 @@ bool NodeReader::HasAttribute(const char* name) const {
          Succeeds(api, api->KernelInfoGetAttributeArray_int64(info_, name, nullptr, &size));
 }
 
-OrtStatus* NodeReader::Int(const char* name, int64_t low, int64_t high, int64_t* value) const {
-  NoteAttribute(name);
+OrtStatus* NodeReader::ReadInt(const char* name, int64_t* value) const {
+  const AttributeDeclaration* declared = FindAttribute(op_, name);
+  if (declared == nullptr) return Error(id_, "the op declares no attribute %s", name);
+  const int64_t low = declared->low;
+  int64_t high = declared->high;
+  if (declared->below != nullptr) {
+    PQV_RETURN_IF_ERROR(ReadInt(declared->below, &high));
+    --high;
+  }
   if (!Succeeds(id_.api, id_.api->KernelInfoGetAttribute_int64(info_, name, value))) {
+    const bool has_other = HasAttribute(name);
+    *value = declared->absent;
+    if (!has_other && declared->absent != kRequired) return nullptr;
     return Error(id_, "attribute %s is %s, expected an integer in [%" PRId64 ", %" PRId64 "]", name,
-                 HasAttribute(name) ? "no integer" : "missing", low, high);
+                 has_other ? "no integer" : "missing", low, high);
   }
-  if (*value < low || *value > high) {
-    return Error(id_, "attribute %s is %" PRId64 ", expected [%" PRId64 ", %" PRId64 "]", name,
-                 *value, low, high);
-  }
-  return nullptr;
+  if (*value >= low && *value <= high && (*value - low) % declared->step == 0) return nullptr;
+  const bool is_range = declared->step == 1;
+  return Error(id_, "attribute %s is %" PRId64 ", expected %s%" PRId64 "%s%" PRId64 "%s", name,
+               *value, is_range ? "[" : "", low, is_range ? ", " : " or ", high,
+               is_range ? "]" : "");
 }
 
-OrtStatus* NodeReader::Int(const char* name, int64_t low, int64_t high, int* value) const {
-  int64_t wide = 0;
-  PQV_RETURN_IF_ERROR(Int(name, low, high, &wide));
-  *value = static_cast<int>(wide);
-  return nullptr;
-}
-
-OrtStatus* NodeReader::YBits(int* value) const {
-  *value = 8;
-  NoteAttribute("y_bits");
-  if (!HasAttribute("y_bits")) return nullptr;
-  PQV_RETURN_IF_ERROR(Int("y_bits", 4, 8, value));
-  if (*value != 4 && *value != 8) {
-    return Error(id_, "attribute y_bits is %d, expected 4 or 8", *value);
-  }
-  return nullptr;
-}
-
-OrtStatus* NodeReader::String(const char* name, const char* expected) const {
-  NoteAttribute(name);
+OrtStatus* NodeReader::String(const char* name) const {
+  const AttributeDeclaration* declared = FindAttribute(op_, name);
+  if (declared == nullptr) return Error(id_, "the op declares no attribute %s", name);
+  const char* expected = declared->text;
   char value[64];
   size_t size = 0;
   const OrtApi* api = id_.api;
@@ -109,58 +96,60 @@ OrtStatus* NodeReader::String(const char* name, const char* expected) const {
   return nullptr;
 }
 
-OrtStatus* NodeReader::ConstantTensor(size_t index, TensorView* view) const {
+OrtStatus* NodeReader::ConstantTensor(const char* name, TensorView* view) const {
+  const InputDeclaration* declared = FindInput(op_, name);
+  if (declared == nullptr) return Error(id_, "the op declares no input %s", name);
   int is_constant = 0;
   const OrtValue* value = nullptr;
-  PQV_RETURN_IF_ERROR(
-      id_.api->KernelInfoGetConstantInput_tensor(info_, index, &is_constant, &value));
+  PQV_RETURN_IF_ERROR(id_.api->KernelInfoGetConstantInput_tensor(
+      info_, static_cast<size_t>(declared - op_.inputs), &is_constant, &value));
   if (!is_constant || value == nullptr) {
-    return Error(id_, "input %s is computed or missing, expected a constant", InputName(index));
+    return Error(id_, "input %s is computed or missing, expected a constant", name);
   }
-  return ReadTensor(id_, inputs_[index], value, view);
+  return ReadTensor(id_, *declared, value, view);
 }
 
-OrtStatus* NodeReader::Constant(size_t index, const Shape& shape, const void** data) const {
+OrtStatus* NodeReader::Constant(const char* name, const Shape& shape, const void** data) const {
   TensorView view;
-  PQV_RETURN_IF_ERROR(ConstantTensor(index, &view));
+  PQV_RETURN_IF_ERROR(ConstantTensor(name, &view));
   if (!SameShape(view.shape, shape)) {
-    return Error(id_, "input %s has shape %s, expected %s", InputName(index),
-                 ShapeText(view.shape).text, ShapeText(shape).text);
+    return Error(id_, "input %s has shape %s, expected %s", name, ShapeText(view.shape).text,
+                 ShapeText(shape).text);
   }
   *data = view.data;
   return nullptr;
 }
 
-OrtStatus* NodeReader::ConstantShape(size_t index, size_t rank, Shape* shape) const {
+OrtStatus* NodeReader::ConstantShape(const char* name, Shape* shape) const {
   TensorView view;
-  PQV_RETURN_IF_ERROR(ConstantTensor(index, &view));
+  PQV_RETURN_IF_ERROR(ConstantTensor(name, &view));
+  const size_t rank = FindInput(op_, name)->rank;
   if (view.shape.rank != rank) {
-    return Error(id_, "input %s has shape %s, expected %zu dimensions", InputName(index),
+    return Error(id_, "input %s has shape %s, expected %zu dimensions", name,
                  ShapeText(view.shape).text, rank);
   }
   *shape = view.shape;
   return nullptr;
 }
 
-OrtStatus* NodeReader::ChannelCount(size_t index, size_t max, size_t* channels) const {
+OrtStatus* NodeReader::ChannelCount(const char* name, size_t max, size_t* channels) const {
   TensorView view;
-  PQV_RETURN_IF_ERROR(ConstantTensor(index, &view));
+  PQV_RETURN_IF_ERROR(ConstantTensor(name, &view));
   *channels = view.shape.rank == 1 ? static_cast<size_t>(view.shape.dims[0]) : 0;
   if (*channels >= 1 && *channels <= max) return nullptr;
-  return Error(id_, "input %s has shape %s, expected one dimension in [1, %zu]", InputName(index),
+  return Error(id_, "input %s has shape %s, expected one dimension in [1, %zu]", name,
                ShapeText(view.shape).text, max);
 }
 
-OrtStatus* NodeReader::OutOfRange(size_t index, size_t channel, int64_t value, int64_t low,
-                                  int64_t high) const {
+OrtStatus* NodeReader::OutOfRange(const InputDeclaration& input, size_t place,
+                                  int64_t value) const {
   return Error(id_, "input %s is %" PRId64 " at %zu, expected [%" PRId64 ", %" PRId64 "]",
-               InputName(index), value, channel, low, high);
+               input.name, value, place, input.low, input.high);
 }
 
-OrtStatus* RequantizerArrays::Create(const NodeReader& reader, size_t index, size_t channels) {
-  PQV_RETURN_IF_ERROR(reader.Channels(index, channels, kMinShift, kMaxShift, &shift_));
-  PQV_RETURN_IF_ERROR(
-      reader.Channels(index + 1, channels, -kMaxMultiplier, kMaxMultiplier, &multiplier_));
+OrtStatus* RequantizerArrays::Create(const NodeReader& reader, size_t channels) {
+  PQV_RETURN_IF_ERROR(reader.Channels("shift", channels, &shift_));
+  PQV_RETURN_IF_ERROR(reader.Channels("multiplier", channels, &multiplier_));
   const size_t padded = PaddedChannels(channels);
   if (!right_shift_.Allocate(padded) || !rounding_.Allocate(padded) ||
       !left_shift_.Allocate(padded)) {

@@ -21,13 +21,8 @@
 
 namespace pqv {
 
-constexpr size_t kMaxInputs = 7;
-
 struct OpDefinition {
-  const char* name;
-  size_t input_count;
-  TensorDefinition inputs[kMaxInputs];
-  ONNXTensorElementDataType output_type;
+  const OpDeclaration* declaration;
   OrtStatus* (*create)(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info,
                        void** node);
   OrtStatus* (*run)(void* node, OrtKernelContext* context);
@@ -46,8 +41,7 @@ class NodeCallbacks {
   static OrtStatus* Create(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info,
                            void** out) {
     const RegisteredOp& registered = *static_cast<const RegisteredOp*>(op);
-    const OpDefinition& definition = *registered.definition;
-    const NodeReader reader(api, info, definition.name, definition.inputs);
+    const NodeReader reader(api, info, *registered.definition->declaration);
     void* memory = malloc(sizeof(Instance));
     if (memory == nullptr) return OutOfMemory(reader.id(), "the node");
     Instance* instance =
@@ -64,7 +58,7 @@ class NodeCallbacks {
 
   static OrtStatus* Run(void* node, OrtKernelContext* context) {
     const Instance& instance = *static_cast<const Instance*>(node);
-    const RunContext run(instance.id, instance.definition->inputs, context);
+    const RunContext run(instance.id, *instance.definition->declaration, context);
     PQV_RETURN_IF_ERROR(instance.node.Run(run));
     CountRun(instance.variant);
     return nullptr;
@@ -84,6 +78,12 @@ class NodeCallbacks {
     Node node;
   };
 };
+
+// Defines the op that is declared under `name`; the rest is its node class.
+#define PQV_DEFINE_OP(name, ...)                                                               \
+  const OpDefinition k##name##Op = {&k##name##Declaration, NodeCallbacks<__VA_ARGS__>::Create, \
+                                    NodeCallbacks<__VA_ARGS__>::Run,                           \
+                                    NodeCallbacks<__VA_ARGS__>::Destroy}
 
 }  // namespace pqv
 

@@ -1,20 +1,9 @@
 #include "bindings/ops.h"
-#include "kernels/common/fixed_point.h"
 #include "kernels/packed_matmul/gelu.h"
 #include "kernels/packed_matmul/layout.h"
 
 namespace pqv {
 namespace {
-
-constexpr size_t kA = 0;
-constexpr size_t kB = 1;
-constexpr size_t kBias = 2;
-constexpr size_t kShift = 3;
-constexpr size_t kTable = 5;
-constexpr size_t kResidual = 5;
-constexpr size_t kResidualMultiplier = 6;
-
-constexpr int64_t kMaxChannels = int64_t{1} << 24;
 
 constexpr int kTableBits = 8;  // of the indices of a table
 
@@ -56,14 +45,14 @@ OrtStatus* ValidateWeights(const NodeReader& reader, int bits, size_t k, size_t 
       const int weight = WeightAt(n8k4, bits, k, i, channel);
       const bool is_padding = channel >= n || i >= k;
       if (is_padding && weight != 0) {
-        return Error(reader.id(),
-                     "input %s has padding %d at k = %zu, n = %zu, expected 0 beyond K = %zu, "
-                     "N = %zu",
-                     reader.InputName(kB), weight, i, channel, k, n);
+        return Error(
+            reader.id(),
+            "input B has padding %d at k = %zu, n = %zu, expected 0 beyond K = %zu, N = %zu",
+            weight, i, channel, k, n);
       }
       if (weight < -limit) {
-        return Error(reader.id(), "input %s has weight %d at k = %zu, n = %zu, expected [%d, %d]",
-                     reader.InputName(kB), weight, i, channel, -limit, limit);
+        return Error(reader.id(), "input B has weight %d at k = %zu, n = %zu, expected [%d, %d]",
+                     weight, i, channel, -limit, limit);
       }
     }
   }
@@ -76,37 +65,32 @@ class PackedMatMulNode {
     kernel_ = bits == 4 ? variant.packed_int4_matmul : variant.packed_int8_matmul;
     variant_ = &variant;
     epilogue_ = epilogue;
-    int64_t k = 0;
-    int64_t n = 0;
-    PQV_RETURN_IF_ERROR(reader.String("layout", kLayoutName));
-    PQV_RETURN_IF_ERROR(reader.Int("K", 1, kMaxReduction, &k));
-    PQV_RETURN_IF_ERROR(reader.Int("N", 1, kMaxChannels, &n));
-    op_.k = static_cast<size_t>(k);
-    op_.n = static_cast<size_t>(n);
+    PQV_RETURN_IF_ERROR(reader.String("layout"));
+    PQV_RETURN_IF_ERROR(reader.Int("K", &op_.k));
+    PQV_RETURN_IF_ERROR(reader.Int("N", &op_.n));
     PQV_RETURN_IF_ERROR(CreateWeights(reader, bits));
-    PQV_RETURN_IF_ERROR(reader.Channels(kBias, op_.n, -kMaxBias, kMaxBias, &bias_));
+    PQV_RETURN_IF_ERROR(reader.Channels("bias", op_.n, &bias_));
     op_.bias = bias_.data();
     if (epilogue == Epilogue::kNone) return nullptr;
-    PQV_RETURN_IF_ERROR(requantizer_.Create(reader, kShift, op_.n));
+    PQV_RETURN_IF_ERROR(requantizer_.Create(reader, op_.n));
     op_.requantizer = requantizer_.View();
     if (epilogue == Epilogue::kRequantizeGelu) {
       op_.y_bits = kTableBits;
-      return reader.Channels(kTable, kGeluTableSize, INT8_MIN, INT8_MAX, &table_);
+      return reader.Channels("table", kGeluTableSize, &table_);
     }
-    PQV_RETURN_IF_ERROR(reader.YBits(&op_.y_bits));
+    PQV_RETURN_IF_ERROR(reader.Int("y_bits", &op_.y_bits));
     if (epilogue == Epilogue::kRequantize) return nullptr;
-    PQV_RETURN_IF_ERROR(
-        reader.Channels(kResidualMultiplier, op_.n, 0, kMaxMultiplier, &residual_multiplier_));
+    PQV_RETURN_IF_ERROR(reader.Channels("residual_multiplier", op_.n, &residual_multiplier_));
     op_.residual_multiplier = residual_multiplier_.data();
     return nullptr;
   }
 
   OrtStatus* Run(const RunContext& context) const {
     TensorView a;
-    PQV_RETURN_IF_ERROR(context.Input(kA, 1, &a));
-    PQV_RETURN_IF_ERROR(context.ExpectDimension(kA, a.shape, a.shape.rank - 1, op_.k));
+    PQV_RETURN_IF_ERROR(context.Input("A", &a));
+    PQV_RETURN_IF_ERROR(context.ExpectDimension(a, a.shape.rank - 1, op_.k));
     size_t rows = 0;
-    PQV_RETURN_IF_ERROR(context.Count(kA, a.shape, 0, a.shape.rank - 1, &rows));
+    PQV_RETURN_IF_ERROR(context.Count(a, 0, a.shape.rank - 1, &rows));
     Shape y_shape = a.shape;
     y_shape.dims[y_shape.rank - 1] = static_cast<int64_t>(op_.n);
 
@@ -131,14 +115,15 @@ class PackedMatMulNode {
                          {static_cast<int64_t>(CeilDivide(op_.n, kPanelChannels)),
                           static_cast<int64_t>(CeilDivide(op_.k, kGroupSize)),
                           static_cast<int64_t>(GroupBytes(bits))}};
-    PQV_RETURN_IF_ERROR(reader.Constant(kB, shape, &op_.weights));
+    PQV_RETURN_IF_ERROR(reader.Constant("B", shape, &op_.weights));
     return ValidateWeights(reader, bits, op_.k, op_.n, op_.weights);
   }
 
   OrtStatus* ReadResidual(const RunContext& context, const Shape& y_shape,
                           PackedMatMulBlock* block) const {
     TensorView residual;
-    PQV_RETURN_IF_ERROR(context.InputOfShape(kResidual, y_shape, &residual, &block->residual_rows));
+    PQV_RETURN_IF_ERROR(
+        context.InputOfShape("residual", y_shape, &residual, &block->residual_rows));
     block->residual = static_cast<const int8_t*>(residual.data);
     block->residual_stride = op_.n;
     return nullptr;
@@ -204,60 +189,12 @@ class PackedMatMulOp : public PackedMatMulNode {
 
 }  // namespace
 
-#define PQV_PACKED_INPUTS(b_type) \
-  {"A", kInt8}, {"B", b_type}, { "bias", kInt32 }
-#define PQV_REQUANTIZER_INPUTS \
-  {"shift", kInt8}, { "multiplier", kInt16 }
-#define PQV_RESIDUAL_INPUTS \
-  {"residual", kInt8}, { "residual_multiplier", kInt16 }
-
-const OpDefinition kPackedInt4MatMulOp = {
-    "PackedInt4MatMul",
-    5,
-    {PQV_PACKED_INPUTS(kUint8), PQV_REQUANTIZER_INPUTS},
-    kInt8,
-    PQV_OP_CALLBACKS(PackedMatMulOp<4, Epilogue::kRequantize>)};
-
-const OpDefinition kPackedInt4MatMulAddOp = {
-    "PackedInt4MatMulAdd",
-    7,
-    {PQV_PACKED_INPUTS(kUint8), PQV_REQUANTIZER_INPUTS, PQV_RESIDUAL_INPUTS},
-    kInt8,
-    PQV_OP_CALLBACKS(PackedMatMulOp<4, Epilogue::kRequantizeAdd>)};
-
-const OpDefinition kPackedInt4MatMulGeluOp = {
-    "PackedInt4MatMulGELU",
-    6,
-    {PQV_PACKED_INPUTS(kUint8), PQV_REQUANTIZER_INPUTS, {"table", kInt8}},
-    kInt8,
-    PQV_OP_CALLBACKS(PackedMatMulOp<4, Epilogue::kRequantizeGelu>)};
-
-const OpDefinition kPackedInt8MatMulOp = {
-    "PackedInt8MatMul",
-    5,
-    {PQV_PACKED_INPUTS(kInt8), PQV_REQUANTIZER_INPUTS},
-    kInt8,
-    PQV_OP_CALLBACKS(PackedMatMulOp<8, Epilogue::kRequantize>)};
-
-const OpDefinition kPackedInt8MatMulAddOp = {
-    "PackedInt8MatMulAdd",
-    7,
-    {PQV_PACKED_INPUTS(kInt8), PQV_REQUANTIZER_INPUTS, PQV_RESIDUAL_INPUTS},
-    kInt8,
-    PQV_OP_CALLBACKS(PackedMatMulOp<8, Epilogue::kRequantizeAdd>)};
-
-const OpDefinition kPackedInt8MatMulGeluOp = {
-    "PackedInt8MatMulGELU",
-    6,
-    {PQV_PACKED_INPUTS(kInt8), PQV_REQUANTIZER_INPUTS, {"table", kInt8}},
-    kInt8,
-    PQV_OP_CALLBACKS(PackedMatMulOp<8, Epilogue::kRequantizeGelu>)};
-
-const OpDefinition kPackedInt8MatMulToInt32Op = {
-    "PackedInt8MatMulToInt32",
-    3,
-    {PQV_PACKED_INPUTS(kInt8)},
-    kInt32,
-    PQV_OP_CALLBACKS(PackedMatMulOp<8, Epilogue::kNone>)};
+PQV_DEFINE_OP(PackedInt4MatMul, PackedMatMulOp<4, Epilogue::kRequantize>);
+PQV_DEFINE_OP(PackedInt4MatMulAdd, PackedMatMulOp<4, Epilogue::kRequantizeAdd>);
+PQV_DEFINE_OP(PackedInt4MatMulGELU, PackedMatMulOp<4, Epilogue::kRequantizeGelu>);
+PQV_DEFINE_OP(PackedInt8MatMul, PackedMatMulOp<8, Epilogue::kRequantize>);
+PQV_DEFINE_OP(PackedInt8MatMulAdd, PackedMatMulOp<8, Epilogue::kRequantizeAdd>);
+PQV_DEFINE_OP(PackedInt8MatMulGELU, PackedMatMulOp<8, Epilogue::kRequantizeGelu>);
+PQV_DEFINE_OP(PackedInt8MatMulToInt32, PackedMatMulOp<8, Epilogue::kNone>);
 
 }  // namespace pqv

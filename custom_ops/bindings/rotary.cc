@@ -1,41 +1,35 @@
 #include "kernels/rotary/rotary.h"
 
 #include "bindings/ops.h"
-#include "kernels/common/fixed_point.h"
 
 namespace pqv {
 namespace {
 
-constexpr size_t kX = 0;
-constexpr size_t kCos = 1;
-constexpr size_t kSin = 2;
 constexpr size_t kElementCost = 12;
 
 class RotaryNode {
  public:
   OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
     run_ = variant.rotary;
-    int pairs = 0;
-    PQV_RETURN_IF_ERROR(reader.Int("pairs", 0, 1, &pairs));
-    op_.pairs = pairs != 0;
-    PQV_RETURN_IF_ERROR(reader.Int("shift", kMinShift, kMaxShift, &op_.shift));
-    PQV_RETURN_IF_ERROR(reader.Int("multiplier", 1, kMaxMultiplier, &op_.multiplier));
-    PQV_RETURN_IF_ERROR(reader.YBits(&op_.y_bits));
+    PQV_RETURN_IF_ERROR(reader.Int("pairs", &op_.pairs));
+    PQV_RETURN_IF_ERROR(reader.Int("shift", &op_.shift));
+    PQV_RETURN_IF_ERROR(reader.Int("multiplier", &op_.multiplier));
+    PQV_RETURN_IF_ERROR(reader.Int("y_bits", &op_.y_bits));
     return CreateTables(reader);
   }
 
   OrtStatus* Run(const RunContext& context) const {
     TensorView x;
-    PQV_RETURN_IF_ERROR(context.Input(kX, 3, &x));
+    PQV_RETURN_IF_ERROR(context.Input("X", &x));
     const size_t rank = x.shape.rank;
     const auto table = [this](size_t axis) { return static_cast<size_t>(shape_.dims[axis]); };
     if (table(0) != 1) {
-      PQV_RETURN_IF_ERROR(context.ExpectDimension(kX, x.shape, rank - 3, table(0)));
+      PQV_RETURN_IF_ERROR(context.ExpectDimension(x, rank - 3, table(0)));
     }
-    PQV_RETURN_IF_ERROR(context.ExpectDimension(kX, x.shape, rank - 2, table(1)));
-    PQV_RETURN_IF_ERROR(context.ExpectDimension(kX, x.shape, rank - 1, table(2)));
+    PQV_RETURN_IF_ERROR(context.ExpectDimension(x, rank - 2, table(1)));
+    PQV_RETURN_IF_ERROR(context.ExpectDimension(x, rank - 1, table(2)));
     RotaryRows rows = {};
-    PQV_RETURN_IF_ERROR(context.Count(kX, x.shape, 0, rank - 1, &rows.end));
+    PQV_RETURN_IF_ERROR(context.Count(x, 0, rank - 1, &rows.end));
     PQV_RETURN_IF_ERROR(context.Output(x.shape, &rows.y));
     if (rows.end == 0 || op_.depth == 0) return nullptr;
 
@@ -51,13 +45,13 @@ class RotaryNode {
 
  private:
   OrtStatus* CreateTables(const NodeReader& reader) {
-    PQV_RETURN_IF_ERROR(reader.ConstantShape(kCos, 3, &shape_));
+    PQV_RETURN_IF_ERROR(reader.ConstantShape("cos", &shape_));
     if (shape_.Last() % 2 != 0) {
-      return Error(reader.id(), "input %s has shape %s, expected an even number in dimension 2",
-                   reader.InputName(kCos), ShapeText(shape_).text);
+      return Error(reader.id(), "input cos has shape %s, expected an even number in dimension 2",
+                   ShapeText(shape_).text);
     }
-    PQV_RETURN_IF_ERROR(reader.Constant(kCos, shape_, -kMaxRotaryTable, kMaxRotaryTable, &op_.cos));
-    PQV_RETURN_IF_ERROR(reader.Constant(kSin, shape_, -kMaxRotaryTable, kMaxRotaryTable, &op_.sin));
+    PQV_RETURN_IF_ERROR(reader.Constant("cos", shape_, &op_.cos));
+    PQV_RETURN_IF_ERROR(reader.Constant("sin", shape_, &op_.sin));
     op_.depth = static_cast<size_t>(shape_.Last());
     if (!Product(shape_, 0, 2, &op_.table_rows)) return OutOfMemory(reader.id(), "the tables");
     return nullptr;
@@ -70,10 +64,6 @@ class RotaryNode {
 
 }  // namespace
 
-const OpDefinition kIntRotaryOp = {"IntRotary",
-                                   3,
-                                   {{"X", kInt8}, {"cos", kInt16}, {"sin", kInt16}},
-                                   kInt8,
-                                   PQV_OP_CALLBACKS(RotaryNode)};
+PQV_DEFINE_OP(IntRotary, RotaryNode);
 
 }  // namespace pqv

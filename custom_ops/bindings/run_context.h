@@ -22,18 +22,17 @@ static inline size_t TaskBegin(size_t units, size_t tasks, size_t task) {
 
 class RunContext {
  public:
-  RunContext(const NodeId& id, const TensorDefinition* inputs, OrtKernelContext* context)
-      : id_(id), inputs_(inputs), context_(context) {}
+  RunContext(const NodeId& id, const OpDeclaration& op, OrtKernelContext* context)
+      : id_(id), op_(op), context_(context) {}
 
   const NodeId& id() const { return id_; }
-  const char* InputName(size_t index) const { return inputs_[index].name; }
 
-  // Input `index`, which must have at least `min_rank` dimensions.
-  OrtStatus* Input(size_t index, size_t min_rank, TensorView* view) const;
+  // An input, which must have at least the declared dimensions.
+  OrtStatus* Input(const char* name, TensorView* view) const;
 
-  // Input `index`, which must have the shape `expected`, or 1 in place of leading dimensions of it.
-  // The product of all but the last goes to `rows`.
-  OrtStatus* InputOfShape(size_t index, const Shape& expected, TensorView* view,
+  // An input, which must have the shape `expected`, or 1 in place of leading dimensions of it. The
+  // product of all but the last goes to `rows`.
+  OrtStatus* InputOfShape(const char* name, const Shape& expected, TensorView* view,
                           size_t* rows) const;
 
   // The memory of the output.
@@ -45,16 +44,18 @@ class RunContext {
     return nullptr;
   }
 
-  // Dimension `axis` of input `index` against what it must be.
-  OrtStatus* ExpectDimension(size_t index, const Shape& shape, size_t axis, size_t expected) const;
+  // Dimension `axis` of an input against what it must be.
+  OrtStatus* ExpectDimension(const TensorView& input, size_t axis, size_t expected) const;
 
-  // Inputs `a` and `b` must agree in rank and in all but the last two dimensions. The product of
-  // those goes to `batches`.
-  OrtStatus* SameBatches(size_t a, const Shape& a_shape, size_t b, const Shape& b_shape,
-                         size_t* batches) const;
+  // The same against what must divide it.
+  OrtStatus* ExpectMultiple(const TensorView& input, size_t axis, size_t unit) const;
 
-  // Product of dims[begin .. end) of input `index`, or an error if it does not fit.
-  OrtStatus* Count(size_t index, const Shape& shape, size_t begin, size_t end, size_t* count) const;
+  // Inputs must agree in rank and in all but the last two dimensions. The product of those goes to
+  // `batches`.
+  OrtStatus* SameBatches(const TensorView& a, const TensorView& b, size_t* batches) const;
+
+  // Product of dims[begin .. end) of an input, or an error if it does not fit.
+  OrtStatus* Count(const TensorView& input, size_t begin, size_t end, size_t* count) const;
 
   // Calls function(task) for every task < tasks, on onnxruntime's threads.
   template <typename Function>
@@ -76,6 +77,17 @@ class RunContext {
     const size_t tasks = TaskCount(units, unit_cost);
     return ParallelFor(tasks, [&](size_t task) {
       function(TaskBegin(units, tasks, task), TaskBegin(units, tasks, task + 1));
+    });
+  }
+
+  // Elements by themselves: function(first, number of them).
+  template <typename Function>
+  OrtStatus* ParallelElements(size_t count, size_t element_cost, const Function& function) const {
+    constexpr size_t kBlock = 4096;  // elements that a task takes at least
+    const size_t blocks = (count + kBlock - 1) / kBlock;
+    return ParallelRanges(blocks, kBlock * element_cost, [&](size_t begin, size_t end) {
+      const size_t last = end == blocks ? count : end * kBlock;
+      function(begin * kBlock, last - begin * kBlock);
     });
   }
 
@@ -115,7 +127,7 @@ class RunContext {
   OrtStatus* Allocate(const Shape& shape, void** data) const;
 
   const NodeId& id_;
-  const TensorDefinition* inputs_;
+  const OpDeclaration& op_;
   OrtKernelContext* context_;
 };
 

@@ -1,23 +1,16 @@
 #include "kernels/softmax2n/softmax2n.h"
 
 #include "bindings/ops.h"
-#include "kernels/common/fixed_point.h"
 
 namespace pqv {
 namespace {
 
-constexpr size_t kX = 0;
-constexpr size_t kBias = 1;
-constexpr size_t kMask = 2;
 constexpr size_t kElementCost = 16;
 
 OrtStatus* ReadAttributes(const NodeReader& reader, Softmax2n* op) {
-  int log2 = 0;
-  PQV_RETURN_IF_ERROR(reader.Int("shift", kMinShift, kMaxShift, &op->shift));
-  PQV_RETURN_IF_ERROR(reader.Int("multiplier", 1, kMaxMultiplier, &op->multiplier));
-  PQV_RETURN_IF_ERROR(reader.Int("log2", 0, 1, &log2));
-  op->log2 = log2 != 0;
-  return nullptr;
+  PQV_RETURN_IF_ERROR(reader.Int("shift", &op->shift));
+  PQV_RETURN_IF_ERROR(reader.Int("multiplier", &op->multiplier));
+  return reader.Int("log2", &op->log2);
 }
 
 class Softmax2nNode {
@@ -29,9 +22,9 @@ class Softmax2nNode {
 
   OrtStatus* Run(const RunContext& context) const {
     TensorView x;
-    PQV_RETURN_IF_ERROR(context.Input(kX, 1, &x));
+    PQV_RETURN_IF_ERROR(context.Input("X", &x));
     size_t rows = 0;
-    PQV_RETURN_IF_ERROR(context.Count(kX, x.shape, 0, x.shape.rank - 1, &rows));
+    PQV_RETURN_IF_ERROR(context.Count(x, 0, x.shape.rank - 1, &rows));
     const size_t n = static_cast<size_t>(x.shape.Last());
     uint8_t* y = nullptr;
     PQV_RETURN_IF_ERROR(context.Output(x.shape, &y));
@@ -53,8 +46,8 @@ class Softmax2nBiasNode {
   OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
     run_ = variant.softmax2n_bias;
     PQV_RETURN_IF_ERROR(ReadAttributes(reader, &op_));
-    PQV_RETURN_IF_ERROR(reader.ConstantShape(kBias, 3, &bias_shape_));
-    PQV_RETURN_IF_ERROR(reader.ConstantShape(kMask, 3, &mask_shape_));
+    PQV_RETURN_IF_ERROR(reader.ConstantShape("bias", &bias_shape_));
+    PQV_RETURN_IF_ERROR(reader.ConstantShape("mask", &mask_shape_));
     if (mask_shape_.dims[1] == bias_shape_.dims[1] && mask_shape_.dims[2] == bias_shape_.dims[2]) {
       return nullptr;
     }
@@ -64,20 +57,20 @@ class Softmax2nBiasNode {
 
   OrtStatus* Run(const RunContext& context) const {
     TensorView x, bias, mask;
-    PQV_RETURN_IF_ERROR(context.Input(kX, 4, &x));
-    PQV_RETURN_IF_ERROR(context.Input(kBias, 3, &bias));
-    PQV_RETURN_IF_ERROR(context.Input(kMask, 3, &mask));
+    PQV_RETURN_IF_ERROR(context.Input("X", &x));
+    PQV_RETURN_IF_ERROR(context.Input("bias", &bias));
+    PQV_RETURN_IF_ERROR(context.Input("mask", &mask));
     const size_t rank = x.shape.rank;
     const size_t windows = static_cast<size_t>(mask_shape_.dims[0]);
     const size_t heads = static_cast<size_t>(bias_shape_.dims[0]);
     const size_t m = static_cast<size_t>(bias_shape_.dims[1]);
     const size_t n = static_cast<size_t>(bias_shape_.dims[2]);
-    if (windows != 1) PQV_RETURN_IF_ERROR(context.ExpectDimension(kX, x.shape, rank - 4, windows));
-    PQV_RETURN_IF_ERROR(context.ExpectDimension(kX, x.shape, rank - 3, heads));
-    PQV_RETURN_IF_ERROR(context.ExpectDimension(kX, x.shape, rank - 2, m));
-    PQV_RETURN_IF_ERROR(context.ExpectDimension(kX, x.shape, rank - 1, n));
+    if (windows != 1) PQV_RETURN_IF_ERROR(context.ExpectDimension(x, rank - 4, windows));
+    PQV_RETURN_IF_ERROR(context.ExpectDimension(x, rank - 3, heads));
+    PQV_RETURN_IF_ERROR(context.ExpectDimension(x, rank - 2, m));
+    PQV_RETURN_IF_ERROR(context.ExpectDimension(x, rank - 1, n));
     size_t matrices = 0;
-    PQV_RETURN_IF_ERROR(context.Count(kX, x.shape, 0, rank - 2, &matrices));
+    PQV_RETURN_IF_ERROR(context.Count(x, 0, rank - 2, &matrices));
     uint8_t* y = nullptr;
     PQV_RETURN_IF_ERROR(context.Output(x.shape, &y));
     if (matrices == 0 || m == 0 || n == 0) return nullptr;
@@ -105,13 +98,7 @@ class Softmax2nBiasNode {
 
 }  // namespace
 
-const OpDefinition kIntSoftmax2nOp = {
-    "IntSoftmax2n", 1, {{"X", kInt32}}, kUint8, PQV_OP_CALLBACKS(Softmax2nNode)};
-
-const OpDefinition kIntSoftmax2nBiasOp = {"IntSoftmax2nBias",
-                                          3,
-                                          {{"X", kInt32}, {"bias", kInt16}, {"mask", kUint8}},
-                                          kUint8,
-                                          PQV_OP_CALLBACKS(Softmax2nBiasNode)};
+PQV_DEFINE_OP(IntSoftmax2n, Softmax2nNode);
+PQV_DEFINE_OP(IntSoftmax2nBias, Softmax2nBiasNode);
 
 }  // namespace pqv

@@ -54,32 +54,33 @@ bool Product(const Shape& shape, size_t begin, size_t end, size_t* product) {
   return true;
 }
 
-OrtStatus* ReadTensor(const NodeId& node, const TensorDefinition& definition, const OrtValue* value,
+OrtStatus* ReadTensor(const NodeId& node, const InputDeclaration& input, const OrtValue* value,
                       TensorView* view) {
+  view->name = input.name;
   const OrtApi* api = node.api;
   int is_tensor = 0;
   if (value != nullptr) PQV_RETURN_IF_ERROR(api->IsTensor(value, &is_tensor));
-  if (!is_tensor) return Error(node, "input %s is missing, expected a tensor", definition.name);
+  if (!is_tensor) return Error(node, "input %s is missing, expected a tensor", input.name);
 
   TensorInfo tensor(api);
   PQV_RETURN_IF_ERROR(api->GetTensorTypeAndShape(value, &tensor.info));
   ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
   PQV_RETURN_IF_ERROR(api->GetTensorElementType(tensor.info, &type));
-  if (type != definition.type) {
-    return Error(node, "input %s has elements of type %s, expected %s", definition.name,
-                 TypeName(type), TypeName(definition.type));
+  if (type != input.type) {
+    return Error(node, "input %s has elements of type %s, expected %s", input.name, TypeName(type),
+                 TypeName(input.type));
   }
 
   Shape& shape = view->shape;
   PQV_RETURN_IF_ERROR(api->GetDimensionsCount(tensor.info, &shape.rank));
   if (shape.rank > kMaxRank) {
-    return Error(node, "input %s has %zu dimensions, expected at most %zu", definition.name,
-                 shape.rank, kMaxRank);
+    return Error(node, "input %s has %zu dimensions, expected at most %zu", input.name, shape.rank,
+                 kMaxRank);
   }
   PQV_RETURN_IF_ERROR(api->GetDimensions(tensor.info, shape.dims, shape.rank));
   for (size_t i = 0; i < shape.rank; ++i) {
     if (shape.dims[i] < 0) {
-      return Error(node, "input %s has shape %s, expected no negative dimension", definition.name,
+      return Error(node, "input %s has shape %s, expected no negative dimension", input.name,
                    ShapeText(shape).text);
     }
   }

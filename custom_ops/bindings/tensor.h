@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bindings/declaration.h"
 #include "bindings/error.h"
 
 namespace pqv {
@@ -30,20 +31,15 @@ bool SameShape(const Shape& a, const Shape& b);
 // The product of dims[begin .. end), 0 if one of them is; false if it does not fit.
 bool Product(const Shape& shape, size_t begin, size_t end, size_t* product);
 
-// What is known of an input or output by declaration.
-struct TensorDefinition {
-  const char* name;
-  ONNXTensorElementDataType type;
-};
-
 // An input as it came. `data` is never null: where a dimension is zero, it leads to nothing.
 struct TensorView {
+  const char* name;
   const void* data;
   Shape shape;
 };
 
-// Reads `value`, checking that it is a tensor of the defined type.
-OrtStatus* ReadTensor(const NodeId& node, const TensorDefinition& definition, const OrtValue* value,
+// Reads `value`, checking that it is a tensor of the declared type.
+OrtStatus* ReadTensor(const NodeId& node, const InputDeclaration& input, const OrtValue* value,
                       TensorView* view);
 
 const char* TypeName(ONNXTensorElementDataType type);

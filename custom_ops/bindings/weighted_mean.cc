@@ -6,29 +6,26 @@
 namespace pqv {
 namespace {
 
-constexpr size_t kW = 0;
-constexpr size_t kV = 1;
-
 class WeightedMeanNode {
  public:
   OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
     run_ = variant.weighted_mean;
-    PQV_RETURN_IF_ERROR(reader.Int("shift", -16, 7, &op_.shift));
-    PQV_RETURN_IF_ERROR(reader.Int("multiplier", 1, kMaxMultiplier, &op_.multiplier));
-    return reader.YBits(&op_.y_bits);
+    PQV_RETURN_IF_ERROR(reader.Int("shift", &op_.shift));
+    PQV_RETURN_IF_ERROR(reader.Int("multiplier", &op_.multiplier));
+    return reader.Int("y_bits", &op_.y_bits);
   }
 
   OrtStatus* Run(const RunContext& context) const {
     TensorView w, v;
-    PQV_RETURN_IF_ERROR(context.Input(kW, 2, &w));
-    PQV_RETURN_IF_ERROR(context.Input(kV, 2, &v));
+    PQV_RETURN_IF_ERROR(context.Input("W", &w));
+    PQV_RETURN_IF_ERROR(context.Input("V", &v));
     size_t batches = 0;
-    PQV_RETURN_IF_ERROR(context.SameBatches(kW, w.shape, kV, v.shape, &batches));
+    PQV_RETURN_IF_ERROR(context.SameBatches(w, v, &batches));
     const size_t rank = w.shape.rank;
     const size_t m = static_cast<size_t>(w.shape.dims[rank - 2]);
     const size_t n = static_cast<size_t>(w.shape.Last());
     const size_t d = static_cast<size_t>(v.shape.Last());
-    PQV_RETURN_IF_ERROR(context.ExpectDimension(kV, v.shape, rank - 2, n));
+    PQV_RETURN_IF_ERROR(context.ExpectDimension(v, rank - 2, n));
     if (n > kMaxReduction) {
       return Error(context.id(), "input W has shape %s, expected N of at most %zu",
                    ShapeText(w.shape).text, kMaxReduction);
@@ -65,7 +62,6 @@ class WeightedMeanNode {
 
 }  // namespace
 
-const OpDefinition kIntWeightedMeanOp = {
-    "IntWeightedMean", 2, {{"W", kUint8}, {"V", kInt8}}, kInt8, PQV_OP_CALLBACKS(WeightedMeanNode)};
+PQV_DEFINE_OP(IntWeightedMean, WeightedMeanNode);
 
 }  // namespace pqv

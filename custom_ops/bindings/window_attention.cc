@@ -9,35 +9,31 @@
 namespace pqv {
 namespace {
 
-constexpr size_t kQkv = 0;
-constexpr size_t kBias = 1;
-constexpr size_t kMask = 2;
-
 class WindowAttentionNode {
  public:
   OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
     variant_ = &variant;
-    PQV_RETURN_IF_ERROR(
-        Window(reader, "window_height", "roll_height", &op_.window_height, &op_.roll_height));
-    PQV_RETURN_IF_ERROR(
-        Window(reader, "window_width", "roll_width", &op_.window_width, &op_.roll_width));
+    PQV_RETURN_IF_ERROR(reader.Int("window_height", &op_.window_height));
+    PQV_RETURN_IF_ERROR(reader.Int("window_width", &op_.window_width));
+    PQV_RETURN_IF_ERROR(reader.Int("roll_height", &op_.roll_height));
+    PQV_RETURN_IF_ERROR(reader.Int("roll_width", &op_.roll_width));
     PQV_RETURN_IF_ERROR(ReadAttentionScales(reader, &op_));
     return CreatePairs(reader);
   }
 
   OrtStatus* Run(const RunContext& context) const {
     TensorView qkv, bias, mask;
-    PQV_RETURN_IF_ERROR(context.Input(kQkv, 3, &qkv));
-    PQV_RETURN_IF_ERROR(context.Input(kBias, 3, &bias));
-    PQV_RETURN_IF_ERROR(context.Input(kMask, 3, &mask));
+    PQV_RETURN_IF_ERROR(context.Input("QKV", &qkv));
+    PQV_RETURN_IF_ERROR(context.Input("bias", &bias));
+    PQV_RETURN_IF_ERROR(context.Input("mask", &mask));
     const size_t rank = qkv.shape.rank;
     WindowAttention op = op_;
     op.height = static_cast<size_t>(qkv.shape.dims[rank - 3]);
     op.width = static_cast<size_t>(qkv.shape.dims[rank - 2]);
     const size_t channels = static_cast<size_t>(qkv.shape.Last());
-    PQV_RETURN_IF_ERROR(ExpectMultiple(context, qkv.shape, rank - 3, op.window_height));
-    PQV_RETURN_IF_ERROR(ExpectMultiple(context, qkv.shape, rank - 2, op.window_width));
-    PQV_RETURN_IF_ERROR(ExpectMultiple(context, qkv.shape, rank - 1, 3 * op.heads));
+    PQV_RETURN_IF_ERROR(context.ExpectMultiple(qkv, rank - 3, op.window_height));
+    PQV_RETURN_IF_ERROR(context.ExpectMultiple(qkv, rank - 2, op.window_width));
+    PQV_RETURN_IF_ERROR(context.ExpectMultiple(qkv, rank - 1, 3 * op.heads));
     op.depth = channels / 3 / op.heads;
     if (op.depth > kMaxReduction) {
       return Error(context.id(), "input QKV has shape %s, expected at most %zu channels of a head",
@@ -51,7 +47,7 @@ class WindowAttentionNode {
                    ShapeText(qkv.shape).text, masks_);
     }
     size_t images = 0;
-    PQV_RETURN_IF_ERROR(context.Count(kQkv, qkv.shape, 0, rank - 3, &images));
+    PQV_RETURN_IF_ERROR(context.Count(qkv, 0, rank - 3, &images));
     Shape y_shape = qkv.shape;
     y_shape.dims[rank - 1] /= 3;
     PQV_RETURN_IF_ERROR(context.Output(y_shape, &op.y));
@@ -62,21 +58,11 @@ class WindowAttentionNode {
   }
 
  private:
-  static OrtStatus* Window(const NodeReader& reader, const char* size_name, const char* roll_name,
-                           size_t* size, size_t* roll) {
-    int64_t value = 0;
-    PQV_RETURN_IF_ERROR(reader.Int(size_name, 1, kMaxReduction, &value));
-    *size = static_cast<size_t>(value);
-    PQV_RETURN_IF_ERROR(reader.Int(roll_name, 0, value - 1, &value));
-    *roll = static_cast<size_t>(value);
-    return nullptr;
-  }
-
   // The constants that have a place for each pair of a window's tokens.
   OrtStatus* CreatePairs(const NodeReader& reader) {
     Shape bias, mask;
-    PQV_RETURN_IF_ERROR(reader.ConstantShape(kBias, 3, &bias));
-    PQV_RETURN_IF_ERROR(reader.ConstantShape(kMask, 3, &mask));
+    PQV_RETURN_IF_ERROR(reader.ConstantShape("bias", &bias));
+    PQV_RETURN_IF_ERROR(reader.ConstantShape("mask", &mask));
     const size_t tokens = op_.window_height * op_.window_width;
     if (tokens > kMaxReduction) {
       return Error(
@@ -102,14 +88,6 @@ class WindowAttentionNode {
     op_.heads = static_cast<size_t>(bias.dims[0]);
     masks_ = static_cast<size_t>(mask.dims[0]);
     return nullptr;
-  }
-
-  static OrtStatus* ExpectMultiple(const RunContext& context, const Shape& shape, size_t axis,
-                                   size_t unit) {
-    if (static_cast<size_t>(shape.dims[axis]) % unit == 0) return nullptr;
-    return Error(context.id(),
-                 "input QKV has shape %s, expected a multiple of %zu in dimension %zu",
-                 ShapeText(shape).text, unit, axis);
   }
 
   OrtStatus* RunWindows(const RunContext& context, const WindowAttention& whole, size_t images,
@@ -143,10 +121,6 @@ class WindowAttentionNode {
 
 }  // namespace
 
-const OpDefinition kIntWindowAttentionOp = {"IntWindowAttention",
-                                            3,
-                                            {{"QKV", kInt8}, {"bias", kInt16}, {"mask", kUint8}},
-                                            kInt8,
-                                            PQV_OP_CALLBACKS(WindowAttentionNode)};
+PQV_DEFINE_OP(IntWindowAttention, WindowAttentionNode);
 
 }  // namespace pqv

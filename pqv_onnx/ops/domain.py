@@ -1,26 +1,28 @@
-"""The op domain ``pqv``: names, versions, types, shapes and attributes of its ops.
+"""The op domain ``pqv``: the one place that declares its ops.
 
-This is the one place that declares them. The torch ops, the ONNX functions, the exporter
-and the tests read this table; ``docs/ops.md`` gives the formulas. Imports no torch, so that
-a machine that only runs models can read it.
+Names, types, shapes, ranges and defaults, what an op costs and which ops it stands for. The torch
+ops, the ONNX functions, the exporter, ``pqv inspect`` and the tests read this table, C++ reads the
+headers that ``pqv_onnx.ops.declarations`` makes of it; ``docs/ops.md`` gives the formulas. Imports
+no torch, so that a machine that only runs models can read it.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 DOMAIN = "pqv"
 VERSION = 1
 
 PACKED_LAYOUT = "n8k4.v1"
 
-MAX_K = 32768
-"""Longest reduction of any op: int8 x int8 sums of this length stay below 2^29."""
-MAX_CHANNELS = 8192
-"""Widest row of IntLayerNorm and IntRMSNorm."""
-MAX_ADD_CHANNELS = 2**24
-"""Widest row of IntAdd, as of the packed matmuls' outputs."""
+MAX_REDUCTION = 32768
+"""Longest sum of any op: int8 x int8 sums of this length stay below 2^29."""
+MAX_NORM_CHANNELS = 8192
+"""Widest row of IntLayerNorm and IntRMSNorm: all sums of a row stay below 2^47."""
+MAX_CHANNELS = 2**24
+"""Widest row of IntAdd and of the packed matmuls' outputs."""
 MAX_EXPONENT = 3
 """Largest power-of-two ratio of a residual channel (PackQViT, section 3.3)."""
 FRACTION_BITS = 6
@@ -37,42 +39,85 @@ MIN_MEAN_SHIFT, MAX_MEAN_SHIFT = -16, 7
 """Of IntWeightedMean, whose shift grows by the bit length of the sum of weights."""
 MAX_MULTIPLIER = 32767
 MAX_BIAS = 2**29
+MAX_EPSILON = 2**46
+
+
+def _between(low: int, high: int) -> range:
+    """All integers from ``low`` to ``high``."""
+    return range(low, high + 1)
 
 
 @dataclass(frozen=True)
 class Input:
-    """One input: ``dtype`` is a numpy name, ``dims`` names the axes.
+    """One input.
 
-    "..." stands for any leading axes, "N/8" for the ceiling of N / 8; "W or 1" may be 1, too.
-    The leading axes of all inputs are the same, but where ``broadcast`` allows a run of ones at
-    the front.
+    Attributes:
+        name: its name.
+        dtype: as numpy calls it.
+        dims: names of the axes. "..." stands for any leading axes, "N/8" for the ceiling of N / 8;
+            "W or 1" may be 1, too.
+        constant: whether it has to be one.
+        values: what each element of a constant may be; None: whatever the type holds.
+        broadcast: the leading axes of all inputs are the same, but here a run of ones may be in
+            front.
+        weight_bits: of the weights that are packed in it, if there are any.
     """
 
     name: str
     dtype: str
     dims: tuple[str, ...]
     constant: bool = False
+    values: range | None = None
     broadcast: bool = False
+    weight_bits: int | None = None
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """One attribute of type ``int`` or ``str``; ``default`` None means required."""
+    """One attribute.
+
+    Attributes:
+        name: its name.
+        values: the integers that it may be, or the string that it must be.
+        default: what it is where it is absent; None: it may not be.
+        below: the name of another one, of which it is less.
+    """
 
     name: str
-    type: type
-    default: int | str | None = None
+    values: range | tuple[int, ...] | str
+    default: int | None = None
+    below: str | None = None
+
+    @property
+    def type(self) -> type:
+        """``int`` or ``str``."""
+        return str if isinstance(self.values, str) else int
 
 
 @dataclass(frozen=True)
 class Op:
-    """One op of the domain: its inputs and attributes in order, and its single output."""
+    """One op of the domain, which has a single output.
+
+    Attributes:
+        name: its name.
+        inputs: in order.
+        attributes: in order.
+        output_dtype: as numpy calls it.
+        output_dims: as those of inputs.
+        sizes: of named axes that are limited.
+        macs: the axes whose product is the number of multiply-accumulates, "..." being all leading
+            ones; none if it has no products to speak of.
+        fused_from: the ops of which it does the work, in their order.
+    """
 
     name: str
     inputs: tuple[Input, ...]
     attributes: tuple[Attribute, ...]
     output_dtype: str
     output_dims: tuple[str, ...]
+    sizes: Mapping[str, range] = field(default_factory=dict, hash=False)
+    macs: tuple[str, ...] = ()
+    fused_from: tuple[str, ...] = ()
 
     @property
     def torch_name(self) -> str:
@@ -80,75 +125,117 @@ class Op:
         boundary = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
         return re.sub(boundary, "_", self.name.replace("MatMul", "Matmul")).lower()
 
+    @property
+    def weight_bits(self) -> int | None:
+        """Of its packed weights, if it has any."""
+        return next((entry.weight_bits for entry in self.inputs if entry.weight_bits), None)
 
-_Y_BITS = Attribute("y_bits", int, 8)
-_PACKED = (Attribute("layout", str), Attribute("K", int), Attribute("N", int))
-_REQUANTIZER = (
-    Input("shift", "int8", ("N",), constant=True),
-    Input("multiplier", "int16", ("N",), constant=True),
+
+_SHIFT = _between(MIN_SHIFT, MAX_SHIFT)
+_MEAN_SHIFT = _between(MIN_MEAN_SHIFT, MAX_MEAN_SHIFT)
+_MULTIPLIER = _between(-MAX_MULTIPLIER, MAX_MULTIPLIER)
+_POSITIVE_MULTIPLIER = _between(1, MAX_MULTIPLIER)
+_RESIDUAL_MULTIPLIER = _between(0, MAX_MULTIPLIER)
+_ROTARY_TABLE = _between(-(2**ROTARY_TABLE_BITS), 2**ROTARY_TABLE_BITS)
+_CODE = _between(-128, 127)
+_FLAG = _between(0, 1)
+_TOKENS = _between(0, MAX_REDUCTION)
+
+
+def _constant(name: str, dtype: str, *dims: str, values: range | None = None) -> Input:
+    return Input(name, dtype, dims, constant=True, values=values)
+
+
+_Y_BITS = Attribute("y_bits", (4, 8), default=8)
+_PACKED = (
+    Attribute("layout", PACKED_LAYOUT),
+    Attribute("K", _between(1, MAX_REDUCTION)),
+    Attribute("N", _between(1, MAX_CHANNELS)),
 )
-_TENSOR_REQUANTIZER = (Attribute("shift", int), Attribute("multiplier", int))
+_TENSOR_REQUANTIZER = (Attribute("shift", _SHIFT), Attribute("multiplier", _POSITIVE_MULTIPLIER))
 _RESIDUAL = (
     Input("residual", "int8", ("...", "N"), broadcast=True),
-    Input("residual_multiplier", "int16", ("N",), constant=True),
+    _constant("residual_multiplier", "int16", "N", values=_RESIDUAL_MULTIPLIER),
 )
-_TABLE = Input("table", "int8", ("256",), constant=True)
-_SOFTMAX = (*_TENSOR_REQUANTIZER, Attribute("log2", int))
-_NORM = (
-    Input("X", "int8", ("...", "C")),
-    Input("exponent", "int8", ("C",), constant=True),
-    Input("shift", "int8", ("C",), constant=True),
-    Input("multiplier", "int16", ("C",), constant=True),
-)
+_TABLE = _constant("table", "int8", "256")
+_SOFTMAX = (*_TENSOR_REQUANTIZER, Attribute("log2", _FLAG))
 _ATTENTION = (
-    Attribute("softmax_shift", int),
-    Attribute("softmax_multiplier", int),
-    Attribute("log2", int),
-    Attribute("mean_shift", int),
-    Attribute("mean_multiplier", int),
+    Attribute("softmax_shift", _SHIFT),
+    Attribute("softmax_multiplier", _POSITIVE_MULTIPLIER),
+    Attribute("log2", _FLAG),
+    Attribute("mean_shift", _MEAN_SHIFT),
+    Attribute("mean_multiplier", _POSITIVE_MULTIPLIER),
     _Y_BITS,
 )
+_EPSILON = Attribute("epsilon", _between(0, MAX_EPSILON))
 
 
-def _packed_inputs(bits: int) -> tuple[Input, ...]:
-    weight = Input(
-        "B",
-        "uint8" if bits == 4 else "int8",
-        ("N/8", "K/4", "16" if bits == 4 else "32"),
-        constant=True,
+def _requantizer(channels: str) -> tuple[Input, Input]:
+    return (
+        _constant("shift", "int8", channels, values=_SHIFT),
+        _constant("multiplier", "int16", channels, values=_MULTIPLIER),
     )
-    return (Input("A", "int8", ("...", "K")), weight, Input("bias", "int32", ("N",), constant=True))
 
 
-def _packed_matmul(bits: int) -> Op:
-    inputs = _packed_inputs(bits) + _REQUANTIZER
-    return Op(f"PackedInt{bits}MatMul", inputs, (*_PACKED, _Y_BITS), "int8", ("...", "N"))
+def _packed(
+    name: str,
+    bits: int,
+    *inputs: Input,
+    attributes: tuple[Attribute, ...] = (),
+    dtype: str = "int8",
+    fused_from: tuple[str, ...] = (),
+) -> Op:
+    """A product with packed weights; ``inputs`` come after the bias."""
+    stored, size = ("uint8", "16") if bits == 4 else ("int8", "32")
+    weight = Input("B", stored, ("N/8", "K/4", size), constant=True, weight_bits=bits)
+    bias = _constant("bias", "int32", "N", values=_between(-MAX_BIAS, MAX_BIAS))
+    return Op(
+        name,
+        (Input("A", "int8", ("...", "K")), weight, bias, *inputs),
+        (*_PACKED, *attributes),
+        dtype,
+        ("...", "N"),
+        macs=("...", "K", "N"),
+        fused_from=fused_from,
+    )
 
 
-def _packed_matmul_add(bits: int) -> Op:
-    inputs = _packed_inputs(bits) + _REQUANTIZER + _RESIDUAL
-    return Op(f"PackedInt{bits}MatMulAdd", inputs, (*_PACKED, _Y_BITS), "int8", ("...", "N"))
+def _packed_family(bits: int) -> tuple[Op, ...]:
+    """The product that narrows its sums, with a residual, and with the GELU."""
+    name, requantizer = f"PackedInt{bits}MatMul", _requantizer("N")
+    return (
+        _packed(name, bits, *requantizer, attributes=(_Y_BITS,)),
+        _packed(f"{name}Add", bits, *requantizer, *_RESIDUAL, attributes=(_Y_BITS,)),
+        _packed(f"{name}GELU", bits, *requantizer, _TABLE, fused_from=(name, "IntGELU")),
+    )
 
 
-def _packed_matmul_gelu(bits: int) -> Op:
-    inputs = (*_packed_inputs(bits), *_REQUANTIZER, _TABLE)
-    return Op(f"PackedInt{bits}MatMulGELU", inputs, _PACKED, "int8", ("...", "N"))
+def _norm(name: str, *inputs: Input) -> Op:
+    """A normalisation of rows whose channels have power-of-two steps."""
+    x = Input("X", "int8", ("...", "C"))
+    exponent = _constant("exponent", "int8", "C", values=_between(0, MAX_EXPONENT))
+    return Op(
+        name,
+        (x, exponent, *_requantizer("C"), *inputs),
+        (_EPSILON, _Y_BITS),
+        "int8",
+        ("...", "C"),
+        sizes={"C": _between(1, MAX_NORM_CHANNELS)},
+    )
 
 
 _OPS = (
-    _packed_matmul(4),
-    _packed_matmul_add(4),
-    _packed_matmul_gelu(4),
-    _packed_matmul(8),
-    _packed_matmul_add(8),
-    _packed_matmul_gelu(8),
-    Op("PackedInt8MatMulToInt32", _packed_inputs(8), _PACKED, "int32", ("...", "N")),
+    *_packed_family(4),
+    *_packed_family(8),
+    _packed("PackedInt8MatMulToInt32", 8, dtype="int32"),
     Op(
         "IntMatMul",
         (Input("A", "int8", ("...", "M", "K")), Input("B", "int8", ("...", "N", "K"))),
         (),
         "int32",
         ("...", "M", "N"),
+        sizes={"K": _TOKENS},
+        macs=("...", "M", "N", "K"),
     ),
     Op(
         "IntSoftmax2n",
@@ -161,8 +248,8 @@ _OPS = (
         "IntSoftmax2nBias",
         (
             Input("X", "int32", ("...", "W", "H", "M", "N")),
-            Input("bias", "int16", ("H", "M", "N"), constant=True),
-            Input("mask", "uint8", ("W or 1", "M", "N"), constant=True),
+            _constant("bias", "int16", "H", "M", "N"),
+            _constant("mask", "uint8", "W or 1", "M", "N"),
         ),
         _SOFTMAX,
         "uint8",
@@ -171,75 +258,66 @@ _OPS = (
     Op(
         "IntWeightedMean",
         (Input("W", "uint8", ("...", "M", "N")), Input("V", "int8", ("...", "N", "D"))),
-        (*_TENSOR_REQUANTIZER, _Y_BITS),
+        (Attribute("shift", _MEAN_SHIFT), Attribute("multiplier", _POSITIVE_MULTIPLIER), _Y_BITS),
         "int8",
         ("...", "M", "D"),
+        sizes={"N": _TOKENS},
+        macs=("...", "M", "N", "D"),
     ),
     Op(
         "IntAttention",
         (Input("QKV", "int8", ("...", "T", "C")),),
-        (Attribute("num_heads", int), *_ATTENTION),
+        (Attribute("num_heads", _between(1, MAX_REDUCTION)), *_ATTENTION),
         "int8",
         ("...", "T", "C/3"),
+        sizes={"T": _TOKENS},
+        macs=("...", "2", "T", "T", "C/3"),
+        fused_from=("IntMatMul", "IntSoftmax2n", "IntWeightedMean"),
     ),
     Op(
         "IntWindowAttention",
         (
             Input("QKV", "int8", ("...", "H", "W", "C")),
-            Input("bias", "int16", ("heads", "T", "T"), constant=True),
-            Input("mask", "uint8", ("windows or 1", "T", "T"), constant=True),
+            _constant("bias", "int16", "heads", "T", "T"),
+            _constant("mask", "uint8", "windows or 1", "T", "T"),
         ),
         (
-            Attribute("window_height", int),
-            Attribute("window_width", int),
-            Attribute("roll_height", int),
-            Attribute("roll_width", int),
+            Attribute("window_height", _between(1, MAX_REDUCTION)),
+            Attribute("window_width", _between(1, MAX_REDUCTION)),
+            Attribute("roll_height", range(MAX_REDUCTION), below="window_height"),
+            Attribute("roll_width", range(MAX_REDUCTION), below="window_width"),
             *_ATTENTION,
         ),
         "int8",
         ("...", "H", "W", "C/3"),
+        sizes={"T": _TOKENS},
+        macs=("...", "2", "H", "W", "T", "C/3"),
+        fused_from=("IntMatMul", "IntSoftmax2nBias", "IntWeightedMean"),
     ),
-    Op(
-        "IntLayerNorm",
-        (*_NORM, Input("bias", "int16", ("C",), constant=True)),
-        (Attribute("epsilon", int), _Y_BITS),
-        "int8",
-        ("...", "C"),
-    ),
-    Op(
-        "IntRMSNorm",
-        _NORM,
-        (Attribute("epsilon", int), _Y_BITS),
-        "int8",
-        ("...", "C"),
-    ),
-    Op(
-        "IntGELU",
-        (Input("X", "int8", ("...",)), _TABLE),
-        (),
-        "int8",
-        ("...",),
-    ),
+    _norm("IntLayerNorm", _constant("bias", "int16", "C")),
+    _norm("IntRMSNorm"),
+    Op("IntGELU", (Input("X", "int8", ("...",)), _TABLE), (), "int8", ("...",)),
     Op(
         "IntAdd",
         (
             Input("A", "int8", ("...", "C")),
             Input("B", "int8", ("...", "C"), broadcast=True),
-            Input("a_multiplier", "int16", ("C",), constant=True),
-            Input("b_multiplier", "int16", ("C",), constant=True),
+            _constant("a_multiplier", "int16", "C", values=_RESIDUAL_MULTIPLIER),
+            _constant("b_multiplier", "int16", "C", values=_RESIDUAL_MULTIPLIER),
         ),
         (_Y_BITS,),
         "int8",
         ("...", "C"),
+        sizes={"C": _between(1, MAX_CHANNELS)},
     ),
     Op(
         "IntRotary",
         (
             Input("X", "int8", ("...", "H", "N", "D")),
-            Input("cos", "int16", ("H or 1", "N", "D"), constant=True),
-            Input("sin", "int16", ("H or 1", "N", "D"), constant=True),
+            _constant("cos", "int16", "H or 1", "N", "D", values=_ROTARY_TABLE),
+            _constant("sin", "int16", "H or 1", "N", "D", values=_ROTARY_TABLE),
         ),
-        (Attribute("pairs", int), *_TENSOR_REQUANTIZER, _Y_BITS),
+        (Attribute("pairs", _FLAG), *_TENSOR_REQUANTIZER, _Y_BITS),
         "int8",
         ("...", "H", "N", "D"),
     ),
@@ -247,8 +325,8 @@ _OPS = (
         "IntGate",
         (Input("A", "int8", ("...",)), Input("B", "int8", ("...",))),
         (
-            Attribute("a_zero_point", int),
-            Attribute("b_zero_point", int),
+            Attribute("a_zero_point", _CODE),
+            Attribute("b_zero_point", _CODE),
             *_TENSOR_REQUANTIZER,
             _Y_BITS,
         ),

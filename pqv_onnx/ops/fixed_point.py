@@ -19,6 +19,7 @@ from pqv_onnx.ops.domain import (
     FRACTION_BITS,
     LAYER_NORM_UNIT_BITS,
     MAX_BIAS,
+    MAX_EPSILON,
     MAX_MEAN_SHIFT,
     MAX_MULTIPLIER,
     MAX_SHIFT,
@@ -30,7 +31,6 @@ from pqv_onnx.ops.domain import (
 
 _MEAN_UNIT_BITS = 7
 _RESIDUAL_BITS = 13
-_MAX_EPSILON = 2**46
 _INT16 = np.iinfo(np.int16)
 
 
@@ -247,7 +247,7 @@ def layer_norm_epsilon(epsilon: float, channels: int, step: float) -> int:
     if not step > 0:
         raise PqvError(f"the step of a LayerNorm's input must be positive, found {step}")
     scaled = epsilon * (channels / step) ** 2
-    if not 0 <= scaled <= _MAX_EPSILON:
+    if not 0 <= scaled <= MAX_EPSILON:
         raise PqvError(f"a LayerNorm's epsilon * C^2 / step^2 must be in [0, 2^46], found {scaled}")
     return int(np.rint(scaled))
 

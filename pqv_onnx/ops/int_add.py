@@ -7,8 +7,7 @@ from onnxscript import INT8, INT16, script
 from onnxscript import opset19 as op
 
 from pqv_onnx.ops.arithmetic import Narrow, ResidualLink, Sat16, narrow, pqv, residual_link, sat16
-from pqv_onnx.ops.domain import MAX_ADD_CHANNELS, MAX_MULTIPLIER
-from pqv_onnx.ops.torch_op import check_range, check_y_bits, torch_op
+from pqv_onnx.ops.torch_op import torch_op
 
 
 @script(pqv, default_opset=op)
@@ -18,12 +17,7 @@ def IntAdd(A: INT8, B: INT8, a_multiplier: INT16, b_multiplier: INT16, y_bits: i
     return Narrow(Sat16(total), y_bits=y_bits)
 
 
-def _check(A: torch.Tensor, y_bits: int, **_: torch.Tensor) -> None:
-    check_range("C", A.shape[-1], 1, MAX_ADD_CHANNELS)
-    check_y_bits(y_bits)
-
-
-@torch_op("IntAdd", _check)
+@torch_op("IntAdd")
 def int_add(
     A: torch.Tensor,
     B: torch.Tensor,
@@ -32,8 +26,6 @@ def int_add(
     y_bits: int,
 ) -> torch.Tensor:
     """int8 [..., C] plus int8 of its shape, or with ones in leading places, to int8 [..., C]."""
-    check_range("a_multiplier", a_multiplier, 0, MAX_MULTIPLIER)
-    check_range("b_multiplier", b_multiplier, 0, MAX_MULTIPLIER)
     return narrow(add(A, B, a_multiplier.to(torch.int32), b_multiplier.to(torch.int32)), y_bits)
 
 

@@ -8,18 +8,12 @@ from onnxscript import opset19 as op
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.arithmetic import pqv, vector
-from pqv_onnx.ops.domain import (
-    MAX_K,
-    MAX_MEAN_SHIFT,
-    MAX_MULTIPLIER,
-    MAX_SHIFT,
-    MIN_MEAN_SHIFT,
-    MIN_SHIFT,
-)
+from pqv_onnx.ops.domain import MAX_REDUCTION
 from pqv_onnx.ops.int_matmul import IntMatMul, int_matmul
 from pqv_onnx.ops.int_softmax2n import IntSoftmax2n, int_softmax2n
 from pqv_onnx.ops.int_weighted_mean import IntWeightedMean, int_weighted_mean
-from pqv_onnx.ops.torch_op import check_range, check_y_bits, torch_op
+from pqv_onnx.ops.shapes import check_value
+from pqv_onnx.ops.torch_op import torch_op
 
 
 @script(pqv, default_opset=op)
@@ -58,40 +52,15 @@ def IntAttention(
     return op.Reshape(merged, op.Concat(leading, tokens, width, axis=0), allowzero=1)
 
 
-def check_scales(
-    softmax_shift: int,
-    softmax_multiplier: int,
-    log2: int,
-    mean_shift: int,
-    mean_multiplier: int,
-    y_bits: int,
-) -> None:
-    """Check what every fused attention hands to its softmax and its weighted mean."""
-    check_range("softmax_shift", softmax_shift, MIN_SHIFT, MAX_SHIFT)
-    check_range("softmax_multiplier", softmax_multiplier, 1, MAX_MULTIPLIER)
-    check_range("log2", log2, 0, 1)
-    check_range("mean_shift", mean_shift, MIN_MEAN_SHIFT, MAX_MEAN_SHIFT)
-    check_range("mean_multiplier", mean_multiplier, 1, MAX_MULTIPLIER)
-    check_y_bits(y_bits)
+def check_heads(channels: int, heads: int) -> None:
+    """Raise PqvError unless queries, keys and values of so many heads make up the channels."""
+    if heads == 0 or channels % (3 * heads) != 0:
+        raise PqvError(f"C must be a multiple of 3 * num_heads = {3 * heads}, found {channels}")
+    check_value("C / (3 * num_heads)", channels // (3 * heads), range(MAX_REDUCTION + 1))
 
 
-def _check(
-    QKV: torch.Tensor,
-    num_heads: int,
-    softmax_shift: int,
-    softmax_multiplier: int,
-    log2: int,
-    mean_shift: int,
-    mean_multiplier: int,
-    y_bits: int,
-) -> None:
-    check_range("num_heads", num_heads, 1, MAX_K)
-    check_scales(softmax_shift, softmax_multiplier, log2, mean_shift, mean_multiplier, y_bits)
-    tokens, channels = QKV.shape[-2:]
-    if channels % (3 * num_heads) != 0:
-        raise PqvError(f"C must be a multiple of 3 * num_heads = {3 * num_heads}, found {channels}")
-    check_range("T", tokens, 0, MAX_K)
-    check_range("C / (3 * num_heads)", channels // (3 * num_heads), 0, MAX_K)
+def _check(QKV: torch.Tensor, num_heads: int, **_: int) -> None:
+    check_heads(QKV.shape[-1], num_heads)
 
 
 @torch_op("IntAttention", _check)

@@ -8,7 +8,7 @@ from onnxscript import INT8, INT32, script
 from onnxscript import opset19 as op
 
 from pqv_onnx.ops.arithmetic import RequantizeNarrowTensor, math, narrow, pqv, requantize_tensor
-from pqv_onnx.ops.torch_op import check_range, check_requantizer, check_y_bits, torch_op
+from pqv_onnx.ops.torch_op import torch_op
 
 
 @script(math, default_opset=op)
@@ -37,22 +37,7 @@ def IntGate(
     return RequantizeNarrowTensor(product, shift=shift, multiplier=multiplier, y_bits=y_bits)
 
 
-def _check(
-    A: torch.Tensor,
-    B: torch.Tensor,
-    a_zero_point: int,
-    b_zero_point: int,
-    shift: int,
-    multiplier: int,
-    y_bits: int,
-) -> None:
-    check_range("a_zero_point", a_zero_point, -128, 127)
-    check_range("b_zero_point", b_zero_point, -128, 127)
-    check_requantizer(shift, multiplier)
-    check_y_bits(y_bits)
-
-
-@torch_op("IntGate", _check)
+@torch_op("IntGate")
 def int_gate(
     A: torch.Tensor,
     B: torch.Tensor,

@@ -8,8 +8,7 @@ from onnxscript import INT8, INT32, script
 from onnxscript import opset19 as op
 
 from pqv_onnx.ops.arithmetic import OffsetBinary, exact_matmul, pqv, scalar, vector
-from pqv_onnx.ops.domain import MAX_K
-from pqv_onnx.ops.torch_op import check_range, torch_op
+from pqv_onnx.ops.torch_op import torch_op
 
 
 @script(pqv, default_opset=op)
@@ -28,11 +27,7 @@ def IntMatMul(A: INT8, B: INT8) -> INT32:
     return op.MatMulInteger(OffsetBinary(A), OffsetBinary(columns), zero, zero)
 
 
-def _check(A: torch.Tensor, B: torch.Tensor) -> None:
-    check_range("K", A.shape[-1], 0, MAX_K)
-
-
-@torch_op("IntMatMul", _check)
+@torch_op("IntMatMul")
 def int_matmul(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
     """``A · Bᵀ``: int8 [..., M, K] and [..., N, K] to int32 [..., M, N]."""
     return exact_matmul(A, B.transpose(-1, -2))

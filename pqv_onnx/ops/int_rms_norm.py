@@ -12,7 +12,6 @@ from pqv_onnx.ops.int_layer_norm import (
     Normalize,
     ScaleChannels,
     SquareSum,
-    check_norm,
     norm_inputs,
     normalize,
 )
@@ -38,7 +37,7 @@ def IntRMSNorm(
     return RequantizeNarrow(n, wide_shift, wide_multiplier, y_bits=y_bits)
 
 
-@torch_op("IntRMSNorm", check_norm)
+@torch_op("IntRMSNorm")
 def int_rms_norm(
     X: torch.Tensor,
     exponent: torch.Tensor,

@@ -8,8 +8,7 @@ from onnxscript import INT16, INT32, UINT8, script
 from onnxscript import opset19 as op
 
 from pqv_onnx.ops.arithmetic import MulQ15, PowerOfTwo, Sat16, ShiftRight, math, pqv, scalar, vector
-from pqv_onnx.ops.domain import MAX_MULTIPLIER, MAX_SHIFT, MIN_SHIFT
-from pqv_onnx.ops.torch_op import check_range, torch_op
+from pqv_onnx.ops.torch_op import torch_op
 
 _INT16_MAX = 2**15 - 1
 _EXCLUDED = -(2**30)  # below every logit
@@ -108,13 +107,7 @@ FUNCTIONS = {
 """The functions of ``pqv.math`` that only these ops use, by name."""
 
 
-def _check(shift: int, multiplier: int, log2: int, **_: torch.Tensor) -> None:
-    check_range("shift", shift, MIN_SHIFT, MAX_SHIFT)
-    check_range("multiplier", multiplier, 1, MAX_MULTIPLIER)
-    check_range("log2", log2, 0, 1)
-
-
-@torch_op("IntSoftmax2n", _check)
+@torch_op("IntSoftmax2n")
 def int_softmax2n(X: torch.Tensor, shift: int, multiplier: int, log2: int) -> torch.Tensor:
     """Base-2 softmax of int32 [..., N] in [-2^29, 2^29], without its division.
 
@@ -124,7 +117,7 @@ def int_softmax2n(X: torch.Tensor, shift: int, multiplier: int, log2: int) -> to
     return softmax_weights(X, shift, multiplier, bool(log2))
 
 
-@torch_op("IntSoftmax2nBias", _check)
+@torch_op("IntSoftmax2nBias")
 def int_softmax2n_bias(
     X: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor, shift: int, multiplier: int, log2: int
 ) -> torch.Tensor:

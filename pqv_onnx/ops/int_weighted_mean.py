@@ -23,8 +23,7 @@ from pqv_onnx.ops.arithmetic import (
     scalar,
     vector,
 )
-from pqv_onnx.ops.domain import MAX_K, MAX_MEAN_SHIFT, MAX_MULTIPLIER, MIN_MEAN_SHIFT
-from pqv_onnx.ops.torch_op import check_range, check_y_bits, torch_op
+from pqv_onnx.ops.torch_op import torch_op
 
 
 @script(pqv, default_opset=op)
@@ -45,14 +44,7 @@ def IntWeightedMean(W: UINT8, V: INT8, shift: int, multiplier: int, y_bits: int 
     return RequantizeNarrow(acc, row_shift, row_multiplier, y_bits=y_bits)
 
 
-def _check(W: torch.Tensor, V: torch.Tensor, shift: int, multiplier: int, y_bits: int) -> None:
-    check_range("N", W.shape[-1], 0, MAX_K)
-    check_range("shift", shift, MIN_MEAN_SHIFT, MAX_MEAN_SHIFT)
-    check_range("multiplier", multiplier, 1, MAX_MULTIPLIER)
-    check_y_bits(y_bits)
-
-
-@torch_op("IntWeightedMean", _check)
+@torch_op("IntWeightedMean")
 def int_weighted_mean(
     W: torch.Tensor, V: torch.Tensor, shift: int, multiplier: int, y_bits: int
 ) -> torch.Tensor:

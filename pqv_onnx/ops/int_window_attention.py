@@ -8,12 +8,11 @@ from onnxscript import opset19 as op
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.arithmetic import pqv, scalar, vector
-from pqv_onnx.ops.domain import MAX_K
-from pqv_onnx.ops.int_attention import check_scales
+from pqv_onnx.ops.int_attention import check_heads
 from pqv_onnx.ops.int_matmul import IntMatMul, int_matmul
 from pqv_onnx.ops.int_softmax2n import IntSoftmax2nBias, int_softmax2n_bias
 from pqv_onnx.ops.int_weighted_mean import IntWeightedMean, int_weighted_mean
-from pqv_onnx.ops.torch_op import check_range, torch_op
+from pqv_onnx.ops.torch_op import torch_op
 
 
 @script(pqv, default_opset=op)
@@ -96,27 +95,14 @@ def _check(
     mask: torch.Tensor,
     window_height: int,
     window_width: int,
-    roll_height: int,
-    roll_width: int,
-    softmax_shift: int,
-    softmax_multiplier: int,
-    log2: int,
-    mean_shift: int,
-    mean_multiplier: int,
-    y_bits: int,
+    **_: int,
 ) -> None:
-    check_range("window_height", window_height, 1, MAX_K)
-    check_range("window_width", window_width, 1, MAX_K)
-    check_range("roll_height", roll_height, 0, window_height - 1)
-    check_range("roll_width", roll_width, 0, window_width - 1)
-    check_scales(softmax_shift, softmax_multiplier, log2, mean_shift, mean_multiplier, y_bits)
-    heads, tokens, _ = bias.shape
+    heads, tokens = bias.shape[:2]
     if tokens != window_height * window_width:
         raise PqvError(
             f"T of bias must be window_height * window_width = {window_height * window_width}, "
             f"found {tokens}"
         )
-    check_range("T", tokens, 0, MAX_K)
     height, width, channels = QKV.shape[-3:]
     if height % window_height or width % window_width:
         raise PqvError(
@@ -126,9 +112,7 @@ def _check(
     windows = height // window_height * (width // window_width)
     if len(mask) not in (1, windows):
         raise PqvError(f"mask must have 1 window or {windows}, found {len(mask)}")
-    if heads == 0 or channels % (3 * heads) != 0:
-        raise PqvError(f"C must be a multiple of 3 * num_heads = {3 * heads}, found {channels}")
-    check_range("C / (3 * num_heads)", channels // (3 * heads), 0, MAX_K)
+    check_heads(channels, heads)
 
 
 @torch_op("IntWindowAttention", _check)

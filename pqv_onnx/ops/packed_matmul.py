@@ -7,7 +7,6 @@ import torch
 from onnxscript import INT8, INT16, INT32, UINT8, script
 from onnxscript import opset19 as op
 
-from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.arithmetic import (
     Narrow,
     OffsetBinary,
@@ -25,10 +24,9 @@ from pqv_onnx.ops.arithmetic import (
     scalar,
     vector,
 )
-from pqv_onnx.ops.domain import MAX_BIAS, MAX_MULTIPLIER, MAX_SHIFT, MIN_SHIFT, PACKED_LAYOUT
 from pqv_onnx.ops.int_gelu import IntGELU, int_gelu
-from pqv_onnx.ops.torch_op import check_range, check_y_bits, torch_op
-from pqv_onnx.packing import packed_shape, unpack_weight
+from pqv_onnx.ops.torch_op import torch_op
+from pqv_onnx.packing import unpack_weight
 
 # --- ONNX functions that the ops below share --------------------------------------------
 
@@ -210,8 +208,8 @@ def PackedInt4MatMulGELU(
     N: int,
 ) -> INT8:
     """IntGELU of activations times packed int4 weights, requantized per channel."""
-    acc = AccumulateInt4(A, B, bias, K=K, N=N)
-    return IntGELU(NarrowChannels(acc, shift, multiplier, y_bits=8), table)
+    x = PackedInt4MatMul(A, B, bias, shift, multiplier, layout=layout, K=K, N=N, y_bits=8)
+    return IntGELU(x, table)
 
 
 @script(pqv, default_opset=op)
@@ -227,8 +225,8 @@ def PackedInt8MatMulGELU(
     N: int,
 ) -> INT8:
     """IntGELU of activations times packed int8 weights, requantized per channel."""
-    acc = AccumulateInt8(A, B, bias, K=K, N=N)
-    return IntGELU(NarrowChannels(acc, shift, multiplier, y_bits=8), table)
+    x = PackedInt8MatMul(A, B, bias, shift, multiplier, layout=layout, K=K, N=N, y_bits=8)
+    return IntGELU(x, table)
 
 
 @script(pqv, default_opset=op)
@@ -240,25 +238,10 @@ def PackedInt8MatMulToInt32(A: INT8, B: INT8, bias: INT32, layout: str, K: int, 
 # --- the ops in torch -------------------------------------------------------------------
 
 
-def _check(
-    A: torch.Tensor,
-    layout: str,
-    K: int,
-    N: int,
-    y_bits: int = 8,
-    **_: torch.Tensor,
-) -> None:
-    if layout != PACKED_LAYOUT:
-        raise PqvError(f"layout must be {PACKED_LAYOUT!r}, found {layout!r}")
-    packed_shape(K, N, 8)
-    check_y_bits(y_bits)
-
-
 def _accumulate(
     A: torch.Tensor, B: torch.Tensor, bias: torch.Tensor, layout: str, K: int, N: int
 ) -> torch.Tensor:
     """``A · W + bias``, int32 [..., N]."""
-    check_range("bias", bias, -MAX_BIAS, MAX_BIAS)
     bits = 4 if B.dtype == torch.uint8 else 8
     weight = torch.from_numpy(unpack_weight(B.cpu().numpy(), K, N, bits))
     return exact_matmul(A, weight.to(A.device), 128 * 2 ** (bits - 1)) + bias
@@ -278,12 +261,9 @@ def _matmul(
     residual_multiplier: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """``narrow(requantize(A · W + bias))``, the residual added where there is one."""
-    check_range("shift", shift, MIN_SHIFT, MAX_SHIFT)
-    check_range("multiplier", multiplier, -MAX_MULTIPLIER, MAX_MULTIPLIER)
     acc = _accumulate(A, B, bias, layout, K, N)
     u = requantize(acc, shift.to(torch.int32), multiplier.to(torch.int32))
     if residual is not None and residual_multiplier is not None:
-        check_range("residual_multiplier", residual_multiplier, 0, MAX_MULTIPLIER)
         u = sat16(u + residual_link(residual, residual_multiplier.to(torch.int32)))
     return narrow(u, y_bits)
 
@@ -305,10 +285,10 @@ def _matmul_gelu(
     return y
 
 
-packed_int4_matmul = torch_op("PackedInt4MatMul", _check)(_matmul)
-packed_int4_matmul_add = torch_op("PackedInt4MatMulAdd", _check)(_matmul)
-packed_int4_matmul_gelu = torch_op("PackedInt4MatMulGELU", _check)(_matmul_gelu)
-packed_int8_matmul = torch_op("PackedInt8MatMul", _check)(_matmul)
-packed_int8_matmul_add = torch_op("PackedInt8MatMulAdd", _check)(_matmul)
-packed_int8_matmul_gelu = torch_op("PackedInt8MatMulGELU", _check)(_matmul_gelu)
-packed_int8_matmul_to_int32 = torch_op("PackedInt8MatMulToInt32", _check)(_accumulate)
+packed_int4_matmul = torch_op("PackedInt4MatMul")(_matmul)
+packed_int4_matmul_add = torch_op("PackedInt4MatMulAdd")(_matmul)
+packed_int4_matmul_gelu = torch_op("PackedInt4MatMulGELU")(_matmul_gelu)
+packed_int8_matmul = torch_op("PackedInt8MatMul")(_matmul)
+packed_int8_matmul_add = torch_op("PackedInt8MatMulAdd")(_matmul)
+packed_int8_matmul_gelu = torch_op("PackedInt8MatMulGELU")(_matmul_gelu)
+packed_int8_matmul_to_int32 = torch_op("PackedInt8MatMulToInt32")(_accumulate)

@@ -334,7 +334,7 @@ bool FuzzWindowAttention(Fuzz& fuzz) {
 template <Norm kNorm>
 bool FuzzNorm(Fuzz& fuzz) {
   LayerNorm op = {};
-  const size_t limit = fuzz.random().OneIn(32) ? kMaxLayerNormChannels : 200;
+  const size_t limit = fuzz.random().OneIn(32) ? kMaxNormChannels : 200;
   op.channels = fuzz.Size("C", 1, limit);
   op.epsilon = fuzz.Int("epsilon", 0, 1 << 23) << fuzz.Int("epsilon's shift", 0, 7);
   op.epsilon <<= fuzz.Int("epsilon's second shift", 0, 16);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pqv_onnx.ops.domain import MAX_K
+from pqv_onnx.ops.domain import MAX_REDUCTION
 from tests.ops.oracle import int_weighted_mean
 from tests.ops.single_op import (
     assert_same,
@@ -21,10 +21,10 @@ NAME = "IntWeightedMean"
 @pytest.mark.parametrize("shift", [-16, -8, 7])
 def test_longest_sums(shift: int) -> None:
     levels = np.array([0, 1, 128, 255], np.uint8)
-    one = np.zeros((1, MAX_K), np.uint8)
+    one = np.zeros((1, MAX_REDUCTION), np.uint8)
     one[0, -1] = 1
-    w = np.concatenate([np.repeat(levels[:, None], MAX_K, 1), one])
-    v = np.repeat(np.array([[-128, 127, 1]], np.int8), MAX_K, 0)
+    w = np.concatenate([np.repeat(levels[:, None], MAX_REDUCTION, 1), one])
+    v = np.repeat(np.array([[-128, 127, 1]], np.int8), MAX_REDUCTION, 0)
     inputs = {"W": w, "V": v}
     attributes = {"shift": shift, "multiplier": 32767, "y_bits": 8}
     expected = int_weighted_mean(inputs, attributes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pqv_onnx.ops.domain import MAX_BIAS, MAX_K, PACKED_LAYOUT
+from pqv_onnx.ops.domain import MAX_BIAS, MAX_REDUCTION, PACKED_LAYOUT
 from pqv_onnx.packing import pack_weight
 from tests.ops.single_op import (
     assert_same,
@@ -22,10 +22,10 @@ def test_longest_sum_and_largest_bias(bits: int, sign: int) -> None:
     limit = 2 ** (bits - 1) - 1
     shifts = np.arange(-15, 31)
     n = shifts.size
-    a = np.full((1, MAX_K), -128, np.int8)
-    w = np.full((MAX_K, n), -sign * limit, np.int8)
+    a = np.full((1, MAX_REDUCTION), -128, np.int8)
+    w = np.full((MAX_REDUCTION, n), -sign * limit, np.int8)
     bias = np.full(n, sign * MAX_BIAS, np.int32)
-    acc = sign * (128 * limit * MAX_K + MAX_BIAS)
+    acc = sign * (128 * limit * MAX_REDUCTION + MAX_BIAS)
     t = [min(max((acc + (1 << s >> 1)) >> s if s > 0 else acc << -s, -(2**15)), 2**15 - 1)
          for s in shifts.tolist()]  # fmt: skip
     y = ((np.array(t) * 16384 + 2**14 >> 15) + 32 >> 6).clip(-128, 127).astype(np.int8)[None]
@@ -36,7 +36,7 @@ def test_longest_sum_and_largest_bias(bits: int, sign: int) -> None:
         "shift": shifts.astype(np.int8),
         "multiplier": np.full(n, 16384, np.int16),
     }
-    attributes = {"layout": PACKED_LAYOUT, "K": MAX_K, "N": n, "y_bits": 8}
+    attributes = {"layout": PACKED_LAYOUT, "K": MAX_REDUCTION, "N": n, "y_bits": 8}
     name = f"PackedInt{bits}MatMul"
     assert_same(run_torch(name, inputs, attributes), y, "torch")
     assert_same(run_function(name, inputs, attributes), y, "function")

@@ -187,7 +187,7 @@ ERRORS = [
     (
         PACKED,
         {"K": 0, "A": i8(2, 3, 0), "B": full((2, 0, 16), 0, "uint8")},
-        "K of a packed weight must be in [1, 32768], found 0",
+        "K must be in [1, 32768], found 0",
     ),
     (PACKED, {"y_bits": 5}, "y_bits must be 4 or 8, found 5"),
     (MATMUL, {"B": i8(2, 4, 6)}, "B must be int8 [..., N, K] with K = 5, found int8 [2, 4, 6]"),

@@ -10,16 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/common/limits.h"
+
 namespace pqv {
-
-// A requantized value has 6 fraction bits: 64 is one step of the output.
-constexpr int kFractionBits = 6;
-
-constexpr int kMinShift = -15;
-constexpr int kMaxShift = 30;
-constexpr int kMaxMultiplier = 32767;
-constexpr int32_t kMaxBias = 1 << 29;
-constexpr size_t kMaxReduction = 32768;  // the longest sum: int8 x int8 stays below 2^29
 
 static inline int64_t Clamp(int64_t x, int64_t low, int64_t high) {
   return x < low ? low : (x > high ? high : x);

@@ -24,7 +24,7 @@ PQV_INLINE __m256i LoadScaled(const int8_t* x, __m256i step, size_t count) {
 struct Sums {
   __m256i sum = _mm256_setzero_si256();
   // A lane adds at most 512 times two squares of 2^20, 2^30 in all.
-  static_assert(kMaxLayerNormChannels / kLanes * 2 <= 1 << 10, "int32 sums of squares");
+  static_assert(kMaxNormChannels / kLanes * 2 <= 1 << 10, "int32 sums of squares");
   __m256i squares = _mm256_setzero_si256();
 
   template <Norm kNorm>

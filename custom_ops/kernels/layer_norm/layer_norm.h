@@ -12,8 +12,6 @@
 
 namespace pqv {
 
-constexpr size_t kMaxLayerNormChannels = 8192;  // keeps all sums of a row within 47 bits
-
 // What a node fixes. Arrays of channels are padded, see kChannelPadding.
 struct LayerNorm {
   size_t channels;

@@ -29,7 +29,7 @@ struct Sums {
   int32x4_t sum;
   // A lane adds at most 1024 squares of 2^20, 2^30 in all.
   int32x4_t squares[2];
-  static_assert(kMaxLayerNormChannels / 8 <= 1 << 10, "int32 sums of squares");
+  static_assert(kMaxNormChannels / 8 <= 1 << 10, "int32 sums of squares");
 };
 
 template <Norm kNorm>

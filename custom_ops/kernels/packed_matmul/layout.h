@@ -8,7 +8,6 @@
 
 namespace pqv {
 
-constexpr char kLayoutName[] = "n8k4.v1";
 constexpr size_t kPanelChannels = 8;
 constexpr size_t kGroupSize = 4;
 

@@ -6,9 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/common/limits.h"
+
 namespace pqv {
 
-constexpr int kMaxRotaryTable = 1 << 14;  // 1.0
+constexpr int kMaxRotaryTable = 1 << kRotaryTableBits;  // 1.0
 
 struct Rotary {
   size_t depth;       // elements of a row, an even number
