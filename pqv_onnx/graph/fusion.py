@@ -9,7 +9,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxscript.rewriter import MatchResult, RewriteRuleClassBase, RewriteRuleSet
 from onnxscript.rewriter.pattern import Var
 
-from pqv_onnx.ops.domain import DOMAIN, VERSION
+from pqv_onnx.ops.domain import DOMAIN, OPS, VERSION
 
 
 class FuseAttention(ir.passes.InPlacePass):
@@ -25,11 +25,8 @@ class FuseAttention(ir.passes.InPlacePass):
         if count > 0:
             RemoveUnusedNodesPass()(model)
         for node in model.graph:
-            if node.op_type in (
-                "IntAttention",
-                "IntWindowAttention",
-            ):  # its output has the name of the replaced one's
-                node.outputs[0].name = node.name
+            if node.domain == DOMAIN and "IntWeightedMean" in OPS[node.op_type].fused_from:
+                node.outputs[0].name = node.name  # it has the name of the replaced one's
         return ir.passes.PassResult(model, modified=count > 0)
 
 
@@ -42,7 +39,11 @@ class FuseGelu(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rewrite in place."""
-        rules = [_MatMulGelu.rule(bits) for bits in (4, 8)]
+        rules = [
+            _MatMulGelu.rule(op.name, op.fused_from[0])
+            for op in OPS.values()
+            if "IntGELU" in op.fused_from
+        ]
         count = RewriteRuleSet(rules).apply_to_model(model)
         return ir.passes.PassResult(model, modified=count > 0)
 
@@ -50,14 +51,14 @@ class FuseGelu(ir.passes.InPlacePass):
 class _MatMulGelu(RewriteRuleClassBase):
     """A matmul and the table behind it."""
 
-    def __init__(self, bits: int) -> None:
-        """Take the bits of the weights."""
+    def __init__(self, fused: str, matmul: str) -> None:
+        """Take the names of the op that does both, and of the matmul."""
         super().__init__()
-        self.bits = bits
+        self.fused, self.matmul = fused, matmul
 
     def pattern(self, op: Any, table: Any) -> Any:
         """The matmul's inputs are taken over as they are."""
-        matmul = getattr(op, f"PackedInt{self.bits}MatMul")
+        matmul = getattr(op, self.matmul)
         hidden = matmul(_domain=DOMAIN, _outputs=["hidden"], _allow_other_inputs=True)
         return op.IntGELU(hidden, table, _domain=DOMAIN)
 
@@ -73,10 +74,11 @@ class _MatMulGelu(RewriteRuleClassBase):
         """One node with the inputs of both."""
         matmul = hidden.producer()
         assert matmul is not None
-        value: ir.Value = getattr(op, f"PackedInt{self.bits}MatMulGELU")(
+        kept = {a.name: matmul.attributes[a.name] for a in OPS[self.fused].attributes}
+        value: ir.Value = getattr(op, self.fused)(
             *matmul.inputs,
             table,
-            **{name: matmul.attributes[name] for name in ("layout", "K", "N")},
+            **kept,
             _domain=DOMAIN,
             _version=VERSION,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from onnx import TensorProto, helper
 
 from pqv_onnx.graph.accuracy import stated_accuracy
 from pqv_onnx.graph.load import load_model, metadata
+from pqv_onnx.ops.domain import DOMAIN, OPS, Op
+from pqv_onnx.ops.shapes import axis_sizes, count_macs
 
 _FLOATS = {
     TensorProto.FLOAT,
@@ -111,6 +114,13 @@ def _count_ops(model: onnx.ModelProto) -> dict[str, dict[str, int]]:
     return {domain: dict(counter.most_common()) for domain, counter in sorted(counts.items())}
 
 
+def _ops(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, Op]]:
+    """The nodes of the domain that this package knows, with what is declared of them."""
+    for node in model.graph.node:
+        if node.domain == DOMAIN and node.op_type in OPS:
+            yield node, OPS[node.op_type]
+
+
 def _dims(tensor: onnx.TypeProto.Tensor, batch: int) -> list[int]:
     return [dim.dim_value if dim.HasField("dim_value") else batch for dim in tensor.shape.dim]
 
@@ -118,19 +128,19 @@ def _dims(tensor: onnx.TypeProto.Tensor, batch: int) -> list[int]:
 def _count_macs(model: onnx.ModelProto, batch: int) -> dict[str, int]:
     types = value_types(model)
     macs: Counter[str] = Counter()
-    for node in model.graph.node:
-        if node.op_type == "IntAttention":
-            # An element of the output is a mean over T, after T logits of a head's d products.
-            length = 2 * _dims(types[node.input[0]], batch)[-2]
-        elif node.op_type == "IntWindowAttention":
-            length = 2 * _dims(types[node.input[1]], batch)[-1]
-        elif "MatMul" in node.op_type or node.op_type == "IntWeightedMean":
-            # Every output element is one dot product over the last axis of the first input.
-            length = _dims(types[node.input[0]], batch)[-1]
-        else:
-            continue
-        macs[node.op_type] += length * math.prod(_dims(types[node.output[0]], batch))
+    for node, op in _ops(model):
+        if op.macs:
+            inputs = {
+                entry.name: (_dtype(types[name]), _dims(types[name], batch))
+                for entry, name in zip(op.inputs, node.input, strict=True)
+            }
+            known = {attribute.name: attribute.i for attribute in node.attribute}
+            macs[op.name] += count_macs(op, axis_sizes(op, inputs, known))
     return {"total": sum(macs.values()), **dict(macs.most_common())}
+
+
+def _dtype(tensor: onnx.TypeProto.Tensor) -> str:
+    return str(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
 
 
 def _tensor_bytes(tensor: onnx.TensorProto) -> int:
@@ -142,17 +152,19 @@ def _item_size(elem_type: int) -> int:
 
 
 def _weight_bits(model: onnx.ModelProto) -> dict[str, int]:
-    packed = (node for node in model.graph.node if "Packed" in node.op_type)
-    return {node.name: 4 if "Int4" in node.op_type else 8 for node in packed}
+    return {node.name: op.weight_bits for node, op in _ops(model) if op.weight_bits}
 
 
 def _weight_bytes(model: onnx.ModelProto) -> dict[str, int]:
-    packed = {node.input[1]: node.op_type for node in model.graph.node if "Packed" in node.op_type}
+    kinds = {
+        name: f"int{entry.weight_bits}"
+        for node, op in _ops(model)
+        for entry, name in zip(op.inputs, node.input, strict=True)
+        if entry.weight_bits
+    }
     total: Counter[str] = Counter()
     for tensor in model.graph.initializer:
-        op_type = packed.get(tensor.name, "")
-        kind = "int4" if "Int4" in op_type else "int8" if "Int8" in op_type else "other"
-        total[kind] += _tensor_bytes(tensor)
+        total[kinds.get(tensor.name, "other")] += _tensor_bytes(tensor)
     return dict(total.most_common())
 
 

@@ -76,7 +76,7 @@ def _header(guard: str, include: str, lines: list[str]) -> str:
 
 
 def _op(op: Op) -> list[str]:
-    """The arrays of an op's inputs and attributes, its declaration, and what the bindings define."""
+    """What is declared of an op, and that the bindings define it."""
     inputs, attributes = f"k{op.name}Inputs", "nullptr"
     lines = _array("InputDeclaration", inputs, [_input(entry) for entry in op.inputs])
     if op.attributes:
