@@ -11,7 +11,7 @@ from rich.progress import track
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.load import load_model, metadata
-from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.runtime.preprocess import ModelInput
 from pqv_onnx.runtime.session import InferenceSession
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
@@ -31,7 +31,7 @@ class Embedder:
             raise PqvError(
                 f"{path} gives {task}, expected an embedding: calibrate --task unit_embedding"
             )
-        self.preprocessing = Preprocessing.from_metadata(entries)
+        self.preprocessing = ModelInput.from_metadata(entries)
         self.session = InferenceSession(path)
         self.input = self.session.get_inputs()[0].name
 

@@ -32,7 +32,6 @@ from pqv_onnx.train.calibration import quantize
 from pqv_onnx.train.data import Split, eval_batches
 from pqv_onnx.train.engine import LAST, Report, Trainer, make_accelerator
 from pqv_onnx.train.evaluate import Subject, evaluate, float_subject, onnx_subject, torch_subject
-from pqv_onnx.train.models import preprocessing_of
 from pqv_onnx.train.recipe import Recipe, Train, load_recipe
 from pqv_onnx.train.scenes import MODEL_NAME, load_scenes
 
@@ -75,7 +74,7 @@ def run_row(row: Row, seed: int, output: Path, steps: int) -> tuple[float, float
     folder.mkdir(exist_ok=True)
     model = _quantized(recipe, float_model, folder, row.trained)
     export_onnx(convert_to_integer(load_qat(folder / LAST)), folder / "model.onnx")
-    shared = (model.config.backbone.num_classes, preprocessing_of(model.config))
+    shared = (model.config.backbone.num_classes, model.config.input)
     fake = torch_subject("fake-quantized", "fake-quantized", model, *shared)
     found = _top1([fake, onnx_subject(folder / "model.onnx", use_library=True)])
     return found[0], found[1]

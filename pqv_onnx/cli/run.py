@@ -23,7 +23,7 @@ from pqv_onnx.cli.options import (
 from pqv_onnx.graph.accuracy import stated_accuracy
 from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.runtime.labels import best_classes, stated_labels
-from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.runtime.preprocess import ModelInput
 from pqv_onnx.runtime.session import InferenceSession, run_session
 from pqv_onnx.verification.verify import model_images
 
@@ -81,7 +81,7 @@ def _inputs(
     model: onnx.ModelProto, images: list[Path] | None, seed: int | None
 ) -> Iterator[tuple[str, np.ndarray]]:
     if images:
-        preprocessing = Preprocessing.from_metadata(metadata(model))
+        preprocessing = ModelInput.from_metadata(metadata(model))
         for path in images:
             yield str(path), preprocessing.load(path)
     elif seed is not None:

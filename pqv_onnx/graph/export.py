@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import warnings
+from dataclasses import replace
 from typing import Literal
 
 import onnx
@@ -183,7 +184,7 @@ def _drop_redundant_value_info(proto: onnx.ModelProto) -> None:
 
 def _metadata(model: IntegerModel, input: str, layout: str) -> dict[str, str]:
     config = model.config
-    preprocessing = config.preprocessing
+    layout = "nchw" if input == "float" else layout
     entries = {
         "pqv.model": config.backbone.architecture,
         "pqv.task": config.backbone.task,
@@ -192,13 +193,7 @@ def _metadata(model: IntegerModel, input: str, layout: str) -> dict[str, str]:
         "pqv.op_domain_version": str(VERSION),
         "pqv.tool_version": __version__,
         "pqv.minimum_onnxruntime": ".".join(map(str, MINIMUM_ONNXRUNTIME)),
-        "pqv.input": input,
-        "pqv.layout": "nchw" if input == "float" else layout,
-        "pqv.input_size": json.dumps([config.backbone.in_chans, *config.backbone.img_size]),
-        "pqv.mean": json.dumps(preprocessing.mean),
-        "pqv.std": json.dumps(preprocessing.std),
-        "pqv.crop_pct": str(preprocessing.crop_pct),
-        "pqv.interpolation": preprocessing.interpolation,
+        **replace(config.input, input=input, layout=layout).to_metadata(),
     }
     if config.labels is not None:
         entries[LABELS_KEY] = "\n".join(config.labels)

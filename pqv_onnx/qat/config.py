@@ -8,20 +8,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.runtime.preprocess import ModelInput, Preprocessing
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.store import from_json, to_json
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How an image becomes the model's input; the fields are timm's."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    crop_pct: float = 1.0
-    interpolation: str = "bicubic"
-
 
 TASKS = ("logits", "embedding", "unit_embedding", "tokens")
 """What a model may give."""
@@ -117,6 +107,13 @@ class ModelConfig:
             raise PqvError(f"model config: std is {self.preprocessing.std}, expected above 0")
         if self.labels is not None:
             _check_labels(self.labels, classes)
+
+    @property
+    def input(self) -> ModelInput:
+        """How an image becomes the model's input: normalised floats."""
+        (height, width), channels = self.backbone.img_size, self.backbone.in_chans
+        made = vars(self.preprocessing)
+        return ModelInput(**made, channels=channels, height=height, width=width)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict that ``from_dict`` reads."""

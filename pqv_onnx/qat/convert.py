@@ -67,7 +67,7 @@ def convert_to_qat(
         graph = Graph.of(Norm("length", (graph.output,), graph.output.shape, "l2"))
     backbone = Backbone(architecture(model), detach(graph, model), task)
     if preprocessing is None:
-        preprocessing = _preprocessing(model, backbone.in_chans)
+        preprocessing = timm_preprocessing(model, backbone.in_chans)
     if labels is None and task == "logits" and gives_imagenet(model):
         labels = imagenet_labels()
     quantized = QuantModel(ModelConfig(backbone, spec, preprocessing, labels))
@@ -80,7 +80,7 @@ def check(model: nn.Module, spec: QuantSpec) -> None:
     """Raise what ``convert_to_qat`` would, without a copy of the weights."""
     graph = detach(describe(model), model)
     backbone = Backbone(architecture(model), graph)
-    preprocessing = _preprocessing(model, backbone.in_chans)
+    preprocessing = timm_preprocessing(model, backbone.in_chans)
     with torch.device("meta"):
         QuantModel(ModelConfig(backbone, spec, preprocessing))
 
@@ -206,7 +206,7 @@ def imagenet_labels() -> tuple[str, ...]:
     return tuple(ImageNetInfo().label_descriptions())
 
 
-def _preprocessing(model: nn.Module, in_chans: int) -> Preprocessing:
+def timm_preprocessing(model: nn.Module, in_chans: int) -> Preprocessing:
     """What timm says about the input; grey images get the colour channels' average."""
     cfg = pretrained_cfg(model)
     mean, std = cfg.get("mean", (0.5,)), cfg.get("std", (0.5,))

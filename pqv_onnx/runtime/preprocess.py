@@ -42,7 +42,31 @@ _STD = (1e-6, 1e6)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes an input: size in pixels, mean and std for pixels in [0, 1].
+    """What is done to images of any size; the fields are timm's.
+
+    Attributes:
+        mean: per channel, of pixels in [0, 1].
+        std: per channel.
+        crop_pct: share of the shorter side that the crop has.
+        interpolation: of the resizing before it.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop_pct: float = 1.0
+    interpolation: str = "bicubic"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInput(Preprocessing):
+    """How an image becomes the input of one model.
+
+    Attributes:
+        channels: 3, or 1 for grey.
+        height: in pixels.
+        width: in pixels.
+        input: ``float`` for normalised values, ``uint8`` for pixels.
+        layout: ``nchw`` or ``nhwc``; of floats always the former.
 
     Raises:
         PqvError: a field breaks the rules of docs/metadata.md.
@@ -51,12 +75,8 @@ class Preprocessing:
     channels: int
     height: int
     width: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    crop_pct: float
-    interpolation: str
-    input: str
-    layout: str
+    input: str = "float"
+    layout: str = "nchw"
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -80,8 +100,20 @@ class Preprocessing:
         _choose("input", self.input, ("float", "uint8"))
         _choose("layout", self.layout, ("nchw",) if self.input == "float" else ("nchw", "nhwc"))
 
+    def to_metadata(self) -> dict[str, str]:
+        """The entries of a model's metadata that ``from_metadata`` reads."""
+        return {
+            "pqv.input": self.input,
+            "pqv.layout": self.layout,
+            "pqv.input_size": json.dumps([self.channels, self.height, self.width]),
+            "pqv.mean": json.dumps(self.mean),
+            "pqv.std": json.dumps(self.std),
+            "pqv.crop_pct": str(self.crop_pct),
+            "pqv.interpolation": self.interpolation,
+        }
+
     @classmethod
-    def from_metadata(cls, entries: Mapping[str, str]) -> Preprocessing:
+    def from_metadata(cls, entries: Mapping[str, str]) -> ModelInput:
         """Read a model's ``pqv.*`` metadata.
 
         Raises:
@@ -92,15 +124,15 @@ class Preprocessing:
             raise PqvError(f"the model's pqv.input_size has {len(size)} numbers, expected 3")
         channels, height, width = size
         return cls(
-            channels,
-            height,
-            width,
             tuple(_from_json(entries, "mean", list)),
             tuple(_from_json(entries, "std", list)),
             _from_json(entries, "crop_pct", (int, float)),
             _entry(entries, "interpolation"),
-            _entry(entries, "input"),
-            _entry(entries, "layout"),
+            channels=channels,
+            height=height,
+            width=width,
+            input=_entry(entries, "input"),
+            layout=_entry(entries, "layout"),
         )
 
     def load(self, path: str | os.PathLike[str]) -> np.ndarray:

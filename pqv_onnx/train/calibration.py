@@ -16,7 +16,6 @@ from pqv_onnx.runtime.labels import read_labels
 from pqv_onnx.spec import QuantSpec, TensorSpec
 from pqv_onnx.train.data import ANY_CLASSES, Split, eval_batches
 from pqv_onnx.train.folders import folder_labels
-from pqv_onnx.train.models import preprocessing_of
 from pqv_onnx.train.partial import PartialCalibration
 from pqv_onnx.train.sensitivity import Sensitivity, measure_sensitivity
 from pqv_onnx.train.transforms import normalise
@@ -107,7 +106,7 @@ def read_images(
     Raises:
         PqvError: the split cannot be opened, or an image cannot be read.
     """
-    preprocessing = preprocessing_of(config)
+    preprocessing = config.input
     classes = config.backbone.num_classes or ANY_CLASSES
     batches, count = eval_batches(split, preprocessing, classes, batch_size, images, seed, skip)
     inputs: list[Tensor] = []

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate, get_worker_info
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.preprocess import Preprocessing, open_image
+from pqv_onnx.runtime.preprocess import ModelInput, open_image
 from pqv_onnx.train.folders import check_classes, open_folder
 from pqv_onnx.train.recipe import Augmentation
 from pqv_onnx.train.transforms import eval_transform, train_transform
@@ -213,7 +213,7 @@ class Share:
 
 def eval_batches(
     split: Split,
-    preprocessing: Preprocessing,
+    preprocessing: ModelInput,
     classes: int,
     batch_size: int,
     limit: int | None = None,
@@ -279,7 +279,7 @@ class TrainData:
     def __init__(
         self,
         split: Split,
-        preprocessing: Preprocessing,
+        preprocessing: ModelInput,
         augmentation: Augmentation,
         classes: int,
         *,

@@ -30,7 +30,7 @@ from pqv_onnx.train.data import (
 from pqv_onnx.train.evaluate import Accuracy, evaluate, torch_subject
 from pqv_onnx.train.log import write_log
 from pqv_onnx.train.loss import Criterion
-from pqv_onnx.train.models import preprocessing_of, preprocessing_of_float
+from pqv_onnx.train.models import float_input
 from pqv_onnx.train.optimizer import make_optimizer, make_scheduler
 from pqv_onnx.train.recipe import Recipe
 from pqv_onnx.train.regularization import Regularizer
@@ -118,7 +118,7 @@ class Trainer:
         self.recipe, self.accelerator, self.report = recipe, accelerator, report
         self.root, self.output = root, output
         train, device = recipe.train, accelerator.device
-        self.preprocessing = preprocessing_of(model.config)
+        self.preprocessing = model.config.input
         self.classes: int = model.config.backbone.num_classes
         if teacher is not None:
             _check_teacher(teacher, model)
@@ -367,7 +367,7 @@ def _check_share(weight: float) -> None:
 
 
 def _check_teacher(teacher: nn.Module, model: QuantModel) -> None:
-    wanted, found = preprocessing_of(model.config), preprocessing_of_float(teacher)
+    wanted, found = model.config.input, float_input(teacher)
     for name in ("channels", "height", "width", "mean", "std"):
         if getattr(wanted, name) != getattr(found, name):
             raise PqvError(

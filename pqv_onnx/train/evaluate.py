@@ -23,11 +23,11 @@ from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.progress import Progress, silent
 from pqv_onnx.qat.convert import for_task
-from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.runtime.preprocess import ModelInput
 from pqv_onnx.runtime.session import InferenceSession, run_session
 from pqv_onnx.train.data import ANY_CLASSES, Batch, Share, Split, eval_batches
 from pqv_onnx.train.folders import class_names
-from pqv_onnx.train.models import FloatSource, preprocessing_of, preprocessing_of_float
+from pqv_onnx.train.models import FloatSource, float_input
 from pqv_onnx.train.transforms import normalise
 
 _NO_RANK = 1 << 30
@@ -49,7 +49,7 @@ class Subject:
     name: str
     kind: str
     classes: int
-    preprocessing: Preprocessing
+    preprocessing: ModelInput
     predict: Callable[[Tensor], Tensor]
 
 
@@ -112,7 +112,7 @@ def torch_subject(
     kind: str,
     model: nn.Module,
     classes: int,
-    preprocessing: Preprocessing,
+    preprocessing: ModelInput,
     device: torch.device | str = "cpu",
 ) -> Subject:
     """A torch model of normalised images as a subject; it is moved to ``device``."""
@@ -129,7 +129,7 @@ def torch_subject(
 def onnx_subject(path: Path, use_library: bool) -> Subject:
     """An exported model as a subject, on onnxruntime with or without the op library."""
     proto = load_model(path)
-    preprocessing = Preprocessing.from_metadata(metadata(proto))
+    preprocessing = ModelInput.from_metadata(metadata(proto))
     session = InferenceSession(path, use_library=use_library)
     given, task = session.get_inputs()[0].name, metadata(proto).get("pqv.task", "logits")
     classes = int(session.get_outputs()[0].shape[-1]) if task == "logits" else 0
@@ -166,7 +166,7 @@ def subjects_of(
         return [onnx_subject(path, use_library=used) for used in (True, False)[: 1 + functions]]
     if is_qat(path):
         model = load_qat(path)
-        shared = (model.config.backbone.num_classes, preprocessing_of(model.config))
+        shared = (model.config.backbone.num_classes, model.config.input)
         found = [torch_subject(str(path), "fake-quantized", model, *shared, device)]
         if integer:
             oracle = convert_to_integer(load_qat(path))
@@ -182,7 +182,7 @@ def float_subject(
 ) -> Subject:
     """A float timm model as a subject, which gives what ``task`` says."""
     classes = int(model.num_classes) if task == "logits" else 0  # type: ignore[arg-type]
-    preprocessing = preprocessing_of_float(model)
+    preprocessing = float_input(model)
     return torch_subject(name, "float", for_task(model, task), classes, preprocessing, device)
 
 
@@ -203,7 +203,7 @@ def is_qat(path: Path) -> bool:
         raise PqvError(f"{path}: is no readable safetensors file ({error})") from error
 
 
-def common_preprocessing(subjects: Sequence[Subject]) -> Preprocessing:
+def common_preprocessing(subjects: Sequence[Subject]) -> ModelInput:
     """The one way to make the images of all subjects.
 
     Raises:

@@ -10,15 +10,14 @@ from typing import Any
 
 import timm
 import torch
-from timm.data import resolve_data_config
 from torch import nn
 
 from pqv_onnx.checkpoint import load_float
 from pqv_onnx.errors import PqvError
-from pqv_onnx.qat import ModelConfig, QuantModel
+from pqv_onnx.qat import QuantModel
 from pqv_onnx.qat.build import check_timm_name, create_timm, randomize, set_image_size
-from pqv_onnx.qat.convert import image_size
-from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.qat.convert import image_size, timm_preprocessing
+from pqv_onnx.runtime.preprocess import ModelInput
 
 _FAMILIES = ("vision_transformer", "swin_transformer")
 """What checkpoints call models that timm did not create."""
@@ -121,24 +120,8 @@ def check_model(path: Path, model: QuantModel, timm_name: str) -> None:
         raise PqvError(f"{path} is a {found}, the recipe's model is {timm_name}")
 
 
-def preprocessing_of(config: ModelConfig) -> Preprocessing:
-    """How a quantized model's images are made."""
-    backbone, made = config.backbone, config.preprocessing
-    height, width = backbone.img_size
-    return Preprocessing(
-        backbone.in_chans, height, width, made.mean, made.std, made.crop_pct, made.interpolation,
-        input="float", layout="nchw",
-    )  # fmt: skip
-
-
-def preprocessing_of_float(model: nn.Module) -> Preprocessing:
-    """How a timm model's images are made, by what timm says about it."""
-    found = resolve_data_config(model=model)
+def float_input(model: nn.Module) -> ModelInput:
+    """How an image becomes a timm model's input, by what timm says about it."""
     channels, height, width = image_size(model)
-    mean, std = tuple(found["mean"]), tuple(found["std"])
-    if len(mean) != channels:  # as convert_to_qat has it
-        mean, std = ((sum(mean) / len(mean),) * channels, (sum(std) / len(std),) * channels)
-    return Preprocessing(
-        channels, height, width, mean, std, float(found["crop_pct"]), found["interpolation"],
-        input="float", layout="nchw",
-    )  # fmt: skip
+    made = timm_preprocessing(model, channels)
+    return ModelInput(**vars(made), channels=channels, height=height, width=width)

@@ -13,7 +13,7 @@ from timm.data import auto_augment, create_transform
 from torch import Tensor
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.runtime.preprocess import ModelInput
 from pqv_onnx.train.recipe import Augmentation
 
 
@@ -31,7 +31,7 @@ auto_augment.NAME_TO_OP.update(
 )
 
 
-def eval_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
+def eval_transform(preprocessing: ModelInput) -> Callable[[Image.Image], Tensor]:
     """timm's evaluation transform up to the pixels, uint8 [H, W, C]."""
     transform = create_transform(
         (preprocessing.channels, preprocessing.height, preprocessing.width),
@@ -48,7 +48,7 @@ def eval_transform(preprocessing: Preprocessing) -> Callable[[Image.Image], Tens
 
 
 def train_transform(
-    preprocessing: Preprocessing, augmentation: Augmentation
+    preprocessing: ModelInput, augmentation: Augmentation
 ) -> Callable[[Image.Image], Tensor]:
     """timm's training transform, to normalised float [C, H, W].
 
@@ -78,7 +78,7 @@ def train_transform(
     return transform
 
 
-def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
+def normalise(pixels: Tensor, preprocessing: ModelInput) -> Tensor:
     """uint8 [B, H, W, C] to float [B, C, H, W], with the bits that exported models get."""
     as_float = replace(preprocessing, input="float", layout="nchw")
     return torch.from_numpy(as_float.from_pixels(pixels.numpy()))

@@ -22,11 +22,11 @@ From Python, with the package `pqv_onnx`:
 ```python
 import pqv_onnx
 from pqv_onnx.runtime.labels import best_classes, stated_labels
-from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.runtime.preprocess import ModelInput
 
 session = pqv_onnx.InferenceSession("model.onnx")
 entries = session.get_modelmeta().custom_metadata_map
-image = Preprocessing.from_metadata(entries).load("photo.jpg")
+image = ModelInput.from_metadata(entries).load("photo.jpg")
 (output,) = session.run(None, {session.get_inputs()[0].name: image})
 {python}
 ```

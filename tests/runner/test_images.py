@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.runtime.preprocess import ModelInput
 from tests.cli.conftest import Pqv
 from tests.runner.conftest import Run, error_of
 from tests.runtime.hostile import BAD_FIELDS, EXTREMES, TOO_LARGE, png_of_size
@@ -66,7 +66,7 @@ def check_bits(run: Run, entries: dict[str, str], image: Path, tmp_path: Path) -
     save_identity(tmp_path / "identity.onnx", entries)
     done = run("--output", tmp_path / "out.raw", tmp_path / "identity.onnx", image)
     assert done.returncode == 0, done.stderr
-    expected = Preprocessing.from_metadata(entries).load(image)
+    expected = ModelInput.from_metadata(entries).load(image)
     found = np.fromfile(tmp_path / "out.raw", expected.dtype).reshape(expected.shape)
     np.testing.assert_array_equal(found, expected)
 

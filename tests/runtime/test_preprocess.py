@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.runtime.preprocess import ModelInput
 from tests.runtime.hostile import BAD_FIELDS, EXTREMES, TOO_LARGE, png_of_size
 
 METADATA = {
@@ -32,7 +32,7 @@ def test_equal_to_timms_transform(
     path = tmp_path / "image.png"
     Image.fromarray(pixels).save(path)
     entries = {**METADATA, "pqv.interpolation": interpolation, "pqv.crop_pct": crop_pct}
-    preprocessing = Preprocessing.from_metadata(entries)
+    preprocessing = ModelInput.from_metadata(entries)
     transform = timm_data.create_transform(
         (3, 24, 24),
         interpolation=interpolation,
@@ -49,12 +49,12 @@ def test_uint8_models_get_the_pixels(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "image.png")
     entries = {**METADATA, "pqv.input": "uint8", "pqv.crop_pct": "1.0"}
     for layout, expected in (("nhwc", pixels), ("nchw", pixels.transpose(2, 0, 1))):
-        preprocessing = Preprocessing.from_metadata({**entries, "pqv.layout": layout})
+        preprocessing = ModelInput.from_metadata({**entries, "pqv.layout": layout})
         assert np.array_equal(preprocessing.load(tmp_path / "image.png")[0], expected)
 
 
 def test_bad_files_and_metadata_are_named(tmp_path: Path) -> None:
-    preprocessing = Preprocessing.from_metadata(METADATA)
+    preprocessing = ModelInput.from_metadata(METADATA)
     with pytest.raises(PqvError, match="there is no such file"):
         preprocessing.load(tmp_path / "none.png")
     (tmp_path / "text.png").write_text("not a picture")
@@ -64,29 +64,29 @@ def test_bad_files_and_metadata_are_named(tmp_path: Path) -> None:
     with pytest.raises(PqvError, match="not an image"):
         preprocessing.load(tmp_path / "x.eps")
     with pytest.raises(PqvError, match="pqv.std"):
-        Preprocessing.from_metadata({k: v for k, v in METADATA.items() if k != "pqv.std"})
+        ModelInput.from_metadata({k: v for k, v in METADATA.items() if k != "pqv.std"})
 
 
 @pytest.mark.parametrize(("name", "value", "reason"), BAD_FIELDS)
 def test_fields_that_break_the_rules(name: str, value: str, reason: str) -> None:
     with pytest.raises(PqvError, match=rf"the model's pqv\.{name} (is|has) ") as error:
-        Preprocessing.from_metadata({**METADATA, f"pqv.{name}": value})
+        ModelInput.from_metadata({**METADATA, f"pqv.{name}": value})
     assert reason in str(error.value)
 
 
 @pytest.mark.parametrize(("name", "value"), EXTREMES)
 def test_fields_at_their_limits(name: str, value: str) -> None:
-    Preprocessing.from_metadata({**METADATA, f"pqv.{name}": value})
+    ModelInput.from_metadata({**METADATA, f"pqv.{name}": value})
 
 
 @pytest.mark.parametrize(("size", "what"), TOO_LARGE)
 def test_images_that_are_too_large(size: tuple[int, int], what: str, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(png_of_size(*size))
     with pytest.raises(PqvError, match=rf"x\.png: the image .*{what}, expected at most 65535"):
-        Preprocessing.from_metadata(METADATA).load(tmp_path / "x.png")
+        ModelInput.from_metadata(METADATA).load(tmp_path / "x.png")
 
 
 def test_models_that_take_no_images(tmp_path: Path) -> None:
     four = {"pqv.input_size": "[4, 8, 8]", "pqv.mean": "[0, 0, 0, 0]", "pqv.std": "[1, 1, 1, 1]"}
     with pytest.raises(PqvError, match="takes 4 channels, expected 1 or 3"):
-        Preprocessing.from_metadata({**METADATA, **four}).load(tmp_path / "x.png")
+        ModelInput.from_metadata({**METADATA, **four}).load(tmp_path / "x.png")

@@ -11,7 +11,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 
-from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.runtime.preprocess import ModelInput
 
 NAME = "vit_stripes_patch8_32"
 DISTILLED = "deit_stripes_distilled_patch8_32"
@@ -30,8 +30,8 @@ SIZES = {
 }  # fmt: skip
 
 # Of images that are cropped, too, and whose channels differ.
-PLAIN = Preprocessing(
-    3, 32, 32, CFG["mean"], CFG["std"], 0.9, CFG["interpolation"], "float", "nchw"
+PLAIN = ModelInput(
+    CFG["mean"], CFG["std"], 0.9, CFG["interpolation"], channels=3, height=32, width=32
 )
 
 default_cfgs = generate_default_cfgs({NAME: CFG, DISTILLED: CFG})

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.runtime.preprocess import ModelInput
 from pqv_onnx.train.evaluate import (
     Subject,
     common_preprocessing,
@@ -22,7 +22,7 @@ from pqv_onnx.train.evaluate import (
 )
 from pqv_onnx.train.sensitivity import distance
 
-PLAIN = Preprocessing(3, 16, 16, (0.5,) * 3, (0.5,) * 3, 1.0, "bicubic", "float", "nchw")
+PLAIN = ModelInput((0.5,) * 3, (0.5,) * 3, channels=3, height=16, width=16)
 
 
 def test_ranks() -> None:

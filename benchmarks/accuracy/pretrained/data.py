@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.preprocess import Preprocessing
+from pqv_onnx.runtime.preprocess import ModelInput
 from pqv_onnx.train.folders import open_folder
 from pqv_onnx.train.transforms import eval_transform, normalise
 
@@ -92,12 +92,10 @@ def classes_of(data: Path | None = None) -> int:
     return len(source.reader.class_to_idx)
 
 
-def preprocessing(image_size: int) -> Preprocessing:
+def preprocessing(image_size: int) -> ModelInput:
     """How the backbone wants its images."""
-    return Preprocessing(
-        3, image_size, image_size, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, 1.0, "bicubic",
-        input="float", layout="nchw",
-    )  # fmt: skip
+    mean, std = IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+    return ModelInput(mean, std, channels=3, height=image_size, width=image_size)
 
 
 def load_pixels(
