@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from pqv_onnx.integer.layers import MatMul, Softmax2n, Softmax2nBias, WeightedMean
+from pqv_onnx.integer.layers import OpLayer
 from pqv_onnx.integer.windows import Windows
 
 
 class Attention(nn.Module):
     """The attention of int8 queries, keys and values [..., H, N, D] each."""
 
-    def __init__(self, softmax: Softmax2n, mean: WeightedMean) -> None:
-        """Take the ops in their order."""
+    def __init__(self, softmax: OpLayer, mean: OpLayer) -> None:
+        """Take the ops behind the product of queries and keys, in their order."""
         super().__init__()
-        self.matmul = MatMul()
+        self.matmul = OpLayer("IntMatMul", {})
         self.softmax = softmax
         self.mean = mean
 
@@ -25,9 +25,9 @@ class Attention(nn.Module):
 
     def weights(self, logits: Tensor) -> Tensor:
         """Attention weights, uint8, of int32 logits [B * W, H, M, N] for W windows."""
-        if not isinstance(self.softmax, Softmax2nBias):
+        if not hasattr(self.softmax, "mask"):
             return self.softmax(logits)
-        windows, shape = self.softmax.mask.shape[0], logits.shape[1:]
+        windows, shape = len(self.softmax.mask), logits.shape[1:]
         split: Tensor = self.softmax(logits.reshape(-1, windows, *shape))
         return split.reshape(-1, *shape)
 
@@ -37,7 +37,7 @@ class QueryAttention(Attention):
 
     query: Tensor
 
-    def __init__(self, query: Tensor, softmax: Softmax2n, mean: WeightedMean) -> None:
+    def __init__(self, query: Tensor, softmax: OpLayer, mean: OpLayer) -> None:
         """Take the queries, int8 [1, H, N, D], and the ops in their order."""
         super().__init__(softmax, mean)
         self.register_buffer("query", query)
@@ -50,7 +50,7 @@ class QueryAttention(Attention):
 class SelfAttention(Attention):
     """Attention of the tokens to each other, from q, k and v side by side to merged heads."""
 
-    def __init__(self, heads: int, softmax: Softmax2n, mean: WeightedMean) -> None:
+    def __init__(self, heads: int, softmax: OpLayer, mean: OpLayer) -> None:
         """Take the number of heads and the ops in their order."""
         super().__init__(softmax, mean)
         self.heads = heads
@@ -67,9 +67,7 @@ class SelfAttention(Attention):
 class WindowAttention(Attention):
     """Attention within windows of an image of tokens, rolled before and after."""
 
-    def __init__(
-        self, heads: int, windows: Windows, softmax: Softmax2nBias, mean: WeightedMean
-    ) -> None:
+    def __init__(self, heads: int, windows: Windows, softmax: OpLayer, mean: OpLayer) -> None:
         """Take the number of heads, the windows and the ops in their order."""
         super().__init__(softmax, mean)
         self.heads, self.windows = heads, windows

@@ -8,26 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.integer.attention import Attention, QueryAttention, SelfAttention, WindowAttention
-from pqv_onnx.integer.layers import (
-    Add,
-    Dequantize,
-    Gate,
-    Gelu,
-    LayerNorm,
-    Quantize,
-    RmsNorm,
-    Rotary,
-    Softmax2n,
-    Softmax2nBias,
-    TokenMean,
-    WeightedMean,
-)
+from pqv_onnx.integer.layers import Dequantize, OpLayer, Quantize, TokenMean
 from pqv_onnx.integer.layouts import Layout, find_layout
-from pqv_onnx.integer.matmuls import MatMuls, Route
+from pqv_onnx.integer.matmuls import MatMuls, Route, residual_multiplier
 from pqv_onnx.integer.model import IntegerModel
 from pqv_onnx.integer.moves import Join, Moves, Patches, TakeTokens
 from pqv_onnx.integer.program import Program
@@ -70,7 +58,6 @@ class _Conversion(Program):
         super().__init__(model.config.backbone.graph)
         self.model = model
         self.names = {module: name for name, module in model.named_modules()}
-        self.readers = self.graph.readers()
         self.layouts = self._find_layouts()
         self.sources = {found.qkv: found.source for found in self.layouts.values()}
         self.grids: dict[nodes.Linear, Shape] = {
@@ -79,11 +66,11 @@ class _Conversion(Program):
             if found.windows is not None
         }
         self.in_image_order = {found.proj for found in self.layouts.values() if found.windows}
-        self.matmuls = MatMuls(model, self.readers, self.in_image_order)
+        self.matmuls = MatMuls(model, self.in_image_order)
 
     def _find_layouts(self) -> dict[nodes.Attention, Layout]:
         found = {
-            node: find_layout(node, self.readers)
+            node: find_layout(node, self.graph.readers)
             for node in self.graph.nodes
             if isinstance(node, nodes.Attention)
         }
@@ -179,14 +166,13 @@ class _Conversion(Program):
         if source.exponent is not None:
             exponent = source.exponent.flatten().cpu()
         step = array(norm.quantizer.channel_step)
-        scale = fixed_point.layer_norm_scale(array(norm.weight) / step)
+        shift, multiplier = fixed_point.layer_norm_scale(array(norm.weight) / step)
+        constants = {"exponent": exponent, "shift": shift, "multiplier": multiplier}
+        if norm.bias is not None:
+            constants["bias"] = fixed_point.layer_norm_bias(array(norm.bias) / step)
         epsilon = fixed_point.layer_norm_epsilon(norm.eps, channels, source.step.item())
-        module: nn.Module
-        if norm.bias is None:
-            module = RmsNorm(exponent.numpy(), scale, epsilon, norm.quantizer.bits)
-        else:
-            bias = fixed_point.layer_norm_bias(array(norm.bias) / step)
-            module = LayerNorm(exponent.numpy(), scale, bias, epsilon, norm.quantizer.bits)
+        name = "IntRMSNorm" if norm.bias is None else "IntLayerNorm"
+        module = OpLayer(name, constants, epsilon=epsilon, y_bits=norm.quantizer.bits)
         self.values[node] = self._by_token(self.names[norm], module, node)
 
     def _by_token(self, name: str, module: nn.Module, node: Node) -> int:
@@ -197,7 +183,7 @@ class _Conversion(Program):
     def attention(self, node: nodes.Attention, handler: handlers.Attention) -> None:
         """IntMatMul, IntSoftmax2n and IntWeightedMean, as a fused op has them if there is one."""
         ratio = array(handler.quantizers[2].step / handler.quantizer.step).item()
-        mean = WeightedMean(fixed_point.weighted_mean_scale(ratio), handler.quantizer.bits)
+        mean = OpLayer("IntWeightedMean", {}, **_mean_attributes(ratio, handler.quantizer.bits))
         softmax = self._softmax(node, handler)
         name = self.names[handler.softmax].rpartition(".")[0]
         layout = self.layouts.get(node)
@@ -209,7 +195,6 @@ class _Conversion(Program):
             module: Attention = SelfAttention(layout.heads, softmax, mean)
             qkv = self.reshaped(qkv, layout.qkv.shape, node.path)
         else:
-            assert isinstance(softmax, Softmax2nBias)
             module = WindowAttention(layout.heads, layout.windows, softmax, mean)
         shape: Shape = (*self.shapes[qkv][:-1], layout.proj.nodes[0].shape[-1])
         self.values[layout.proj.nodes[0]] = self.call(name, module, [qkv], shape)
@@ -219,8 +204,8 @@ class _Conversion(Program):
         name: str,
         node: nodes.Attention,
         handler: handlers.Attention,
-        softmax: Softmax2n,
-        mean: WeightedMean,
+        softmax: OpLayer,
+        mean: OpLayer,
     ) -> int:
         """Queries, keys and values by themselves."""
         inputs = [self.value(value) for value in node.nodes]
@@ -240,16 +225,15 @@ class _Conversion(Program):
         assert handler.scaled is not None
         table = fixed_point.rotary_table(array(handler.head_table()))
         ratio = array(handler.quantizers[0].step / handler.scaled.step).item()
-        scale = fixed_point.rotary_scale(ratio)
-        module = Rotary(table, np.zeros_like(table), False, scale, handler.scaled.bits)
+        tables = {"cos": table, "sin": np.zeros_like(table)}
+        module = _rotary(tables, False, ratio, handler.scaled.bits)
         return self.call(f"{name}.scale", module, [query], node.nodes[0].shape)
 
     def rope(self, node: nodes.Rope, handler: handlers.Rope) -> None:
         """IntRotary."""
         cos, sin = (fixed_point.rotary_table(array(table)) for table in handler.tables())
         ratio = array(handler.source.step / handler.quantizer.step).item()
-        scale = fixed_point.rotary_scale(ratio)
-        module = Rotary(cos, sin, node.pairs, scale, handler.quantizer.bits)
+        module = _rotary({"cos": cos, "sin": sin}, node.pairs, ratio, handler.quantizer.bits)
         x = self.value(node.nodes[0])
         self.values[node] = self.call(self.names[handler.quantizer], module, [x], node.shape)
 
@@ -257,17 +241,26 @@ class _Conversion(Program):
         """IntGate."""
         a, b = (source.quantizer for source in handler.sources)
         ratio = array(a.step * b.step / handler.quantizer.step).item()
-        scale = fixed_point.gate_scale(ratio)
-        module = Gate((a.zero_point, b.zero_point), scale, handler.quantizer.bits)
+        shift, multiplier = fixed_point.gate_scale(ratio)
+        module = OpLayer(
+            "IntGate",
+            {},
+            a_zero_point=a.zero_point,
+            b_zero_point=b.zero_point,
+            shift=shift,
+            multiplier=multiplier,
+            y_bits=handler.quantizer.bits,
+        )
         inputs = [self.value(value) for value in node.nodes]
         self.values[node] = self.call(self.names[handler.quantizer], module, inputs, node.shape)
 
-    def _softmax(self, node: nodes.Attention, handler: handlers.Attention) -> Softmax2n:
+    def _softmax(self, node: nodes.Attention, handler: handlers.Attention) -> OpLayer:
         softmax, unit = handler.softmax, handler.logit_unit
-        scale, log2 = softmax.scale(unit), softmax.log2
+        shift, multiplier = softmax.scale(unit)
+        attributes = {"shift": shift, "multiplier": multiplier, "log2": int(softmax.log2)}
         bias, excluded = handler.bias()
         if bias is None and excluded is None:
-            return Softmax2n(scale, log2)
+            return OpLayer("IntSoftmax2n", {}, **attributes)
         heads, count, keys = self._logits_shape(node)
         codes = np.zeros((heads, count, keys), np.int16)
         if bias is not None:
@@ -275,7 +268,7 @@ class _Conversion(Program):
         mask = np.zeros((1, count, keys), np.uint8)
         if excluded is not None:
             mask = excluded.cpu().numpy().astype(np.uint8).reshape(-1, count, keys)
-        return Softmax2nBias(scale, log2, codes, mask)
+        return OpLayer("IntSoftmax2nBias", {"bias": codes, "mask": mask}, **attributes)
 
     def _logits_shape(self, node: nodes.Attention) -> tuple[int, int, int]:
         heads, count = node.shape[-3:-1]
@@ -285,8 +278,8 @@ class _Conversion(Program):
 
     def activation(self, node: nodes.Activation, handler: handlers.Activation) -> None:
         """IntGELU: a table."""
-        name = self.names[handler.layer]
-        self.values[node] = self._by_token(name, Gelu(handler.layer.table()), node)
+        module = OpLayer("IntGELU", {"table": handler.layer.table()})
+        self.values[node] = self._by_token(self.names[handler.layer], module, node)
 
     def add(self, node: nodes.Add, handler: handlers.Add) -> None:
         """A matmul with a residual, or with a constant in its place."""
@@ -304,23 +297,17 @@ class _Conversion(Program):
         self, node: nodes.Add, handler: handlers.Add, quantizer: ResidualQuantizer
     ) -> int:
         """IntAdd, of two values or of one and a constant."""
-        out = array(quantizer.channel_step)
-        multipliers = [
-            fixed_point.residual_multiplier(
-                np.broadcast_to(array(step).reshape(-1) / out, out.shape)
-            )
-            for step in handler.steps()
-        ]
-        name = self.names[quantizer]
-        if handler.constant is None:
-            inputs = [self.value(value) for value in node.nodes]
-            module = Add(multipliers[0], multipliers[1], quantizer.bits)
-            return self.call(name, module, inputs, node.shape)
-        if isinstance(node.inputs[0], Const):
-            multipliers.reverse()
-        codes = handler.quantized_constant().codes.to(torch.int8).cpu()
-        module = Add(multipliers[0], multipliers[1], quantizer.bits, codes)
-        return self.call(name, module, [self.value(node.nodes[0])], node.shape)
+        out = quantizer.channel_step
+        multipliers = [residual_multiplier(step, out) for step in handler.steps()]
+        constants: dict[str, NDArray[Any] | Tensor] = {}
+        if handler.constant is not None:
+            constants["B"] = handler.quantized_constant().codes.to(torch.int8).cpu()
+            if isinstance(node.inputs[0], Const):
+                multipliers.reverse()
+        constants["a_multiplier"], constants["b_multiplier"] = multipliers
+        module = OpLayer("IntAdd", constants, y_bits=quantizer.bits)
+        inputs = [self.value(value) for value in node.nodes]
+        return self.call(self.names[quantizer], module, inputs, node.shape)
 
     def concat(self, node: nodes.Concat, handler: handlers.Concat) -> None:
         """Values and constants one behind the other."""
@@ -341,7 +328,6 @@ class _Conversion(Program):
     def mean(self, node: nodes.Mean, handler: handlers.Mean) -> None:
         """IntWeightedMean with equal weights."""
         ratio = array(handler.source.step / handler.quantizer.step).item()
-        scale = fixed_point.weighted_mean_scale(ratio)
         source = node.nodes[0]
         x, shape = self.value(source), source.shape
         rest = [axis for axis in range(1, len(shape)) if axis not in node.axes]
@@ -354,7 +340,7 @@ class _Conversion(Program):
             math.prod(sizes(source)[axis] for axis in axes) for axes in (node.axes, rest)
         )
         x = self.reshaped(x, (Batch(1), tokens, channels), node.path)
-        module = TokenMean(scale, handler.quantizer.bits, tokens)
+        module = TokenMean(tokens, **_mean_attributes(ratio, handler.quantizer.bits))
         mean = self.call(self.names[handler.quantizer], module, [x], (Batch(1), 1, channels))
         self.values[node] = self.reshaped(mean, node.shape, node.path)
 
@@ -368,6 +354,19 @@ class _Conversion(Program):
             return Dequantize(self.matmuls.output_step(node))
         step = grid.channel_step.expand(width(node))
         return Dequantize(array(step).astype(np.float32))
+
+
+def _mean_attributes(ratio: float, bits: int) -> dict[str, int]:
+    """Of an IntWeightedMean, for steps of values and output of that ratio."""
+    shift, multiplier = fixed_point.weighted_mean_scale(ratio)
+    return {"shift": shift, "multiplier": multiplier, "y_bits": bits}
+
+
+def _rotary(tables: dict[str, NDArray[Any]], pairs: bool, ratio: float, bits: int) -> OpLayer:
+    """An IntRotary between steps of that ratio."""
+    shift, multiplier = fixed_point.rotary_scale(ratio)
+    scale = {"shift": shift, "multiplier": multiplier}
+    return OpLayer("IntRotary", tables, pairs=int(pairs), y_bits=bits, **scale)
 
 
 def _neighbours(parts: list[Tensor | None], axis: int) -> list[Tensor | None]:

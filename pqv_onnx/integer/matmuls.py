@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.integer.layers import (
-    PackedMatMul,
-    PackedMatMulAdd,
-    PackedMatMulToInt32,
-)
+from pqv_onnx.integer.layers import OpLayer
 from pqv_onnx.ops import fixed_point
 from pqv_onnx.qat import handlers
 from pqv_onnx.qat.exact import array
@@ -61,18 +58,16 @@ class MatMuls:
     def __init__(
         self,
         model: QuantModel,
-        readers: Mapping[Node, list[Node]],
         in_image_order: set[Linear],
     ) -> None:
         """Find what reads each linear layer.
 
         Args:
             model: the fake-quantized model.
-            readers: of each node.
             in_image_order: layers whose moves are part of the attention in front of them.
         """
-        self._model, self._readers, self._in_order = model, readers, in_image_order
         graph = model.config.backbone.graph
+        self._model, self._readers, self._in_order = model, graph.readers, in_image_order
         source = _through(graph.output)
         self.head = source if isinstance(source, Linear) else None
         self._sinks = {
@@ -141,7 +136,7 @@ class MatMuls:
             return None
         return tokens(linear, moves)
 
-    def narrowing(self, linear: Linear) -> PackedMatMul:
+    def narrowing(self, linear: Linear) -> OpLayer:
         """The matmul that narrows for each reader in the channels that it reads."""
         handler = self._handler(linear)
         if handler.quantizer is not None:
@@ -174,19 +169,41 @@ class MatMuls:
         unit = torch.from_numpy(self._unit(linear) * factor)
         return handler.layer.input_offset(unit.to(handler.layer.step.device))
 
-    def to_steps(self, route: Route, step: Tensor, bits: int) -> PackedMatMul:
+    def to_steps(self, route: Route, step: Tensor, bits: int) -> OpLayer:
         """The matmul that narrows to steps of ``step``, one or [N]."""
-        factor, out = _pair(route, step)
-        return self._packed(route.linear, factor, out, bits, 0)
+        return self._packed(route.linear, _factors(route), array(step), bits)
 
     def _packed(
-        self, linear: Linear, factor: Real, step: Real, bits: int, offset: NDArray[np.generic] | int
-    ) -> PackedMatMul:
+        self,
+        linear: Linear,
+        factor: Real,
+        step: Real,
+        bits: int,
+        offset: NDArray[np.generic] | int = 0,
+        added: Mapping[str, NDArray[Any] | Tensor] | None = None,
+    ) -> OpLayer:
+        """A matmul that narrows.
+
+        Args:
+            linear: the layer.
+            factor: what its sums are multiplied by, [N].
+            step: of the output, one or [N].
+            bits: of the output.
+            offset: added to the bias.
+            added: constants of a residual, if there is one.
+        """
         weights, bias, unit = self._accumulator(linear)
-        requantizer = fixed_point.requantizer(unit * factor / step)
-        codes = fixed_point.matmul_bias(bias + np.asarray(offset))
-        weight_bits = self._handler(linear).linear.quantizer.bits
-        return PackedMatMul(weights, codes, requantizer, weight_bits, bits)
+        shift, multiplier = fixed_point.requantizer(unit * factor / step)
+        own: dict[str, NDArray[Any] | Tensor] = {
+            "B": weights,
+            "bias": fixed_point.matmul_bias(bias + np.asarray(offset)),
+            "shift": shift,
+            "multiplier": multiplier,
+        }
+        name = f"PackedInt{self._handler(linear).linear.quantizer.bits}MatMul"
+        if added is not None:
+            name, own = f"{name}Add", {**own, **added}
+        return OpLayer(name, own, **_sizes(weights), y_bits=bits)
 
     def adding(
         self,
@@ -194,7 +211,7 @@ class MatMuls:
         residual_step: Tensor,
         out: ResidualQuantizer,
         constant: Tensor | None = None,
-    ) -> PackedMatMulAdd:
+    ) -> OpLayer:
         """The matmul whose sums are added to a residual, or to a constant of codes.
 
         Args:
@@ -203,23 +220,20 @@ class MatMuls:
             out: the residual stream after it.
             constant: codes, int64 [1, ..., N].
         """
-        factor, step = _pair(route, out.channel_step)
-        weights, bias, unit = self._accumulator(route.linear)
-        residual = np.broadcast_to(array(residual_step).reshape(-1), step.shape)
-        return PackedMatMulAdd(
-            weights,
-            fixed_point.matmul_bias(bias),
-            fixed_point.requantizer(unit * factor / step),
-            self._handler(route.linear).linear.quantizer.bits,
-            out.bits,
-            fixed_point.residual_multiplier(residual / step),
-            None if constant is None else constant.to(torch.int8).cpu(),
-        )
+        step = out.channel_step
+        added: dict[str, NDArray[Any] | Tensor] = {
+            "residual_multiplier": residual_multiplier(residual_step, step)
+        }
+        if constant is not None:
+            added["residual"] = constant.to(torch.int8).cpu()
+        factor = _factors(route)
+        return self._packed(route.linear, factor, array(step), out.bits, added=added)
 
-    def to_int32(self, linear: Linear) -> PackedMatMulToInt32:
+    def to_int32(self, linear: Linear) -> OpLayer:
         """The matmul that gives the model's output."""
         weights, bias, _ = self._accumulator(linear)
-        return PackedMatMulToInt32(weights, fixed_point.matmul_bias(bias))
+        constants = {"B": weights, "bias": fixed_point.matmul_bias(bias)}
+        return OpLayer("PackedInt8MatMulToInt32", constants, **_sizes(weights))
 
     def output_step(self, output: Node) -> NDArray[np.float32]:
         """What the accumulators of the model's output are worth, [N]."""
@@ -256,14 +270,24 @@ def _moved_factor(node: Move, factor: Tensor) -> Tensor:
     return factor if factor.ndim == 0 else factor.flatten()[moved(node, places)]
 
 
-def _pair(route: Route, step: Tensor) -> tuple[Real, Real]:
-    """Factor and step of each output, [N]."""
+def residual_multiplier(step: Tensor, out_step: Tensor) -> NDArray[np.int16]:
+    """What ops multiply codes of ``step``, one or [C], by to add them in ``out_step``, [C]."""
+    ratio = array(step).reshape(-1) / array(out_step)
+    return fixed_point.residual_multiplier(np.broadcast_to(ratio, out_step.shape))
+
+
+def _factors(route: Route) -> Real:
+    """What each output is multiplied by, [N]."""
     count = (int(route.linear.shape[-1]),)  # type: ignore[arg-type]
     factor = (
         route.per_channel(route.factor) if route.factor.numel() > 1 else route.factor.expand(count)
     )
-    out = step.cpu().expand(count) if step.ndim == 0 else step.cpu()
-    return factor.numpy(), array(out)
+    found: Real = factor.numpy()
+    return found
+
+
+def _sizes(weights: NDArray[np.int8]) -> dict[str, int]:
+    return dict(zip("KN", weights.shape, strict=True))
 
 
 def _through(value: Node) -> Node:

@@ -101,7 +101,10 @@ def rotary(
 
 
 def rotated(x: torch.Tensor, pairs: int) -> torch.Tensor:
-    """``(-x1, x0, -x3, x2, ...)`` of x [..., D] in pairs, else ``(-second half, first half)``."""
+    """``(-x1, x0, -x3, x2, ...)`` of x [..., D] in pairs, else ``(-second half, first half)``.
+
+    Of numbers of any dtype, with gradients.
+    """
     distance = 1 if pairs else max(x.shape[-1] // 2, 1)
     first, second = x.unflatten(-1, (x.shape[-1] // (2 * distance), 2, distance)).unbind(-2)
     return torch.stack((-second, first), -2).flatten(-3)

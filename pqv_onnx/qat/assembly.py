@@ -60,10 +60,10 @@ class Assembly:
             PqvError: a node cannot be quantized; the sentence begins with its path.
         """
         self.spec, self._root, self._graph = spec, root, graph
-        self._streams = graph.streams()
+        self._streams = graph.streams
         self._starts = {stream.start for stream in self._streams}
         self._links = {link.node for stream in self._streams for link in stream.links}
-        self._readers = graph.readers()
+        self._readers = graph.readers
         self._final = _final(graph, self._readers)
         self._paths = {node.path for node in graph.nodes}
         self._added: Counter[str] = Counter()

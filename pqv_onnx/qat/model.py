@@ -13,7 +13,6 @@ from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.handlers import Handler, Heads, Linear
 from pqv_onnx.qat.layers import QuantLinear
-from pqv_onnx.qat.quantizers import ResidualQuantizer
 from pqv_onnx.trace import streams
 from pqv_onnx.trace.nodes import Node
 
@@ -126,21 +125,6 @@ class QuantModel(nn.Module):
             for name, module in self.named_modules()
             if isinstance(module, QuantLinear) and module in self._blocks
         }
-
-    def residual_streams(self) -> list[list[ResidualQuantizer]]:
-        """The quantizers of each residual stream in their order, one addition between two."""
-        return [
-            [
-                quantizer
-                for node in (stream.start, *(link.node for link in stream.links))
-                if isinstance(quantizer := self._quantizer(node), ResidualQuantizer)
-            ]
-            for stream in self.config.backbone.graph.streams()
-        ]
-
-    def _quantizer(self, node: Node) -> nn.Module | None:
-        grid = self.handlers[node].grid
-        return None if grid is None else grid.quantizer
 
 
 def _name(part: streams.Segment) -> str:

@@ -70,11 +70,11 @@ class Routes:
     def __init__(self, graph: Graph, made: Mapping[Node, Handler[Node]]) -> None:
         """Take a graph and its handlers."""
         self._graph, self._handlers = graph, made
-        self._readers = graph.readers()
+        self._readers = graph.readers
 
     def streams(self) -> Iterator[Stream]:
         """The residual streams of which everything that writes and reads them is known."""
-        for stream in self._graph.streams():
+        for stream in self._graph.streams:
             try:
                 yield self._stream(stream)
             except _Lost:

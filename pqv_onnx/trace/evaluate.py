@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.ops.int_rotary import rotated
 from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.nodes import (
     FUNCTIONS,
@@ -94,14 +95,6 @@ def move(node: Move, *inputs: Tensor, batch: int) -> Tensor:
     return node.call(resolve)
 
 
-def rotate(x: Tensor, pairs: bool) -> Tensor:
-    """What a rotary embedding multiplies by its sines; see ``Rope``."""
-    if pairs:
-        return torch.stack((-x[..., 1::2], x[..., ::2]), -1).flatten(-2)
-    first, second = x.chunk(2, -1)
-    return torch.cat((-second, first), -1)
-
-
 @dataclass
 class _Run:
     tensors: Mapping[str, Tensor]
@@ -160,7 +153,7 @@ def _attention(run: _Run, node: Attention, q: Tensor, k: Tensor, v: Tensor) -> T
 
 def _rope(run: _Run, node: Rope, x: Tensor) -> Tensor:
     head, rest = x[..., : node.prefix, :], x[..., node.prefix :, :]
-    turned = rest * run.constant(node.cos) + rotate(rest, node.pairs) * run.constant(node.sin)
+    turned = rest * run.constant(node.cos) + rotated(rest, node.pairs) * run.constant(node.sin)
     return torch.cat((head, turned), -2)
 
 

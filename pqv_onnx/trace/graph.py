@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pqv_onnx.trace.nodes import Input, Node
 from pqv_onnx.trace.streams import Segment, Stream, find_segments, find_streams
@@ -47,6 +48,7 @@ class Graph:
         """How many times each node is an input of another one."""
         return Counter(value for node in self.nodes for value in node.nodes)
 
+    @cached_property
     def readers(self) -> dict[Node, list[Node]]:
         """The nodes that read each node, in order; one that reads it twice is there twice."""
         found: dict[Node, list[Node]] = {node: [] for node in self.nodes}
@@ -76,13 +78,14 @@ class Graph:
             uses[made[node]] += old_uses[node]
         return Graph.of(made[self.output])
 
+    @cached_property
     def streams(self) -> tuple[Stream, ...]:
         """The residual streams, in the order of their first values."""
         return find_streams(self.nodes)
 
     def segments(self) -> tuple[Segment, ...]:
         """The parts between the points of the streams at which one value is live."""
-        return find_segments(self.nodes)
+        return find_segments(self.nodes, self.streams)
 
 
 def _ordered(output: Node) -> list[Node]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pqv_onnx.trace.evaluate import move, rotate
+from pqv_onnx.ops.int_rotary import rotated
+from pqv_onnx.trace.evaluate import move
 from pqv_onnx.trace.nodes import Add, Concat, Move, Negation, Node, Rope, Scale
 from pqv_onnx.trace.values import Batch, Const, Shape
 
@@ -43,7 +44,7 @@ def _rotation(value: Node, x: Node) -> bool | None:
     found = _moved(value, {x: numbers})
     if found is None:
         return None
-    kinds = [pairs for pairs in (True, False) if torch.equal(found, rotate(numbers, pairs))]
+    kinds = [pairs for pairs in (True, False) if torch.equal(found, rotated(numbers, pairs))]
     return kinds[0] if kinds else None
 
 

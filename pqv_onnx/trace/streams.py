@@ -120,11 +120,11 @@ def _carried(node: Add, ancestors: _Ancestors, member: Iterable[Node]) -> int | 
     return max(candidates, key=lambda i: ancestors.position[bases[i]], default=None)
 
 
-def find_segments(nodes: Sequence[Node]) -> tuple[Segment, ...]:
+def find_segments(nodes: Sequence[Node], streams: Iterable[Stream]) -> tuple[Segment, ...]:
     """The nodes, cut behind each value of a stream that is the only one live there."""
     values = {
         value
-        for stream in find_streams(nodes)
+        for stream in streams
         for value in (stream.start, *(link.node for link in stream.links))
     }
     last = {value: index for index, node in enumerate(nodes) for value in node.nodes}

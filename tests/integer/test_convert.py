@@ -11,7 +11,7 @@ from torch import nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.integer import IntegerModel, convert_to_integer, moves
-from pqv_onnx.integer.layers import PackedMatMulToInt32
+from pqv_onnx.integer.layers import OpLayer
 from pqv_onnx.ops.domain import MAX_BIAS
 from pqv_onnx.packing import unpack_weight
 from pqv_onnx.qat import convert_to_qat
@@ -109,20 +109,21 @@ def test_gelu_table_is_the_exact_gelu(precision: str, scheme: str) -> None:
 def test_weights_have_the_bits_of_the_spec() -> None:
     integer = convert_to_integer(qat_model())
     bits = {
-        name: module.bits
+        name: module.op.weight_bits
         for name, module in integer.named_modules()
-        if isinstance(module, PackedMatMulToInt32)
+        if isinstance(module, OpLayer) and module.op.weight_bits
     }
     assert {name for name, count in bits.items() if count == 8} == {"patch_embed.proj", "head"}
     fc2 = integer.get_submodule("blocks.0.mlp.fc2")
-    assert isinstance(fc2, PackedMatMulToInt32)
-    weight = unpack_weight(fc2.weight.numpy(), fc2.in_features, fc2.out_features, 4)
+    assert isinstance(fc2, OpLayer)
+    k, n = (fc2.attributes[name] for name in "KN")
+    weight = unpack_weight(fc2.weight.numpy(), k, n, 4)
     assert (weight.min(), weight.max()) == (-7, 7)
 
 
 def test_distilled_head_is_one_matmul() -> None:
     head = convert_to_integer(qat_model("distilled")).head
-    assert (head.in_features, head.out_features) == (64, 7)
+    assert (head.attributes["K"], head.attributes["N"]) == (64, 7)
 
 
 def test_uncalibrated_models_are_refused() -> None:

@@ -11,14 +11,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.integer.layers import PackedMatMulAdd
 from pqv_onnx.integer.matmuls import MatMuls
 from pqv_onnx.ops import fixed_point
 from pqv_onnx.qat import QuantModel, calibrate, convert_to_qat
 from pqv_onnx.qat.exact import array
 from pqv_onnx.qat.quantizers import Quantizer
 from pqv_onnx.spec import QuantSpec
-from pqv_onnx.trace.nodes import Add, Linear, Node
+from pqv_onnx.trace.nodes import Add, Linear
 from tests.qat.models import images, qat_model
 
 
@@ -32,12 +31,8 @@ def _no_grad() -> Iterator[None]:
 def matmuls(model: QuantModel) -> tuple[MatMuls, Mapping[str, Linear]]:
     """Of a model; and its linear layers by their paths."""
     graph = model.config.backbone.graph
-    readers: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
-    for node in graph.nodes:
-        for value in node.nodes:
-            readers[value].append(node)
     linears = {node.path: node for node in graph.nodes if isinstance(node, Linear)}
-    return MatMuls(model, readers, set()), linears
+    return MatMuls(model, set()), linears
 
 
 def step(model: QuantModel, name: str) -> torch.Tensor:
@@ -66,7 +61,7 @@ def test_queries_keys_and_values_have_a_step_each() -> None:
     found = made.narrowing(linears[f"{path}.qkv"])
     assert np.array_equal(found.shift.numpy(), wanted[0])
     assert np.array_equal(found.multiplier.numpy(), wanted[1])
-    assert (found.bits, found.y_bits) == (4, 4)
+    assert (found.op.weight_bits, found.attributes["y_bits"]) == (4, 4)
 
 
 def test_zero_points_are_in_the_bias() -> None:
@@ -92,7 +87,7 @@ def test_zero_points_are_in_the_bias() -> None:
 
 
 def links(model: QuantModel) -> list[Add]:
-    return [link.node for stream in model.config.backbone.graph.streams() for link in stream.links]
+    return [link.node for stream in model.config.backbone.graph.streams for link in stream.links]
 
 
 def test_factors_behind_a_layer_are_the_units() -> None:
@@ -106,7 +101,7 @@ def test_factors_behind_a_layer_are_the_units() -> None:
     assert torch.equal(route.factor, gamma)
     handler = model.handlers[link]
     module = made.adding(route, model.residual.channel_step, handler.quantizer)
-    assert isinstance(module, PackedMatMulAdd)
+    assert module.op.name == "PackedInt4MatMulAdd"
     source = model.handlers[route.linear]
     unit = source.linear.unit(source.source.step) * gamma
     wanted = fixed_point.requantizer(array(unit / handler.quantizer.channel_step))

@@ -15,6 +15,7 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import QuantModel, convert_to_qat
 from pqv_onnx.qat.convert import describe
 from pqv_onnx.qat.handlers import Attention
+from pqv_onnx.qat.quantizers import ResidualQuantizer
 from pqv_onnx.spec import QuantSpec
 from tests.qat.models import check_conversion, float_model, images, qat_model
 
@@ -27,7 +28,10 @@ def test_names_of_timm() -> None:
     backbone = model.config.backbone
     assert backbone.architecture == "swin_tiny_patch4_window7_224"
     assert (backbone.in_chans, backbone.img_size, backbone.num_classes) == (3, (224, 224), 1000)
-    assert [len(stream) for stream in model.residual_streams()] == [5, 5, 13, 5]
+    values = [[s.start, *(link.node for link in s.links)] for s in backbone.graph.streams]
+    assert [len(stream) for stream in values] == [5, 5, 13, 5]
+    quantizers = [model.handlers[node].grid.quantizer for stream in values for node in stream]
+    assert all(isinstance(quantizer, ResidualQuantizer) for quantizer in quantizers)
     assert model.patch_embed.proj.weight.shape == (96, 48)
     for path, module in teacher.named_modules():
         if isinstance(module, WindowAttention):

@@ -32,13 +32,13 @@ STREAMS = {
 
 @pytest.mark.parametrize("structure", STREAMS)
 def test_links(structure: str) -> None:
-    assert [len(stream.links) for stream in graph(structure).streams()] == STREAMS[structure]
+    assert [len(stream.links) for stream in graph(structure).streams] == STREAMS[structure]
 
 
 @pytest.mark.parametrize("structure", STREAMS)
 def test_links_are_chains(structure: str) -> None:
     """Each link's carried input is the value before, moved; the branch is computed from it."""
-    for stream in graph(structure).streams():
+    for stream in graph(structure).streams:
         value = stream.start
         for link in stream.links:
             assert origin(link.node.nodes[link.carried]) is value
@@ -59,7 +59,7 @@ def test_segments_see_one_value_each(structure: str) -> None:
 
 def test_segments_of_vit_are_half_blocks() -> None:
     whole = graph("vit")
-    (stream,) = whole.streams()
+    (stream,) = whole.streams
     assert isinstance(stream.start, Concat)
     links = [link.node for link in stream.links]
     outputs = [segment.output for segment in whole.segments()]
@@ -67,7 +67,7 @@ def test_segments_of_vit_are_half_blocks() -> None:
 
 
 def test_segments_of_swin_have_the_merging_between_stages() -> None:
-    first, second = graph("swin").streams()
+    first, second = graph("swin").streams
     assert first.start.path == "patch_embed.norm"
     assert second.start.path == "layers.1.downsample.reduction"
     whole = graph("swin")
@@ -83,7 +83,7 @@ def test_segments_of_swin_have_the_merging_between_stages() -> None:
 
 def test_parallel_branches_have_a_link_each() -> None:
     """x + (a + b) is (x + a) + b; the second starts from the first, its branch from x."""
-    (stream,) = graph("parallel").streams()
+    (stream,) = graph("parallel").streams
     kinds: list[Node] = [link.node.nodes[1 - link.carried] for link in stream.links]
     assert len(kinds) == 8
     assert len({node.path for node in kinds}) == 8

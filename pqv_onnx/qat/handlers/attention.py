@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pqv_onnx.ops.int_rotary import rotated
 from pqv_onnx.qat import exact
 from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.grid import Grid
@@ -17,7 +18,6 @@ from pqv_onnx.qat.layers import Constant
 from pqv_onnx.qat.quantizers import ActivationQuantizer, Quantizer
 from pqv_onnx.qat.softmax import QuantSoftmax
 from pqv_onnx.trace import nodes
-from pqv_onnx.trace.evaluate import rotate
 from pqv_onnx.trace.nodes import Node
 from pqv_onnx.trace.values import Const
 
@@ -222,7 +222,7 @@ class Rope(Handler[nodes.Rope]):
         def op(out_step: Tensor) -> Tensor:
             return exact.rotary(x, cos, sin, pairs, step, out_step)
 
-        out: Tensor = self.quantizer(x * cos + rotate(x, pairs) * sin, op)
+        out: Tensor = self.quantizer(x * cos + rotated(x, pairs) * sin, op)
         return out
 
     def constants(self) -> list[Tensor]:
