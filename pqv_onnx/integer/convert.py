@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.integer.attention import Attention, QueryAttention, SelfAttention, WindowAttention
-from pqv_onnx.integer.layers import Dequantize, OpLayer, Quantize, TokenMean
+from pqv_onnx.integer.layers import Constants, Dequantize, OpLayer, Quantize, TokenMean
 from pqv_onnx.integer.layouts import Layout, find_layout
 from pqv_onnx.integer.matmuls import MatMuls, Route, residual_multiplier
 from pqv_onnx.integer.model import IntegerModel
@@ -22,7 +22,7 @@ from pqv_onnx.integer.program import Program
 from pqv_onnx.ops import fixed_point
 from pqv_onnx.qat import handlers
 from pqv_onnx.qat.calibration import check_calibrated
-from pqv_onnx.qat.exact import array
+from pqv_onnx.qat.exact import NormConstants, array
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.quantizers import ResidualQuantizer
 from pqv_onnx.trace import nodes
@@ -161,17 +161,17 @@ class _Conversion(Program):
         """IntLayerNorm or IntRMSNorm."""
         norm, source = handler.norm, handler.source
         assert source is not None
-        channels = norm.weight.shape[0]
-        exponent = torch.zeros(channels, dtype=torch.int8)
+        out_step = norm.quantizer.channel_step
+        shift, multiplier, bias, epsilon = NormConstants.of(
+            norm.weight, norm.bias, norm.eps, source.step, out_step
+        )
+        exponent = torch.zeros(len(shift), dtype=torch.int8)
         if source.exponent is not None:
             exponent = source.exponent.flatten().cpu()
-        step = array(norm.quantizer.channel_step)
-        shift, multiplier = fixed_point.layer_norm_scale(array(norm.weight) / step)
-        constants = {"exponent": exponent, "shift": shift, "multiplier": multiplier}
-        if norm.bias is not None:
-            constants["bias"] = fixed_point.layer_norm_bias(array(norm.bias) / step)
-        epsilon = fixed_point.layer_norm_epsilon(norm.eps, channels, source.step.item())
-        name = "IntRMSNorm" if norm.bias is None else "IntLayerNorm"
+        constants: Constants = {"exponent": exponent, "shift": shift, "multiplier": multiplier}
+        if bias is not None:
+            constants["bias"] = bias
+        name = "IntRMSNorm" if bias is None else "IntLayerNorm"
         module = OpLayer(name, constants, epsilon=epsilon, y_bits=norm.quantizer.bits)
         self.values[node] = self._by_token(self.names[norm], module, node)
 
@@ -299,7 +299,7 @@ class _Conversion(Program):
         """IntAdd, of two values or of one and a constant."""
         out = quantizer.channel_step
         multipliers = [residual_multiplier(step, out) for step in handler.steps()]
-        constants: dict[str, NDArray[Any] | Tensor] = {}
+        constants: Constants = {}
         if handler.constant is not None:
             constants["B"] = handler.quantized_constant().codes.to(torch.int8).cpu()
             if isinstance(node.inputs[0], Const):

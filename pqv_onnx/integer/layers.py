@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,9 @@ import pqv_onnx.integer.border  # noqa: F401
 from pqv_onnx.ops.domain import OPS, Input
 from pqv_onnx.ops.registry import TORCH_OPS
 from pqv_onnx.packing import pack_weight
+
+Constants = dict[str, NDArray[Any] | Tensor]
+"""Constant inputs of an op by name."""
 
 
 class Quantize(nn.Module):
@@ -56,9 +58,7 @@ class OpLayer(nn.Module):
         attributes: by name, in the declaration's order.
     """
 
-    def __init__(
-        self, name: str, constants: Mapping[str, NDArray[Any] | Tensor], **attributes: int
-    ) -> None:
+    def __init__(self, name: str, constants: Constants, **attributes: int) -> None:
         """Take the op's name and what is fixed of it; weights [K, N] are packed."""
         super().__init__()
         self.op = OPS[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ from torch import Tensor
 from pqv_onnx.integer.windows import Windows
 from pqv_onnx.trace.maps import places, sizes, split_chain, tokens
 from pqv_onnx.trace.nodes import Add, Attention, Linear, Move, Node, Scale
+
+N = TypeVar("N", bound=Node)
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Layout:
 def find_layout(node: Attention, readers: Mapping[Node, list[Node]]) -> Layout | None:
     """The layout of an attention's heads; None if it is another than those of the ops."""
     chains = [split_chain(value) for value in node.nodes]
-    qkv, ahead = chains[0][0], _lone_chain(node, readers)
+    qkv, ahead = chains[0][0], _chain_to(Linear, node, readers)
     if len(node.nodes) != 3 or any(source is not qkv for source, _ in chains) or ahead is None:
         return None
     merge, proj = ahead
@@ -64,8 +67,8 @@ def _window_layout(
     """The layout with windows of an image, or of all tokens as an image of one row."""
     heads, count, width = (int(size) for size in node.shape[-3:])  # type: ignore[arg-type]
     source, before = split_chain(qkv.nodes[0])
-    after = _link_chain(proj, readers)
-    order, back = tokens(source, before), None if after is None else tokens(proj, after)
+    after = _chain_to(Add, proj, readers, Scale)
+    order, back = tokens(source, before), None if after is None else tokens(proj, after[0])
     if order is None or back is None or len(order) != len(back):
         return None
     channels = 3 * heads * width
@@ -101,28 +104,24 @@ def _candidates(source: Node, order: Tensor, count: int) -> Iterator[Windows]:
             yield Windows((height, width), (h, count // h), shift)
 
 
-def _lone_chain(node: Node, readers: Mapping[Node, list[Node]]) -> tuple[list[Move], Linear] | None:
-    """The moves between a node and the one linear layer that reads it."""
+def _chain_to(
+    kind: type[N], node: Node, readers: Mapping[Node, list[Node]], *passed: type[Node]
+) -> tuple[list[Move], N] | None:
+    """The moves between a node and the one of a kind that alone reads it, if others pass it on.
+
+    Args:
+        kind: of the node to find.
+        node: where to begin.
+        readers: of each node.
+        passed: kinds that may stand between, besides moves.
+    """
     chain: list[Move] = []
     while len(readers[node]) == 1:
         (node,) = readers[node]
-        if isinstance(node, Linear):
+        if isinstance(node, kind):
             return chain, node
-        if not isinstance(node, Move):
-            return None
-        chain.append(node)
-    return None
-
-
-def _link_chain(node: Node, readers: Mapping[Node, list[Node]]) -> list[Move] | None:
-    """The moves between a node and the one addition that reads it."""
-    chain: list[Move] = []
-    while len(readers[node]) == 1:
-        (node,) = readers[node]
-        if isinstance(node, Add):
-            return chain
         if isinstance(node, Move):
             chain.append(node)
-        elif not isinstance(node, Scale):
+        elif not isinstance(node, passed):
             return None
     return None

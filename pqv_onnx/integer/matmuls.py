@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.integer.layers import OpLayer
+from pqv_onnx.integer.layers import Constants, OpLayer
 from pqv_onnx.ops import fixed_point
 from pqv_onnx.qat import handlers
 from pqv_onnx.qat.exact import array
@@ -180,7 +178,7 @@ class MatMuls:
         step: Real,
         bits: int,
         offset: NDArray[np.generic] | int = 0,
-        added: Mapping[str, NDArray[Any] | Tensor] | None = None,
+        added: Constants | None = None,
     ) -> OpLayer:
         """A matmul that narrows.
 
@@ -194,7 +192,7 @@ class MatMuls:
         """
         weights, bias, unit = self._accumulator(linear)
         shift, multiplier = fixed_point.requantizer(unit * factor / step)
-        own: dict[str, NDArray[Any] | Tensor] = {
+        own: Constants = {
             "B": weights,
             "bias": fixed_point.matmul_bias(bias + np.asarray(offset)),
             "shift": shift,
@@ -221,9 +219,7 @@ class MatMuls:
             constant: codes, int64 [1, ..., N].
         """
         step = out.channel_step
-        added: dict[str, NDArray[Any] | Tensor] = {
-            "residual_multiplier": residual_multiplier(residual_step, step)
-        }
+        added: Constants = {"residual_multiplier": residual_multiplier(residual_step, step)}
         if constant is not None:
             added["residual"] = constant.to(torch.int8).cpu()
         factor = _factors(route)
@@ -232,7 +228,7 @@ class MatMuls:
     def to_int32(self, linear: Linear) -> OpLayer:
         """The matmul that gives the model's output."""
         weights, bias, _ = self._accumulator(linear)
-        constants = {"B": weights, "bias": fixed_point.matmul_bias(bias)}
+        constants: Constants = {"B": weights, "bias": fixed_point.matmul_bias(bias)}
         return OpLayer("PackedInt8MatMulToInt32", constants, **_sizes(weights))
 
     def output_step(self, output: Node) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -150,40 +151,55 @@ def integers(values: NDArray[Any], like: Tensor) -> Tensor:
     return torch.as_tensor(values, dtype=torch.int32, device=like.device)
 
 
-@torch.no_grad()
-def layer_norm(
-    x: Tensor, weight: Tensor, bias: Tensor, eps: float, in_step: Tensor, out_step: Tensor
-) -> Tensor:
-    """IntLayerNorm before its narrowing, in steps of the output.
+class NormConstants(NamedTuple):
+    """What an IntLayerNorm or IntRMSNorm is made of.
 
-    Args:
-        x: real, [..., C], multiples of ``in_step``.
-        weight: [C].
-        bias: [C].
-        eps: added to the variance.
-        in_step: step of the channels with exponent 0, float64 [].
-        out_step: float64 [] or [C].
+    Attributes:
+        shift: int8 [C].
+        multiplier: int16 [C].
+        bias: int16 [C]; None of an IntRMSNorm.
+        epsilon: in the input's steps.
     """
-    shift, multiplier = fixed_point.layer_norm_scale(array(weight.double() / out_step))
-    codes = to_codes(x, in_step).to(torch.int32)
-    u = layer_norm_op.layer_norm(
-        codes,
-        integers(shift, x),
-        integers(multiplier, x),
-        integers(fixed_point.layer_norm_bias(array(bias.double() / out_step)), x),
-        fixed_point.layer_norm_epsilon(eps, x.shape[-1], in_step.item()),
-    )
-    return in_steps(u)
+
+    shift: NDArray[np.int8]
+    multiplier: NDArray[np.int16]
+    bias: NDArray[np.int16] | None
+    epsilon: int
+
+    @classmethod
+    def of(
+        cls, weight: Tensor, bias: Tensor | None, eps: float, in_step: Tensor, out_step: Tensor
+    ) -> NormConstants:
+        """Of a norm with a weight, and perhaps a bias, [C].
+
+        Args:
+            weight: [C].
+            bias: [C], or None.
+            eps: added to the variance or the mean square.
+            in_step: step of the channels with exponent 0, float64 [].
+            out_step: float64 [] or [C].
+        """
+        scale = fixed_point.layer_norm_scale(array(weight.double() / out_step))
+        steps = None if bias is None else array(bias.double() / out_step)
+        added = None if steps is None else fixed_point.layer_norm_bias(steps)
+        epsilon = fixed_point.layer_norm_epsilon(eps, len(weight), in_step.item())
+        return cls(*scale, added, epsilon)
 
 
 @torch.no_grad()
-def rms_norm(x: Tensor, weight: Tensor, eps: float, in_step: Tensor, out_step: Tensor) -> Tensor:
-    """IntRMSNorm before its narrowing, in steps of the output; arguments as ``layer_norm``'s."""
-    shift, multiplier = fixed_point.layer_norm_scale(array(weight.double() / out_step))
+def norm(
+    x: Tensor, weight: Tensor, bias: Tensor | None, eps: float, in_step: Tensor, out_step: Tensor
+) -> Tensor:
+    """IntLayerNorm, or without a bias IntRMSNorm, before its narrowing, in steps of the output.
+
+    ``x`` is real, [..., C], multiples of ``in_step``; the others as of ``NormConstants``.
+    """
+    shift, multiplier, added, epsilon = NormConstants.of(weight, bias, eps, in_step, out_step)
     codes = to_codes(x, in_step).to(torch.int32)
-    epsilon = fixed_point.layer_norm_epsilon(eps, x.shape[-1], in_step.item())
-    u = rms_norm_op.rms_norm(codes, integers(shift, x), integers(multiplier, x), epsilon)
-    return in_steps(u)
+    channels = integers(shift, x), integers(multiplier, x)
+    if added is None:
+        return in_steps(rms_norm_op.rms_norm(codes, *channels, epsilon))
+    return in_steps(layer_norm_op.layer_norm(codes, *channels, integers(added, x), epsilon))
 
 
 @torch.no_grad()

@@ -158,12 +158,11 @@ class QuantNorm(nn.Module):
 
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
         """Normalise ``x`` [..., channels], multiples of ``step``."""
-        if self.bias is not None:
-            op = partial(exact.layer_norm, x, self.weight, self.bias, self.eps, step)
-            real = F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
-        else:
-            op = partial(exact.rms_norm, x, self.weight, self.eps, step)
+        op = partial(exact.norm, x, self.weight, self.bias, self.eps, step)
+        if self.bias is None:
             real = F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        else:
+            real = F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
         out: Tensor = self.quantizer(real, op)
         return out
 

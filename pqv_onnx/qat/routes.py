@@ -16,7 +16,7 @@ from pqv_onnx.qat.handlers import Handler
 from pqv_onnx.qat.layers import Constant, QuantLinear, QuantNorm
 from pqv_onnx.trace import nodes
 from pqv_onnx.trace.graph import Graph
-from pqv_onnx.trace.maps import moved
+from pqv_onnx.trace.maps import moved, split_chain, width
 from pqv_onnx.trace.nodes import Node
 from pqv_onnx.trace.streams import Stream as GraphStream
 from pqv_onnx.trace.streams import origin
@@ -93,8 +93,7 @@ class Routes:
                     continue
 
     def _stream(self, stream: GraphStream) -> Stream:
-        channels = stream.start.shape[-1]
-        assert isinstance(channels, int)
+        channels = width(stream.start)
         found = Stream(channels)
         links = {link.node for link in stream.links}
         if isinstance(stream.start, nodes.Concat):
@@ -176,11 +175,8 @@ class Routes:
 
     def _behind(self, norm: nodes.Norm, channels: int) -> Iterator[nodes.Linear]:
         """The layers that read a norm's output, and nothing else may."""
-        width = norm.shape[-1]
-        assert isinstance(width, int)
-        pending: list[tuple[Node, Tensor]] = [
-            (norm, torch.arange(channels).repeat(width // channels))
-        ]
+        places = torch.arange(channels).repeat(width(norm) // channels)
+        pending: list[tuple[Node, Tensor]] = [(norm, places)]
         while pending:
             value, places = pending.pop()
             if value is self._graph.output:
@@ -200,24 +196,20 @@ class Routes:
 
     def _rows(self, value: Node) -> Places:
         """The layer that makes queries, keys or values, and each head's outputs."""
-        moves: list[nodes.Move] = []
-        width = value.shape[-1]
-        while isinstance(value, nodes.Move):
-            moves.append(value)
-            value = value.nodes[0]
-        if not isinstance(value, nodes.Linear) or value.kernel is not None:
+        source, chain = split_chain(value)
+        if not isinstance(source, nodes.Linear) or source.kernel is not None:
             raise _Lost
-        places = torch.arange(int(value.shape[-1]))  # type: ignore[arg-type]
-        for node in reversed(moves):
+        places = torch.arange(width(source))
+        for node in chain:
             places = moved(node, places)
-        return self._linear(value), _per_head(places, width)
+        return self._linear(source), _per_head(places, width(value))
 
     def _columns(self, node: nodes.Attention) -> Places:
         """The layer that reads the heads, and which of its inputs each head is."""
-        heads, width = node.shape[-3], node.shape[-1]
-        if not isinstance(heads, int) or not isinstance(width, int):
+        heads, depth = node.shape[-3], width(node)
+        if not isinstance(heads, int):
             raise _Lost
-        places = torch.arange(heads * width).reshape(heads, 1, width)
+        places = torch.arange(heads * depth).reshape(heads, 1, depth)
         value: Node = node
         while True:
             if len(self._readers[value]) != 1:
@@ -230,7 +222,7 @@ class Routes:
             value, places = reader, moved(reader, places)
         if places.ndim != 1 or len(places.unique()) != len(places):
             raise _Lost
-        return self._linear(reader), places.argsort().reshape(heads, width)
+        return self._linear(reader), places.argsort().reshape(heads, depth)
 
     def _linear(self, node: nodes.Linear) -> QuantLinear:
         handler = self._handlers[node]
@@ -266,8 +258,8 @@ def _side_by_side(places: Tensor, channels: int) -> bool:
     )
 
 
-def _per_head(places: Tensor, width: object) -> Tensor:
-    if not isinstance(width, int) or places.numel() % width or places.numel() == 1:
+def _per_head(places: Tensor, width: int) -> Tensor:
+    if places.numel() % width or places.numel() == 1:
         raise _Lost
     rows = places.reshape(-1, width)
     if len(rows.unique()) != rows.numel():

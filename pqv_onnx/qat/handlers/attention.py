@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -114,19 +115,12 @@ class Attention(Handler[nodes.Attention]):
         q, k, v = values
         q_step, k_step, v_step = (quantizer.step for quantizer in self.quantizers)
         if self.scaled is not None:
-            table, before = self.head_table(), q
-
-            def times(out_step: Tensor) -> Tensor:
-                zeros = torch.zeros_like(table)
-                return exact.rotary(before, table, zeros, False, q_step, out_step)
-
-            q, q_step = self.scaled(q * table, times), self.scaled.step
+            table = self.head_table()
+            op = partial(exact.rotary, q, table, torch.zeros_like(table), False, q_step)
+            q, q_step = self.scaled(q * table, op), self.scaled.step
         logits = exact.matmul(q, k, q_step, k_step, self.logit_scale)
         weights, attention = self._weights(logits)
-
-        def op(out_step: Tensor) -> Tensor:
-            return exact.weighted_mean(weights, v, v_step, out_step)
-
+        op = partial(exact.weighted_mean, weights, v, v_step)
         out: Tensor = self.quantizer(attention @ v, op)
         return out
 
@@ -189,11 +183,7 @@ class Rope(Handler[nodes.Rope]):
 
     def __init__(self, node: nodes.Rope, assembly: Assembly) -> None:
         super().__init__(node, assembly)
-        source = assembly.grid(node.inputs[0])
-        if source is None:
-            reader = assembly.narrowing(node, "rope_input", 8)
-            self.readers, source = [reader], Grid.of(reader)
-        self.source = one_step(self, source)
+        self.source = one_step(self, self.source_of(0, assembly, "rope_input"))
         quantizer = ActivationQuantizer(assembly.spec.qkv.bits)
         self.quantizer = assembly.add(f"{node.path}.rope", quantizer)
         self.grid = Grid.of(self.quantizer)
@@ -217,11 +207,8 @@ class Rope(Handler[nodes.Rope]):
     def __call__(self, *inputs: Value) -> Tensor:
         (x,) = self.narrowed(inputs)
         cos, sin = self.tables()
-        pairs, step = self.node.pairs, self.source.step
-
-        def op(out_step: Tensor) -> Tensor:
-            return exact.rotary(x, cos, sin, pairs, step, out_step)
-
+        pairs = self.node.pairs
+        op = partial(exact.rotary, x, cos, sin, pairs, self.source.step)
         out: Tensor = self.quantizer(x * cos + rotated(x, pairs) * sin, op)
         return out
 

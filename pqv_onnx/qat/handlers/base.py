@@ -57,6 +57,14 @@ class Handler(ABC, Generic[N]):
             found.append(x)
         return found
 
+    def source_of(self, place: int, assembly: Assembly, name: str) -> Grid:
+        """The grid of an input; sums are narrowed to 8 bits by a new quantizer of that name."""
+        source = assembly.grid(self.node.inputs[place])
+        if source is None:
+            reader = assembly.narrowing(self.node, name, 8)
+            self.readers[place], source = reader, Grid.of(reader)
+        return source
+
     def refuse(self, found: str) -> PqvError:
         """What to raise if the node cannot be quantized."""
         return PqvError(f"{self.node.path or 'model'}: {found} is not supported")

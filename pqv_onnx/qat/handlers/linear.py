@@ -30,11 +30,7 @@ class Linear(Handler[nodes.Linear]):
 
     def __init__(self, node: nodes.Linear, assembly: Assembly) -> None:
         super().__init__(node, assembly)
-        source = assembly.grid(node.inputs[0])
-        if source is None:
-            reader = assembly.narrowing(node, "input_quantizer", 8)
-            self.readers, source = [reader], Grid.of(reader)
-        self.source = source
+        self.source = source = self.source_of(0, assembly, "input_quantizer")
         layer = self._layer(fan_in(node), width(node), assembly)
         self.linear = assembly.add(assembly.path(node), layer)
         if source.ratios is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -89,27 +90,15 @@ class Gate(Handler[nodes.Gate]):
 
     def __init__(self, node: nodes.Gate, assembly: Assembly) -> None:
         super().__init__(node, assembly)
-        self.sources: list[Grid] = []
-        self.readers = []
-        for value in node.nodes:
-            source = assembly.grid(value)
-            reader = None
-            if source is None:
-                reader = assembly.narrowing(node, "factor", 8)
-                source = Grid.of(reader)
-            self.readers.append(reader)
-            self.sources.append(one_step(self, source))
+        sources = [self.source_of(place, assembly, "factor") for place in range(2)]
+        self.sources = [one_step(self, source) for source in sources]
         bits = assembly.hidden(node, assembly.spec.gelu).bits
         self.quantizer = assembly.add(f"{node.path}.gate", ActivationQuantizer(bits))
         self.grid = Grid.of(self.quantizer)
 
     def __call__(self, *inputs: Value) -> Tensor:
         a, b = self.narrowed(inputs)
-        a_step, b_step = (source.step for source in self.sources)
-
-        def op(out_step: Tensor) -> Tensor:
-            return exact.gate(a, b, a_step, b_step, out_step)
-
+        op = partial(exact.gate, a, b, *(source.step for source in self.sources))
         out: Tensor = self.quantizer(a * b, op)
         return out
 
@@ -208,12 +197,7 @@ class Add(Handler[nodes.Add]):
 
     def _sum_of_codes(self, a: Value, b: Value) -> Tensor:
         assert isinstance(a, Tensor) and isinstance(b, Tensor) and self.quantizer is not None
-        a_step, b_step = self.steps()
-
-        def op(out_step: Tensor) -> Tensor:
-            return exact.add(a, b, a_step, b_step, out_step)
-
-        out: Tensor = self.quantizer(a + b, op)
+        out: Tensor = self.quantizer(a + b, partial(exact.add, a, b, *self.steps()))
         return out
 
     def constants(self) -> list[Tensor]:
