@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import torch
-from onnxscript import INT8, INT16, UINT8, script
+from onnxscript import INT8, INT16, INT64, UINT8, script
 from onnxscript import opset19 as op
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.ops.arithmetic import pqv, scalar, vector
+from pqv_onnx.ops.arithmetic import math, pqv, scalar, vector
 from pqv_onnx.ops.int_attention import check_heads
 from pqv_onnx.ops.int_matmul import IntMatMul, int_matmul
 from pqv_onnx.ops.int_softmax2n import IntSoftmax2nBias, int_softmax2n_bias
 from pqv_onnx.ops.int_weighted_mean import IntWeightedMean, int_weighted_mean
 from pqv_onnx.ops.torch_op import torch_op
+
+
+@script(math, default_opset=op)
+def RollRows(x: INT8, up: INT64) -> INT8:
+    """x [images, H, W, C] moved up, around the border; up is int64 [1]."""
+    zero = op.Constant(value=vector([0]))
+    axis = op.Constant(value=vector([1]))
+    end = op.Constant(value=vector([2**31]))
+    return op.Concat(op.Slice(x, up, end, axis), op.Slice(x, zero, up, axis), axis=1)
+
+
+@script(math, default_opset=op)
+def RollColumns(x: INT8, left: INT64) -> INT8:
+    """x [images, H, W, C] moved to the left, around the border; left is int64 [1]."""
+    zero = op.Constant(value=vector([0]))
+    axis = op.Constant(value=vector([2]))
+    end = op.Constant(value=vector([2**31]))
+    return op.Concat(op.Slice(x, left, end, axis), op.Slice(x, zero, left, axis), axis=2)
+
+
+FUNCTIONS = {function.name: function for function in (RollRows, RollColumns)}
+"""The functions of ``pqv.math`` that are its own, by name."""
 
 
 @script(pqv, default_opset=op)
@@ -32,12 +54,8 @@ def IntWindowAttention(
     y_bits: int = 8,
 ) -> INT8:
     """IntSoftmax2nBias attention, window by window and head by head."""
-    zero = op.Constant(value=vector([0]))
     one = op.Constant(value=vector([1]))
     three = op.Constant(value=vector([3]))
-    end = op.Constant(value=vector([2**31]))
-    rows_axis = op.Constant(value=vector([1]))
-    columns_axis = op.Constant(value=vector([2]))
     h = op.Reshape(op.Constant(value_int=window_height), one)
     w = op.Reshape(op.Constant(value_int=window_width), one)
     up = op.Reshape(op.Constant(value_int=roll_height), one)
@@ -51,11 +69,7 @@ def IntWindowAttention(
     heads = op.Shape(bias, start=0, end=1)
     depth = op.Div(channels, op.Mul(three, heads))
     shape = op.Concat(images, height, width, channels, axis=0)
-    x = op.Reshape(QKV, shape, allowzero=1)
-    x = op.Concat(op.Slice(x, up, end, rows_axis), op.Slice(x, zero, up, rows_axis), axis=1)
-    x = op.Concat(
-        op.Slice(x, left, end, columns_axis), op.Slice(x, zero, left, columns_axis), axis=2
-    )
+    x = RollColumns(RollRows(op.Reshape(QKV, shape, allowzero=1), up), left)
     down, across = op.Div(height, h), op.Div(width, w)
     split = op.Concat(images, down, h, across, w, three, heads, depth, axis=0)
     x = op.Transpose(op.Reshape(x, split, allowzero=1), perm=[5, 0, 1, 3, 6, 2, 4, 7])
@@ -65,13 +79,9 @@ def IntWindowAttention(
     q = op.Gather(parts, op.Constant(value=scalar(0)))
     k = op.Gather(parts, op.Constant(value=scalar(1)))
     v = op.Gather(parts, op.Constant(value=scalar(2)))
+    logits = IntMatMul(q, k)
     weights = IntSoftmax2nBias(
-        IntMatMul(q, k),
-        bias,
-        mask,
-        shift=softmax_shift,
-        multiplier=softmax_multiplier,
-        log2=log2,
+        logits, bias, mask, shift=softmax_shift, multiplier=softmax_multiplier, log2=log2
     )
     context = IntWeightedMean(
         weights, v, shift=mean_shift, multiplier=mean_multiplier, y_bits=y_bits
@@ -80,12 +90,7 @@ def IntWindowAttention(
     y = op.Transpose(op.Reshape(context, cut, allowzero=1), perm=[0, 1, 4, 2, 5, 3, 6])
     merged = op.Mul(heads, depth)
     y = op.Reshape(y, op.Concat(images, height, width, merged, axis=0), allowzero=1)
-    back = op.Sub(height, up)
-    y = op.Concat(op.Slice(y, back, end, rows_axis), op.Slice(y, zero, back, rows_axis), axis=1)
-    back = op.Sub(width, left)
-    y = op.Concat(
-        op.Slice(y, back, end, columns_axis), op.Slice(y, zero, back, columns_axis), axis=2
-    )
+    y = RollColumns(RollRows(y, op.Sub(height, up)), op.Sub(width, left))
     return op.Reshape(y, op.Concat(leading, height, width, merged, axis=0), allowzero=1)
 
 

@@ -52,15 +52,9 @@ TORCH_OPS: dict[str, torch._ops.OpOverload] = {
 }
 """The torch op of each op."""
 
-_CALLABLE: dict[str, OnnxFunction] = (
-    FUNCTIONS
-    | arithmetic.FUNCTIONS
-    | packed_matmul.FUNCTIONS
-    | int_softmax2n.FUNCTIONS
-    | int_layer_norm.FUNCTIONS
-    | int_rotary.FUNCTIONS
-    | int_gate.FUNCTIONS
-)
+_CALLABLE: dict[str, OnnxFunction] = dict(FUNCTIONS)
+for _module in (arithmetic, *_MODULES):
+    _CALLABLE |= getattr(_module, "FUNCTIONS", {})
 
 
 def function_protos(names: Iterable[str]) -> list[onnx.FunctionProto]:
