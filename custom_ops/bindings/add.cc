@@ -1,7 +1,7 @@
 #include "kernels/add/add.h"
 
 #include "bindings/ops.h"
-#include "kernels/common/fixed_point.h"
+#include "kernels/common/arithmetic.h"
 
 namespace pqv {
 namespace {

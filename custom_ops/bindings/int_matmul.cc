@@ -1,7 +1,7 @@
 #include "kernels/int_matmul/int_matmul.h"
 
 #include "bindings/ops.h"
-#include "kernels/common/fixed_point.h"
+#include "kernels/common/arithmetic.h"
 
 namespace pqv {
 namespace {

@@ -1,7 +1,7 @@
 #include "kernels/weighted_mean/weighted_mean.h"
 
 #include "bindings/ops.h"
-#include "kernels/common/fixed_point.h"
+#include "kernels/common/arithmetic.h"
 
 namespace pqv {
 namespace {

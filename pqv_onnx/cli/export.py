@@ -24,7 +24,7 @@ from pqv_onnx.cli.options import (
 from pqv_onnx.cli.training import LabelsOption
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable
-from pqv_onnx.graph.inspect import inspect_model
+from pqv_onnx.graph.summary import inspect_model
 
 if TYPE_CHECKING:
     from pqv_onnx.qat import QuantModel

@@ -30,7 +30,7 @@ from pqv_onnx.cli.training import (
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_folder, make_folder
 from pqv_onnx.graph.accuracy import StatedAccuracy
-from pqv_onnx.graph.inspect import inspect_model
+from pqv_onnx.graph.summary import inspect_model
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -22,7 +22,7 @@ from pqv_onnx.demo.train import Schedule, fit, predict, top1
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.graph.accuracy import StatedAccuracy, write_accuracy
 from pqv_onnx.graph.float_model import export_float
-from pqv_onnx.graph.inspect import inspect_model
+from pqv_onnx.graph.summary import inspect_model
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import calibrate, convert_to_qat
 from pqv_onnx.spec import QuantSpec

@@ -15,7 +15,7 @@ import onnx
 import onnx_ir as ir
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.graph.inspect import float_nodes, value_types
+from pqv_onnx.graph.summary import float_nodes, value_types
 from pqv_onnx.ops.domain import DOMAIN
 from pqv_onnx.ops.registry import function_protos
 

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 import pqv_onnx
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph import export_onnx, inspect_model
-from pqv_onnx.graph.inspect import value_types
+from pqv_onnx.graph.summary import value_types
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.ops.domain import DOMAIN, OPS
 

@@ -1,5 +1,5 @@
 #include "kernels/add/add.h"
-#include "kernels/common/fixed_point_avx2.h"
+#include "kernels/common/arithmetic_avx2.h"
 
 namespace pqv {
 namespace avx2 {

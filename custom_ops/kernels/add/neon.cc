@@ -1,5 +1,5 @@
 #include "kernels/add/add.h"
-#include "kernels/common/fixed_point_neon.h"
+#include "kernels/common/arithmetic_neon.h"
 
 namespace pqv {
 namespace neon {

@@ -1,5 +1,5 @@
 #include "kernels/add/add.h"
-#include "kernels/common/fixed_point.h"
+#include "kernels/common/arithmetic.h"
 
 namespace pqv {
 namespace scalar {

@@ -9,7 +9,7 @@
 #ifndef PQV_KERNELS_COMMON_TILE_AVX2_H_
 #define PQV_KERNELS_COMMON_TILE_AVX2_H_
 
-#include "kernels/common/fixed_point_avx2.h"
+#include "kernels/common/arithmetic_avx2.h"
 
 namespace pqv {
 namespace avx2 {

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "kernels/common/fixed_point_avx512.h"
+#include "kernels/common/arithmetic_avx512.h"
 
 namespace pqv {
 namespace avx512 {

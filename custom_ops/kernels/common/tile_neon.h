@@ -6,7 +6,7 @@
 #ifndef PQV_KERNELS_COMMON_TILE_NEON_H_
 #define PQV_KERNELS_COMMON_TILE_NEON_H_
 
-#include "kernels/common/fixed_point_neon.h"
+#include "kernels/common/arithmetic_neon.h"
 #include "kernels/packed_matmul/layout.h"
 
 namespace pqv {

@@ -1,4 +1,4 @@
-#include "kernels/common/fixed_point_avx2.h"
+#include "kernels/common/arithmetic_avx2.h"
 #include "kernels/gate/gate.h"
 
 namespace pqv {

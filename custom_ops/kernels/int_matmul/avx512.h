@@ -3,7 +3,7 @@
 #ifndef PQV_KERNELS_INT_MATMUL_AVX512_H_
 #define PQV_KERNELS_INT_MATMUL_AVX512_H_
 
-#include "kernels/common/fixed_point_avx512.h"
+#include "kernels/common/arithmetic_avx512.h"
 
 namespace pqv {
 namespace avx512 {

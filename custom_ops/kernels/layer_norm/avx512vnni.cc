@@ -1,4 +1,4 @@
-#include "kernels/common/fixed_point_avx512.h"
+#include "kernels/common/arithmetic_avx512.h"
 #include "kernels/layer_norm/layer_norm.h"
 
 namespace pqv {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernels/common/fixed_point.h"
+#include "kernels/common/arithmetic.h"
 #include "kernels/common/requantizer.h"
 
 namespace pqv {

@@ -1,4 +1,4 @@
-#include "kernels/common/fixed_point_neon.h"
+#include "kernels/common/arithmetic_neon.h"
 #include "kernels/layer_norm/layer_norm.h"
 
 namespace pqv {

@@ -4,7 +4,7 @@
 #ifndef PQV_KERNELS_PACKED_MATMUL_AVX512_H_
 #define PQV_KERNELS_PACKED_MATMUL_AVX512_H_
 
-#include "kernels/common/fixed_point_avx512.h"
+#include "kernels/common/arithmetic_avx512.h"
 #include "kernels/packed_matmul/layout.h"
 #include "kernels/packed_matmul/packed_matmul.h"
 

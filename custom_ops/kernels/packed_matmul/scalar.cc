@@ -1,4 +1,4 @@
-#include "kernels/common/fixed_point.h"
+#include "kernels/common/arithmetic.h"
 #include "kernels/packed_matmul/layout.h"
 #include "kernels/packed_matmul/packed_matmul.h"
 

@@ -4,7 +4,7 @@
 #ifndef PQV_KERNELS_SOFTMAX2N_AVX512_H_
 #define PQV_KERNELS_SOFTMAX2N_AVX512_H_
 
-#include "kernels/common/fixed_point_avx512.h"
+#include "kernels/common/arithmetic_avx512.h"
 #include "kernels/softmax2n/softmax2n.h"
 
 namespace pqv {

@@ -1,4 +1,4 @@
-#include "kernels/common/fixed_point_neon.h"
+#include "kernels/common/arithmetic_neon.h"
 #include "kernels/softmax2n/softmax2n.h"
 
 namespace pqv {

@@ -1,4 +1,4 @@
-#include "kernels/common/fixed_point.h"
+#include "kernels/common/arithmetic.h"
 #include "kernels/weighted_mean/weighted_mean.h"
 
 namespace pqv {

@@ -5,12 +5,12 @@
 //   four vectors, 64 channels: lane j of vector v holds channels 16 j + 4 v .. + 3,
 //   two vectors,  32 channels: lane j of vector v holds channels  8 j + 4 v .. + 3.
 
-#ifndef PQV_KERNELS_COMMON_FIXED_POINT_AVX512_H_
-#define PQV_KERNELS_COMMON_FIXED_POINT_AVX512_H_
+#ifndef PQV_KERNELS_COMMON_ARITHMETIC_AVX512_H_
+#define PQV_KERNELS_COMMON_ARITHMETIC_AVX512_H_
 
 #include <immintrin.h>
 
-#include "kernels/common/fixed_point.h"
+#include "kernels/common/arithmetic.h"
 #include "kernels/common/requantizer.h"
 
 #define PQV_INLINE __attribute__((always_inline)) inline
@@ -268,4 +268,4 @@ static PQV_INLINE void Widen256(__m512i x, __m512i* wide) {
 }  // namespace avx512
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_FIXED_POINT_AVX512_H_
+#endif  // PQV_KERNELS_COMMON_ARITHMETIC_AVX512_H_

@@ -4,8 +4,8 @@
 // files with different instruction sets; with external linkage the linker could keep the copy that
 // was built for AVX2 and call it on a machine without.
 
-#ifndef PQV_KERNELS_COMMON_FIXED_POINT_H_
-#define PQV_KERNELS_COMMON_FIXED_POINT_H_
+#ifndef PQV_KERNELS_COMMON_ARITHMETIC_H_
+#define PQV_KERNELS_COMMON_ARITHMETIC_H_
 
 #include <stddef.h>
 #include <stdint.h>
@@ -75,4 +75,4 @@ static inline RowScale WeightedMeanScale(int shift, int multiplier, uint32_t wei
 
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_FIXED_POINT_H_
+#endif  // PQV_KERNELS_COMMON_ARITHMETIC_H_

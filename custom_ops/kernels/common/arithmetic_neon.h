@@ -2,13 +2,13 @@
 //
 // A step is 8 channels: two vectors of int32, one of int16, half a vector of int8.
 
-#ifndef PQV_KERNELS_COMMON_FIXED_POINT_NEON_H_
-#define PQV_KERNELS_COMMON_FIXED_POINT_NEON_H_
+#ifndef PQV_KERNELS_COMMON_ARITHMETIC_NEON_H_
+#define PQV_KERNELS_COMMON_ARITHMETIC_NEON_H_
 
 #include <arm_neon.h>
 #include <string.h>
 
-#include "kernels/common/fixed_point.h"
+#include "kernels/common/arithmetic.h"
 #include "kernels/common/requantizer.h"
 
 #define PQV_INLINE __attribute__((always_inline)) inline
@@ -92,4 +92,4 @@ static PQV_INLINE int8x16_t Narrow16(int16x8_t low, int16x8_t high, const Limits
 }  // namespace arm64
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_FIXED_POINT_NEON_H_
+#endif  // PQV_KERNELS_COMMON_ARITHMETIC_NEON_H_

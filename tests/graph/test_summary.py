@@ -6,7 +6,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from pqv_onnx.graph import inspect_model
-from pqv_onnx.graph.inspect import float_nodes
+from pqv_onnx.graph.summary import float_nodes
 
 
 def test_macs_are_those_of_the_architecture(tiny_onnx: dict[str, Path]) -> None:

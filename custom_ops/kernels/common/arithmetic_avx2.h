@@ -1,12 +1,12 @@
 // The shared arithmetic of docs/ops.md on 16 channels at a time, for files built with -mavx2.
 
-#ifndef PQV_KERNELS_COMMON_FIXED_POINT_AVX2_H_
-#define PQV_KERNELS_COMMON_FIXED_POINT_AVX2_H_
+#ifndef PQV_KERNELS_COMMON_ARITHMETIC_AVX2_H_
+#define PQV_KERNELS_COMMON_ARITHMETIC_AVX2_H_
 
 #include <immintrin.h>
 #include <string.h>
 
-#include "kernels/common/fixed_point.h"
+#include "kernels/common/arithmetic.h"
 #include "kernels/common/requantizer.h"
 
 // Functions in headers stay static, and are inlined even where compilers would rather not.
@@ -271,4 +271,4 @@ static inline uint8_t Max8(__m256i x) {
 }  // namespace avx2
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_FIXED_POINT_AVX2_H_
+#endif  // PQV_KERNELS_COMMON_ARITHMETIC_AVX2_H_
