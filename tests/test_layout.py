@@ -9,7 +9,7 @@ from pathlib import Path
 import pqv_onnx
 
 LAYERS = [
-    {"errors", "files", "version"},
+    {"errors", "files", "text", "version"},
     {"ops", "packing"},
     {"spec"},
     {"runtime"},
@@ -27,8 +27,9 @@ DIGITS = {("train", "demo")}
 
 
 def layer(name: str) -> int:
-    (found,) = (index for index, names in enumerate(LAYERS) if name in names)
-    return found
+    found = [index for index, names in enumerate(LAYERS) if name in names]
+    assert found, f"LAYERS and docs/design.md do not know {name}"
+    return found[0]
 
 
 def imports() -> Iterator[tuple[str, str]]:

@@ -27,7 +27,7 @@ class Attention(nn.Module):
         """Attention weights, uint8, of int32 logits [B * W, H, M, N] for W windows."""
         if not hasattr(self.softmax, "mask"):
             return self.softmax(logits)
-        windows, shape = len(self.softmax.mask), logits.shape[1:]
+        windows, shape = len(self.softmax.get_buffer("mask")), logits.shape[1:]
         split: Tensor = self.softmax(logits.reshape(-1, windows, *shape))
         return split.reshape(-1, *shape)
 

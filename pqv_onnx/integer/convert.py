@@ -225,15 +225,14 @@ class _Conversion(Program):
         assert handler.scaled is not None
         table = fixed_point.rotary_table(array(handler.head_table()))
         ratio = array(handler.quantizers[0].step / handler.scaled.step).item()
-        tables = {"cos": table, "sin": np.zeros_like(table)}
-        module = _rotary(tables, False, ratio, handler.scaled.bits)
+        module = _rotary(table, np.zeros_like(table), False, ratio, handler.scaled.bits)
         return self.call(f"{name}.scale", module, [query], node.nodes[0].shape)
 
     def rope(self, node: nodes.Rope, handler: handlers.Rope) -> None:
         """IntRotary."""
         cos, sin = (fixed_point.rotary_table(array(table)) for table in handler.tables())
         ratio = array(handler.source.step / handler.quantizer.step).item()
-        module = _rotary({"cos": cos, "sin": sin}, node.pairs, ratio, handler.quantizer.bits)
+        module = _rotary(cos, sin, node.pairs, ratio, handler.quantizer.bits)
         x = self.value(node.nodes[0])
         self.values[node] = self.call(self.names[handler.quantizer], module, [x], node.shape)
 
@@ -362,11 +361,13 @@ def _mean_attributes(ratio: float, bits: int) -> dict[str, int]:
     return {"shift": shift, "multiplier": multiplier, "y_bits": bits}
 
 
-def _rotary(tables: dict[str, NDArray[Any]], pairs: bool, ratio: float, bits: int) -> OpLayer:
+def _rotary(
+    cos: NDArray[np.int16], sin: NDArray[np.int16], pairs: bool, ratio: float, bits: int
+) -> OpLayer:
     """An IntRotary between steps of that ratio."""
     shift, multiplier = fixed_point.rotary_scale(ratio)
     scale = {"shift": shift, "multiplier": multiplier}
-    return OpLayer("IntRotary", tables, pairs=int(pairs), y_bits=bits, **scale)
+    return OpLayer("IntRotary", {"cos": cos, "sin": sin}, pairs=int(pairs), y_bits=bits, **scale)
 
 
 def _neighbours(parts: list[Tensor | None], axis: int) -> list[Tensor | None]:

@@ -13,10 +13,11 @@ from timm.data import ImageNetInfo
 from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.qat.config import TASKS, Backbone, ModelConfig, Preprocessing
+from pqv_onnx.qat.config import TASKS, Backbone, ModelConfig
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.rotation import rotate, rotate_heads
 from pqv_onnx.qat.routes import Routes
+from pqv_onnx.runtime.preprocess import Preprocessing
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.trace import Graph, normalise, record
 from pqv_onnx.trace.maps import split_chain

@@ -10,8 +10,8 @@ import torch
 from pqv_onnx.checkpoint import load_qat, save_qat
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import QuantModel, calibrate, convert_to_qat
-from pqv_onnx.qat.config import Preprocessing
 from pqv_onnx.qat.exact import full_precision
+from pqv_onnx.runtime.preprocess import Preprocessing
 from pqv_onnx.spec import QuantSpec
 from tests.trace.models import MODELS, images
 
