@@ -9,7 +9,7 @@ from pathlib import Path
 import pqv_onnx
 
 LAYERS = [
-    {"errors", "files", "text", "version"},
+    {"errors", "files", "progress", "text", "version"},
     {"ops", "packing"},
     {"spec"},
     {"runtime"},
@@ -19,9 +19,11 @@ LAYERS = [
     {"graph"},
     {"checkpoint"},
     {"train"},
-    {"verify"},
+    {"verification"},
     {"bench", "android"},
+    {"workflow"},
     {"cli", "demo"},
+    {"api"},
 ]
 DIGITS = {("train", "demo")}
 

@@ -12,6 +12,7 @@ import onnxruntime
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.load import load_model
+from pqv_onnx.graph.summary import float_nodes
 from pqv_onnx.verification.compare import Comparison, Values, first_difference
 from pqv_onnx.verification.runners import Oracle, Runner, all_runners, expose_values
 
