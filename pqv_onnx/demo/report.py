@@ -101,12 +101,13 @@ def draw(report: dict[str, Any], test: Split, predictions: np.ndarray, path: Pat
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(y=0.15)
 
-    bottom.suptitle("test digits and the W4A4 model's answers, mistakes first")
+    bottom.suptitle("test digits and the W4A4 model's answers, mistakes first, with the true digit")
     mistakes_first = np.argsort(predictions == test.labels.numpy(), kind="stable")
     for axes, index in zip(bottom.subplots(2, 12).flat, mistakes_first, strict=False):
         axes.imshow(test.images[index, 0], cmap="gray_r")
-        right = predictions[index] == test.labels[index]
-        axes.set_title(str(predictions[index]), fontsize=9, color="black" if right else "red")
+        answer, truth = int(predictions[index]), int(test.labels[index])
+        title = str(answer) if answer == truth else f"{answer}, not {truth}"
+        axes.set_title(title, fontsize=9, color="black" if answer == truth else "red")
         axes.set_axis_off()
     figure.savefig(path, dpi=120)
     plt.close(figure)
