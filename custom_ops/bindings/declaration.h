@@ -16,8 +16,10 @@ constexpr ONNXTensorElementDataType kUint8 = ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8
 constexpr ONNXTensorElementDataType kInt16 = ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16;
 constexpr ONNXTensorElementDataType kInt32 = ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
 
+// Names lie in the declarations: a pointer to each would be relocated when the library is loaded,
+// which takes 24 bytes of the file.
 struct InputDeclaration {
-  const char* name;
+  char name[20];
   ONNXTensorElementDataType type;
   size_t rank;       // of a constant; any other may have more dimensions in front
   int64_t low = 0;   // of the elements of a constant
@@ -27,7 +29,7 @@ struct InputDeclaration {
 constexpr int64_t kRequired = INT64_MIN;
 
 struct AttributeDeclaration {
-  const char* name;
+  char name[20];
   const char* text;             // the string that it must be; null for an integer
   int64_t low = 0;              // of an integer
   int64_t high = 0;             // likewise

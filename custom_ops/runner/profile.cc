@@ -147,11 +147,11 @@ void MakeProfileFolder() {
 
 Buffer<OpTime> ProfileRuns(const Runtime& runtime, const char* model, const void* input,
                            unsigned warmup, unsigned runs) {
+  signal(SIGINT, NoteInterrupt);  // before there is a folder that could be left behind
+  signal(SIGTERM, NoteInterrupt);
   MakeProfileFolder();
   char prefix[sizeof(profile_folder) + 16];
   snprintf(prefix, sizeof(prefix), "%s/profile", profile_folder);
-  signal(SIGINT, NoteInterrupt);
-  signal(SIGTERM, NoteInterrupt);
   Session session(runtime, model, prefix);
   for (unsigned i = 0; i < warmup + runs && interrupt == 0; ++i) session.Run(input);
   const char* path = session.EndProfiling();

@@ -50,7 +50,7 @@ public class App {
     PqvOps.register(new Options());
     Session session = new Session();
     float[] logits = {0f, 2f, 1f, 2f};
-    System.out.println(Classification.best(session, logits, 1));
+    System.out.println(Classification.best(session, logits, 1).get(0));
     session.metadata.entries.put("pqv.labels", "a\\nnorth pole\\nc\\nd");
     for (Classification found : Classification.best(session, logits, 9)) {
       System.out.println(found.index + " " + found);

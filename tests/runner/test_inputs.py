@@ -29,7 +29,7 @@ def test_the_bits_of_python(
         done = run(*ways, "--output", tmp_path / "out.raw", tiny_onnx[precision], path)
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "out.raw").read_bytes() == expected.tobytes()
-    best = [int(line.split()[0]) for line in done.stdout.splitlines()[1::6]]
+    best = [int(line.split()[-1]) for line in done.stdout.splitlines()[1::6]]
     assert best == expected.argmax(axis=1).tolist()
 
 
