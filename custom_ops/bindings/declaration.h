@@ -16,14 +16,14 @@ constexpr ONNXTensorElementDataType kUint8 = ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8
 constexpr ONNXTensorElementDataType kInt16 = ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16;
 constexpr ONNXTensorElementDataType kInt32 = ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32;
 
-// Names lie in the declarations: a pointer to each would be relocated when the library is loaded,
-// which takes 24 bytes of the file.
+// Small: there are a hundred of them. A pointer to each name would be relocated when the library is
+// loaded, which takes 24 bytes of the file.
 struct InputDeclaration {
   char name[20];
   ONNXTensorElementDataType type;
-  size_t rank;       // of a constant; any other may have more dimensions in front
-  int64_t low = 0;   // of the elements of a constant
-  int64_t high = 0;  // likewise
+  uint32_t rank;     // of a constant; any other may have more dimensions in front
+  int32_t low = 0;   // of the elements of a constant
+  int32_t high = 0;  // likewise
 };
 
 constexpr int64_t kRequired = INT64_MIN;

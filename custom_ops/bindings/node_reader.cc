@@ -143,8 +143,8 @@ OrtStatus* NodeReader::ChannelCount(const char* name, size_t max, size_t* channe
 
 OrtStatus* NodeReader::OutOfRange(const InputDeclaration& input, size_t place,
                                   int64_t value) const {
-  return Error(id_, "input %s is %" PRId64 " at %zu, expected [%" PRId64 ", %" PRId64 "]",
-               input.name, value, place, input.low, input.high);
+  return Error(id_, "input %s is %" PRId64 " at %zu, expected [%d, %d]", input.name, value, place,
+               input.low, input.high);
 }
 
 OrtStatus* RequantizerArrays::Create(const NodeReader& reader, size_t channels) {

@@ -21,7 +21,7 @@ OrtStatus* RunContext::Input(const char* name, TensorView* view) const {
       context_, static_cast<size_t>(declared - op_.inputs), &value));
   PQV_RETURN_IF_ERROR(ReadTensor(id_, *declared, value, view));
   if (view->shape.rank < declared->rank) {
-    return Error(id_, "input %s has shape %s, expected at least %zu dimensions", name,
+    return Error(id_, "input %s has shape %s, expected at least %u dimensions", name,
                  ShapeText(view->shape).text, declared->rank);
   }
   return nullptr;
