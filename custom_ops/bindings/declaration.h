@@ -30,10 +30,10 @@ constexpr int64_t kRequired = INT64_MIN;
 
 struct AttributeDeclaration {
   char name[20];
-  const char* text;             // the string that it must be; null for an integer
+  char text[8];                 // the string that it must be; empty for an integer
+  int32_t step = 1;             // from low to high, of an integer
   int64_t low = 0;              // of an integer
   int64_t high = 0;             // likewise
-  int64_t step = 1;             // from low to high
   const char* below = nullptr;  // the name of one that it is less than
   int64_t absent = kRequired;   // what it is where the node has none
 };
@@ -47,7 +47,8 @@ struct OpDeclaration {
   size_t attribute_count;
 };
 
-// Those of that name; null if the op declares none.
+// Those of that name. A binding that asks for what its op does not declare ends the program: it
+// would do so for every model.
 const InputDeclaration* FindInput(const OpDeclaration& op, const char* name);
 const AttributeDeclaration* FindAttribute(const OpDeclaration& op, const char* name);
 

@@ -112,7 +112,7 @@ def _attribute(entry: Attribute) -> str:
     low, high, step = entry.values[0], entry.values[-1], entry.values[1] - entry.values[0]
     below = f'"{entry.below}"' if entry.below else "nullptr"
     default = "kRequired" if entry.default is None else entry.default
-    return f'"{entry.name}", nullptr, {low}, {high}, {step}, {below}, {default}'
+    return f'"{entry.name}", "", {step}, {low}, {high}, {below}, {default}'
 
 
 def _element(dtype: str) -> str:
