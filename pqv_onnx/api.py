@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pqv_onnx.checkpoint import load_qat as load
 from pqv_onnx.graph.export import export_qat as export
 from pqv_onnx.progress import Progress, silent
-from pqv_onnx.qat import Calibration, QuantModel, Reconstruction, convert_to_qat
+from pqv_onnx.qat import Calibration, QuantModel, convert_to_qat
 from pqv_onnx.qat import calibrate as choose_quantization
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.data import Split
@@ -75,8 +75,7 @@ def calibrate(
         PqvError: the model is not supported, or the images are not what it takes.
     """
     quantized = convert_to_qat(model, QuantSpec.preset(precision), labels=labels, task=task)
-    options = Calibration(reconstruction=None if quick else Reconstruction())
-    choose_quantization(quantized, images, options)
+    choose_quantization(quantized, images, Calibration.of(quick=quick))
     return quantized.eval()
 
 

@@ -1,6 +1,8 @@
-"""Text of others for a terminal, which obeys the control characters that it is given."""
+"""Text for people: numbers, and what others wrote, whose control characters a terminal obeys."""
 
 from __future__ import annotations
+
+import math
 
 _ESCAPES = "unicode_escape"
 
@@ -10,3 +12,8 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode(_ESCAPES).decode() for c in text)
+
+
+def decimals(value: float | None, places: int = 2) -> str:
+    """A number with so many decimals; nothing for what is not known, None or NaN."""
+    return "" if value is None or math.isnan(value) else f"{value:.{places}f}"

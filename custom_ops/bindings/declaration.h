@@ -47,8 +47,7 @@ struct OpDeclaration {
   size_t attribute_count;
 };
 
-// Those of that name. A binding that asks for what its op does not declare ends the program: it
-// would do so for every model.
+// Those of that name; null if the op declares none.
 const InputDeclaration* FindInput(const OpDeclaration& op, const char* name);
 const AttributeDeclaration* FindAttribute(const OpDeclaration& op, const char* name);
 

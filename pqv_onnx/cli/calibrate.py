@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pqv_onnx.cli.export import Precision, Task
+from pqv_onnx.cli.export import Precision
 from pqv_onnx.cli.options import (
     ImageSizeOption,
     JsonOption,
@@ -30,7 +30,11 @@ from pqv_onnx.cli.training import (
     ImportOption,
     LabelsOption,
     PretrainedOption,
+    QuickOption,
     RandomOption,
+    SeedOption,
+    StepsOption,
+    TaskOption,
     WeightsOption,
     WorkersOption,
     float_source,
@@ -59,10 +63,7 @@ def command(
     labels: LabelsOption = None,
     precision: Annotated[Precision, typer.Option()] = Precision.w4a4,
     schemes: SchemeOption = None,
-    task: Annotated[
-        Task | None,
-        typer.Option(help="What the model is to give; by default logits if it has a head."),
-    ] = None,
+    task: TaskOption = None,
     size: ImageSizeOption = None,
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Show how much 4-bit weights hurt in each layer.")
@@ -79,16 +80,12 @@ def command(
         bool,
         typer.Option("--bias-correction", help="Keep every layer's mean output the float model's."),
     ] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Choose steps only: faster, and less exact.")
-    ] = False,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Updates of each part of the model.")
-    ] = None,
+    quick: QuickOption = False,
+    steps: StepsOption = None,
     images: Annotated[int, typer.Option(min=1, help="How many images to use.")] = 256,
     batch_size: BatchOption = 32,
     workers: WorkersOption = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice of images.")] = 0,
+    seed: SeedOption = 0,
     modules: ImportOption = None,
     json_file: JsonOption = None,
 ) -> None:
@@ -114,7 +111,7 @@ def command(
     check_json(json_file)
     with status.status("importing torch"):
         from pqv_onnx.checkpoint import check_name
-        from pqv_onnx.qat import Calibration, Reconstruction, convert_to_qat
+        from pqv_onnx.qat import Calibration, convert_to_qat
         from pqv_onnx.train.calibration import calibrate_to, name_classes, read_images
         from pqv_onnx.train.data import Split
         from pqv_onnx.train.models import import_modules
@@ -140,9 +137,9 @@ def command(
         )
         result |= analysis
     if output is not None:
-        changes = {} if steps is None else {"steps": steps}
-        reconstruction = None if quick else Reconstruction(seed=seed, **changes)
-        options = Calibration("search", bias_correction, reconstruction)
+        options = Calibration.of(
+            quick=quick, steps=steps, seed=seed, bias_correction=bias_correction
+        )
         with Bars() as bars:
             calibrate_to(output, quantized, inputs, options, bars.stage)
         name = quantized.config.spec.name

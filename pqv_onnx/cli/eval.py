@@ -9,7 +9,7 @@ import onnxruntime
 import typer
 from rich.table import Table
 
-from pqv_onnx.cli.options import JsonOption, check_json, console, percent, write_json
+from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
 from pqv_onnx.cli.progress import Bars, status
 from pqv_onnx.cli.training import (
     BatchOption,
@@ -25,6 +25,7 @@ from pqv_onnx.cli.training import (
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable
 from pqv_onnx.graph.accuracy import StatedAccuracy, write_accuracy
+from pqv_onnx.text import decimals
 
 if TYPE_CHECKING:
     import torch
@@ -167,7 +168,7 @@ def _table(found: list[Accuracy]) -> Table:
 
 
 def _cells(accuracy: Accuracy) -> list[str]:
-    cells = [accuracy.name, accuracy.kind, percent(accuracy.top1), percent(accuracy.top5)]
+    cells = [accuracy.name, accuracy.kind, decimals(accuracy.top1), decimals(accuracy.top5)]
     if (near := accuracy.agreement) is not None:
-        cells += [percent(near.same), f"{near.cosine:.4f}", f"{near.sqnr:.1f}"]
+        cells += [decimals(near.same), f"{near.cosine:.4f}", f"{near.sqnr:.1f}"]
     return cells

@@ -38,15 +38,6 @@ class Precision(StrEnum):
     w4a4 = "w4a4"
 
 
-class Task(StrEnum):
-    """What a model gives; see `convert_to_qat`."""
-
-    logits = "logits"
-    embedding = "embedding"
-    unit_embedding = "unit_embedding"
-    tokens = "tokens"
-
-
 class Input(StrEnum):
     """What the exported model takes."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -113,11 +112,6 @@ def write_json(path: Path | None, result: dict[str, Any]) -> None:
     """Write ``result`` where ``--json`` said, if it said."""
     if path is not None:
         write_atomically(path, (json.dumps(result, indent=2) + "\n").encode())
-
-
-def percent(value: float) -> str:
-    """Percent with two decimals; nothing for what is not known, NaN."""
-    return "" if math.isnan(value) else f"{value:.2f}"
 
 
 def megabytes(count: int) -> str:

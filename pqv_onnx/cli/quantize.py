@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pqv_onnx.cli.export import Input, Task
+from pqv_onnx.cli.export import Input
 from pqv_onnx.cli.options import (
-    MAX_SEED,
     ImageSizeOption,
     JsonOption,
     check_json,
     console,
     image_size,
     megabytes,
-    percent,
     write_json,
 )
 from pqv_onnx.cli.progress import Bars, status
@@ -30,10 +28,15 @@ from pqv_onnx.cli.training import (
     ImportOption,
     LabelsOption,
     PretrainedOption,
+    QuickOption,
     RandomOption,
+    SeedOption,
+    StepsOption,
+    TaskOption,
     WeightsOption,
     WorkersOption,
 )
+from pqv_onnx.text import decimals
 
 if TYPE_CHECKING:
     from pqv_onnx.workflow.quantize import Candidate
@@ -72,26 +75,19 @@ def command(
             "points of top-1, or of images that keep their class if they have no labels.",
         ),
     ] = None,
-    task: Annotated[
-        Task | None,
-        typer.Option(help="What the model is to give; by default logits if it has a head."),
-    ] = None,
+    task: TaskOption = None,
     input_format: Annotated[
         Input, typer.Option("--input", help="float: normalised NCHW; uint8: pixels, NHWC.")
     ] = Input.uint8,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Choose steps only: faster, and less exact.")
-    ] = False,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Updates of each part of the model.")
-    ] = None,
+    quick: QuickOption = False,
+    steps: StepsOption = None,
     images: Annotated[int, typer.Option(min=1, help="How many images to calibrate on.")] = 256,
     evaluation_images: Annotated[
         int, typer.Option("--eval-images", min=1, help="How many others to evaluate on, at most.")
     ] = 1000,
     batch_size: BatchOption = 32,
     workers: WorkersOption = 0,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the choice of images.")] = 0,
+    seed: SeedOption = 0,
     modules: ImportOption = None,
     json_file: JsonOption = None,
 ) -> None:
@@ -147,9 +143,9 @@ def _frontier(tried: list[Candidate], max_drop: float) -> Table:
         table.add_column(heading, justify="left" if heading == "precision" else "right")
     for one in tried:
         near = one.accuracy.agreement
-        same = percent(near.same) if near else ""
-        drop = "" if one.drop is None else f"{one.drop:.2f}"
-        table.add_row(one.precision, megabytes(one.size), percent(one.accuracy.top1), same, drop)
+        same = decimals(near.same) if near else ""
+        top1, drop = decimals(one.accuracy.top1), decimals(one.drop)
+        table.add_row(one.precision, megabytes(one.size), top1, same, drop)
     for precision in list(Precision)[len(tried) :]:
         table.add_row(precision.value, "not needed")
     return table
@@ -166,16 +162,12 @@ def _show(output: Path, report: dict[str, Any]) -> None:
         near = found["agreement"] or {}
         table.add_row(
             title,
-            *(_number(value, 2) for value in (found["top1"], near.get("same"))),
-            _number(near.get("cosine"), 4),
-            _number(near.get("sqnr"), 1),
+            *(decimals(value) for value in (found["top1"], near.get("same"))),
+            decimals(near.get("cosine"), 4),
+            decimals(near.get("sqnr"), 1),
             f"{report['latency_ms'][name]['median']:.2f}",
             megabytes(report["memory_bytes"][name]),
             megabytes(report["bytes"][name]),
         )
     console.print(table)
     console.print(f"{output}: model.onnx is bit-exact; README.md says more")
-
-
-def _number(value: float | None, places: int) -> str:
-    return "" if value is None else f"{value:.{places}f}"

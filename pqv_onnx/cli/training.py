@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,16 @@ from pqv_onnx.cli.options import MAX_SEED
 
 if TYPE_CHECKING:
     from pqv_onnx.train.models import FloatSource
+
+
+class Task(StrEnum):
+    """What a model gives; see `convert_to_qat`."""
+
+    logits = "logits"
+    embedding = "embedding"
+    unit_embedding = "unit_embedding"
+    tokens = "tokens"
+
 
 ImportOption = Annotated[
     list[str] | None,
@@ -47,6 +58,15 @@ LabelsOption = Annotated[
         help="Names of the classes, one a line. Default: of the folders in --data; ImageNet's.",
     ),
 ]
+TaskOption = Annotated[
+    Task | None,
+    typer.Option(help="What the model is to give; by default logits if it has a head."),
+]
+QuickOption = Annotated[
+    bool, typer.Option("--quick", help="Choose steps only: faster, and less exact.")
+]
+StepsOption = Annotated[int | None, typer.Option(min=1, help="Updates of each part of the model.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the choice of images.")]
 WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that load images.")]
 BatchOption = Annotated[int, typer.Option(min=1, help="Images at a time.")]
 

@@ -46,6 +46,27 @@ class Calibration:
     bias_correction: bool = False
     reconstruction: Reconstruction | None = None
 
+    @classmethod
+    def of(
+        cls,
+        *,
+        quick: bool = False,
+        steps: int | None = None,
+        seed: int = 0,
+        bias_correction: bool = False,
+    ) -> Calibration:
+        """What commands ask for: reconstruction, unless it is to be quick.
+
+        Args:
+            quick: whether steps are chosen only.
+            steps: updates of each segment; by default those of ``Reconstruction``.
+            seed: of the reconstruction.
+            bias_correction: as the attribute.
+        """
+        changes = {} if steps is None else {"steps": steps}
+        made = None if quick else Reconstruction(seed=seed, **changes)
+        return cls(bias_correction=bias_correction, reconstruction=made)
+
 
 @dataclass(frozen=True)
 class Watcher:

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 
 from pqv_onnx.files import write_atomically
+from pqv_onnx.text import decimals
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402 - the backend is chosen before
@@ -116,11 +117,11 @@ def _accuracy(report: dict[str, Any]) -> str:
         "|---|---:|---:|---:|---:|",
     ]
     if reference is not None:
-        rows.append(f"| float | {_number(reference['top1'])} | | | |")
+        rows.append(f"| float | {decimals(reference['top1'])} | | | |")
     near = own["agreement"] or dict.fromkeys(("same", "cosine", "sqnr"))
     rows.append(
-        f"| {report['precision']}, in onnxruntime | {_number(own['top1'])} | "
-        f"{_number(near['same'])} | {_number(near['cosine'], 4)} | {_number(near['sqnr'], 1)} |"
+        f"| {report['precision']}, in onnxruntime | {decimals(own['top1'])} | "
+        f"{decimals(near['same'])} | {decimals(near['cosine'], 4)} | {decimals(near['sqnr'], 1)} |"
     )
     held = "held out of the data" if data["held_out"] else "of the data's validation split"
     text = f"{own['images']} images {held}, `{data['name']}`; calibrated on "
@@ -138,7 +139,7 @@ def _accuracy(report: dict[str, Any]) -> str:
 
 def _tried(report: dict[str, Any]) -> str:
     rows = [
-        f"| {entry['precision']} | {entry['bytes'] / 1e6:.2f} | {_number(entry['drop'])} |"
+        f"| {entry['precision']} | {entry['bytes'] / 1e6:.2f} | {decimals(entry['drop'])} |"
         for entry in report["tried"]
     ]
     head = ["| precision | MB | points lost |", "|---|---:|---:|"]
@@ -180,10 +181,6 @@ def _origin(report: dict[str, Any]) -> str:
         shown = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
         lines.append(f"- Classes: {len(classes)} ({shown})")
     return "\n".join(lines)
-
-
-def _number(value: float | None, places: int = 2) -> str:
-    return "" if value is None else f"{value:.{places}f}"
 
 
 def _draw(noise: dict[str, float]) -> bytes:
