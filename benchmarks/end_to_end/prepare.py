@@ -63,18 +63,9 @@ def make_ours(precision: str) -> Callable[[str, Path, Path], None]:
 
 
 def make_fp32(name: str, _: Path, target: Path) -> None:
-    import torch
+    from pqv_onnx.graph.float_model import export_float
 
-    program = torch.onnx.export(
-        float_model(name),
-        (torch.from_numpy(images(name)[:2]),),
-        dynamo=True,
-        input_names=["images"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        verbose=False,
-    )
-    program.save(target, external_data=False)
+    export_float(float_model(name), target, images(name).shape[1:])
 
 
 def make_static(name: str, fp32: Path, target: Path) -> None:

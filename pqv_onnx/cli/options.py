@@ -49,9 +49,6 @@ console = PlainConsole(soft_wrap=True)
 MAX_SEED = 2**32 - 1
 MAX_THREADS = 1024
 
-_MAX_SIDE = 4096
-"""Pixels that preprocessing takes; see docs/metadata.md."""
-
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An exported .onnx file.")]
 SchemeOption = Annotated[
     list[str] | None,
@@ -93,11 +90,13 @@ def image_size(text: str | None) -> tuple[int, int] | None:
     """Height and width of ``--image-size``, if it is given."""
     if text is None:
         return None
+    from pqv_onnx.runtime.preprocess import MAX_SIDE
+
     parts = text.split("x")
     digits = all(part.isascii() and part.isdigit() for part in parts)
-    if len(parts) > 2 or not digits or not all(1 <= int(part) <= _MAX_SIDE for part in parts):
+    if len(parts) > 2 or not digits or not all(1 <= int(part) <= MAX_SIDE for part in parts):
         raise typer.BadParameter(
-            f"--image-size is {text!r}, expected pixels up to {_MAX_SIDE}: 224, 224x320"
+            f"--image-size is {text!r}, expected pixels up to {MAX_SIDE}: 224, 224x320"
         )
     return int(parts[0]), int(parts[-1])
 

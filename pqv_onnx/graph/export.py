@@ -109,13 +109,9 @@ def with_input(model: IntegerModel, input: str, layout: str) -> IntegerModel:
         return model
     if input != "uint8" or layout not in ("nhwc", "nchw"):
         raise PqvError(f"input must be float, or uint8 in nhwc or nchw; not {input} in {layout}")
-    preprocessing = model.config.preprocessing
-    changed = copy.copy(model)
-    changed._modules = dict(model._modules)
-    changed._modules["quantize"] = PixelLookup(
-        model.quantize.scale, preprocessing.mean, preprocessing.std, layout == "nhwc"
-    )
-    return changed
+    mean, std = model.config.preprocessing.mean, model.config.preprocessing.std
+    lookup = PixelLookup(model.quantize.scale, mean, std, layout == "nhwc")
+    return _with_border(model, "quantize", lookup)
 
 
 def with_embedding(model: IntegerModel, embedding: str) -> IntegerModel:
@@ -131,9 +127,13 @@ def with_embedding(model: IntegerModel, embedding: str) -> IntegerModel:
         raise PqvError(f"embedding must be float or int8, not {embedding}")
     if task != "unit_embedding":
         raise PqvError(f"the model gives {task}, an int8 embedding wants the task unit_embedding")
+    return _with_border(model, "dequantize", torch.nn.Identity())
+
+
+def _with_border(model: IntegerModel, name: str, module: torch.nn.Module) -> IntegerModel:
+    """A copy of the model with another module in place of ``name``."""
     changed = copy.copy(model)
-    changed._modules = dict(model._modules)
-    changed._modules["dequantize"] = torch.nn.Identity()
+    changed._modules = {**model._modules, name: module}
     return changed
 
 

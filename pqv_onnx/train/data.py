@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -57,13 +57,16 @@ class Split:
     root: str | None
     name: str
     workers: int = 0
+    _folders: dict[str, Dataset[Any]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def _prefix(self) -> str:
         return self.dataset.partition("/")[0].lower()
 
     def open(self, channels: int, training: bool, batch_size: int, seed: int) -> Dataset[Any]:
-        """Open the split without a transform.
+        """Open the split without a transform; of a folder, the files are looked up once.
 
         Raises:
             PqvError: it cannot be found or opened, or it is empty.
@@ -78,7 +81,9 @@ class Split:
             if self.dataset in _datasets:
                 return _datasets[self.dataset](self.root, self.name)
             if not self.dataset:
-                return open_folder(self.root, self.name, mode)
+                if mode not in self._folders:
+                    self._folders[mode] = open_folder(self.root, self.name, mode)
+                return self._folders[mode]
             found: Dataset[Any] = create_dataset(
                 self.dataset,
                 self.root,

@@ -16,7 +16,7 @@ from pqv_onnx.bench.memory import peak_memory
 from pqv_onnx.bench.session import TimedSession
 from pqv_onnx.bench.statistics import summarize
 from pqv_onnx.bench.turns import take_turns
-from pqv_onnx.checkpoint import load_qat
+from pqv_onnx.files import file_hash
 from pqv_onnx.graph.float_model import export_float
 from pqv_onnx.progress import Progress
 from pqv_onnx.qat import QuantModel, convert_to_qat
@@ -34,12 +34,17 @@ _PACKAGES = ("onnxruntime", "torch", "timm", "numpy")
 
 
 def measure(
-    path: Path, float_model: nn.Module | None, images: Tensor, progress: Progress
+    path: Path,
+    model: QuantModel,
+    float_model: nn.Module | None,
+    images: Tensor,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Verify and measure an exported file beside its float model.
 
     Args:
         path: the file; ``NAME.safetensors`` beside it is its checkpoint.
+        model: that checkpoint's.
         float_model: what it was made from, if it is known.
         images: to measure the noise on, normalised, [B, C, H, W].
         progress: told of each step.
@@ -47,15 +52,13 @@ def measure(
     Raises:
         PqvError: the file is not bit-exact, or a model cannot be run.
     """
-    checkpoint = path.with_suffix(".safetensors")
     result: dict[str, Any] = {
-        "verification": _verify(path, checkpoint, progress),
+        "verification": _verify(path, path.with_suffix(".safetensors"), progress),
         "machine": {"pqv_onnx": __version__, **describe_machine(_PACKAGES)},
     }
     with tempfile.TemporaryDirectory() as folder:
         paths = {"quantized": path}
         if float_model is not None:
-            model = load_qat(checkpoint)
             result["sqnr"] = _sqnr(model, float_model, images)
             paths["float"] = Path(folder) / "float.onnx"
             progress("exporting the float model", 0, 1)
@@ -73,9 +76,7 @@ def describe_weights(
     if checkpoint is not None:
         found = {"source": "a checkpoint", "sha256": checkpoint.checkpoint_sha256}
     elif options.weights is not None:
-        with options.weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        found = {"source": options.weights.name, "sha256": digest}
+        found = {"source": options.weights.name, "sha256": file_hash(options.weights)}
     else:
         assert float_model is not None
         found = {"source": str(source), "sha256": _tensors_hash(float_model)}

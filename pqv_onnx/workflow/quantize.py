@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -18,11 +17,11 @@ from torch import nn
 
 from pqv_onnx.checkpoint import load_qat, save_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import write_atomically
+from pqv_onnx.files import file_hash, write_atomically
 from pqv_onnx.graph.accuracy import StatedAccuracy, write_accuracy
 from pqv_onnx.graph.export import export_qat
 from pqv_onnx.progress import Progress, silent
-from pqv_onnx.qat import Calibration, QuantModel, Reconstruction, convert_to_qat
+from pqv_onnx.qat import Calibration, QuantModel, convert_to_qat
 from pqv_onnx.qat.convert import default_task
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.calibration import (
@@ -33,10 +32,12 @@ from pqv_onnx.train.calibration import (
 )
 from pqv_onnx.train.evaluate import (
     Accuracy,
+    Subject,
     evaluate_split,
     float_subject,
     is_qat,
     onnx_subject,
+    remembering,
 )
 from pqv_onnx.train.folders import check_names
 from pqv_onnx.train.parts import Parts, divide
@@ -91,6 +92,7 @@ class _Start:
     name: str
     options: Options
     float_model: nn.Module | None
+    float_subject: Subject | None
     checkpoint: QuantModel | None
     parts: Parts
     task: str
@@ -132,8 +134,9 @@ def quantize(
     candidates = _choose(start, folder.path, progress, tried)
     chosen = candidates[-1]
     stated = _state_accuracy(chosen, start)
+    quantized = load_qat(chosen.path.with_suffix(".safetensors"))
     images = read_images(
-        load_qat(chosen.path.with_suffix(".safetensors")).config,
+        quantized.config,
         start.parts.evaluation,
         _NOISE_IMAGES,
         seed=options.seed,
@@ -151,11 +154,11 @@ def quantize(
         "quantized": chosen.accuracy.to_dict(),
         "stated": stated and stated.to_dict(),
         "tried": [candidate.to_dict() for candidate in candidates],
-        **measure(chosen.path, start.float_model, torch.cat(images), progress),
+        **measure(chosen.path, quantized, start.float_model, torch.cat(images), progress),
     }
     shutil.copyfile(chosen.path, folder.path / MODEL)
     shutil.copyfile(chosen.path.with_suffix(".safetensors"), folder.path / CHECKPOINT)
-    report["sha256"] = {name: _file_hash(folder.path / name) for name in (MODEL, CHECKPOINT)}
+    report["sha256"] = {name: file_hash(folder.path / name) for name in (MODEL, CHECKPOINT)}
     write_atomically(folder.path / REPORT, (json.dumps(report, indent=2) + "\n").encode())
     names = write_card(folder.path, report)
     folder.finish({MODEL, CHECKPOINT, REPORT, *names})
@@ -193,7 +196,12 @@ def _start(model: str, options: Options) -> _Start:
         check_names(parts.classes, classes, options.data)
     elif options.max_drop is not None:
         raise PqvError(f"a largest drop is one of classes, the model gives {task}")
-    return _Start(name, options, float_model, checkpoint, parts, task)
+    reference = None
+    if float_model is not None:
+        reference = float_subject(f"{name}, {source}", float_model, task=task)
+        if options.max_drop is not None:  # for several precisions
+            reference = remembering(reference)
+    return _Start(name, options, float_model, reference, checkpoint, parts, task)
 
 
 def _choose(
@@ -230,10 +238,8 @@ def _try(start: _Start, precision: str, folder: Path, progress: Progress) -> Can
     export_qat(load_qat(checkpoint), path, input=start.options.input)
     progress(f"{name}: exporting", 1, 1)
     own = onnx_subject(path, use_library=True)
-    subjects = [replace(own, name=name)]
-    if start.float_model is not None:
-        title = f"{start.name}, {start.options.source}"
-        subjects.insert(0, float_subject(title, start.float_model, task=start.task))
+    reference = start.float_subject
+    subjects = [*([] if reference is None else [reference]), replace(own, name=name)]
     parts, options = start.parts, start.options
     found = evaluate_split(
         subjects,
@@ -244,9 +250,9 @@ def _try(start: _Start, precision: str, folder: Path, progress: Progress) -> Can
         skip=parts.skip,
         progress=_with(name, progress),
     )
-    reference = found[0] if start.float_model is not None else None
-    size, drop = path.stat().st_size, _drop(reference, found[-1])
-    return Candidate(precision, path, found[-1], reference, size, drop)
+    floats = None if reference is None else found[0]
+    size, drop = path.stat().st_size, _drop(floats, found[-1])
+    return Candidate(precision, path, found[-1], floats, size, drop)
 
 
 def _calibrate(start: _Start, precision: str, checkpoint: Path, progress: Progress) -> None:
@@ -275,9 +281,7 @@ def _calibrate(start: _Start, precision: str, checkpoint: Path, progress: Progre
         bits = assign_bits(found, (found.smallest + found.largest) // 2)
         labels = quantized.config.labels
         quantized = convert_to_qat(model, replace(spec, weight_bits=bits), labels=labels)
-    changes = {} if options.steps is None else {"steps": options.steps}
-    reconstruction = None if options.quick else Reconstruction(seed=options.seed, **changes)
-    how = Calibration(reconstruction=reconstruction)
+    how = Calibration.of(quick=options.quick, steps=options.steps, seed=options.seed)
     calibrate_to(checkpoint, quantized, inputs, how, _with(precision, progress))
 
 
@@ -317,8 +321,3 @@ def _describe_data(start: _Start) -> dict[str, Any]:
         "labelled": parts.labelled,
         "classes": list(parts.classes),
     }
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -44,6 +44,15 @@ def test_every_image_is_evaluated_once_however_many_share(folders: Path) -> None
     assert len({image.numpy().tobytes() for image in parts}) == 16
 
 
+def test_the_files_of_a_folder_are_looked_up_once(folders: Path) -> None:
+    split = Split("", str(folders), "train")
+    source = split.open(3, False, 1, 0)
+    assert split.open(3, True, 8, 1) is source
+    assert split.open(1, False, 1, 0) is not source  # grey images
+    assert Split("", str(folders), "train").open(3, False, 1, 0) is not source
+    assert split == Split("", str(folders), "train")
+
+
 def test_a_limit_takes_images_of_all_classes(folders: Path) -> None:
     split = Split("", str(folders), "train")
     batches, count = eval_batches(split, PLAIN, 2, 4, limit=6, seed=1)

@@ -18,6 +18,7 @@ from pqv_onnx.train.evaluate import (
     common_preprocessing,
     count_correct,
     evaluate,
+    remembering,
     subjects_of,
 )
 from pqv_onnx.train.sensitivity import distance
@@ -61,6 +62,21 @@ def test_subjects_see_the_same_images_and_processes_are_summed() -> None:
     assert found[1].top1 == pytest.approx(100 * 1 / 6)
     with pytest.raises(PqvError, match="no images"):
         evaluate(subjects, [])
+
+
+def test_a_subject_that_remembers_runs_once_for_each_batch() -> None:
+    seen: list[int] = []
+
+    def predict(pixels: Tensor) -> Tensor:
+        seen.append(int(pixels[0, 0, 0, 0]))
+        return pixels[:, 0, 0].float()
+
+    subject = remembering(make("a", predict))
+    batches = [torch.full((2, 1, 1, 7), value, dtype=torch.uint8) for value in (3, 5)]
+    for _ in range(2):
+        for pixels in batches:
+            assert torch.equal(subject.predict(pixels.clone()), pixels[:, 0, 0].float())
+    assert seen == [3, 5]
 
 
 def test_agreement_with_the_float_model() -> None:

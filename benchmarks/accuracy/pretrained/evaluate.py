@@ -74,7 +74,7 @@ def peer_runner(path: Path, threads: int) -> Runner:
     """The runner of a peer's file: ``.xml`` is OpenVINO's."""
     if path.suffix == ".xml":
         return _openvino_runner(path, threads)
-    session = onnxruntime.InferenceSession(path, _options(threads), ["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, session_options(threads), ["CPUExecutionProvider"])
     return lambda images: tuple(session.run(["logits", "features"], {"images": images}))
 
 
@@ -98,7 +98,7 @@ def our_runner(path: Path, threads: int, rotated: nn.LayerNorm | None = None) ->
         raise PqvError(f"{path}: has no node named head")
     codes = onnx.helper.make_tensor_value_info(head.input[0], onnx.TensorProto.INT8, None)
     model.graph.output.append(codes)
-    session = InferenceSession(model.SerializeToString(), _options(threads))
+    session = InferenceSession(model.SerializeToString(), session_options(threads))
     name = session.get_inputs()[0].name
 
     def predict(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +130,8 @@ def _openvino_runner(path: Path, threads: int) -> Runner:
     return predict
 
 
-def _options(threads: int) -> onnxruntime.SessionOptions:
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """Options of a session that runs on so many threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return options

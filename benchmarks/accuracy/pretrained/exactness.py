@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, NamedTuple
 
-import onnxruntime
 import torch
 import typer
 from rich.progress import track
 from torch import nn
 
 from benchmarks.accuracy.pretrained.data import load_images
+from benchmarks.accuracy.pretrained.evaluate import session_options
 from benchmarks.accuracy.pretrained.model import OUTPUT, load_model
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import make_folder
@@ -53,9 +53,7 @@ def compare(
     calibrate(quantized, load_images("train", 64, image_size=size)[0])
     path = make_folder(OUTPUT / "exactness") / f"{name}.{precision}.onnx"
     export_onnx(convert_to_integer(quantized.eval()), path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = InferenceSession(path, options)
+    session = InferenceSession(path, session_options(threads))
     (entry,) = session.get_inputs()
     pixels, _ = load_images("test", images, image_size=size)
     different = 0

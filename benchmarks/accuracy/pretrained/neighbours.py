@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
-import onnxruntime
 import torch
 import typer
 from rich.console import Console
@@ -18,6 +17,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from benchmarks.accuracy.pretrained.data import load_images, load_pixels, preprocessing
+from benchmarks.accuracy.pretrained.evaluate import session_options
 from benchmarks.accuracy.pretrained.model import HEAD_IMAGES, OUTPUT, load_model
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, make_folder
@@ -62,9 +62,7 @@ def of_float(model: nn.Module) -> Predict:
 
 def of_file(path: Path, threads: int) -> Predict:
     """What makes embeddings with an exported file."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = InferenceSession(path, options)
+    session = InferenceSession(path, session_options(threads))
     name = session.get_inputs()[0].name
     return lambda images: torch.from_numpy(session.run(None, {name: images.numpy()})[0])
 

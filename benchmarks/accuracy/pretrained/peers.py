@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from benchmarks.end_to_end import prepare
 from pqv_onnx.errors import PqvError
+from pqv_onnx.graph import float_model
 
 _STRIDE = 16
 """Images whose activations onnxruntime's calibration holds at a time."""
@@ -32,16 +32,8 @@ class WithFeatures(nn.Module):
 
 def export_float(model: nn.Module, image_size: int, path: Path) -> None:
     """Write the float model with outputs ``logits`` and ``features``."""
-    program = torch.onnx.export(
-        WithFeatures(model).eval(),
-        (torch.zeros(2, 3, image_size, image_size),),
-        dynamo=True,
-        input_names=["images"],
-        output_names=["logits", "features"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        verbose=False,
-    )
-    program.save(path, external_data=False)
+    size = (3, image_size, image_size)
+    float_model.export_float(WithFeatures(model), path, size, ("logits", "features"))
 
 
 def make(fp32: Path, images: np.ndarray, folder: Path, *, maker: str, **options: Any) -> Path:
