@@ -51,7 +51,7 @@ $(BIN)/python:
 		{ echo "error: $(PYTHON) has no venv module (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(STAMP): pyproject.toml $(OP_SOURCES) | $(BIN)/python
+$(STAMP): pyproject.toml pqv_onnx/version.py $(OP_SOURCES) | $(BIN)/python
 	@command -v $(CXX) >/dev/null || \
 		{ echo "error: no C++ compiler '$(CXX)' found (Debian, Ubuntu: apt install g++)" >&2; exit 1; }
 	@echo "Installing into $(VENV) and building the op library (some minutes the first time) ..."

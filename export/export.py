@@ -15,12 +15,13 @@ from pqv_onnx.files import check_folder, make_folder
 from pqv_onnx.graph.export import export_onnx
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import QuantModel, build_random_qat
+from pqv_onnx.train.collection import find_recipe
 from pqv_onnx.train.models import check_model, import_modules
 from pqv_onnx.train.recipe import Recipe, load_recipe
 
 
 def main(
-    recipes: Annotated[list[Path], typer.Argument(help="Recipe files (.toml).")],
+    recipes: Annotated[list[Path], typer.Argument(help="Names of `pqv recipes`, or .toml files.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the .onnx files.")],
     checkpoint: Annotated[Path | None, typer.Option(help="QAT checkpoint of the model.")] = None,
     random_weights: Annotated[int | None, typer.Option(metavar="SEED")] = None,
@@ -28,7 +29,7 @@ def main(
     """Export and verify every recipe."""
     if (checkpoint is None) == (random_weights is None):
         raise typer.BadParameter("give either --checkpoint or --random-weights SEED")
-    loaded = {path: load_recipe(path) for path in recipes}
+    loaded = {path: load_recipe(path) for path in map(find_recipe, recipes)}
     check_folder(output)
     for path, recipe in loaded.items():
         import_modules(recipe.imports)

@@ -16,6 +16,7 @@ from pqv_onnx.cli import (
     inspect,
     models,
     quantize,
+    recipes,
     run,
     train,
     verify,
@@ -34,7 +35,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-_COMMANDS = (quantize, calibrate, train, eval, export, run, verify, bench, inspect, info, models)
+_COMMANDS = (
+    *(quantize, calibrate, train, eval, export, run, verify, bench, inspect, info),
+    *(models, recipes),
+)
 for command in _COMMANDS:
     app.command(command.__name__.rsplit(".", 1)[1])(command.command)
 app.add_typer(android.app)

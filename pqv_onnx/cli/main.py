@@ -7,6 +7,7 @@ import sys
 import warnings
 from typing import Any
 
+from pqv_onnx.cli.missing import missing_module
 from pqv_onnx.errors import PqvError
 from pqv_onnx.text import printable
 
@@ -64,7 +65,7 @@ def _fail_unexpectedly(error: Exception) -> int:
     if isinstance(error, ModuleNotFoundError):
         name = error.name or ""
         if name and not name.startswith("pqv_onnx"):
-            return _fail(f"this command needs {name}: pip install 'pqv_onnx[train]'")
+            return _fail(missing_module(name))
     if isinstance(error, OSError) and error.filename is not None:
         return _fail(f"{os.fsdecode(error.filename)}: {error.strerror}")
     if _is_interrupt(error):

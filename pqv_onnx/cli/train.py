@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    recipe: Annotated[Path, typer.Option(help="A .toml file, see docs/training.md.")],
+    recipe: Annotated[Path, typer.Option(help="A name of `pqv recipes`, or a .toml file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run's files.")],
     data: DataOption = None,
     weights: WeightsOption = None,
@@ -60,8 +60,8 @@ def command(
     The float model (--weights, --random-weights or --pretrained) is what is quantized, and the
     teacher. Many processes: `accelerate launch -m pqv_onnx.cli.main train ...`
 
-    Example: `pqv train --recipe export/recipes/deit_tiny_patch16_224.w4a4.toml --data imagenet
-    --weights deit.pth -o run --set train.batch_size=128`
+    Example: `pqv train --recipe deit_tiny_patch16_224.w4a4 --data imagenet --weights deit.pth
+    -o run --set train.batch_size=128`
     """
     from pqv_onnx.train.recipe import load_recipe
 

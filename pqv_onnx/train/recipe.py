@@ -11,11 +11,11 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.spec import PRESETS, QuantSpec
+from pqv_onnx.train.collection import find_recipe
 
 
 @dataclass(frozen=True)
@@ -282,14 +282,14 @@ def load_recipe(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Re
     """Read a recipe.
 
     Args:
-        path: the TOML file.
+        path: the TOML file, or the name of a ready-made recipe.
         changes: ``key=value`` with dots in the key and a TOML value, over what the file says.
 
     Raises:
-        PqvError: the file is missing or no TOML, or a key is unknown, missing or has a wrong
-            value; the key is named.
+        PqvError: there is no such recipe, the file is missing or no TOML, or a key is unknown,
+            missing or has a wrong value; the key is named.
     """
-    source = Path(path)
+    source = find_recipe(path)
     try:
         tables = tomllib.loads(source.read_text(encoding="utf-8"))
     except OSError as error:

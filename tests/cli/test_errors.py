@@ -14,6 +14,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from pqv_onnx.cli.missing import missing_module
+
 Edit = Callable[[onnx.ModelProto], None]
 
 
@@ -316,4 +318,13 @@ def test_a_missing_package_is_named(pqv, tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("pqv_onnx.cli.app.app", without_torch)
     error = pqv("export", "-o", tmp_path / "m.onnx").error
-    assert "torch" in error and "pqv_onnx[train]" in error
+    assert "this command needs torch: pip install 'torch>=2." in error
+
+
+def test_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the extra ``train`` lacks, by the packages' names, for pqv_onnx may be on no index."""
+    requirements = ["numpy>=1", "none-such>=2; extra == 'train'", 'torch>=2.9; extra == "train"']
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: requirements)
+    assert missing_module("torch._C").endswith("torch: pip install 'none-such>=2' 'torch>=2.9'")
+    assert missing_module("none_such").endswith("none-such: pip install 'none-such>=2'")
+    assert missing_module("sklearn").endswith("package sklearn, which is not installed")

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+RECIPES = Path(__file__).parents[2] / "export" / "recipes"
+NAME = "deit_tiny_patch16_224.w4a4"
+
+
+def test_list(pqv, tmp_path: Path) -> None:
+    done = pqv("recipes", "--filter", f"{NAME}*", "--json", tmp_path / "r.json")
+    assert done.code == 0 and f"{NAME}.300_epochs" in done.out
+    recipes = json.loads((tmp_path / "r.json").read_text())
+    assert list(recipes) == [NAME, f"{NAME}.300_epochs"]
+    assert recipes[NAME] == {"model": "deit_tiny_patch16_224", "precision": "w4a4"}
+
+
+def test_print(pqv) -> None:
+    assert pqv("recipes", NAME).out == (RECIPES / f"{NAME}.toml").read_text()
+    assert "no ready-made recipe" in pqv("recipes", "mine").error
+
+
+def test_training_takes_names(pqv, tmp_path: Path) -> None:
+    assert "no ready-made recipe" in pqv("train", "--recipe", "mine", "-o", tmp_path / "r").error
