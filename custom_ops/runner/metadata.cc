@@ -176,6 +176,12 @@ bool Fits(const Preprocessing& read, const Port& input) {
                                       : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
 }
 
+// Whether images take the model's proportions; files of earlier versions do not say so.
+bool ReadSquashes(const Session& session) {
+  constexpr char kKey[] = "pqv.crop_mode";
+  return session.Metadata(kKey) != nullptr && IsSecond(session, kKey, "center", "squash", true);
+}
+
 }  // namespace
 
 Preprocessing ReadPreprocessing(const Session& session) {
@@ -185,6 +191,7 @@ Preprocessing ReadPreprocessing(const Session& session) {
   ReadChannels(session, "pqv.std", kStd, read.channels, read.std);
   read.crop = ReadCrop(session, read);
   read.filter = ReadFilter(session);
+  read.squashes = ReadSquashes(session);
   read.is_uint8 = IsSecond(session, "pqv.input", "float", "uint8", true);
   read.is_nhwc = IsSecond(session, "pqv.layout", "nchw", "nhwc", read.is_uint8);
   if (!Fits(read, session.input())) {

@@ -19,6 +19,7 @@ struct Preprocessing {
   float std[kMaxImageChannels];
   double crop;
   Filter filter;
+  bool squashes;  // images to the model's proportions
   bool is_uint8;
   bool is_nhwc;
 };

@@ -1,5 +1,7 @@
 #include "runner/preprocess.h"
 
+#include <math.h>
+
 #include "runner/metadata.h"
 #include "runner/resize.h"
 
@@ -7,28 +9,42 @@ namespace pqv {
 
 namespace {
 
-// Half of a difference, halves to the even side, as Python's round has it.
-long Half(size_t larger, size_t smaller) {
-  const long difference = static_cast<long>(larger) - static_cast<long>(smaller);
-  const long half = difference >> 1;
-  return (difference & 1) != 0 && (half & 1) != 0 ? half + 1 : half;
+struct Size {
+  size_t width;
+  size_t height;
+};
+
+// The size that an image is resized to, as timm rounds it.
+Size ResizedSize(const Image& image, const Preprocessing& wanted) {
+  const size_t wide = static_cast<size_t>(static_cast<double>(wanted.width) / wanted.crop);
+  const size_t high = static_cast<size_t>(static_cast<double>(wanted.height) / wanted.crop);
+  if (wanted.squashes) return {wide, high};
+  if (wide == high) {
+    const size_t shorter = image.width < image.height ? image.width : image.height;
+    return {wide * image.width / shorter, high * image.height / shorter};
+  }
+  const double width = static_cast<double>(image.width);
+  const double height = static_cast<double>(image.height);
+  const double ratio = fmin(width / static_cast<double>(wide), height / static_cast<double>(high));
+  return {static_cast<size_t>(nearbyint(width / ratio)),
+          static_cast<size_t>(nearbyint(height / ratio))};
 }
 
-// Resizes so that the centre crop is `crop` of the shorter side, and crops it; what lies outside is
-// black.
+// Where the centre of `smaller` places begins in `larger` places, halves to the even side, as
+// Python's round has it; below 0 where it is larger.
+long Start(size_t larger, size_t smaller) {
+  const long excess = static_cast<long>(larger) - static_cast<long>(smaller);
+  const long half = excess / 2;
+  return excess % 2 == 1 && half % 2 == 1 ? half + 1 : half;
+}
+
+// Resizes so that the centre crop is `crop` of it, and crops it; what lies outside is black.
 Image Crop(const char* path, const Image& image, const Preprocessing& wanted) {
-  const size_t smaller = wanted.height < wanted.width ? wanted.height : wanted.width;
-  const size_t target = static_cast<size_t>(static_cast<double>(smaller) / wanted.crop);
-  const size_t shorter = image.width < image.height ? image.width : image.height;
-  const auto scaled = [&](size_t side) {
-    return static_cast<size_t>(static_cast<double>(target * side) / static_cast<double>(shorter));
-  };
-  const size_t width = scaled(image.width);
-  const size_t height = scaled(image.height);
-  CheckImageSize(path, width, height, "resized for the model");
-  const Image resized = Resize(image, width, height, wanted.filter);
-  const long left = Half(resized.width, wanted.width);
-  const long top = Half(resized.height, wanted.height);
+  const Size size = ResizedSize(image, wanted);
+  CheckImageSize(path, size.width, size.height, "resized for the model");
+  const Image resized = Resize(image, size.width, size.height, wanted.filter);
+  const long left = Start(resized.width, wanted.width);
+  const long top = Start(resized.height, wanted.height);
   const size_t channels = image.channels;
   Image made = {wanted.width, wanted.height, channels, {}};
   made.pixels.Resize(made.RowBytes() * made.height);

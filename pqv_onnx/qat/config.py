@@ -141,10 +141,16 @@ class ModelConfig:
         return cls(
             backbone=Backbone.from_dict(data["backbone"]),
             spec=QuantSpec.from_dict(data["spec"]),
-            preprocessing=_parse("preprocessing", Preprocessing, data["preprocessing"]),
+            preprocessing=_parse("preprocessing", Preprocessing, _preprocessing(data)),
             labels=None if labels is None else tuple(labels),
             accuracy=None if accuracy is None else float(accuracy),
         )
+
+
+def _preprocessing(data: Mapping[str, Any]) -> Any:
+    """The config's preprocessing; of earlier versions it says nothing of the crop's mode."""
+    found = data["preprocessing"]
+    return {"crop_mode": "center", **found} if isinstance(found, Mapping) else found
 
 
 def _check_labels(labels: tuple[str, ...], classes: int) -> None:

@@ -218,4 +218,5 @@ def timm_preprocessing(model: nn.Module, in_chans: int) -> Preprocessing:
         std=tuple(std),
         crop_pct=float(cfg.get("crop_pct") or 1.0),
         interpolation=cfg.get("interpolation") or "bicubic",
+        crop_mode=cfg.get("crop_mode") or "center",
     )

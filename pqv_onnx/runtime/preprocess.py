@@ -49,12 +49,14 @@ class Preprocessing:
         std: per channel.
         crop_pct: share of the shorter side that the crop has.
         interpolation: of the resizing before it.
+        crop_mode: ``center`` keeps the image's proportions, ``squash`` gives it the model's.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     crop_pct: float = 1.0
     interpolation: str = "bicubic"
+    crop_mode: str = "center"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,7 @@ class ModelInput(Preprocessing):
                 f"the model's pqv.crop_pct is {self.crop_pct}, expected at most the shorter side"
             )
         _choose("interpolation", self.interpolation, tuple(_FILTERS))
+        _choose("crop_mode", self.crop_mode, ("center", "squash"))
         _choose("input", self.input, ("float", "uint8"))
         _choose("layout", self.layout, ("nchw",) if self.input == "float" else ("nchw", "nhwc"))
 
@@ -110,6 +113,7 @@ class ModelInput(Preprocessing):
             "pqv.std": json.dumps(self.std),
             "pqv.crop_pct": str(self.crop_pct),
             "pqv.interpolation": self.interpolation,
+            "pqv.crop_mode": self.crop_mode,
         }
 
     @classmethod
@@ -128,6 +132,7 @@ class ModelInput(Preprocessing):
             tuple(_from_json(entries, "std", list)),
             _from_json(entries, "crop_pct", (int, float)),
             _entry(entries, "interpolation"),
+            entries.get("pqv.crop_mode", "center"),  # files of earlier versions have none
             channels=channels,
             height=height,
             width=width,
@@ -178,19 +183,33 @@ class ModelInput(Preprocessing):
         check_image_size(*self._resized(width, height), "resized for the model")
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
-        target = math.floor(min(self.height, self.width) / self.crop_pct)
-        shorter = min(width, height)
-        return int(target * width / shorter), int(target * height / shorter)
+        """Width and height that an image is resized to, as timm rounds them."""
+        wide, high = (math.floor(side / self.crop_pct) for side in (self.width, self.height))
+        if self.crop_mode == "squash":
+            return wide, high
+        if wide == high:
+            shorter = min(width, height)
+            return int(wide * width / shorter), int(high * height / shorter)
+        ratio = min(width / wide, height / high)
+        return round(width / ratio), round(height / ratio)
 
     def _crop(self, image: Image.Image) -> np.ndarray:
-        """Resize so that the centre crop is ``crop_pct`` of the shorter side, and crop it."""
+        """Resize so that the centre crop is ``crop_pct`` of it, and crop it."""
         size = self._resized(*image.size)
         image = image.resize(size, _FILTERS[self.interpolation])
-        left = round((size[0] - self.width) / 2)
-        top = round((size[1] - self.height) / 2)
-        image = image.crop((left, top, left + self.width, top + self.height))
-        array = np.asarray(image, np.uint8)
-        return array[..., np.newaxis] if array.ndim == 2 else array
+        left, top = _start(size[0] - self.width), _start(size[1] - self.height)
+        return _pixels(image.crop((left, top, left + self.width, top + self.height)))
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """uint8 [H, W, C]."""
+    array = np.asarray(image, np.uint8)
+    return array[..., np.newaxis] if array.ndim == 2 else array
+
+
+def _start(excess: int) -> int:
+    """Where the centre begins in an image that is larger by so many pixels, or smaller."""
+    return round(excess / 2) if excess >= 0 else -(-excess // 2)
 
 
 def open_image(file: str | os.PathLike[str] | BinaryIO) -> Image.Image:

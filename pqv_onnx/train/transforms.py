@@ -36,6 +36,7 @@ def eval_transform(preprocessing: ModelInput) -> Callable[[Image.Image], Tensor]
     transform = create_transform(
         (preprocessing.channels, preprocessing.height, preprocessing.width),
         crop_pct=preprocessing.crop_pct,
+        crop_mode=preprocessing.crop_mode,
         interpolation=preprocessing.interpolation,
         use_prefetcher=True,
     )

@@ -31,6 +31,7 @@ def entries_of(**changes: Any) -> dict[str, str]:
         "interpolation": "bicubic",
         "input": "float",
         "layout": "nchw",
+        "crop_mode": "center",
     }
     return {
         f"pqv.{key}": value if isinstance(value, str) else json.dumps(value)
@@ -96,8 +97,10 @@ def test_resizing(run: Run, interpolation: str, size: tuple[int, int], tmp_path:
         {"input": "uint8", "layout": "nhwc", "input_size": [3, 20, 28], "crop_pct": 0.875},
         {"input_size": [1, 28, 20], "mean": [0.3], "std": [0.4]},
         {"input_size": [3, 40, 40], "crop_pct": 1.5},
+        {"input_size": [3, 24, 24], "crop_pct": 1.15},
+        {"input_size": [3, 20, 28], "crop_mode": "squash"},
     ],
-    ids=["float", "nhwc", "grey", "padded"],
+    ids=["float", "nhwc", "grey", "padded", "padded oddly", "squashed"],
 )
 def test_modes_and_inputs(run: Run, mode: str, changes: dict[str, Any], tmp_path: Path) -> None:
     need_library("libpng16.so.16")

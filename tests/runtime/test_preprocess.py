@@ -16,6 +16,7 @@ METADATA = {
     "pqv.std": "[0.229, 0.224, 0.225]",
     "pqv.crop_pct": "0.9",
     "pqv.interpolation": "bicubic",
+    "pqv.crop_mode": "center",
     "pqv.input": "float",
     "pqv.layout": "nchw",
 }
@@ -23,19 +24,29 @@ METADATA = {
 
 @pytest.mark.parametrize("size", [(40, 30), (30, 40), (24, 24), (101, 57)])
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
-@pytest.mark.parametrize("crop_pct", ["0.9", "1.0", "0.875"])
+@pytest.mark.parametrize("crop_pct", ["0.9", "1.0", "0.875", "1.15"])
+@pytest.mark.parametrize("crop_mode", ["center", "squash"])
+@pytest.mark.parametrize("input_size", [(3, 24, 24), (3, 20, 28), (3, 32, 18)])
 def test_equal_to_timms_transform(
-    size: tuple[int, int], interpolation: str, crop_pct: str, tmp_path: Path
+    size: tuple[int, int],
+    interpolation: str,
+    crop_pct: str,
+    crop_mode: str,
+    input_size: tuple[int, int, int],
+    tmp_path: Path,
 ) -> None:
     timm_data = pytest.importorskip("timm.data")
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     path = tmp_path / "image.png"
     Image.fromarray(pixels).save(path)
-    entries = {**METADATA, "pqv.interpolation": interpolation, "pqv.crop_pct": crop_pct}
+    changes = {"interpolation": interpolation, "crop_pct": crop_pct, "crop_mode": crop_mode}
+    changes["input_size"] = str(list(input_size))
+    entries = METADATA | {f"pqv.{name}": value for name, value in changes.items()}
     preprocessing = ModelInput.from_metadata(entries)
     transform = timm_data.create_transform(
-        (3, 24, 24),
+        input_size,
         interpolation=interpolation,
+        crop_mode=crop_mode,
         mean=preprocessing.mean,
         std=preprocessing.std,
         crop_pct=float(crop_pct),
@@ -51,6 +62,11 @@ def test_uint8_models_get_the_pixels(tmp_path: Path) -> None:
     for layout, expected in (("nhwc", pixels), ("nchw", pixels.transpose(2, 0, 1))):
         preprocessing = ModelInput.from_metadata({**entries, "pqv.layout": layout})
         assert np.array_equal(preprocessing.load(tmp_path / "image.png")[0], expected)
+
+
+def test_files_of_earlier_versions_are_cropped_at_their_centre() -> None:
+    entries = {name: value for name, value in METADATA.items() if name != "pqv.crop_mode"}
+    assert ModelInput.from_metadata(entries) == ModelInput.from_metadata(METADATA)
 
 
 def test_bad_files_and_metadata_are_named(tmp_path: Path) -> None:
