@@ -94,6 +94,11 @@ def command(
         ),
     ] = True,
     labels: LabelsOption = None,
+    author: Annotated[str | None, typer.Option(help="Written into the file.")] = None,
+    license: Annotated[str | None, typer.Option(help="Of the weights; written, too.")] = None,
+    description: Annotated[
+        str | None, typer.Option(help="A sentence; the default names model, task and size.")
+    ] = None,
     json_file: JsonOption = None,
 ) -> None:
     """Export a quantized model as integer-only ONNX.
@@ -115,7 +120,7 @@ def command(
     check_json(json_file)
     progress = PlainConsole(stderr=True)
     with progress.status("importing torch"):
-        from pqv_onnx.graph.export import export_qat
+        from pqv_onnx.graph.export import About, export_qat
         from pqv_onnx.qat import build_random_qat
         from pqv_onnx.train.calibration import name_classes
     with progress.status("building the model"):
@@ -134,6 +139,7 @@ def command(
             layout=layout.value,
             embedding=output_format.value,
             fuse=fuse,
+            about=About(author, license, description),
         )
     summary = inspect_model(output)
     console.print(

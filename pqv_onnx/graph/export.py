@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import onnx
@@ -18,6 +18,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, write_atomically
 from pqv_onnx.graph.fusion import FuseAttention, FuseGelu
+from pqv_onnx.graph.notes import write_notes
 from pqv_onnx.graph.passes import AttachFunctions, NameByModule, SetMetadata, check_exported
 from pqv_onnx.graph.pixels import PixelLookup
 from pqv_onnx.graph.translate import OPSET, translation_table
@@ -36,6 +37,21 @@ IR_VERSION = 10
 """The newest that the oldest supported onnxruntime reads."""
 
 
+@dataclass(frozen=True)
+class About:
+    """What a file says of itself, for people.
+
+    Attributes:
+        author: of the model.
+        license: of the weights.
+        description: in a sentence; made from the model where it is None.
+    """
+
+    author: str | None = None
+    license: str | None = None
+    description: str | None = None
+
+
 def export_qat(
     model: QuantModel,
     path: str | os.PathLike[str],
@@ -44,6 +60,7 @@ def export_qat(
     layout: Layout = "nhwc",
     embedding: OutputFormat = "float",
     fuse: bool = True,
+    about: About = About(),
 ) -> None:
     """Write a calibrated or trained model as integer-only ONNX; see `export_onnx`.
 
@@ -52,7 +69,9 @@ def export_qat(
             the model gives no codes.
     """
     integer = convert_to_integer(model)
-    export_onnx(integer, path, input=input, layout=layout, embedding=embedding, fuse=fuse)
+    export_onnx(
+        integer, path, input=input, layout=layout, embedding=embedding, fuse=fuse, about=about
+    )
 
 
 def export_onnx(
@@ -63,6 +82,7 @@ def export_onnx(
     layout: Layout = "nhwc",
     embedding: OutputFormat = "float",
     fuse: bool = True,
+    about: About = About(),
 ) -> None:
     """Write ``model`` as ONNX: custom ops, their definitions, packed weights, metadata.
 
@@ -76,6 +96,7 @@ def export_onnx(
             ``pqv.embedding_scale``.
         fuse: write each self-attention as one op, and each matmul with its GELU; without, as
             their parts. The bits are equal.
+        about: author, license and description.
 
     Raises:
         PqvError: the file cannot be written, an option is unknown, or the model gives no codes.
@@ -84,17 +105,19 @@ def export_onnx(
     ends = with_embedding(with_input(model, input, layout), embedding)
     program = _export(ends, *_example(model, input, layout))
     passes = ir.passes.Sequential(
-        NameByModule(),
+        NameByModule(model.streams),
         *([FuseAttention(), FuseGelu()] if fuse else []),
         ClearMetadataAndDocStringPass(),
         AttachFunctions(),
-        SetMetadata(_metadata(model, input, layout) | _embedding(model, embedding)),
+        SetMetadata(_about(about) | _metadata(model, input, layout) | _embedding(model, embedding)),
     )
     exported = passes(program).model
+    exported.doc_string = about.description or _description(model)
     exported.producer_name, exported.producer_version = "pqv_onnx", __version__
     exported.ir_version = IR_VERSION
     proto = ir.to_proto(exported)
     _drop_redundant_value_info(proto)
+    write_notes(proto, {model.streams.get(name, name): own for name, own in model.codes.items()})
     check_exported(proto)
     write_atomically(path, proto.SerializeToString())
 
@@ -180,6 +203,21 @@ def _drop_redundant_value_info(proto: onnx.ModelProto) -> None:
     kept = [value for value in proto.graph.value_info if value.name in produced]
     del proto.graph.value_info[:]
     proto.graph.value_info.extend(kept)
+
+
+def _about(about: About) -> dict[str, str]:
+    """Under the names that viewers know."""
+    known = {"author": about.author, "license": about.license}
+    return {name: value for name, value in known.items() if value}
+
+
+def _description(model: IntegerModel) -> str:
+    backbone = model.config.backbone
+    height, width = backbone.img_size
+    return (
+        f"{backbone.architecture} in integers ({model.config.spec.name}): "
+        f"{backbone.task} of images of {width} x {height} pixels."
+    )
 
 
 def _metadata(model: IntegerModel, input: str, layout: str) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Passes on an exported graph, each small, each with what must hold after it.
 
 Order: `NameByModule`, `FuseAttention` and `FuseGelu` (in `pqv_onnx.graph.fusion`), onnx_ir's
-ClearMetadataAndDocStringPass (the exporter's notes), `AttachFunctions`, `SetMetadata`, then
-`check_exported` on the proto.
+ClearMetadataAndDocStringPass (the exporter's notes), `AttachFunctions`, `SetMetadata`; on the proto
+`write_notes` (in `pqv_onnx.graph.notes`), then `check_exported`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,13 @@ class NameByModule(ir.passes.InPlacePass):
 
     A ``pqv`` node and its output get the module's path (``blocks.0.attn.qkv``), so that the
     graph, the checkpoint and the torch oracle speak of the same thing; a standard node gets
-    the path and its op type.
+    the path and its op type. Values of residual streams have names of their own.
     """
+
+    def __init__(self, streams: Mapping[str, str]) -> None:
+        """Take names for what the last node of some modules gives, by the module's path."""
+        super().__init__()
+        self.streams = streams
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Rename in place."""
@@ -42,6 +47,10 @@ class NameByModule(ir.passes.InPlacePass):
             for index, value in enumerate(node.outputs):
                 if value not in outputs:
                     value.name = node.name if len(node.outputs) == 1 else f"{node.name}_{index}"
+        last = {_module_path(node): node for node in model.graph}
+        for module, name in self.streams.items():
+            if module in last and last[module].outputs[0] not in outputs:
+                last[module].outputs[0].name = name
         return ir.passes.PassResult(model, modified=True)
 
     def ensures(self, model: ir.Model) -> None:

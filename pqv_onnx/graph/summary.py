@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -114,7 +114,7 @@ def _count_ops(model: onnx.ModelProto) -> dict[str, dict[str, int]]:
     return {domain: dict(counter.most_common()) for domain, counter in sorted(counts.items())}
 
 
-def _ops(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, Op]]:
+def pqv_nodes(model: onnx.ModelProto) -> Iterator[tuple[onnx.NodeProto, Op]]:
     """The nodes of the domain that this package knows, with what is declared of them."""
     for node in model.graph.node:
         if node.domain == DOMAIN and node.op_type in OPS:
@@ -128,15 +128,22 @@ def _dims(tensor: onnx.TypeProto.Tensor, batch: int) -> list[int]:
 def _count_macs(model: onnx.ModelProto, batch: int) -> dict[str, int]:
     types = value_types(model)
     macs: Counter[str] = Counter()
-    for node, op in _ops(model):
+    for node, op in pqv_nodes(model):
         if op.macs:
-            inputs = {
-                entry.name: (_dtype(types[name]), _dims(types[name], batch))
-                for entry, name in zip(op.inputs, node.input, strict=True)
-            }
-            known = {attribute.name: attribute.i for attribute in node.attribute}
-            macs[op.name] += count_macs(op, axis_sizes(op, inputs, known))
+            macs[op.name] += node_macs(node, op, types, batch)
     return {"total": sum(macs.values()), **dict(macs.most_common())}
+
+
+def node_macs(
+    node: onnx.NodeProto, op: Op, types: Mapping[str, onnx.TypeProto.Tensor], batch: int = 1
+) -> int:
+    """Multiply-accumulates of a node with inputs of these types."""
+    inputs = {
+        entry.name: (_dtype(types[name]), _dims(types[name], batch))
+        for entry, name in zip(op.inputs, node.input, strict=True)
+    }
+    known = {attribute.name: attribute.i for attribute in node.attribute}
+    return count_macs(op, axis_sizes(op, inputs, known))
 
 
 def _dtype(tensor: onnx.TypeProto.Tensor) -> str:
@@ -152,13 +159,13 @@ def _item_size(elem_type: int) -> int:
 
 
 def _weight_bits(model: onnx.ModelProto) -> dict[str, int]:
-    return {node.name: op.weight_bits for node, op in _ops(model) if op.weight_bits}
+    return {node.name: op.weight_bits for node, op in pqv_nodes(model) if op.weight_bits}
 
 
 def _weight_bytes(model: onnx.ModelProto) -> dict[str, int]:
     kinds = {
         name: f"int{entry.weight_bits}"
-        for node, op in _ops(model)
+        for node, op in pqv_nodes(model)
         for entry, name in zip(op.inputs, node.input, strict=True)
         if entry.weight_bits
     }

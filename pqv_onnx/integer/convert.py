@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.integer.attention import Attention, QueryAttention, SelfAttention, WindowAttention
+from pqv_onnx.integer.codes import Codes
 from pqv_onnx.integer.layers import Constants, Dequantize, OpLayer, Quantize, TokenMean
 from pqv_onnx.integer.layouts import Layout, find_layout
 from pqv_onnx.integer.matmuls import MatMuls, Route, residual_multiplier
@@ -91,7 +92,29 @@ class _Conversion(Program):
             except PqvError as error:
                 raise PqvError(f"{node.path or 'model'}: {error}") from error
         assert quantize is not None and dequantize is not None
-        return IntegerModel(self.model.config, quantize, self.body, self.calls, dequantize)
+        integer = IntegerModel(self.model.config, quantize, self.body, self.calls, dequantize)
+        self._describe(integer)
+        return integer
+
+    def _describe(self, integer: IntegerModel) -> None:
+        """Name the values of residual streams, and say what codes stand for."""
+        for node, value in self.values.items():
+            handler = self.model.handlers[node]
+            if handler.grid is None:
+                continue
+            module = self.calls[value - 1].module if value else "quantize"
+            if (codes := Codes.of(handler.grid)) is not None:
+                integer.codes[module] = codes
+            own = getattr(handler, "quantizer", None)
+            if isinstance(own, ResidualQuantizer):
+                integer.streams[module] = self.names[own]
+        for name, layer in integer.named_modules():
+            if isinstance(layer, OpLayer):
+                known = {name: layer.codes, f"{name}.weight": layer.weight_codes}
+                integer.codes |= {key: codes for key, codes in known.items() if codes is not None}
+            elif isinstance(layer, Attention) and name in integer.codes:
+                for result in ("mean", "attention"):  # in parts, and fused
+                    integer.codes[f"{name}.{result}"] = integer.codes[name]
 
     def linear(self, node: nodes.Linear, handler: handlers.Linear) -> None:
         """A matmul that narrows for whoever reads it; others are part of what reads them."""
@@ -143,8 +166,7 @@ class _Conversion(Program):
             step = constant.channel_step
             module = self.matmuls.adding(route, step, quantizer, constant.codes)
             return self._matmul(route.linear, module, x)
-        narrowing = self.matmuls.to_steps(route, quantizer.channel_step, quantizer.bits)
-        return self._matmul(route.linear, narrowing, x)
+        return self._matmul(route.linear, self.matmuls.to_stream(route, quantizer), x)
 
     def _ordered(self, x: int, route: Route) -> int:
         """Tokens in the order that they are in behind the matmul and its moves."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import pqv_onnx.integer.border  # noqa: F401
+from pqv_onnx.integer.codes import Codes
 from pqv_onnx.ops.domain import OPS, Input
 from pqv_onnx.ops.registry import TORCH_OPS
 from pqv_onnx.packing import pack_weight
@@ -56,7 +57,12 @@ class OpLayer(nn.Module):
     Attributes:
         op: what is declared of it.
         attributes: by name, in the declaration's order.
+        weight_codes: what packed weights stand for, if there are any.
+        codes: what the result stands for, if the maker of the layer knows.
     """
+
+    weight_codes: Codes | None = None
+    codes: Codes | None = None
 
     def __init__(self, name: str, constants: Constants, **attributes: int) -> None:
         """Take the op's name and what is fixed of it; weights [K, N] are packed."""

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.integer.codes import Codes
 from pqv_onnx.integer.layers import Constants, OpLayer
 from pqv_onnx.ops import fixed_point
 from pqv_onnx.qat import handlers
 from pqv_onnx.qat.exact import array
+from pqv_onnx.qat.grid import Grid
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
 from pqv_onnx.trace import nodes
@@ -138,11 +140,10 @@ class MatMuls:
         """The matmul that narrows for each reader in the channels that it reads."""
         handler = self._handler(linear)
         if handler.quantizer is not None:
-            stream = handler.quantizer
-            return self.to_steps(self.route(linear), stream.channel_step, stream.bits)
+            return self.to_stream(self.route(linear), handler.quantizer)
         count = int(linear.shape[-1])  # type: ignore[arg-type]
         step, factor, offset = np.full(count, np.nan), np.ones(count), np.zeros(count)
-        bits = set()
+        zero_point, bits = np.zeros(count, np.int64), set()
         for sink, value in self._sinks[linear]:
             route = self.route(value)
             for quantizer in _quantizers(self._model, sink, value):
@@ -153,11 +154,14 @@ class MatMuls:
                 step[own] = found[own]
                 factor[own] = route.per_channel(route.factor).numpy()[own]
                 bits.add(quantizer.bits)
+                zero_point[own] = quantizer.zero_point
                 offset[own] = self._offset(sink, linear, factor)[own]
         if len(bits) != 1:
             raise PqvError("readers of a linear layer's outputs have different bits")
         step[np.isnan(step)] = 1.0  # nobody reads these
-        return self._packed(linear, factor, step, bits.pop(), offset)
+        module = self._packed(linear, factor, step, (width := bits.pop()), offset)
+        module.codes = Codes(width, step, zero_point)
+        return module
 
     def _offset(self, sink: Node, linear: Linear, factor: Real) -> NDArray[np.int32]:
         """What zero points of the reader's input add to the bias, [N]."""
@@ -167,9 +171,11 @@ class MatMuls:
         unit = torch.from_numpy(self._unit(linear) * factor)
         return handler.layer.input_offset(unit.to(handler.layer.step.device))
 
-    def to_steps(self, route: Route, step: Tensor, bits: int) -> OpLayer:
-        """The matmul that narrows to steps of ``step``, one or [N]."""
-        return self._packed(route.linear, _factors(route), array(step), bits)
+    def to_stream(self, route: Route, out: ResidualQuantizer) -> OpLayer:
+        """The matmul that narrows to the codes of a residual stream."""
+        module = self._packed(route.linear, _factors(route), array(out.channel_step), out.bits)
+        module.codes = Codes.of(Grid.of(out))
+        return module
 
     def _packed(
         self,
@@ -201,7 +207,9 @@ class MatMuls:
         name = f"PackedInt{self._handler(linear).linear.quantizer.bits}MatMul"
         if added is not None:
             name, own = f"{name}Add", {**own, **added}
-        return OpLayer(name, own, **_sizes(weights), y_bits=bits)
+        module = OpLayer(name, own, **_sizes(weights), y_bits=bits)
+        module.weight_codes = self._weight_codes(linear)
+        return module
 
     def adding(
         self,
@@ -223,13 +231,21 @@ class MatMuls:
         if constant is not None:
             added["residual"] = constant.to(torch.int8).cpu()
         factor = _factors(route)
-        return self._packed(route.linear, factor, array(step), out.bits, added=added)
+        module = self._packed(route.linear, factor, array(step), out.bits, added=added)
+        module.codes = Codes.of(Grid.of(out))
+        return module
 
     def to_int32(self, linear: Linear) -> OpLayer:
         """The matmul that gives the model's output."""
         weights, bias, _ = self._accumulator(linear)
         constants: Constants = {"B": weights, "bias": fixed_point.matmul_bias(bias)}
-        return OpLayer("PackedInt8MatMulToInt32", constants, **_sizes(weights))
+        module = OpLayer("PackedInt8MatMulToInt32", constants, **_sizes(weights))
+        module.weight_codes = self._weight_codes(linear)
+        return module
+
+    def _weight_codes(self, linear: Linear) -> Codes:
+        quantizer = self._handler(linear).linear.quantizer
+        return Codes(quantizer.bits, array(quantizer.step).reshape(-1), np.array(0))
 
     def output_step(self, output: Node) -> NDArray[np.float32]:
         """What the accumulators of the model's output are worth, [N]."""

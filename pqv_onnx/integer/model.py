@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from pqv_onnx.integer.codes import Codes
 from pqv_onnx.integer.layers import Dequantize, Quantize
 from pqv_onnx.qat.config import ModelConfig
 
@@ -32,6 +33,8 @@ class IntegerModel(nn.Module):
         quantize: the first border, float images to int8; its ``scale`` is the images' step.
         dequantize: the last border, accumulators to float logits, or codes to an embedding.
         checkpoint_sha256: of the file the fake-quantized model was loaded from, if it was.
+        streams: names for values of residual streams, by the module that gives them.
+        codes: what results and packed weights stand for, as far as it is known, by their names.
     """
 
     checkpoint_sha256: str | None = None
@@ -51,6 +54,8 @@ class IntegerModel(nn.Module):
         for name, module in body.named_children():
             self.add_module(name, module)
         self.calls = tuple(calls)
+        self.streams: dict[str, str] = {}
+        self.codes: dict[str, Codes] = {}
         self.dequantize = dequantize
         last = {value: index for index, call in enumerate(calls) for value in call.inputs}
         self._dead = [

@@ -12,7 +12,7 @@ from pqv_onnx.ops.torch_op import torch_op
 
 @script(pqv, default_opset=op)
 def IntAdd(A: INT8, B: INT8, a_multiplier: INT16, b_multiplier: INT16, y_bits: int = 8) -> INT8:
-    """A plus B, each in steps of its own per channel."""
+    """The sum of two tensors, each in steps of its own per channel."""
     total = op.Add(ResidualLink(A, a_multiplier), ResidualLink(B, b_multiplier))
     return Narrow(Sat16(total), y_bits=y_bits)
 

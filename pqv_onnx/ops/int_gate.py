@@ -32,7 +32,7 @@ def IntGate(
     multiplier: int,
     y_bits: int = 8,
 ) -> INT8:
-    """(A - a_zero_point) * (B - b_zero_point), requantized."""
+    """The product of two activations, requantized."""
     product = op.Mul(Centred(A, zero_point=a_zero_point), Centred(B, zero_point=b_zero_point))
     return RequantizeNarrowTensor(product, shift=shift, multiplier=multiplier, y_bits=y_bits)
 

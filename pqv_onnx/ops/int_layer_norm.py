@@ -87,7 +87,7 @@ def IntLayerNorm(
     epsilon: int,
     y_bits: int = 8,
 ) -> INT8:
-    """LayerNorm over the last axis."""
+    """LayerNorm over the last axis, with an integer square root."""
     x = ScaleChannels(X, exponent)
     C = op.Shape(X, start=-1)
     S = RowSum(op.Cast(x, to=onnx.TensorProto.INT64))

@@ -13,7 +13,7 @@ from pqv_onnx.ops.torch_op import torch_op
 
 @script(pqv, default_opset=op)
 def IntMatMul(A: INT8, B: INT8) -> INT32:
-    """A times B transposed."""
+    """Queries times keys transposed, as logits."""
     # Transpose needs the rank, a function has none: all leading axes of B become one.
     leading = op.Shape(B, end=-2)
     last = op.Shape(B, start=-2)

@@ -27,7 +27,7 @@ def IntRMSNorm(
     epsilon: int,
     y_bits: int = 8,
 ) -> INT8:
-    """RMSNorm over the last axis."""
+    """RMSNorm over the last axis, with an integer square root."""
     x = ScaleChannels(X, exponent)
     C = op.Shape(X, start=-1)
     V = op.Add(op.Mul(C, SquareSum(x)), op.Constant(value_int=epsilon))

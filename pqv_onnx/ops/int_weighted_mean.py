@@ -28,7 +28,7 @@ from pqv_onnx.ops.torch_op import torch_op
 
 @script(pqv, default_opset=op)
 def IntWeightedMean(W: UINT8, V: INT8, shift: int, multiplier: int, y_bits: int = 8) -> INT8:
-    """W times V, divided by the sum of each row of W and requantized."""
+    """The mean of the values, weighted by attention and requantized."""
     w_zero = op.Constant(value=scalar(0, onnx.TensorProto.UINT8))
     v_zero = op.Constant(value=scalar(128, onnx.TensorProto.UINT8))
     acc = op.MatMulInteger(W, OffsetBinary(V), w_zero, v_zero)

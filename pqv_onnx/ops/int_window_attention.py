@@ -53,7 +53,7 @@ def IntWindowAttention(
     mean_multiplier: int,
     y_bits: int = 8,
 ) -> INT8:
-    """IntSoftmax2nBias attention, window by window and head by head."""
+    """Self-attention within windows of an image of tokens, with a bias and a mask."""
     one = op.Constant(value=vector([1]))
     three = op.Constant(value=vector([3]))
     h = op.Reshape(op.Constant(value_int=window_height), one)

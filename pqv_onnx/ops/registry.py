@@ -24,6 +24,7 @@ from pqv_onnx.ops import (
     int_window_attention,
     packed_matmul,
 )
+from pqv_onnx.ops.documentation import document
 from pqv_onnx.ops.domain import DOMAIN, OPS
 
 _MODULES = (
@@ -83,6 +84,7 @@ def function_protos(names: Iterable[str]) -> list[onnx.FunctionProto]:
         math = arithmetic.math
         if callees and math.domain not in {entry.domain for entry in proto.opset_import}:
             proto.opset_import.append(onnx.helper.make_opsetid(math.domain, math.version))
+        document(proto)
         protos[function.name] = proto
 
     for name in names:

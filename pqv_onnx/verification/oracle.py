@@ -43,7 +43,7 @@ def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> 
 
 
 def recorded(model: IntegerModel, output: str) -> Oracle:
-    """A function that runs ``model`` and returns every module's output by module path."""
+    """A function that runs ``model`` and returns what every module gives, by its name."""
 
     def run(images: np.ndarray) -> Values:
         values: dict[str, np.ndarray] = {}
@@ -58,7 +58,8 @@ def recorded(model: IntegerModel, output: str) -> Oracle:
         finally:
             for handle in handles:
                 handle.remove()
-        return {**values, output: logits.numpy()}
+        named = {name: values[module] for module, name in model.streams.items()}
+        return {**values, **named, output: logits.numpy()}
 
     return run
 

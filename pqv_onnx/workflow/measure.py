@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import math
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pqv_onnx.bench.statistics import summarize
 from pqv_onnx.bench.turns import take_turns
 from pqv_onnx.files import file_hash
 from pqv_onnx.graph.float_model import export_float
+from pqv_onnx.graph.notes import write_noise
 from pqv_onnx.progress import Progress
 from pqv_onnx.qat import QuantModel, convert_to_qat
 from pqv_onnx.qat.convert import for_task, image_size, pretrained_cfg
@@ -40,7 +42,7 @@ def measure(
     images: Tensor,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Verify and measure an exported file beside its float model.
+    """Verify and measure an exported file beside its float model; it is told its noise.
 
     Args:
         path: the file; ``NAME.safetensors`` beside it is its checkpoint.
@@ -60,6 +62,7 @@ def measure(
         paths = {"quantized": path}
         if float_model is not None:
             result["sqnr"] = _sqnr(model, float_model, images)
+            write_noise(path, result["sqnr"])
             paths["float"] = Path(folder) / "float.onnx"
             progress("exporting the float model", 0, 1)
             task = model.config.backbone.task
@@ -80,7 +83,7 @@ def describe_weights(
     else:
         assert float_model is not None
         found = {"source": str(source), "sha256": _tensors_hash(float_model)}
-    known = pretrained_cfg(float_model) if options.pretrained and float_model is not None else {}
+    known = _pretrained(float_model, options)
     return {
         **found,
         "random": options.random_weights is not None,
@@ -88,6 +91,15 @@ def describe_weights(
         "licence": known.get("license"),
         "origin": known.get("hf_hub_id") or known.get("url"),
     }
+
+
+def licence(float_model: nn.Module | None, options: Options) -> str | None:
+    """The licence of the weights as far as timm knows it."""
+    return _pretrained(float_model, options).get("license")
+
+
+def _pretrained(float_model: nn.Module | None, options: Options) -> Mapping[str, Any]:
+    return pretrained_cfg(float_model) if options.pretrained and float_model is not None else {}
 
 
 def _tensors_hash(model: nn.Module) -> str:

@@ -19,7 +19,7 @@ from pqv_onnx.checkpoint import load_qat, save_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import file_hash, write_atomically
 from pqv_onnx.graph.accuracy import StatedAccuracy, write_accuracy
-from pqv_onnx.graph.export import export_qat
+from pqv_onnx.graph.export import About, export_qat
 from pqv_onnx.progress import Progress, silent
 from pqv_onnx.qat import Calibration, QuantModel, convert_to_qat
 from pqv_onnx.qat.convert import default_task
@@ -44,7 +44,7 @@ from pqv_onnx.train.parts import Parts, divide
 from pqv_onnx.train.sensitivity import assign_bits
 from pqv_onnx.workflow.card import write_card
 from pqv_onnx.workflow.folder import ResultFolder
-from pqv_onnx.workflow.measure import describe_weights, measure
+from pqv_onnx.workflow.measure import describe_weights, licence, measure
 from pqv_onnx.workflow.options import MIXED, Options
 
 MODEL, REPORT, CARD = "model.onnx", "report.json", "README.md"
@@ -235,7 +235,8 @@ def _try(start: _Start, precision: str, folder: Path, progress: Progress) -> Can
     if not checkpoint.exists():
         _calibrate(start, precision, checkpoint, progress)
     progress(f"{name}: exporting", 0, 1)
-    export_qat(load_qat(checkpoint), path, input=start.options.input)
+    about = About(license=licence(start.float_model, start.options))
+    export_qat(load_qat(checkpoint), path, input=start.options.input, about=about)
     progress(f"{name}: exporting", 1, 1)
     own = onnx_subject(path, use_library=True)
     reference = start.float_subject
