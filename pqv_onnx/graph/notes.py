@@ -137,8 +137,8 @@ def _border_tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, dict[str, str
 def _entries(codes: Codes) -> dict[str, str]:
     entries = {
         "bits": str(codes.bits),
-        "scale": _text(codes.step),
-        "zero_point": _text(codes.zero_point),
+        "scale": _text(codes.step).replace(", ", _JOINT),
+        "zero_point": _text(codes.zero_point).replace(", ", _JOINT),
     }
     if codes.exponent is not None:
         entries["exponents"] = "".join(map(str, codes.exponent.tolist()))

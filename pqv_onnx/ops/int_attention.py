@@ -27,7 +27,7 @@ def IntAttention(
     mean_multiplier: int,
     y_bits: int = 8,
 ) -> INT8:
-    """Self-attention of all heads: the mean of V, weighted by the softmax of Q times K."""
+    """Attention of all heads: V weighted by the softmax of Q times K."""
     # Transpose needs the rank, a function has none: all leading axes become one.
     leading = op.Shape(QKV, end=-2)
     tokens = op.Shape(QKV, start=-2, end=-1)

@@ -13,7 +13,7 @@ from pqv_onnx.ops.torch_op import torch_op
 
 @script(pqv, default_opset=op)
 def IntGELU(X: INT8, table: INT8) -> INT8:
-    """A function of each code, looked up in a table of its 256 values."""
+    """A function of each code by a table of its 256 values."""
     index = op.Add(op.Cast(X, to=onnx.TensorProto.INT32), op.Constant(value=scalar(128)))
     return op.Gather(table, index, axis=0)
 

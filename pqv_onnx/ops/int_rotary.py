@@ -49,7 +49,7 @@ FUNCTIONS = {function.name: function for function in (RotationDistance, Rotated)
 def IntRotary(
     X: INT8, cos: INT16, sin: INT16, pairs: int, shift: int, multiplier: int, y_bits: int = 8
 ) -> INT8:
-    """Rotary position embedding: each token turned by the angles of its place."""
+    """Rotary position embedding: each token turned by its angles."""
     x = op.Cast(X, to=onnx.TensorProto.INT32)
     rotated = Rotated(x, RotationDistance(op.Shape(X, start=-1), pairs=pairs))
     straight = op.Mul(x, op.Cast(cos, to=onnx.TensorProto.INT32))

@@ -75,7 +75,7 @@ def SoftmaxWeights(D: INT32, multiplier: int, log2: int) -> UINT8:
 
 @script(pqv, default_opset=op)
 def IntSoftmax2n(X: INT32, shift: int, multiplier: int, log2: int) -> UINT8:
-    """Attention weights of logits: powers of 2, relative to the largest of the row."""
+    """Attention weights of logits: 2 to their distance from the largest."""
     t = ShiftedRight(X, shift=shift)
     # Saturated first, the difference does not overflow.
     D = op.Mul(Sat16(op.Sub(RowMax(t), t)), LeftPower(shift=shift))
@@ -86,7 +86,7 @@ def IntSoftmax2n(X: INT32, shift: int, multiplier: int, log2: int) -> UINT8:
 def IntSoftmax2nBias(
     X: INT32, bias: INT16, mask: UINT8, shift: int, multiplier: int, log2: int
 ) -> UINT8:
-    """Attention weights of logits plus a bias, without the places that a mask leaves out."""
+    """Attention weights of logits plus a bias, 0 where masked."""
     heads = op.Constant(value=vector([1]))
     excluded = op.Unsqueeze(op.Cast(mask, to=onnx.TensorProto.BOOL), heads)
     shifted = ShiftedRight(X, shift=shift)

@@ -53,7 +53,7 @@ def IntWindowAttention(
     mean_multiplier: int,
     y_bits: int = 8,
 ) -> INT8:
-    """Self-attention within windows of an image of tokens, with a bias and a mask."""
+    """Attention within windows of an image, with a bias and a mask."""
     one = op.Constant(value=vector([1]))
     three = op.Constant(value=vector([3]))
     h = op.Reshape(op.Constant(value_int=window_height), one)

@@ -125,7 +125,7 @@ def PackedInt4MatMul(
     N: int,
     y_bits: int = 8,
 ) -> INT8:
-    """Activations times packed int4 weights, requantized per channel."""
+    """Activations times packed int4 weights, requantized."""
     return NarrowChannels(AccumulateInt4(A, B, bias, K=K, N=N), shift, multiplier, y_bits=y_bits)
 
 
@@ -141,7 +141,7 @@ def PackedInt8MatMul(
     N: int,
     y_bits: int = 8,
 ) -> INT8:
-    """Activations times packed int8 weights, requantized per channel."""
+    """Activations times packed int8 weights, requantized."""
     return NarrowChannels(AccumulateInt8(A, B, bias, K=K, N=N), shift, multiplier, y_bits=y_bits)
 
 
@@ -159,7 +159,7 @@ def PackedInt4MatMulAdd(
     N: int,
     y_bits: int = 8,
 ) -> INT8:
-    """Activations times packed int4 weights, requantized per channel, plus a residual."""
+    """Activations times packed int4 weights, requantized, plus a residual."""
     return NarrowChannelsAdd(
         AccumulateInt4(A, B, bias, K=K, N=N),
         shift,
@@ -184,7 +184,7 @@ def PackedInt8MatMulAdd(
     N: int,
     y_bits: int = 8,
 ) -> INT8:
-    """Activations times packed int8 weights, requantized per channel, plus a residual."""
+    """Activations times packed int8 weights, requantized, plus a residual."""
     return NarrowChannelsAdd(
         AccumulateInt8(A, B, bias, K=K, N=N),
         shift,
@@ -207,7 +207,7 @@ def PackedInt4MatMulGELU(
     K: int,
     N: int,
 ) -> INT8:
-    """IntGELU of activations times packed int4 weights, requantized per channel."""
+    """IntGELU of activations times packed int4 weights, requantized."""
     x = PackedInt4MatMul(A, B, bias, shift, multiplier, layout=layout, K=K, N=N, y_bits=8)
     return IntGELU(x, table)
 
@@ -224,14 +224,14 @@ def PackedInt8MatMulGELU(
     K: int,
     N: int,
 ) -> INT8:
-    """IntGELU of activations times packed int8 weights, requantized per channel."""
+    """IntGELU of activations times packed int8 weights, requantized."""
     x = PackedInt8MatMul(A, B, bias, shift, multiplier, layout=layout, K=K, N=N, y_bits=8)
     return IntGELU(x, table)
 
 
 @script(pqv, default_opset=op)
 def PackedInt8MatMulToInt32(A: INT8, B: INT8, bias: INT32, layout: str, K: int, N: int) -> INT32:
-    """Activations times packed int8 weights, plus bias, not requantized."""
+    """Activations times packed int8 weights, plus bias, as int32."""
     return AccumulateInt8(A, B, bias, K=K, N=N)
 
 

@@ -78,8 +78,8 @@ def test_every_integer_value_between_the_borders_is_annotated(
     tensors = [note[key] for note in notes.values() for key in note if key.endswith("_TENSOR")]
     assert len(tensors) == 3 and set(tensors) <= constants
     assert notes["blocks.0.norm1"]["bits"] == {"w8a8": "8", "w4a4": "4"}[precision]
-    qkv = notes["blocks.0.attn.qkv"]["scale"]
-    assert [span.partition(" ")[2] for span in qkv.split(", ")] == ["[0:36]", "[36:72]", "[72:108]"]
+    spans = notes["blocks.0.attn.qkv"]["scale"].split(",\n")
+    assert [span.partition(" ")[2] for span in spans] == ["[0:36]", "[36:72]", "[72:108]"]
 
 
 def test_nodes_say_what_they_do(tiny_onnx: dict[str, Path]) -> None:
