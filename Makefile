@@ -15,7 +15,7 @@ CXX_SOURCES := $(shell find custom_ops tests benchmarks -name '*.cc' -o -name '*
 PYTEST_ARGS ?= --numprocesses auto --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format clean
+.PHONY: help install demo test lint format wheel docs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -41,8 +41,15 @@ format: $(STAMP) ## Rewrite the sources in the house style
 	@echo clang-format -i ...
 	@$(BIN)/clang-format -i $(CXX_SOURCES)
 
+wheel: $(STAMP) ## Build an sdist and manylinux wheels, x86-64 and arm64, in dist/
+	rm -rf dist
+	PYTHON=$(abspath $(BIN))/python .ci/build-wheels dist
+
+docs: $(STAMP) ## Build the documentation's site in build/site; a warning is an error
+	PYTHON=$(abspath $(BIN))/python .ci/build-docs
+
 clean: ## Remove what the build made, .venv included
-	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

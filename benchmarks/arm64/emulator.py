@@ -118,6 +118,12 @@ def prefix(cpu: Cpu) -> Path:
     libraries = root / "lib"
     if not libraries.exists():
         libraries.symlink_to(SYSTEM_LIBRARIES)
+    (root / "proc" / "cpuinfo").write_text(cpu_info(cpu))
+    return root
+
+
+def cpu_info(cpu: Cpu) -> str:
+    """Its /proc/cpuinfo, without which onnxruntime crashes on an emulated processor."""
     lines = {
         "processor": "0",
         "BogoMIPS": "100.00",
@@ -128,9 +134,7 @@ def prefix(cpu: Cpu) -> Path:
         "CPU part": cpu.part,
         "CPU revision": "1",
     }
-    text = "".join(f"{name}\t: {value}\n" for name, value in lines.items())
-    (root / "proc" / "cpuinfo").write_text(text + "\n")
-    return root
+    return "".join(f"{name}\t: {value}\n" for name, value in lines.items()) + "\n"
 
 
 def profile(cpu: Cpu, *command: str | Path) -> tuple[str, list[Profile]]:
