@@ -1,6 +1,7 @@
 #include "runner/input.h"
 
 #include "runner/file.h"
+#include "runner/metadata.h"
 #include "runner/npy.h"
 #include "runner/preprocess.h"
 
@@ -24,11 +25,28 @@ uint64_t NextRandom(uint64_t* state) {
   return z ^ (z >> 31);
 }
 
+Buffer<uint8_t> RandomBytes(const Port& port) {
+  Buffer<uint8_t> bytes(port.ByteCount());
+  uint64_t state = 0;
+  if (port.type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(NextRandom(&state));
+    return bytes;
+  }
+  for (size_t i = 0; i < port.ElementCount(); ++i) {
+    const float value = static_cast<float>(NextRandom(&state) >> 40) / (1 << 22) - 2.0f;
+    memcpy(bytes.data() + i * sizeof(value), &value, sizeof(value));
+  }
+  return bytes;
+}
+
 }  // namespace
 
-Buffer<uint8_t> ReadInput(const char* path, const Session& session) {
+Inputs ReadInput(const char* path, const Session& session) {
   for (const char* suffix : kImageSuffixes) {
     if (HasSuffix(path, suffix)) return LoadImage(path, session);
+  }
+  if (TakesImage(session)) {
+    Fail("%s: the model takes images, expected a name that ends in .jpg or .png", path);
   }
   const Port& port = session.input();
   const bool is_npy = HasSuffix(path, ".npy");
@@ -43,21 +61,17 @@ Buffer<uint8_t> ReadInput(const char* path, const Session& session) {
         "model",
         path, bytes.size(), port.ByteCount());
   }
-  return bytes;
+  const size_t count = bytes.size() / port.ByteCount();
+  return {Copy(port.shape), static_cast<Buffer<uint8_t>&&>(bytes), count};
 }
 
-Buffer<uint8_t> MakeRandomInput(const Port& port) {
-  Buffer<uint8_t> bytes(port.ByteCount());
-  uint64_t state = 0;
-  if (port.type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
-    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(NextRandom(&state));
-    return bytes;
+Inputs MakeRandomInput(const Session& session) {
+  Port port = {session.input().name, session.input().type, Copy(session.input().shape)};
+  if (TakesImage(session) && port.shape.size() == 3) {
+    port.shape[0] = 480;
+    port.shape[1] = 640;
   }
-  for (size_t i = 0; i < port.ElementCount(); ++i) {
-    const float value = static_cast<float>(NextRandom(&state) >> 40) / (1 << 22) - 2.0f;
-    memcpy(bytes.data() + i * sizeof(value), &value, sizeof(value));
-  }
-  return bytes;
+  return {Copy(port.shape), RandomBytes(port), 1};
 }
 
 }  // namespace pqv

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "runner/fail.h"
+#include "runner/input.h"
 
 namespace pqv {
 
@@ -39,8 +40,7 @@ constexpr char kModel[] =
 
 Buffer<char> LibraryInfo(const Runtime& runtime) {
   Session session(runtime, "the op library", kModel, sizeof(kModel) - 1);
-  const int8_t probe = 0;
-  const Result result = session.Run(&probe);
+  const Result result = session.Run(MakeRandomInput(session));
   Buffer<char> text;
   text.Append(static_cast<const char*>(result.data), result.count);
   text.Append('\0');

@@ -28,21 +28,19 @@ void SetAffinity(uint64_t mask) {
 
 // Runs all inputs and reports their best classes. Returns the outputs one after another.
 Buffer<uint8_t> Classify(Session* session, const Options& options, Json* json) {
-  const size_t input_bytes = session->input().ByteCount();
   const ONNXTensorElementDataType type = session->output().type;
   const Buffer<const char*> labels = ReadLabels(*session);
   Buffer<uint8_t> outputs;
   json->Key("results");
   json->BeginArray();
   for (const char* path : options.inputs) {
-    const Buffer<uint8_t> bytes = ReadInput(path, *session);
-    const size_t count = bytes.size() / input_bytes;
-    for (size_t i = 0; i < count; ++i) {
-      const Result result = session->Run(bytes.data() + i * input_bytes);
+    const Inputs inputs = ReadInput(path, *session);
+    for (size_t i = 0; i < inputs.count; ++i) {
+      const Result result = session->Run(inputs, i);
       outputs.Append(static_cast<const uint8_t*>(result.data), result.count * TypeBytes(type));
       if (type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) continue;
-      ReportTop({path, i, count}, static_cast<const float*>(result.data), result.count, labels,
-                options.top, json);
+      ReportTop({path, i, inputs.count}, static_cast<const float*>(result.data), result.count,
+                labels, options.top, json);
     }
   }
   json->EndArray();
@@ -50,15 +48,14 @@ Buffer<uint8_t> Classify(Session* session, const Options& options, Json* json) {
 }
 
 void Benchmark(const Runtime& runtime, Session* session, const Options& options, Json* json) {
-  const Buffer<uint8_t> input = options.inputs.size() > 0 ? ReadInput(options.inputs[0], *session)
-                                                          : MakeRandomInput(session->input());
+  const Inputs input = options.inputs.size() > 0 ? ReadInput(options.inputs[0], *session)
+                                                 : MakeRandomInput(*session);
   ReportMachine("before", options, json);
-  const Timing timing = TimeRuns(session, input.data(), options.warmup, options.runs);
+  const Timing timing = TimeRuns(session, input, options.warmup, options.runs);
   ReportMachine("after", options, json);
   ReportTiming(timing, options, json);
   if (!options.profile) return;
-  ReportProfile(ProfileRuns(runtime, options.model, input.data(), options.warmup, options.runs),
-                json);
+  ReportProfile(ProfileRuns(runtime, options.model, input, options.warmup, options.runs), json);
 }
 
 void Main(const Options& options) {

@@ -1,5 +1,6 @@
 #include "runner/metadata.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,17 +155,24 @@ Filter ReadFilter(const Session& session) {
   Fail("the model's %s is '%.40s', expected nearest or bilinear or bicubic or lanczos", kKey, name);
 }
 
-// Whether an entry is the second of two values, of which the first is always allowed.
-bool IsSecond(const Session& session, const char* key, const char* first, const char* second,
-              bool second_is_allowed) {
+// Which of some values an entry has.
+template <size_t kCount>
+size_t Choose(const Session& session, const char* key, const char* const (&allowed)[kCount]) {
   const char* value = Entry(session, key);
-  if (strcmp(value, first) == 0) return false;
-  if (second_is_allowed && strcmp(value, second) == 0) return true;
-  Fail("the model's %s is '%.40s', expected %s%s%s", key, value, first,
-       second_is_allowed ? " or " : "", second_is_allowed ? second : "");
+  char words[80] = "";
+  for (size_t i = 0; i < kCount; ++i) {
+    if (strcmp(value, allowed[i]) == 0) return i;
+    const size_t used = strlen(words);
+    snprintf(words + used, sizeof(words) - used, i == 0 ? "%s" : " or %s", allowed[i]);
+  }
+  Fail("the model's %s is '%.40s', expected %s", key, value, words);
 }
 
 bool Fits(const Preprocessing& read, const Port& input) {
+  if (read.kind == InputKind::kImage) {
+    return input.shape.size() == 3 && input.shape[2] == static_cast<int64_t>(read.channels) &&
+           input.type == ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
+  }
   const size_t nchw[] = {1, read.channels, read.height, read.width};
   const size_t nhwc[] = {1, read.height, read.width, read.channels};
   const size_t* shape = read.is_nhwc ? nhwc : nchw;
@@ -172,17 +180,39 @@ bool Fits(const Preprocessing& read, const Port& input) {
   for (size_t i = 0; i < 4; ++i) {
     if (input.shape[i] != static_cast<int64_t>(shape[i])) return false;
   }
-  return input.type == (read.is_uint8 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8
-                                      : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
+  return input.type == (read.kind == InputKind::kUint8 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8
+                                                       : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
 }
 
 // Whether images take the model's proportions; files of earlier versions do not say so.
 bool ReadSquashes(const Session& session) {
   constexpr char kKey[] = "pqv.crop_mode";
-  return session.Metadata(kKey) != nullptr && IsSecond(session, kKey, "center", "squash", true);
+  return session.Metadata(kKey) != nullptr && Choose(session, kKey, {"center", "squash"}) == 1;
+}
+
+// What the model takes, and in which order of the axes.
+void ReadInputKind(const Session& session, Preprocessing* read) {
+  constexpr char kLayout[] = "pqv.layout";
+  read->kind = static_cast<InputKind>(Choose(session, "pqv.input", {"float", "uint8", "image"}));
+  switch (read->kind) {
+    case InputKind::kFloat:
+      Choose(session, kLayout, {"nchw"});
+      return;
+    case InputKind::kUint8:
+      read->is_nhwc = Choose(session, kLayout, {"nchw", "nhwc"}) == 1;
+      return;
+    case InputKind::kImage:
+      Choose(session, kLayout, {"hwc"});
+      return;
+  }
 }
 
 }  // namespace
+
+bool TakesImage(const Session& session) {
+  const char* input = session.Metadata("pqv.input");
+  return input != nullptr && strcmp(input, "image") == 0;
+}
 
 Preprocessing ReadPreprocessing(const Session& session) {
   Preprocessing read = {};
@@ -192,8 +222,7 @@ Preprocessing ReadPreprocessing(const Session& session) {
   read.crop = ReadCrop(session, read);
   read.filter = ReadFilter(session);
   read.squashes = ReadSquashes(session);
-  read.is_uint8 = IsSecond(session, "pqv.input", "float", "uint8", true);
-  read.is_nhwc = IsSecond(session, "pqv.layout", "nchw", "nhwc", read.is_uint8);
+  ReadInputKind(session, &read);
   if (!Fits(read, session.input())) {
     Fail("the model's metadata does not fit its input: give .npy or .raw files");
   }

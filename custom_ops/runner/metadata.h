@@ -11,6 +11,12 @@ namespace pqv {
 
 constexpr size_t kMaxImageChannels = 3;
 
+enum class InputKind {
+  kFloat,  // normalised
+  kUint8,  // pixels
+  kImage,  // of any size, which the model resizes and crops itself
+};
+
 struct Preprocessing {
   size_t channels;
   size_t height;
@@ -20,9 +26,12 @@ struct Preprocessing {
   double crop;
   Filter filter;
   bool squashes;  // images to the model's proportions
-  bool is_uint8;
+  InputKind kind;
   bool is_nhwc;
 };
+
+// Whether the model takes one image of any size, rather than inputs of its own size.
+bool TakesImage(const Session& session);
 
 // Ends the program if an entry is missing or breaks its rule, or if they do not fit the input of
 // the model.

@@ -62,11 +62,24 @@ Image Crop(const char* path, const Image& image, const Preprocessing& wanted) {
   return made;
 }
 
+// An image as it is, for a model that does the rest itself.
+Inputs Whole(const char* path, Image image, const Preprocessing& wanted) {
+  const Size size = ResizedSize(image, wanted);
+  CheckImageSize(path, size.width, size.height, "resized for the model");
+  Buffer<int64_t> shape;
+  shape.Append(static_cast<int64_t>(image.height));
+  shape.Append(static_cast<int64_t>(image.width));
+  shape.Append(static_cast<int64_t>(image.channels));
+  return {static_cast<Buffer<int64_t>&&>(shape), static_cast<Buffer<uint8_t>&&>(image.pixels), 1};
+}
+
 }  // namespace
 
-Buffer<uint8_t> LoadImage(const char* path, const Session& session) {
+Inputs LoadImage(const char* path, const Session& session) {
   const Preprocessing wanted = ReadPreprocessing(session);
-  const Image image = Crop(path, ReadImage(path, wanted.channels), wanted);
+  Image read = ReadImage(path, wanted.channels);
+  if (wanted.kind == InputKind::kImage) return Whole(path, static_cast<Image&&>(read), wanted);
+  const Image image = Crop(path, read, wanted);
   const size_t channels = image.channels;
   const size_t places = image.width * image.height;
   Buffer<uint8_t> bytes(session.input().ByteCount());
@@ -74,7 +87,7 @@ Buffer<uint8_t> LoadImage(const char* path, const Session& session) {
     for (size_t i = 0; i < places; ++i) {
       const uint8_t pixel = image.pixels[i * channels + c];
       const size_t at = wanted.is_nhwc ? i * channels + c : c * places + i;
-      if (wanted.is_uint8) {
+      if (wanted.kind == InputKind::kUint8) {
         bytes[at] = pixel;
         continue;
       }
@@ -82,7 +95,7 @@ Buffer<uint8_t> LoadImage(const char* path, const Session& session) {
       memcpy(bytes.data() + at * sizeof(value), &value, sizeof(value));
     }
   }
-  return bytes;
+  return {Copy(session.input().shape), static_cast<Buffer<uint8_t>&&>(bytes), 1};
 }
 
 }  // namespace pqv

@@ -9,7 +9,7 @@ namespace pqv {
 
 // One image as one input: the same steps and bits as pqv_onnx/runtime/preprocess.py. Ends the
 // program if the file is no image or the model does not say what it wants.
-Buffer<uint8_t> LoadImage(const char* path, const Session& session);
+Inputs LoadImage(const char* path, const Session& session);
 
 }  // namespace pqv
 

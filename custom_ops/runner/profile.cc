@@ -145,7 +145,7 @@ void MakeProfileFolder() {
 
 }  // namespace
 
-Buffer<OpTime> ProfileRuns(const Runtime& runtime, const char* model, const void* input,
+Buffer<OpTime> ProfileRuns(const Runtime& runtime, const char* model, const Inputs& input,
                            unsigned warmup, unsigned runs) {
   signal(SIGINT, NoteInterrupt);  // before there is a folder that could be left behind
   signal(SIGTERM, NoteInterrupt);

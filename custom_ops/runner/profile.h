@@ -16,7 +16,7 @@ struct OpTime {
 
 // Runs the model with the profiler on and reads its file, which is deleted. Returns one entry per
 // op, the longest first, and at the end one for the time between nodes.
-Buffer<OpTime> ProfileRuns(const Runtime& runtime, const char* model, const void* input,
+Buffer<OpTime> ProfileRuns(const Runtime& runtime, const char* model, const Inputs& input,
                            unsigned warmup, unsigned runs);
 
 }  // namespace pqv

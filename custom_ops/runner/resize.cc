@@ -131,6 +131,11 @@ Image Resize(const Image& image, size_t width, size_t height, Filter filter) {
   const Kernel kernel = KernelOf(filter);
   const bool across = width != image.width;
   const bool down = height != image.height;
+  const size_t rows = image.height > height ? image.height - height : 0;
+  const size_t columns = image.width > width ? image.width - width : 0;
+  if (across && rows > 2 * columns) {
+    return ResizeAcross(ResizeDown(image, height, kernel), width, kernel);
+  }
   if (across && down) return ResizeDown(ResizeAcross(image, width, kernel), height, kernel);
   if (across) return ResizeAcross(image, width, kernel);
   if (down) return ResizeDown(image, height, kernel);

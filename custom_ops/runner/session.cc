@@ -39,6 +39,12 @@ size_t TypeBytes(ONNXTensorElementDataType type) {
   return 0;
 }
 
+Buffer<int64_t> Copy(const Buffer<int64_t>& shape) {
+  Buffer<int64_t> copy;
+  copy.Append(shape.data(), shape.size());
+  return copy;
+}
+
 size_t Port::ElementCount() const {
   size_t count = 1;
   for (const int64_t size : shape) count *= static_cast<size_t>(size);
@@ -122,16 +128,17 @@ void Session::ReadPorts() {
   ReadPort(info, &output_);
 }
 
-Result Session::Run(const void* input) {
+Result Session::Run(const Inputs& inputs, size_t index) {
   if (result_ != nullptr) api_.ReleaseValue(result_);
   result_ = nullptr;
   OrtValue* value = nullptr;
-  runtime_.Check(api_.CreateTensorWithDataAsOrtValue(memory_, const_cast<void*>(input),
-                                                     input_.ByteCount(), input_.shape.data(),
-                                                     input_.shape.size(), input_.type, &value),
-                 name_);
-  const OrtValue* inputs[] = {value};
-  runtime_.Check(api_.Run(session_, nullptr, &input_.name, inputs, 1, &output_.name, 1, &result_),
+  runtime_.Check(
+      api_.CreateTensorWithDataAsOrtValue(memory_, const_cast<uint8_t*>(inputs.at(index)),
+                                          inputs.bytes.size() / inputs.count, inputs.shape.data(),
+                                          inputs.shape.size(), input_.type, &value),
+      name_);
+  const OrtValue* values[] = {value};
+  runtime_.Check(api_.Run(session_, nullptr, &input_.name, values, 1, &output_.name, 1, &result_),
                  name_);
   api_.ReleaseValue(value);
   OrtTensorTypeAndShapeInfo* info = nullptr;

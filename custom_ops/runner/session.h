@@ -10,6 +10,9 @@
 
 namespace pqv {
 
+// A copy of a shape.
+Buffer<int64_t> Copy(const Buffer<int64_t>& shape);
+
 // An input or output of the model. A dimension that the model leaves open counts as 1.
 struct Port {
   const char* name = nullptr;
@@ -23,6 +26,15 @@ struct Port {
 // The name of an element type, and the bytes of one; 0 for types that this program cannot handle.
 const char* TypeName(ONNXTensorElementDataType type);
 size_t TypeBytes(ONNXTensorElementDataType type);
+
+// One or more inputs of a model, one after another.
+struct Inputs {
+  Buffer<int64_t> shape;  // of one
+  Buffer<uint8_t> bytes;
+  size_t count;
+
+  const uint8_t* at(size_t i) const { return bytes.data() + bytes.size() / count * i; }
+};
 
 // What a model made of an input; valid until its next run.
 struct Result {
@@ -44,8 +56,8 @@ class Session {
   const Port& input() const { return input_; }
   const Port& output() const { return output_; }
 
-  // Runs the model on `input().ByteCount()` bytes.
-  Result Run(const void* input);
+  // Runs the model on one of some inputs.
+  Result Run(const Inputs& inputs, size_t index = 0);
 
   // The value of an entry of the model's metadata, for good; null if it has no such entry.
   const char* Metadata(const char* key) const;

@@ -26,7 +26,7 @@ Timing Summarize(Buffer<double>* times) {
           percentile(50), percentile(90), percentile(99)};
 }
 
-Timing TimeRuns(Session* session, const void* input, unsigned warmup, unsigned runs) {
+Timing TimeRuns(Session* session, const Inputs& input, unsigned warmup, unsigned runs) {
   for (unsigned i = 0; i < warmup; ++i) session->Run(input);
   Buffer<double> times;
   for (unsigned i = 0; i < runs; ++i) {

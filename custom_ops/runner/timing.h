@@ -25,7 +25,7 @@ struct Timing {
 Timing Summarize(Buffer<double>* times);
 
 // Runs `session` on `input` and times all runs but the first `warmup`.
-Timing TimeRuns(Session* session, const void* input, unsigned warmup, unsigned runs);
+Timing TimeRuns(Session* session, const Inputs& input, unsigned warmup, unsigned runs);
 
 }  // namespace pqv
 

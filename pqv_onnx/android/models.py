@@ -11,8 +11,9 @@ from google.protobuf.message import DecodeError
 from onnx.external_data_helper import uses_external_data
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.graph.load import load_model
+from pqv_onnx.graph.load import load_model, metadata, takes_image
 from pqv_onnx.ops.domain import DOMAIN
+from pqv_onnx.runtime.preprocess import ModelInput
 
 KINDS = {"pqv": "pqv", "fp32": "onnxruntime fp32", "qdq": "onnxruntime QDQ int8"}
 """Kinds of models in a bundle, and what tables call them."""
@@ -26,7 +27,8 @@ def check_model(path: str | os.PathLike[str], kind: str) -> int:
         kind: ``pqv`` for an exported model, ``fp32`` or ``qdq`` for one to compare with.
 
     Returns:
-        The number of values of an input without its batch axis.
+        The number of values of an input without its batch axis; of a model of images, of the
+        pixels that it makes of one.
 
     Raises:
         PqvError: it is not an ONNX model, is of another kind, keeps weights in other files, or
@@ -42,6 +44,9 @@ def check_model(path: str | os.PathLike[str], kind: str) -> int:
     inputs = [value for value in model.graph.input if value.name not in constants]
     if len(inputs) != 1:
         raise PqvError(f"{path}: has {len(inputs)} inputs, expected one")
+    if takes_image(model):
+        wanted = ModelInput.from_metadata(metadata(model))
+        return wanted.channels * wanted.height * wanted.width
     sizes = [axis.dim_value for axis in inputs[0].type.tensor_type.shape.dim][1:]
     if not sizes or min(sizes) < 1:
         raise PqvError(f"{path}: the input has axes of unknown size, expected only a free batch")

@@ -43,6 +43,7 @@ class Input(StrEnum):
 
     float = "float"
     uint8 = "uint8"
+    image = "image"
 
 
 class Output(StrEnum):
@@ -76,7 +77,11 @@ def command(
     size: ImageSizeOption = None,
     input_format: Annotated[
         Input,
-        typer.Option("--input", help="float: normalised NCHW; uint8: pixels, mean/std inside."),
+        typer.Option(
+            "--input",
+            help="float: normalised NCHW; uint8: pixels, mean/std inside; image: HWC pixels of any "
+            "size, resize and crop inside, too.",
+        ),
     ] = Input.float,
     layout: Annotated[Layout, typer.Option(help="Of uint8 pixels.")] = Layout.nhwc,
     output_format: Annotated[

@@ -77,7 +77,11 @@ def command(
     ] = None,
     task: TaskOption = None,
     input_format: Annotated[
-        Input, typer.Option("--input", help="float: normalised NCHW; uint8: pixels, NHWC.")
+        Input,
+        typer.Option(
+            "--input",
+            help="float: normalised NCHW; uint8: pixels, NHWC; image: HWC pixels of any size.",
+        ),
     ] = Input.uint8,
     quick: QuickOption = False,
     steps: StepsOption = None,

@@ -19,9 +19,11 @@ from pqv_onnx.cli.options import (
 )
 from pqv_onnx.cli.progress import Bars
 from pqv_onnx.errors import PqvError
+from pqv_onnx.graph.load import load_model
 from pqv_onnx.text import printable
 from pqv_onnx.verification import Comparison, verify_model
 from pqv_onnx.verification.runners import all_runners
+from pqv_onnx.verification.verify import default_batches
 
 
 def command(
@@ -46,7 +48,7 @@ def command(
     """
     check_json(json_file)
     given = _load(images) if images is not None else None
-    batches = batch or [1, 3]
+    batches = batch or default_batches(load_model(model))
     with Bars() as bars:
         task = bars.add_task(
             "verifying", total=(len(all_runners()) - (checkpoint is None)) * len(batches)

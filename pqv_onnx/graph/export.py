@@ -18,6 +18,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, write_atomically
 from pqv_onnx.graph.fusion import FuseAttention, FuseGelu
+from pqv_onnx.graph.image import TakeImage, check_takes_image
 from pqv_onnx.graph.notes import write_notes
 from pqv_onnx.graph.passes import AttachFunctions, NameByModule, SetMetadata, check_exported
 from pqv_onnx.graph.pixels import PixelLookup
@@ -29,7 +30,7 @@ from pqv_onnx.runtime.labels import LABELS_KEY
 from pqv_onnx.runtime.session import MINIMUM_ONNXRUNTIME
 from pqv_onnx.version import __version__
 
-InputFormat = Literal["float", "uint8"]
+InputFormat = Literal["float", "uint8", "image"]
 OutputFormat = Literal["float", "int8"]
 Layout = Literal["nchw", "nhwc"]
 
@@ -90,7 +91,8 @@ def export_onnx(
         model: the integer model.
         path: the ``.onnx`` file; written whole or not at all.
         input: ``float`` takes float32 [batch, C, H, W], normalised; ``uint8`` takes raw pixels
-            and gives the very same bits (see `PixelLookup`).
+            and gives the very same bits (see `PixelLookup`); ``image`` takes one image, uint8
+            [H, W, C] of any size, and makes the pixels of it (see `TakeImage`).
         layout: axis order of uint8 pixels, ``nhwc`` or ``nchw``.
         embedding: ``int8`` gives the codes of a unit embedding, each worth the metadata's
             ``pqv.embedding_scale``.
@@ -99,14 +101,18 @@ def export_onnx(
         about: author, license and description.
 
     Raises:
-        PqvError: the file cannot be written, an option is unknown, or the model gives no codes.
+        PqvError: the file cannot be written, an option is unknown, the model gives no codes, or
+            its images are made in a way that the graph cannot hold.
     """
     check_writable(path)
+    if input == "image":
+        check_takes_image(model.config.input)
     ends = with_embedding(with_input(model, input, layout), embedding)
     program = _export(ends, *_example(model, input, layout))
     passes = ir.passes.Sequential(
         NameByModule(model.streams),
         *([FuseAttention(), FuseGelu()] if fuse else []),
+        *([TakeImage(model.config.input)] if input == "image" else []),
         ClearMetadataAndDocStringPass(),
         AttachFunctions(),
         SetMetadata(_about(about) | _metadata(model, input, layout) | _embedding(model, embedding)),
@@ -130,10 +136,13 @@ def with_input(model: IntegerModel, input: str, layout: str) -> IntegerModel:
     """
     if input == "float":
         return model
-    if input != "uint8" or layout not in ("nhwc", "nchw"):
-        raise PqvError(f"input must be float, or uint8 in nhwc or nchw; not {input} in {layout}")
+    if input not in ("uint8", "image"):
+        raise PqvError(f"input must be float, uint8 or image, not {input}")
+    if input == "uint8" and layout not in ("nhwc", "nchw"):
+        raise PqvError(f"layout must be nhwc or nchw, not {layout}")
     mean, std = model.config.preprocessing.mean, model.config.preprocessing.std
-    lookup = PixelLookup(model.quantize.scale, mean, std, layout == "nhwc")
+    channels_last = input == "uint8" and layout == "nhwc"
+    lookup = PixelLookup(model.quantize.scale, mean, std, channels_last)
     return _with_border(model, "quantize", lookup)
 
 
@@ -169,17 +178,20 @@ def _embedding(model: IntegerModel, embedding: str) -> dict[str, str]:
 
 
 def _example(model: IntegerModel, input: str, layout: str) -> tuple[torch.Tensor, str]:
-    """A batch of two (a batch of one would be exported as a constant) and the input's name."""
+    """A batch and the input's name: two images, or one where the file is to take one only."""
     channels = model.config.backbone.in_chans
     height, width = model.config.backbone.img_size
     if input == "float":
         return torch.zeros(2, channels, height, width), "images"
-    pixels = torch.zeros(2, channels, height, width, dtype=torch.uint8)
-    return pixels if layout == "nchw" else pixels.permute(0, 2, 3, 1).contiguous(), "pixels"
+    pixels = torch.zeros(2 if input == "uint8" else 1, channels, height, width, dtype=torch.uint8)
+    channels_last = input == "uint8" and layout == "nhwc"
+    return pixels.permute(0, 2, 3, 1).contiguous() if channels_last else pixels, "pixels"
 
 
 def _export(model: IntegerModel, example: torch.Tensor, input_name: str) -> ir.Model:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    # torch.export takes a size of one for a constant.
+    batch = {0: torch.export.Dim("batch")} if len(example) > 1 else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -189,7 +201,7 @@ def _export(model: IntegerModel, example: torch.Tensor, input_name: str) -> ir.M
             opset_version=OPSET,
             input_names=[input_name],
             output_names=[model.config.backbone.task],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=(batch,),
             custom_translation_table=translation_table(),
             verbose=False,
         )
@@ -222,7 +234,7 @@ def _description(model: IntegerModel) -> str:
 
 def _metadata(model: IntegerModel, input: str, layout: str) -> dict[str, str]:
     config = model.config
-    layout = "nchw" if input == "float" else layout
+    layout = {"float": "nchw", "image": "hwc"}.get(input, layout)
     entries = {
         "pqv.model": config.backbone.architecture,
         "pqv.task": config.backbone.task,

@@ -60,3 +60,8 @@ def _fault(node: onnx.NodeProto) -> str | None:
 def metadata(model: onnx.ModelProto) -> dict[str, str]:
     """The model's ``metadata_props`` as a dict."""
     return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def takes_image(model: onnx.ModelProto) -> bool:
+    """Whether the model takes one image of any size, rather than a batch of its own size."""
+    return metadata(model).get("pqv.input") == "image"

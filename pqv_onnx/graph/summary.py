@@ -70,17 +70,21 @@ def value_types(model: onnx.ModelProto) -> dict[str, onnx.TypeProto.Tensor]:
 def float_nodes(model: onnx.ModelProto) -> list[str]:
     """Names of nodes that touch floating point between the border nodes.
 
-    Border nodes are a QuantizeLinear that reads a graph input and a DequantizeLinear that
-    writes a graph output; a Shape reads no values. Bodies of the attached functions are
-    searched, too.
+    Border nodes are a QuantizeLinear that reads a graph input, a DequantizeLinear that writes a
+    graph output, and what is computed from outputs alone; sizes are no values. Bodies of the
+    attached functions are searched, too.
     """
     types = value_types(model)
     inputs = {value.name for value in model.graph.input}
     outputs = {value.name for value in model.graph.output}
+    constants = {tensor.name for tensor in model.graph.initializer}
+    outside = _computed_from(model, outputs, constants)
 
     def is_border(node: onnx.NodeProto) -> bool:
-        if node.op_type in ("QuantizeLinear", "Shape"):
+        if node.op_type == "QuantizeLinear":
             return node.input[0] in inputs
+        if node.op_type == "Shape" or _reads_only(node, outside, constants):
+            return True
         return node.op_type == "DequantizeLinear" and node.output[0] in outputs
 
     def touches_float(node: onnx.NodeProto) -> bool:
@@ -91,6 +95,20 @@ def float_nodes(model: onnx.ModelProto) -> list[str]:
     for function in model.functions:
         found += [f"{function.name}/{node.name}" for node in function.node if _makes_float(node)]
     return found
+
+
+def _computed_from(model: onnx.ModelProto, values: set[str], constants: set[str]) -> set[str]:
+    """Some values, sizes, and what is computed from these alone."""
+    found = set(values)
+    for node in model.graph.node:
+        if node.op_type == "Shape" or _reads_only(node, found, constants):
+            found.update(node.output)
+    return found
+
+
+def _reads_only(node: onnx.NodeProto, values: set[str], constants: set[str]) -> bool:
+    read = set(node.input) - constants - {""}
+    return bool(read) and read <= values
 
 
 def _makes_float(node: onnx.NodeProto) -> bool:

@@ -35,6 +35,10 @@ MAX_SIDE = 4096
 MAX_IMAGE_SIDE, MAX_IMAGE_PIXELS = 65535, 2**27
 """Of an image, as it is in its file and as it is resized."""
 _IMAGE_LIMITS = f"at most {MAX_IMAGE_SIDE} on a side and {MAX_IMAGE_PIXELS} in all"
+PHOTO = (480, 640)
+"""Height and width of the image that is made up for a model of images, for timing and verifying."""
+LAYOUTS = {"float": ("nchw",), "uint8": ("nchw", "nhwc"), "image": ("hwc",)}
+"""What models take, and in which order of the axes."""
 _CROP_PCT = (0.01, 10.0)
 _MEAN = (-1e6, 1e6)
 _STD = (1e-6, 1e6)
@@ -67,8 +71,9 @@ class ModelInput(Preprocessing):
         channels: 3, or 1 for grey.
         height: in pixels.
         width: in pixels.
-        input: ``float`` for normalised values, ``uint8`` for pixels.
-        layout: ``nchw`` or ``nhwc``; of floats always the former.
+        input: ``float`` for normalised values, ``uint8`` for pixels, ``image`` for an image of any
+            size, which the model resizes and crops itself.
+        layout: order of the axes, one of ``LAYOUTS``.
 
     Raises:
         PqvError: a field breaks the rules of docs/metadata.md.
@@ -100,8 +105,8 @@ class ModelInput(Preprocessing):
             )
         _choose("interpolation", self.interpolation, tuple(_FILTERS))
         _choose("crop_mode", self.crop_mode, ("center", "squash"))
-        _choose("input", self.input, ("float", "uint8"))
-        _choose("layout", self.layout, ("nchw",) if self.input == "float" else ("nchw", "nhwc"))
+        _choose("input", self.input, tuple(LAYOUTS))
+        _choose("layout", self.layout, LAYOUTS[self.input])
 
     def to_metadata(self) -> dict[str, str]:
         """The entries of a model's metadata that ``from_metadata`` reads."""
@@ -141,7 +146,7 @@ class ModelInput(Preprocessing):
         )
 
     def load(self, path: str | os.PathLike[str]) -> np.ndarray:
-        """One image file as a batch of one, in the model's type and layout.
+        """One image file as a batch of one, or as one image, in the model's type and layout.
 
         Raises:
             PqvError: the file is missing, is not an image, or is one that is too large; or the
@@ -154,7 +159,8 @@ class ModelInput(Preprocessing):
                 self.check_resized(*image.size)
                 mode = "RGB" if self.channels == 3 else "L"
                 # A conversion to the same mode would be a copy.
-                pixels = self._crop(image if image.mode == mode else image.convert(mode))
+                image = image if image.mode == mode else image.convert(mode)
+                pixels = as_pixels(image) if self.input == "image" else self._crop(image)
         except FileNotFoundError as error:
             raise PqvError(f"{path}: there is no such file") from error
         except PqvError as error:
@@ -162,10 +168,13 @@ class ModelInput(Preprocessing):
         # Pillow's readers of damaged files raise whatever they stumble over.
         except Exception as error:
             raise PqvError(f"{path}: not an image that can be read") from error
-        return self.from_pixels(pixels[np.newaxis])
+        return pixels if self.input == "image" else self.from_pixels(pixels[np.newaxis])
 
     def from_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 [B, H, W, C] as the model's input: uint8 in its layout, or normalised float."""
+        """uint8 [B, H, W, C] as the model's input: uint8 in its layout, or normalised float.
+
+        The pixels are of the model's size, so that this is not for models of images.
+        """
         if self.input == "uint8":
             return pixels if self.layout == "nhwc" else _to_nchw(pixels)
         scaled = _to_nchw(pixels).astype(np.float32) / np.float32(255)
@@ -198,13 +207,18 @@ class ModelInput(Preprocessing):
         size = self._resized(*image.size)
         image = image.resize(size, _FILTERS[self.interpolation])
         left, top = _start(size[0] - self.width), _start(size[1] - self.height)
-        return _pixels(image.crop((left, top, left + self.width, top + self.height)))
+        return as_pixels(image.crop((left, top, left + self.width, top + self.height)))
 
 
-def _pixels(image: Image.Image) -> np.ndarray:
-    """uint8 [H, W, C]."""
+def as_pixels(image: Image.Image) -> np.ndarray:
+    """An RGB or a grey image as uint8 [H, W, C]."""
     array = np.asarray(image, np.uint8)
     return array[..., np.newaxis] if array.ndim == 2 else array
+
+
+def as_image(pixels: np.ndarray) -> Image.Image:
+    """uint8 [H, W, C] as an RGB or a grey image."""
+    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
 
 
 def _start(excess: int) -> int:

@@ -27,7 +27,8 @@ from pqv_onnx.train.recipe import Augmentation
 from pqv_onnx.train.transforms import eval_transform, train_transform
 
 Batch = tuple[Tensor, Tensor]
-"""Images and labels: uint8 [B, H, W, C] for evaluation, normalised [B, C, H, W] for training."""
+"""Images and labels: uint8 [B, H, W, C] for evaluation, normalised [B, C, H, W] for training; for
+models of images a list of uint8 [H, W, C], if they are not all of one size."""
 Factory = Callable[[str | None, str], Dataset[Any]]
 
 ANY_CLASSES = 2**31
@@ -184,7 +185,12 @@ def _shuffled(count: int, *key: int) -> np.ndarray:
 
 def _collate(items: Sequence[tuple[Tensor, int] | PqvError]) -> Any:
     errors = [item for item in items if isinstance(item, PqvError)]
-    return errors[0] if errors else default_collate(list(items))
+    if errors:
+        return errors[0]
+    images, labels = zip(*items, strict=True)
+    if len({image.shape for image in images}) > 1:
+        return list(images), torch.tensor(labels)
+    return default_collate(list(items))
 
 
 def _load(dataset: Dataset[Any], workers: int, classes: int, **kwargs: Any) -> Iterator[Batch]:
@@ -230,7 +236,7 @@ def eval_batches(
 
     Args:
         split: the split.
-        preprocessing: size, crop and interpolation.
+        preprocessing: size, crop and interpolation; for models of images, these are left out.
         classes: of the model.
         batch_size: images of a batch; the last one may have fewer.
         limit: use so many images, chosen at random; of a stream, the first ones.

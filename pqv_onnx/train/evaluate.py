@@ -20,16 +20,16 @@ from torch import Tensor, nn
 
 from pqv_onnx.checkpoint import FORMAT, load_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.graph.load import load_model, metadata
+from pqv_onnx.graph.load import load_model, metadata, takes_image
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.progress import Progress, silent
 from pqv_onnx.qat.convert import for_task
-from pqv_onnx.runtime.preprocess import ModelInput
+from pqv_onnx.runtime.preprocess import ModelInput, as_image
 from pqv_onnx.runtime.session import InferenceSession, run_session
 from pqv_onnx.train.data import ANY_CLASSES, Batch, Share, Split, eval_batches
 from pqv_onnx.train.folders import class_names
 from pqv_onnx.train.models import FloatSource, float_input
-from pqv_onnx.train.transforms import normalise
+from pqv_onnx.train.transforms import eval_transform, normalise
 
 _NO_RANK = 1 << 30
 
@@ -44,7 +44,7 @@ class Subject:
         classes: of its logits; 0 if it gives an embedding or tokens.
         preprocessing: how it wants its images.
         predict: uint8 pixels [B, H, W, C] to logits [B, classes], or to an embedding or tokens
-            [B, ...], on the CPU.
+            [B, ...], on the CPU. Of a model of images, they are images of any size.
     """
 
     name: str
@@ -135,9 +135,14 @@ def onnx_subject(path: Path, use_library: bool) -> Subject:
     given, task = session.get_inputs()[0].name, metadata(proto).get("pqv.task", "logits")
     classes = int(session.get_outputs()[0].shape[-1]) if task == "logits" else 0
 
-    def predict(pixels: Tensor) -> Tensor:
-        (logits,) = run_session(session, {given: preprocessing.from_pixels(pixels.numpy())}, path)
+    def run(fed: np.ndarray) -> Tensor:
+        (logits,) = run_session(session, {given: fed}, path)
         return torch.from_numpy(np.asarray(logits))
+
+    def predict(pixels: Tensor) -> Tensor:
+        if takes_image(proto):
+            return torch.cat([run(image.numpy()) for image in pixels])
+        return run(preprocessing.from_pixels(pixels.numpy()))
 
     kind = "onnx, library" if use_library else "onnx, functions"
     return Subject(str(path), kind, classes, preprocessing, predict)
@@ -239,7 +244,21 @@ def common_preprocessing(subjects: Sequence[Subject]) -> ModelInput:
                 f"{first.name} has {first.classes or 'no'} classes, "
                 f"{other.name} has {other.classes or 'none'}"
             )
+    if any(subject.preprocessing.input == "image" for subject in subjects):
+        return replace(first.preprocessing, input="image", layout="hwc")
     return replace(first.preprocessing, input="float", layout="nchw")
+
+
+def _of_images(subject: Subject) -> Subject:
+    """The subject, which is given images of any size beside models of images."""
+    if subject.preprocessing.input == "image":
+        return subject
+    transform = eval_transform(subject.preprocessing)
+
+    def predict(images: Iterable[Tensor]) -> Tensor:
+        return subject.predict(torch.stack([transform(as_image(one.numpy())) for one in images]))
+
+    return replace(subject, predict=predict)
 
 
 def count_correct(logits: Tensor, labels: Tensor) -> Tensor:
@@ -343,6 +362,8 @@ def evaluate_split(
             classes, or an image cannot be read.
     """
     preprocessing, classes = common_preprocessing(subjects), subjects[0].classes
+    if preprocessing.input == "image":
+        subjects = [_of_images(subject) for subject in subjects]
     batches, count = eval_batches(
         split, preprocessing, classes or ANY_CLASSES, batch_size, limit, seed, skip, share
     )

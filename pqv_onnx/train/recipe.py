@@ -22,7 +22,7 @@ from pqv_onnx.train.collection import find_recipe
 class Export:
     """How ``export/export.py`` exports the model; see ``pqv export``."""
 
-    input: Literal["float", "uint8"] = "float"
+    input: Literal["float", "uint8", "image"] = "float"
     layout: Literal["nhwc", "nchw"] = "nhwc"
 
 

@@ -13,7 +13,7 @@ from timm.data import auto_augment, create_transform
 from torch import Tensor
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.preprocess import ModelInput
+from pqv_onnx.runtime.preprocess import ModelInput, as_pixels
 from pqv_onnx.train.recipe import Augmentation
 
 
@@ -32,7 +32,7 @@ auto_augment.NAME_TO_OP.update(
 
 
 def eval_transform(preprocessing: ModelInput) -> Callable[[Image.Image], Tensor]:
-    """timm's evaluation transform up to the pixels, uint8 [H, W, C]."""
+    """timm's evaluation transform up to the pixels, uint8 [H, W, C]; none for models of images."""
     transform = create_transform(
         (preprocessing.channels, preprocessing.height, preprocessing.width),
         crop_pct=preprocessing.crop_pct,
@@ -43,6 +43,8 @@ def eval_transform(preprocessing: ModelInput) -> Callable[[Image.Image], Tensor]
 
     def to_pixels(image: Image.Image) -> Tensor:
         preprocessing.check_resized(*image.size)
+        if preprocessing.input == "image":
+            return torch.from_numpy(as_pixels(image).copy())
         return torch.from_numpy(np.asarray(transform(image)).transpose(1, 2, 0).copy())
 
     return to_pixels

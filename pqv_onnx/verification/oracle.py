@@ -12,8 +12,9 @@ import torch
 from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.export import with_embedding, with_input
-from pqv_onnx.graph.load import metadata
+from pqv_onnx.graph.load import metadata, takes_image
 from pqv_onnx.integer import IntegerModel, convert_to_integer
+from pqv_onnx.runtime.session import InferenceSession
 from pqv_onnx.verification.compare import Values
 from pqv_onnx.verification.runners import Oracle
 
@@ -39,7 +40,23 @@ def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> 
             raise PqvError(f"{checkpoint} is {found}, the model was exported from {stated}")
     changed = with_input(integer, entries["pqv.input"], entries["pqv.layout"])
     changed = with_embedding(changed, entries.get("pqv.embedding", "float"))
-    return recorded(changed, model.graph.output[0].name)
+    oracle = recorded(changed, model.graph.output[0].name)
+    return _behind(_pixels_of(model), oracle) if takes_image(model) else oracle
+
+
+def _pixels_of(model: onnx.ModelProto) -> Oracle:
+    """The graph's own resize and crop, run by onnxruntime: they are of float arithmetic."""
+    front = onnx.ModelProto()
+    front.CopyFrom(model)
+    (pixels,) = (value for value in model.graph.value_info if value.name == "pixels")
+    del front.graph.output[:]
+    front.graph.output.append(pixels)
+    session = InferenceSession(front.SerializeToString(), use_library=False)
+    return lambda image: {"pixels": session.run(None, {"image": image})[0]}
+
+
+def _behind(front: Oracle, oracle: Oracle) -> Oracle:
+    return lambda image: oracle(front(image)["pixels"])
 
 
 def recorded(model: IntegerModel, output: str) -> Oracle:

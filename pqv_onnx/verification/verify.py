@@ -11,8 +11,9 @@ import onnx
 import onnxruntime
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.graph.load import load_model
+from pqv_onnx.graph.load import load_model, takes_image
 from pqv_onnx.graph.summary import float_nodes
+from pqv_onnx.runtime.preprocess import PHOTO
 from pqv_onnx.verification.compare import Comparison, Values, first_difference
 from pqv_onnx.verification.runners import Oracle, Runner, all_runners, expose_values
 
@@ -46,7 +47,7 @@ def verify_model(
     *,
     checkpoint: str | os.PathLike[str] | None = None,
     images: np.ndarray | None = None,
-    batches: Sequence[int] = (1, 3),
+    batches: Sequence[int] | None = None,
     seed: int = 0,
     progress: Callable[[Comparison], None] = lambda comparison: None,
 ) -> Report:
@@ -60,7 +61,8 @@ def verify_model(
         path: the exported ``.onnx`` file.
         checkpoint: the QAT checkpoint it was exported from, for the torch oracle.
         images: inputs in the model's own type and layout; random ones if None.
-        batches: batch sizes to try; with ``images``, the first ``max(batches)`` are used.
+        batches: batch sizes to try, by default `default_batches`; with ``images``, the first
+            ``max(batches)`` are used.
         seed: for random images.
         progress: called with each comparison when it is done.
 
@@ -70,6 +72,7 @@ def verify_model(
     model = load_model(path)
     nodes = [(node.name, node.op_type, node.output[0]) for node in model.graph.node]
     exposed, plain = expose_values(model), model.SerializeToString()
+    batches = batches or default_batches(model)
     pool = model_images(model, images, max(batches), seed)
     oracle = _oracle(checkpoint, model) if checkpoint is not None else None
     comparisons: list[Comparison] = []
@@ -85,7 +88,7 @@ def verify_model(
     reference_name = ""
     for name, run in _ways(oracle, exposed, plain, all_runners()):
         for batch in batches:
-            found = run(pool[:batch])
+            found = run(pool if takes_image(model) else pool[:batch])
             if batch not in references:
                 references[batch], reference_name = found, name
                 continue
@@ -116,15 +119,23 @@ def _node_by_node(runner: Runner, exposed: bytes, plain: bytes) -> Oracle:
     return run
 
 
+def default_batches(model: onnx.ModelProto) -> tuple[int, ...]:
+    """Batch sizes that a model is verified with."""
+    return (1,) if takes_image(model) else (1, 3)
+
+
 def model_images(
     model: onnx.ModelProto, images: np.ndarray | None, count: int, seed: int
 ) -> np.ndarray:
     """``count`` images that fit the model's input: the given ones, or random ones.
 
     Raises:
-        PqvError: the given images have another type or shape, or are too few.
+        PqvError: the given images have another type or shape, or are too few; or the model takes
+            one image of any size, and ``count`` is not 1.
     """
     tensor = model.graph.input[0].type.tensor_type
+    if takes_image(model):
+        return _one_image(tensor.shape.dim[-1].dim_value, images, count, seed)
     shape = tuple(dim.dim_value for dim in tensor.shape.dim)[1:]
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
     if images is None:
@@ -140,6 +151,20 @@ def model_images(
     if len(images) < count:
         raise PqvError(f"{len(images)} images were given, {count} are needed for the largest batch")
     return images
+
+
+def _one_image(channels: int, image: np.ndarray | None, count: int, seed: int) -> np.ndarray:
+    """The given image, or a random one, uint8 [H, W, C]."""
+    if count != 1:
+        raise PqvError(f"the model takes one image at a time, not {count}")
+    if image is None:
+        return np.random.default_rng(seed).integers(0, 256, (*PHOTO, channels), dtype=np.uint8)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels or not image.size:
+        raise PqvError(
+            f"the image is {image.dtype}{list(image.shape)}, "
+            f"the model takes uint8[height, width, {channels}]"
+        )
+    return image
 
 
 def _oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> Oracle:

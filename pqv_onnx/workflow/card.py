@@ -102,6 +102,8 @@ def make_card(report: dict[str, Any], picture: bool) -> str:
 def _input(report: dict[str, Any]) -> str:
     if report["input"] == "uint8":
         return "uint8 pixels [batch, height, width, 3]"
+    if report["input"] == "image":
+        return "an image of any size, uint8 [height, width, 3]"
     return "normalised float images [batch, 3, height, width]"
 
 

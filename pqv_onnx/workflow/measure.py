@@ -19,6 +19,7 @@ from pqv_onnx.bench.statistics import summarize
 from pqv_onnx.bench.turns import take_turns
 from pqv_onnx.files import file_hash
 from pqv_onnx.graph.float_model import export_float
+from pqv_onnx.graph.load import load_model
 from pqv_onnx.graph.notes import write_noise
 from pqv_onnx.progress import Progress
 from pqv_onnx.qat import QuantModel, convert_to_qat
@@ -26,10 +27,10 @@ from pqv_onnx.qat.convert import for_task, image_size, pretrained_cfg
 from pqv_onnx.qat.noise import segment_sqnr
 from pqv_onnx.verification import verify_model
 from pqv_onnx.verification.runners import all_runners
+from pqv_onnx.verification.verify import default_batches
 from pqv_onnx.version import __version__
 from pqv_onnx.workflow.options import Options
 
-_BATCHES = (1, 3)
 _RUNS, _SECONDS = 30, 20.0
 """Timed inferences of each model, and how long they may take."""
 _PACKAGES = ("onnxruntime", "torch", "timm", "numpy")
@@ -111,7 +112,7 @@ def _tensors_hash(model: nn.Module) -> str:
 
 
 def _verify(path: Path, checkpoint: Path, progress: Progress) -> dict[str, Any]:
-    total, done = len(all_runners()) * len(_BATCHES), 0
+    total, done = len(all_runners()) * len(default_batches(load_model(path))), 0
 
     def advance(_: object) -> None:
         nonlocal done
@@ -119,7 +120,7 @@ def _verify(path: Path, checkpoint: Path, progress: Progress) -> dict[str, Any]:
         progress("verifying", done, total)
 
     progress("verifying", 0, total)
-    report = verify_model(path, checkpoint=checkpoint, batches=_BATCHES, progress=advance)
+    report = verify_model(path, checkpoint=checkpoint, progress=advance)
     report.check(path)
     return {"bit_exact": True, "comparisons": len(report.comparisons)}
 

@@ -35,7 +35,8 @@ class Options:
             no labels) that may be lost; the first precision of ``LADDER`` that holds it is taken.
         labels: file with a name of a class a line.
         task: ``logits``, ``embedding``, ``unit_embedding`` or ``tokens``.
-        input: of the file: ``uint8`` pixels [batch, H, W, C] or normalised ``float``.
+        input: of the file: ``uint8`` pixels [batch, H, W, C], normalised ``float``, or ``image``
+            for one of any size.
         images: to calibrate on.
         evaluation_images: others, to evaluate on.
         quick: whether steps are chosen only, without reconstruction.
@@ -56,7 +57,7 @@ class Options:
     max_drop: float | None = None
     labels: Path | None = None
     task: str | None = None
-    input: Literal["float", "uint8"] = "uint8"
+    input: Literal["float", "uint8", "image"] = "uint8"
     images: int = 256
     evaluation_images: int = 1000
     quick: bool = False

@@ -39,13 +39,18 @@ def entries_of(**changes: Any) -> dict[str, str]:
     }
 
 
-def save_identity(path: Path, entries: dict[str, str], shape: list[int] | None = None) -> None:
+def save_identity(
+    path: Path, entries: dict[str, str], shape: list[int | str] | None = None
+) -> None:
     """A model whose output is its input, of a shape or else of that of its metadata."""
     if shape is None:
         channels, height, width = json.loads(entries.get("pqv.input_size", "[3, 24, 24]"))
         nhwc = entries.get("pqv.layout") == "nhwc"
         shape = [1, height, width, channels] if nhwc else [1, channels, height, width]
-    kind = TensorProto.UINT8 if entries.get("pqv.input") == "uint8" else TensorProto.FLOAT
+        if entries.get("pqv.input") == "image":
+            shape = ["height", "width", channels]
+    is_bytes = entries.get("pqv.input") in ("uint8", "image")
+    kind = TensorProto.UINT8 if is_bytes else TensorProto.FLOAT
     x, y = (helper.make_tensor_value_info(name, kind, shape) for name in "xy")
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", [x], [y])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
@@ -80,7 +85,7 @@ def need_library(name: str) -> None:
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
-@pytest.mark.parametrize("size", [(50, 37), (13, 17), (24, 24), (300, 31), (26, 27)])
+@pytest.mark.parametrize("size", [(50, 37), (13, 17), (24, 24), (300, 31), (31, 99), (26, 27)])
 def test_resizing(run: Run, interpolation: str, size: tuple[int, int], tmp_path: Path) -> None:
     need_library("libpng16.so.16")
     picture("RGB", *size).save(tmp_path / "x.png")
@@ -99,8 +104,10 @@ def test_resizing(run: Run, interpolation: str, size: tuple[int, int], tmp_path:
         {"input_size": [3, 40, 40], "crop_pct": 1.5},
         {"input_size": [3, 24, 24], "crop_pct": 1.15},
         {"input_size": [3, 20, 28], "crop_mode": "squash"},
+        {"input": "image", "layout": "hwc"},
+        {"input": "image", "layout": "hwc", "input_size": [1, 9, 9], "mean": [0.3], "std": [0.4]},
     ],
-    ids=["float", "nhwc", "grey", "padded", "padded oddly", "squashed"],
+    ids=["float", "nhwc", "grey", "padded", "padded oddly", "squashed", "whole", "whole grey"],
 )
 def test_modes_and_inputs(run: Run, mode: str, changes: dict[str, Any], tmp_path: Path) -> None:
     need_library("libpng16.so.16")
@@ -159,11 +166,13 @@ def test_the_rules_of_python(run: Run, tmp_path: Path) -> None:
         ({}, [2, 3, 24, 24]),
         ({}, [3, 24, 24]),
         ({"input": "uint8", "layout": "nhwc"}, [1, 3, 24, 24]),
+        ({"input": "image", "layout": "hwc"}, ["height", "width", 1]),
+        ({"input": "image", "layout": "hwc"}, [1, 3, 24, 24]),
         ({"input_size": [1, 24, 24], "mean": [0], "std": [1]}, [1, 3, 24, 8]),
     ],
 )
 def test_metadata_of_another_input(
-    run: Run, changes: dict[str, Any], shape: list[int], tmp_path: Path
+    run: Run, changes: dict[str, Any], shape: list[int | str], tmp_path: Path
 ) -> None:
     save_identity(tmp_path / "m.onnx", entries_of(**changes), shape)
     assert "metadata does not fit its input" in error_of(run(tmp_path / "m.onnx", "missing.png"))
@@ -178,6 +187,19 @@ def test_metadata_of_another_type(run: Run, kind: str, tmp_path: Path) -> None:
     assert model.metadata_props[5].key == "pqv.input"
     onnx.save(model, tmp_path / "m.onnx")
     assert "metadata does not fit its input" in error_of(run(tmp_path / "m.onnx", "missing.png"))
+
+
+def test_a_model_of_images_takes_nothing_else(run: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((9, 9, 3), np.uint8))
+    save_identity(tmp_path / "m.onnx", entries_of(input="image", layout="hwc"))
+    error = error_of(run(tmp_path / "m.onnx", tmp_path / "x.npy"))
+    assert error.endswith("the model takes images, expected a name that ends in .jpg or .png")
+
+
+def test_a_model_of_images_is_timed_with_a_photo(run: Run, tmp_path: Path) -> None:
+    save_identity(tmp_path / "m.onnx", entries_of(input="image", layout="hwc"))
+    done = run("--runs", "2", "--profile", tmp_path / "m.onnx")
+    assert done.returncode == 0 and "2 runs: p50" in done.stdout, done.stderr
 
 
 def test_images_that_are_too_large(run: Run, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ BAD_FIELDS = [
     ("crop_pct", "1e9", "expected a number from 0.01 to 10"),
     ("interpolation", "sinc", "is 'sinc', expected nearest or bilinear or bicubic or lanczos"),
     ("crop_mode", "border", "is 'border', expected center or squash"),
-    ("input", "int8", "is 'int8', expected float or uint8"),
+    ("input", "int8", "is 'int8', expected float or uint8 or image"),
     ("layout", "nhwc", "is 'nhwc', expected nchw"),
     ("layout", "chwn", "is 'chwn', expected nchw"),
 ]

@@ -1,0 +1,167 @@
+"""Exported models that take an image of any size."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from PIL import Image
+
+import pqv_onnx
+from pqv_onnx.errors import PqvError
+from pqv_onnx.graph import export_onnx
+from pqv_onnx.graph.export import IR_VERSION
+from pqv_onnx.graph.image import TakeImage, check_takes_image
+from pqv_onnx.graph.load import load_model, metadata
+from pqv_onnx.graph.translate import OPSET
+from pqv_onnx.integer import IntegerModel, convert_to_integer
+from pqv_onnx.runtime.preprocess import ModelInput
+from pqv_onnx.verification import verify_model
+
+SIZES = [(480, 640), (375, 500), (301, 300), (5, 3), (1, 1), (500, 240), (75, 100)]
+
+
+WANTED = ModelInput((0.5,) * 3, (0.5,) * 3, channels=3, height=16, width=16)
+
+
+def front(wanted: ModelInput) -> pqv_onnx.InferenceSession:
+    """The front end of a model, alone."""
+    pixels = ir.val("pixels", ir.DataType.UINT8, (1, wanted.channels, wanted.height, wanted.width))
+    tape = ir.tape.Tape()
+    same = tape.op("Identity", [pixels], output=ir.val("same", ir.DataType.UINT8, pixels.shape))
+    graph = ir.Graph([pixels], [same], nodes=tape.nodes, opset_imports={"": OPSET}, name="front")
+    model = TakeImage(wanted)(ir.Model(graph, ir_version=IR_VERSION)).model
+    proto = ir.to_proto(model)
+    onnx.checker.check_model(proto, full_check=True)
+    return pqv_onnx.InferenceSession(proto.SerializeToString(), use_library=False)
+
+
+@pytest.fixture(scope="module")
+def integer(tiny_qat: dict[str, Any]) -> IntegerModel:
+    return convert_to_integer(tiny_qat["w4a4"])
+
+
+def photo(size: tuple[int, int], seed: int = 0) -> np.ndarray:
+    """Noise, which is harder on rounding than a photo."""
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+
+
+def expected_pixels(wanted: ModelInput, image: np.ndarray, tmp_path: Path) -> np.ndarray:
+    Image.fromarray(image).save(tmp_path / "x.png")
+    return replace(wanted, input="uint8", layout="nchw").load(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("size", [(224, 224), (160, 224), (192, 96)])
+@pytest.mark.parametrize("crop_pct", [1.0, 0.9, 0.875])
+@pytest.mark.parametrize("crop_mode", ["center", "squash"])
+@pytest.mark.parametrize(
+    ("interpolation", "furthest", "share"), [("bicubic", 1, 0.003), ("bilinear", 2, 0.03)]
+)
+def test_pixels_are_near_pillows(
+    interpolation: str,
+    furthest: int,
+    share: float,
+    crop_mode: str,
+    crop_pct: float,
+    size: tuple[int, int],
+    tmp_path: Path,
+) -> None:
+    height, width = size
+    made = {"crop_pct": crop_pct, "crop_mode": crop_mode, "interpolation": interpolation}
+    wanted = replace(WANTED, height=height, width=width, **made)
+    session, differences = front(wanted), []
+    for source in SIZES:
+        image = photo(source)
+        (found,) = session.run(None, {"image": image})
+        expected = expected_pixels(wanted, image, tmp_path)
+        assert found.shape == expected.shape
+        differences.append(np.abs(found.astype(int) - expected).ravel())
+    every = np.concatenate(differences)
+    assert every.max() <= furthest
+    assert (every > 0).mean() <= share
+
+
+def test_grey_images() -> None:
+    session = front(replace(WANTED, channels=1, mean=(0.5,), std=(0.5,)))
+    grey = photo((40, 30))[..., :1]
+    (found,) = session.run(None, {"image": grey})
+    (colour,) = front(WANTED).run(None, {"image": grey.repeat(3, 2)})
+    assert np.array_equal(found.repeat(3, 1), colour)
+
+
+def test_the_rest_has_the_bits_of_the_file_of_pixels(integer: IntegerModel, tmp_path: Path) -> None:
+    export_onnx(integer, tmp_path / "image.onnx", input="image")
+    export_onnx(integer, tmp_path / "pixels.onnx", input="uint8", layout="nchw")
+    image = photo((40, 30))
+    (pixels,) = front(integer.config.input).run(None, {"image": image})
+    for use_library in (True, False):
+        whole, rest = (
+            pqv_onnx.InferenceSession(tmp_path / f"{name}.onnx", use_library=use_library)
+            for name in ("image", "pixels")
+        )
+        (expected,) = rest.run(None, {"pixels": pixels})
+        assert np.array_equal(whole.run(None, {"image": image})[0], expected)
+
+
+def test_what_the_file_says_of_itself(
+    integer: IntegerModel, tiny_checkpoint: dict[str, Path], tmp_path: Path
+) -> None:
+    export_onnx(integer, tmp_path / "m.onnx", input="image")
+    model = load_model(tmp_path / "m.onnx")
+    wanted = ModelInput.from_metadata(metadata(model))
+    assert (wanted.input, wanted.layout) == ("image", "hwc")
+    shape = model.graph.input[0].type.tensor_type.shape
+    assert [dim.dim_param or dim.dim_value for dim in shape.dim] == ["height", "width", 3]
+    report = verify_model(tmp_path / "m.onnx", checkpoint=tiny_checkpoint["w4a4"])
+    assert report.bit_exact and len(report.comparisons) > 1
+    assert min(comparison.compared for comparison in report.comparisons) >= 16
+    report = verify_model(tmp_path / "m.onnx", images=photo((9, 11)))
+    assert report.bit_exact
+    for images, words in ((photo((9, 11))[None], "takes uint8"), (np.zeros((9, 9, 3)), "float64")):
+        with pytest.raises(PqvError, match=words):
+            verify_model(tmp_path / "m.onnx", images=images)
+    with pytest.raises(PqvError, match="one image at a time, not 3"):
+        verify_model(tmp_path / "m.onnx", batches=[3])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"interpolation": "lanczos"}, "interpolation is lanczos, expected bilinear or bicubic"),
+        ({"crop_pct": 1.15}, "crop_pct is 1.15, expected 1 or less"),
+        ({"channels": 2, "mean": (0, 0), "std": (1, 1)}, "takes 2 channels, expected 1 or 3"),
+    ],
+)
+def test_what_a_graph_cannot_hold(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(PqvError, match=words):
+        check_takes_image(replace(WANTED, **changes))
+
+
+def test_run_bench_and_eval(
+    integer: IntegerModel, tiny_onnx: dict[str, Path], tmp_path: Path
+) -> None:
+    from pqv_onnx.bench.session import TimedSession
+    from pqv_onnx.train.data import Split
+    from pqv_onnx.train.evaluate import evaluate_split, onnx_subject
+
+    path = tmp_path / "m.onnx"
+    export_onnx(integer, path, input="image")
+    assert len(TimedSession(path).time(1)) == 1
+    with pytest.raises(PqvError, match="one image at a time, not a batch of 2"):
+        TimedSession(path, batch=2)
+    for index, size in enumerate(SIZES[:4]):
+        folder = tmp_path / "data" / "validation" / str(index % 5)
+        folder.mkdir(parents=True)
+        Image.fromarray(photo(size)).save(folder / "x.png")
+    (tmp_path / "data" / "validation" / "4").mkdir()
+    Image.fromarray(photo((20, 20))).save(tmp_path / "data" / "validation" / "4" / "x.png")
+    subjects = [onnx_subject(p, use_library=True) for p in (tiny_onnx["w4a4"], path)]
+    plain, own = evaluate_split(subjects, Split("", str(tmp_path / "data"), "validation"))
+    assert json.dumps(plain.top1) == json.dumps(own.top1)
+    assert plain.images == own.images == 5
