@@ -42,7 +42,8 @@ struct Result {
   size_t count;  // of elements
 };
 
-// A model with one input and one output. Whatever fails ends the program.
+// A model with one input. Of several outputs only the first is computed. Whatever fails ends the
+// program.
 class Session {
  public:
   // Loads a model from a file.

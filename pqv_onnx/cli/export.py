@@ -91,6 +91,14 @@ def command(
             help="int8: a unit embedding as codes, for vector stores; metadata tell their step.",
         ),
     ] = Output.float,
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="K",
+            help="Give the K best classes, too: the outputs probabilities and classes.",
+        ),
+    ] = None,
     fuse: Annotated[
         bool,
         typer.Option(
@@ -143,6 +151,7 @@ def command(
             input=input_format.value,
             layout=layout.value,
             embedding=output_format.value,
+            top_k=top_k,
             fuse=fuse,
             about=About(author, license, description),
         )

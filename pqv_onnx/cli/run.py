@@ -61,8 +61,9 @@ def command(
     labels = stated_labels(metadata(proto))
     task = metadata(proto).get("pqv.task", "logits")
     results: list[dict[str, Any]] = []
+    given, first = session.get_inputs()[0].name, session.get_outputs()[0].name
     for name, array in _inputs(proto, images, random):
-        ((found,),) = run_session(session, {session.get_inputs()[0].name: array}, model)
+        ((found,),) = run_session(session, {given: array}, model, [first])
         if task == "logits":
             best = best_classes(found, top, labels)
             _show(name, best)

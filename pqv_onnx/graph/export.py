@@ -8,7 +8,7 @@ import logging
 import os
 import warnings
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import onnx
 import onnx_ir as ir
@@ -17,6 +17,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, write_atomically
+from pqv_onnx.graph.classes import GiveClasses
 from pqv_onnx.graph.fusion import FuseAttention, FuseGelu
 from pqv_onnx.graph.image import TakeImage, check_takes_image
 from pqv_onnx.graph.notes import write_notes
@@ -60,6 +61,7 @@ def export_qat(
     input: InputFormat = "float",
     layout: Layout = "nhwc",
     embedding: OutputFormat = "float",
+    top_k: int | None = None,
     fuse: bool = True,
     about: About = About(),
 ) -> None:
@@ -69,10 +71,8 @@ def export_qat(
         PqvError: the model is not calibrated, the file cannot be written, an option is unknown, or
             the model gives no codes.
     """
-    integer = convert_to_integer(model)
-    export_onnx(
-        integer, path, input=input, layout=layout, embedding=embedding, fuse=fuse, about=about
-    )
+    ends: dict[str, Any] = {"input": input, "layout": layout, "embedding": embedding}
+    export_onnx(convert_to_integer(model), path, **ends, top_k=top_k, fuse=fuse, about=about)
 
 
 def export_onnx(
@@ -82,6 +82,7 @@ def export_onnx(
     input: InputFormat = "float",
     layout: Layout = "nhwc",
     embedding: OutputFormat = "float",
+    top_k: int | None = None,
     fuse: bool = True,
     about: About = About(),
 ) -> None:
@@ -96,6 +97,8 @@ def export_onnx(
         layout: axis order of uint8 pixels, ``nhwc`` or ``nchw``.
         embedding: ``int8`` gives the codes of a unit embedding, each worth the metadata's
             ``pqv.embedding_scale``.
+        top_k: give the probabilities and the numbers of so many best classes, too (see
+            `GiveClasses`).
         fuse: write each self-attention as one op, and each matmul with its GELU; without, as
             their parts. The bits are equal.
         about: author, license and description.
@@ -107,12 +110,15 @@ def export_onnx(
     check_writable(path)
     if input == "image":
         check_takes_image(model.config.input)
+    if top_k is not None:
+        _check_top_k(model, top_k)
     ends = with_embedding(with_input(model, input, layout), embedding)
     program = _export(ends, *_example(model, input, layout))
     passes = ir.passes.Sequential(
         NameByModule(model.streams),
         *([FuseAttention(), FuseGelu()] if fuse else []),
         *([TakeImage(model.config.input)] if input == "image" else []),
+        *([GiveClasses(top_k)] if top_k is not None else []),
         ClearMetadataAndDocStringPass(),
         AttachFunctions(),
         SetMetadata(_about(about) | _metadata(model, input, layout) | _embedding(model, embedding)),
@@ -160,6 +166,14 @@ def with_embedding(model: IntegerModel, embedding: str) -> IntegerModel:
     if task != "unit_embedding":
         raise PqvError(f"the model gives {task}, an int8 embedding wants the task unit_embedding")
     return _with_border(model, "dequantize", torch.nn.Identity())
+
+
+def _check_top_k(model: IntegerModel, top_k: int) -> None:
+    task, classes = model.config.backbone.task, model.config.backbone.num_classes
+    if task != "logits":
+        raise PqvError(f"the model gives {task}, the best classes want the task logits")
+    if not 1 <= top_k <= classes:
+        raise PqvError(f"the best {top_k} classes were asked for, the model has {classes}")
 
 
 def _with_border(model: IntegerModel, name: str, module: torch.nn.Module) -> IntegerModel:

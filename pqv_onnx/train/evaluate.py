@@ -132,11 +132,12 @@ def onnx_subject(path: Path, use_library: bool) -> Subject:
     proto = load_model(path)
     preprocessing = ModelInput.from_metadata(metadata(proto))
     session = InferenceSession(path, use_library=use_library)
-    given, task = session.get_inputs()[0].name, metadata(proto).get("pqv.task", "logits")
-    classes = int(session.get_outputs()[0].shape[-1]) if task == "logits" else 0
+    given, first = session.get_inputs()[0].name, session.get_outputs()[0]
+    task = metadata(proto).get("pqv.task", "logits")
+    classes = int(first.shape[-1]) if task == "logits" else 0
 
     def run(fed: np.ndarray) -> Tensor:
-        (logits,) = run_session(session, {given: fed}, path)
+        (logits,) = run_session(session, {given: fed}, path, [first.name])
         return torch.from_numpy(np.asarray(logits))
 
     def predict(pixels: Tensor) -> Tensor:
