@@ -83,7 +83,10 @@ def command_blocks(text: str) -> list[str]:
     return [block for block in stripped if re.match(COMMAND, block)]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+DOCUMENTS = [*SOURCES, ROOT / "custom_ops" / "README.md"]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_block_is_run_or_listed(path: Path) -> None:
     name = str(path.relative_to(ROOT))
     if name.startswith("benchmarks"):
