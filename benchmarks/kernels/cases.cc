@@ -45,7 +45,7 @@ Vector<T> Random(size_t count, int low, int high) {
 struct Packed {
   size_t m, k, n;
   Vector<int8_t> a, y, residual, shift;
-  Vector<uint8_t> file;
+  Vector<uint8_t> file, prepared;
   Vector<int32_t> bias, right, rounding, left;
   Vector<int16_t> multiplier, residual_multiplier;
   PackedMatMul op = {};
@@ -55,7 +55,7 @@ struct Packed {
       : m(m_),
         k(k_),
         n(n_),
-        a(Random<int8_t>(m * k, -128, 127)),
+        a(Random<int8_t>(m * k, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)),
         y(m * n),
         residual(Random<int8_t>(m * n, -128, 127)),
         shift(PaddedChannels(n), 8) {
@@ -76,9 +76,20 @@ struct Packed {
                       rounding.data(), left.data(),       false};
     op.residual_multiplier = has_residual ? residual_multiplier.data() : nullptr;
     op.y_bits = 8;
-    block = {0, m, 0, n, a.data(), k, residual.data(), n, m, n};
+    block = {0, m, 0, n, a.data(), k, residual.data(), n, m, n, nullptr, 0};
   }
 };
+
+void Run(const PackedMatMulKernel& kernel, Packed* packed) {
+  PackedMatMulBlock& block = packed->block;
+  const size_t bytes =
+      kernel.prepared_bytes != nullptr ? kernel.prepared_bytes(packed->op, block) : 0;
+  packed->prepared.resize(bytes);
+  block.prepared = bytes > 0 ? packed->prepared.data() : nullptr;
+  block.prepared_rows = packed->m - packed->m % kernel.row_tile;
+  if (bytes > 0) kernel.prepare(packed->op, block);
+  kernel.run(packed->op, block, packed->y.data());
+}
 
 void AddPacked(const Variant& variant, std::vector<Case>* cases) {
   const size_t shapes[][3] = {{197, 192, 576},  {197, 192, 192},   {197, 192, 768},
@@ -93,8 +104,7 @@ void AddPacked(const Variant& variant, std::vector<Case>* cases) {
       char name[96];
       snprintf(name, sizeof(name), "PackedInt%dMatMul%s %zu x %zu x %zu", bits,
                packed->op.residual_multiplier != nullptr ? "Add" : "", m, k, n);
-      cases->push_back({name, double(m * k * n), true,
-                        [=] { kernel->run(packed->op, packed->block, packed->y.data()); }});
+      cases->push_back({name, double(m * k * n), true, [=] { Run(*kernel, packed.get()); }});
     }
   }
 }

@@ -1,4 +1,5 @@
 #include "bindings/ops.h"
+#include "bindings/scratch_pool.h"
 #include "kernels/packed_matmul/gelu.h"
 #include "kernels/packed_matmul/layout.h"
 
@@ -106,7 +107,16 @@ class PackedMatMulNode {
 
     void* y = nullptr;
     PQV_RETURN_IF_ERROR(context.Output(y_shape, &y));
-    return rows > 0 ? RunTasks(context, block, y) : nullptr;
+    if (rows == 0) return nullptr;
+    const size_t bytes =
+        kernel_->prepared_bytes != nullptr ? kernel_->prepared_bytes(op_, block) : 0;
+    if (bytes == 0) return RunTasks(context, block, y);
+    ScratchPool pool;  // of this run alone: kept by every node, it would be much
+    const ScratchPool::Lease scratch(&pool, bytes);
+    block.prepared = static_cast<uint8_t*>(scratch.data());
+    block.prepared_rows = rows - rows % kernel_->row_tile;
+    if (block.prepared != nullptr) PQV_RETURN_IF_ERROR(Prepare(context, block));
+    return RunTasks(context, block, y);
   }
 
  private:
@@ -127,6 +137,18 @@ class PackedMatMulNode {
     block->residual = static_cast<const int8_t*>(residual.data);
     block->residual_stride = op_.n;
     return nullptr;
+  }
+
+  OrtStatus* Prepare(const RunContext& context, const PackedMatMulBlock& whole) const {
+    constexpr size_t kPrepareCost = 8;  // of a byte of `a`
+    const size_t row_tile = kernel_->row_tile;
+    return context.ParallelRanges(whole.prepared_rows / row_tile, kPrepareCost * row_tile * op_.k,
+                                  [&](size_t begin, size_t end) {
+                                    PackedMatMulBlock block = whole;
+                                    block.row_begin = begin * row_tile;
+                                    block.row_end = end * row_tile;
+                                    kernel_->prepare(op_, block);
+                                  });
   }
 
   // A grid of tasks. Channels are cut first, as every task prepares the weights of its channels

@@ -105,13 +105,38 @@ void RunCut(const PackedMatMulKernel& kernel, PackedMatMulBlock block, bool cut,
   }
 }
 
+// Rows for kernels that want them prepared, as the binding does it.
+void Prepare(Fuzz& fuzz, const PackedMatMulKernel& kernel, const PackedMatMul& op,
+             PackedMatMulBlock* block) {
+  const size_t rows = block->row_end;
+  const size_t bytes = kernel.prepared_bytes != nullptr ? kernel.prepared_bytes(op, *block) : 0;
+  block->prepared = bytes > 0 ? fuzz.Memory<uint8_t>(bytes) : nullptr;
+  if (bytes == 0) return;
+  block->prepared_rows = rows - rows % kernel.row_tile;
+  kernel.prepare(op, *block);
+}
+
 enum class Epilogue { kRequantize, kRequantizeAdd, kRequantizeGelu, kNone };
+
+struct MatMulSizes {
+  size_t m, k, n;
+};
+
+// One in 16 has the sizes that Strassen's product takes, beside those that it leaves.
+MatMulSizes PackedMatMulSizes(Fuzz& fuzz) {
+  const bool is_deep = fuzz.random().OneIn(64);
+  if (!fuzz.random().OneIn(16)) {
+    const size_t m = fuzz.Size("M", 1, MaxRows(fuzz));
+    return {m, fuzz.Size("K", 1, is_deep ? 1100 : 140), fuzz.Size("N", 1, 140)};
+  }
+  const int m = fuzz.Int("M", 16, is_deep ? 80 : 230);
+  const int k = 32 * fuzz.Int("K / 32", 3, is_deep ? 60 : 16);
+  return {size_t(m), size_t(k), size_t(fuzz.Int("N", 16, 140))};
+}
 
 template <int kBits, Epilogue kEpilogue>
 bool FuzzPackedMatMul(Fuzz& fuzz) {
-  const size_t m = fuzz.Size("M", 1, MaxRows(fuzz));
-  const size_t k = fuzz.Size("K", 1, fuzz.random().OneIn(64) ? 1100 : 140);
-  const size_t n = fuzz.Size("N", 1, 140);
+  const auto [m, k, n] = PackedMatMulSizes(fuzz);
   PackedMatMul op = {};
   op.k = k;
   op.n = n;
@@ -143,6 +168,7 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
   const auto run_variant = [&](const Variant& variant, auto* y) {
     const PackedMatMulKernel& kernel =
         kBits == 4 ? *variant.packed_int4_matmul : *variant.packed_int8_matmul;
+    Prepare(fuzz, kernel, op, &block);
     RunCut(kernel, block, cut, [&](const PackedMatMulBlock& part) {
       if constexpr (kEpilogue == Epilogue::kNone) {
         kernel.run_to_int32(op, part, y);

@@ -6,6 +6,7 @@
 #ifndef PQV_KERNELS_COMMON_TILE_ARMV8_H_
 #define PQV_KERNELS_COMMON_TILE_ARMV8_H_
 
+#include "kernels/common/strassen.h"
 #include "kernels/common/tile_neon.h"
 
 namespace pqv {
@@ -26,6 +27,8 @@ template <PanelRange kRange, size_t kMaxRows = kRange == PanelRange::kInt4 ? 8 :
 struct Armv8Tile {
   using Form = GroupForm<8>;
   static constexpr size_t kRows = kMaxRows;
+  // Two products of sums do not fit in a byte.
+  static constexpr StrassenTile kStrassen = {};
   static constexpr bool kIsUnsigned = kRange == PanelRange::kUint4 || kRange == PanelRange::kUint8;
   static constexpr size_t kRowBlockBytes = kBlockGroups * 16;
   static constexpr size_t kBlockBytes = kRows * kRowBlockBytes;

@@ -4,6 +4,7 @@
 #ifndef PQV_KERNELS_COMMON_TILE_DOTPROD_H_
 #define PQV_KERNELS_COMMON_TILE_DOTPROD_H_
 
+#include "kernels/common/strassen.h"
 #include "kernels/common/tile_neon.h"
 
 namespace pqv {
@@ -44,6 +45,7 @@ template <Sign kSign, size_t kMaxRows = 8>
 struct DotprodTile {
   using Form = GroupForm<8>;
   static constexpr size_t kRows = kMaxRows;
+  static constexpr StrassenTile kStrassen = {kRows, kPanelChannels, kBlockK, 16};
 
   static constexpr size_t RowsBytes(size_t k) { return 2 * k * kHalfRows; }
 
@@ -72,28 +74,7 @@ struct DotprodTile {
     PQV_INLINE void Add(const uint8_t* rows, bool, const uint8_t* panel, size_t groups) {
 #pragma GCC unroll 2
       for (size_t blocks = groups / kBlockGroups; blocks != 0; --blocks) {
-        KeepOrder();
-        int8x16x4_t a[2];
-        a[0] = LoadNext64(&rows);
-        if constexpr (kCount > kHalfRows) {
-          a[1] = LoadNext64(&rows);
-        } else {
-          rows += kHalfBytes;
-        }
-#pragma GCC unroll 2
-        for (size_t g = 0; g < kBlockGroups; g += 2) {
-          Group8 w[2];
-          PanelForm::LoadNextTwo(&panel, w);
-#pragma GCC unroll 2
-          for (size_t i = 0; i < 2; ++i) {
-#pragma GCC unroll 8
-            for (size_t r = 0; r < kCount; ++r) {
-              const int8x16_t x = a[r / kHalfRows].val[g + i];
-              sums_.row[r][0] = DotLane<kSign>(sums_.row[r][0], w[i].low, x, r % kHalfRows);
-              sums_.row[r][1] = DotLane<kSign>(sums_.row[r][1], w[i].high, x, r % kHalfRows);
-            }
-          }
-        }
+        AddBlock<PanelForm>(&rows, &panel);
       }
       groups %= kBlockGroups;
       for (; groups > 0; --groups) {
@@ -109,7 +90,44 @@ struct DotprodTile {
       }
     }
 
+    // Whole blocks of 16 k; both pointers move behind them.
+    PQV_INLINE void AddBlocks(const uint8_t** rows, const uint8_t** panel, size_t blocks) {
+      for (; blocks != 0; --blocks) AddBlock<Form>(rows, panel);
+    }
+
+    // Sums that are kept for later, in the order of this class.
+    PQV_INLINE void Save(int32_t* y) const { SaveSums(sums_.row, y); }
+    PQV_INLINE void Load(const int32_t* x) { LoadSums(x, sums_.row); }
+    PQV_INLINE void Add(const int32_t* x) { AddSums(x, sums_.row); }
+    PQV_INLINE void AddTo(int32_t* y) const { AddSumsTo(sums_.row, y); }
+
    private:
+    template <typename PanelForm>
+    PQV_INLINE void AddBlock(const uint8_t** rows, const uint8_t** panel) {
+      KeepOrder();
+      int8x16x4_t a[2];
+      a[0] = LoadNext64(rows);
+      if constexpr (kCount > kHalfRows) {
+        a[1] = LoadNext64(rows);
+      } else {
+        *rows += kHalfBytes;
+      }
+#pragma GCC unroll 2
+      for (size_t g = 0; g < kBlockGroups; g += 2) {
+        Group8 w[2];
+        PanelForm::LoadNextTwo(panel, w);
+#pragma GCC unroll 2
+        for (size_t i = 0; i < 2; ++i) {
+#pragma GCC unroll 8
+          for (size_t r = 0; r < kCount; ++r) {
+            const int8x16_t x = a[r / kHalfRows].val[g + i];
+            sums_.row[r][0] = DotLane<kSign>(sums_.row[r][0], w[i].low, x, r % kHalfRows);
+            sums_.row[r][1] = DotLane<kSign>(sums_.row[r][1], w[i].high, x, r % kHalfRows);
+          }
+        }
+      }
+    }
+
     Sums<kCount> sums_;
   };
 };

@@ -7,6 +7,7 @@
 #ifndef PQV_KERNELS_COMMON_TILE_I8MM_H_
 #define PQV_KERNELS_COMMON_TILE_I8MM_H_
 
+#include "kernels/common/strassen.h"
 #include "kernels/common/tile_neon.h"
 
 namespace pqv {
@@ -32,6 +33,8 @@ struct I8mmTile {
   using Form = PairForm;
   static constexpr size_t kRows = 8;
   static constexpr size_t kPairs = 4;  // of channels
+  // Its sums take about as many instructions as the products that are saved.
+  static constexpr StrassenTile kStrassen = {};
 
   static constexpr size_t RowsBytes(size_t k) { return k * kRows; }
 
@@ -113,6 +116,7 @@ struct I8mmTile {
       const int8x16x4_t w = LoadNext64(panel);
 #pragma GCC unroll 4
       for (size_t p = 0; p < kRowPairs; ++p) {
+        KeepOrder();
         const int8x16_t x = a[p / 2].val[2 * kStep + p % 2];
 #pragma GCC unroll 4
         for (size_t q = 0; q < kPairs; ++q) sums_[p][q] = Dot(sums_[p][q], x, w.val[q]);

@@ -211,6 +211,57 @@ static PQV_INLINE void StoreRows(const Sums<kRows>& x, size_t count, int32_t* y,
   }
 }
 
+// Two vectors at a time, and the pointer behind them. gcc would store and load them one by one.
+static PQV_INLINE void StoreNextPair(int32_t** y, int32x4_t first, int32x4_t second) {
+  __asm__ volatile("stp %q1, %q2, [%0], #32" : "+r"(*y) : "w"(first), "w"(second) : "memory");
+}
+
+static PQV_INLINE void LoadNextPair(const int32_t** x, int32x4_t* first, int32x4_t* second) {
+  __asm__ volatile("ldp %q0, %q1, [%2], #32" : "=w"(*first), "=w"(*second), "+r"(*x) : : "memory");
+}
+
+// Sums that wait in memory.
+
+template <size_t kCount, size_t kColumns>
+static PQV_INLINE void SaveSums(const int32x4_t (&x)[kCount][kColumns], int32_t* y) {
+#pragma GCC unroll 16
+  for (size_t i = 0; i < kCount * kColumns; i += 2) {
+    StoreNextPair(&y, x[i / kColumns][i % kColumns], x[i / kColumns][i % kColumns + 1]);
+  }
+}
+
+template <size_t kCount, size_t kColumns>
+static PQV_INLINE void LoadSums(const int32_t* x, int32x4_t (&y)[kCount][kColumns]) {
+#pragma GCC unroll 16
+  for (size_t i = 0; i < kCount * kColumns; i += 2) {
+    LoadNextPair(&x, &y[i / kColumns][i % kColumns], &y[i / kColumns][i % kColumns + 1]);
+  }
+}
+
+template <size_t kCount, size_t kColumns>
+static PQV_INLINE void AddSums(const int32_t* x, int32x4_t (&y)[kCount][kColumns]) {
+#pragma GCC unroll 16
+  for (size_t i = 0; i < kCount * kColumns; i += 2) {
+    int32x4_t first, second;
+    LoadNextPair(&x, &first, &second);
+    int32x4_t* sums = &y[i / kColumns][i % kColumns];
+    sums[0] = vaddq_s32(sums[0], first);
+    sums[1] = vaddq_s32(sums[1], second);
+  }
+}
+
+template <size_t kCount, size_t kColumns>
+static PQV_INLINE void AddSumsTo(const int32x4_t (&x)[kCount][kColumns], int32_t* y) {
+  const int32_t* before = y;
+#pragma GCC unroll 16
+  for (size_t i = 0; i < kCount * kColumns; i += 2) {
+    int32x4_t first, second;
+    LoadNextPair(&before, &first, &second);
+    const int32x4_t* sums = &x[i / kColumns][i % kColumns];
+    StoreNextPair(&y, vaddq_s32(sums[0], first), vaddq_s32(sums[1], second));
+  }
+}
+
 // One pass over k of a block of channels, for a tile of rows.
 struct TilePass {
   const uint8_t* rows;  // packed

@@ -4,6 +4,7 @@
 #ifndef PQV_KERNELS_PACKED_MATMUL_NEON_H_
 #define PQV_KERNELS_PACKED_MATMUL_NEON_H_
 
+#include "kernels/common/strassen_neon.h"
 #include "kernels/common/tile_neon.h"
 #include "kernels/packed_matmul/packed_matmul.h"
 
@@ -155,18 +156,56 @@ class ToInt32 {
 
 // `Tile` for any number of rows, `FewTile` for kMaxDirectRows or fewer.
 template <typename Tile, typename FewTile, int kBits, typename Epilogue>
-static void RunPacked(const PackedMatMul& op, const PackedMatMulBlock& block,
-                      typename Epilogue::Output* y) {
-  const Product product = {
-      block.row_begin,   block.row_end, block.channel_begin,
-      block.channel_end, op.k,          reinterpret_cast<const uint8_t*>(block.a),
-      block.a_stride};
-  const Epilogue epilogue(op, block, y);
-  if (block.row_end - block.row_begin <= kMaxDirectRows) {
+static void RunDirect(const PackedMatMul& op, const Product& product, const Epilogue& epilogue) {
+  if (product.row_end - product.row_begin <= kMaxDirectRows) {
     return RunProduct<FewTile>(product, FilePanels<kBits>{op}, epilogue);
   }
   using Panels = typename PanelsFor<kBits, typename Tile::Form>::Type;
   RunProduct<Tile>(product, Panels{op}, epilogue);
+}
+
+static PQV_INLINE Product MakeProduct(const PackedMatMul& op, const PackedMatMulBlock& block) {
+  return {block.row_begin,   block.row_end, block.channel_begin,
+          block.channel_end, op.k,          reinterpret_cast<const uint8_t*>(block.a),
+          block.a_stride};
+}
+
+// The prepared rows of a product: those of its row 0 come first.
+static PQV_INLINE RowFactors FactorsOf(const PackedMatMulBlock& block) {
+  return {block.prepared, block.prepared_rows / kFastRows};
+}
+
+static PQV_INLINE size_t WholeRows(size_t row_end) { return row_end - row_end % kFastRows; }
+
+// Strassen's product of whole tiles, and the rows and channels that are left directly.
+template <typename Tile, typename FewTile, typename Epilogue>
+static void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block,
+                    const Epilogue& epilogue) {
+  Product whole = MakeProduct(op, block);
+  Product rest = whole;
+  whole.row_end = WholeRows(whole.row_end);
+  whole.channel_end -= (whole.channel_end - whole.channel_begin) % kFastChannels;
+  RunFastProduct<Tile>(whole, FactorsOf(block), MadePanels<4, typename Tile::Form>{op}, epilogue);
+  if (rest.row_end > whole.row_end) {
+    rest.row_begin = whole.row_end;
+    RunDirect<Tile, FewTile, 4>(op, rest, epilogue);
+  }
+  if (rest.channel_end > whole.channel_end) {
+    rest.row_begin = whole.row_begin;
+    rest.row_end = whole.row_end;
+    rest.channel_begin = whole.channel_end;
+    RunDirect<Tile, FewTile, 4>(op, rest, epilogue);
+  }
+}
+
+template <typename Tile, typename FewTile, int kBits, typename Epilogue>
+static void RunPacked(const PackedMatMul& op, const PackedMatMulBlock& block,
+                      typename Epilogue::Output* y) {
+  const Epilogue epilogue(op, block, y);
+  if constexpr (kBits == 4 && Tile::kStrassen.step_macs > 0) {
+    if (block.prepared != nullptr) return RunFast<Tile, FewTile>(op, block, epilogue);
+  }
+  RunDirect<Tile, FewTile, kBits>(op, MakeProduct(op, block), epilogue);
 }
 
 template <typename Tile, typename FewTile, int kBits>
@@ -177,11 +216,44 @@ static void RunPackedToInt8(const PackedMatMul& op, const PackedMatMulBlock& blo
   RunPacked<Tile, FewTile, kBits, ToInt8<false>>(op, block, y);
 }
 
+// Whether all values of `rows` rows are in [-8, 7]. k is a multiple of 2 * kBlockK.
+static inline bool IsInt4(const int8_t* a, size_t rows, size_t k, size_t stride) {
+  const uint8x16_t offset = vdupq_n_u8(8);
+  for (size_t row = 0; row < rows; ++row, a += stride) {
+    uint8x16_t seen = vdupq_n_u8(0);
+    for (size_t i = 0; i < k; i += 2 * kBlockK) {
+      const uint8x16x2_t x = vld1q_u8_x2(reinterpret_cast<const uint8_t*>(a + i));
+      seen = vorrq_u8(seen, vorrq_u8(vaddq_u8(x.val[0], offset), vaddq_u8(x.val[1], offset)));
+    }
+    if (vmaxvq_u8(seen) >= 16) return false;
+  }
+  return true;
+}
+
+template <typename Tile>
+static size_t PreparedBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
+  if (!StrassenPays(Tile::kStrassen, whole.row_end, whole.channel_end, op.k)) return 0;
+  if (!IsInt4(whole.a, whole.row_end, op.k, whole.a_stride)) return 0;
+  return WholeRows(whole.row_end) / kFastRows * FactorBytes(op.k);
+}
+
+template <typename Tile>
+static void PrepareRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
+  Product product = MakeProduct(op, block);
+  product.row_end = WholeRows(product.row_end);
+  MakeRowFactors<Tile>(product, FactorsOf(block));
+}
+
 template <typename Tile, typename FewTile, int kBits>
 static constexpr PackedMatMulKernel MakePackedMatMulKernel() {
   PackedMatMulKernel kernel = {Tile::kRows, kChannelTile, RunPackedToInt8<Tile, FewTile, kBits>,
                                nullptr};
   if constexpr (kBits == 8) kernel.run_to_int32 = RunPacked<Tile, FewTile, kBits, ToInt32>;
+  if constexpr (kBits == 4 && Tile::kStrassen.step_macs > 0) {
+    kernel.row_tile = kFastRows;
+    kernel.prepared_bytes = PreparedBytes<Tile>;
+    kernel.prepare = PrepareRows<Tile>;
+  }
   return kernel;
 }
 

@@ -31,6 +31,9 @@ struct PackedMatMulBlock {
   size_t residual_stride;
   size_t residual_rows;
   size_t y_stride;
+  // The first prepared_rows rows of `a`, as the kernel prepared them for all blocks; or null.
+  uint8_t* prepared;
+  size_t prepared_rows;
 };
 
 struct PackedMatMulKernel {
@@ -41,6 +44,12 @@ struct PackedMatMulKernel {
   void (*run_to_int32)(const PackedMatMul& op, const PackedMatMulBlock& block, int32_t* y);
   // Rows that are cut only into pieces of about as many: each prepares its weights anew.
   size_t min_task_rows = 128;
+  // For kernels that may want rows prepared once, before the blocks of a product are run; else
+  // null. The bytes of `prepared` for the whole output, 0 where this product does without: it
+  // depends on the values of `a`.
+  size_t (*prepared_bytes)(const PackedMatMul& op, const PackedMatMulBlock& whole) = nullptr;
+  // Prepares rows row_begin .. row_end of the block, those of them that are below prepared_rows.
+  void (*prepare)(const PackedMatMul& op, const PackedMatMulBlock& block) = nullptr;
 };
 
 namespace scalar {

@@ -59,6 +59,11 @@ struct ColumnPanels {
 static inline uint32_t WeightSum(const uint8_t* w, size_t n) {
   uint32x4_t sums = vdupq_n_u32(0);
   size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    const uint8x16x4_t x = vld1q_u8_x4(w + i);
+    const uint16x8_t low = vpadalq_u8(vpaddlq_u8(x.val[0]), x.val[1]);
+    sums = vpadalq_u16(sums, vpadalq_u8(vpadalq_u8(low, x.val[2]), x.val[3]));
+  }
   for (; i + 16 <= n; i += 16) sums = vpadalq_u16(sums, vpaddlq_u8(vld1q_u8(w + i)));
   if (i < n) sums = vpadalq_u16(sums, vpaddlq_u8(LoadPartial8(w + i, n - i)));
   return vaddvq_u32(sums);

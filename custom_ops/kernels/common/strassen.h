@@ -1,0 +1,62 @@
+// Winograd's form of Strassen's product of matrices of 2 x 2 blocks: 7 products of blocks in place
+// of 8, and nothing is rounded. Which factors it takes, and when it pays.
+//
+//   C11 = P1 + P2                 P1 = A11 B11              P5 = S1 T1
+//   C12 = P1 + P6 + P5 + P3       P2 = A12 B21              P6 = S2 T2
+//   C21 = P1 + P6 + P7 - P4       P3 = S4 B22               P7 = S3 T3
+//   C22 = P1 + P6 + P7 + P5       P4 = A22 T4
+//
+//   S1 = A21 + A22   S2 = S1 - A11   S3 = A11 - A21   S4 = A12 - S2
+//   T1 = B12 - B11   T2 = B22 - T1   T3 = B22 - B12   T4 = T2 - B21
+//
+// (Winograd, "On multiplication of 2 x 2 matrices", 1971.) A sum has four terms at most. Codes of
+// 4 bits are in [-8, 7], so sums are in [-32, 31], those of symmetric weights in [-28, 28]: bytes.
+
+#ifndef PQV_KERNELS_COMMON_STRASSEN_H_
+#define PQV_KERNELS_COMMON_STRASSEN_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace pqv {
+
+constexpr int kMaxStrassenTerms = 4;  // of a sum
+static_assert(kMaxStrassenTerms * 8 <= 128, "sums of codes of 4 bits are bytes");
+
+// Products in the order in which their sums are chained: P1 P2 P6 P7 P4 P5 P3. The factors of one
+// matrix lie in memory in that order. P4 is subtracted, and its factor is -T4.
+constexpr size_t kStrassenProducts = 7;
+
+// Where blocks are put before the sums are made in place. A block is at
+// [2 * row block + k block] of A, [2 * k block + channel block] of B.
+constexpr size_t kStrassenA[4] = {0, 1, 3, 4};  // S3 takes the place of A21
+constexpr size_t kStrassenB[4] = {0, 5, 1, 6};  // T1 takes the place of B12
+
+// What a tile has to do with it.
+struct StrassenTile {
+  size_t rows;       // of a block of A
+  size_t channels;   // of a block of B
+  size_t block_k;    // K of a block is a multiple of it
+  size_t step_macs;  // products of one instruction
+};
+
+// Whether it takes fewer instructions than the product itself. They are compared per tile of
+// output: one of eight products is saved; what it costs are sums of tiles, and sums of rows and of
+// weights, which are the cheaper the more channels and rows share them.
+static constexpr bool StrassenPays(const StrassenTile& tile, size_t rows, size_t channels,
+                                   size_t k) {
+  constexpr size_t kTileCost = 48;  // saved, loaded and added sums, and starts of loops
+  constexpr size_t kSumCost = 2;    // of 16 bytes of a factor
+  if (tile.step_macs == 0 || rows < 2 * tile.rows || channels < 2 * tile.channels || k == 0 ||
+      k % (2 * tile.block_k) != 0) {
+    return false;
+  }
+  const size_t saved = tile.rows * tile.channels * k / tile.step_macs / 8;
+  const size_t of_rows = kSumCost * tile.rows * tile.channels * k / 16 / channels;
+  const size_t of_weights = kSumCost * tile.rows * tile.channels * k / 16 / rows;
+  return saved > kTileCost + of_rows + of_weights;
+}
+
+}  // namespace pqv
+
+#endif  // PQV_KERNELS_COMMON_STRASSEN_H_
