@@ -17,11 +17,11 @@ export async function openModel(buffer) {
   return { metadata, session: await ort.InferenceSession.create(bytes) };
 }
 
-// Runs a model on { type, data, dims }; gives its first output's values.
+// Runs a model on { type, data, dims }; gives its logits.
 export async function run({ session }, { type, data, dims }) {
   const input = new ort.Tensor(type, data, dims);
   const outputs = await session.run({ [session.inputNames[0]]: input });
-  return outputs[session.outputNames[0]].data;
+  return outputs.logits.data;
 }
 
 // The likeliest classes of an image file: [{ label, share }], at most `count`.

@@ -19,7 +19,9 @@ import onnxruntime
 import pytest
 from PIL import Image
 
+from pqv_onnx.graph import export_onnx
 from pqv_onnx.graph.load import load_model, metadata
+from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.runtime.preprocess import ModelInput
 from tests.builds import ROOT, need
 from tests.conftest import PRECISIONS
@@ -120,6 +122,22 @@ def test_a_dropped_image_is_classified(
     page.evaluate(DROP, ["noise.png", list((tmp_path / "noise.png").read_bytes())])
     page.get_by_text("noise.png: ").wait_for()
     assert page.locator("#classes").inner_text().splitlines() == expected
+
+
+def test_an_image_goes_into_the_graph_as_it_is(
+    page: Any, tiny_qat: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "m.onnx"
+    export_onnx(convert_to_integer(tiny_qat["w8a8"]), path, input="image", top_k=2)
+    pixels = np.random.default_rng(2).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "own_size.png")
+    logits = onnxruntime.InferenceSession(path).run(["logits"], {"image": pixels})[0][0]
+    page.set_input_files("#model", path)
+    page.get_by_text("VisionTransformer is ready").wait_for()
+    page.evaluate(DROP, ["own_size.png", list((tmp_path / "own_size.png").read_bytes())])
+    page.get_by_text("own_size.png: ").wait_for()
+    first = page.locator("#classes tr").first.inner_text()
+    assert first.startswith(f"class {logits.argmax()}\t")
 
 
 def test_photos_are_resized_and_what_is_wrong_is_said(
