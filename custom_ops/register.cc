@@ -1,6 +1,5 @@
 // The entry points of the library, its only exported symbols.
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include <atomic>
 
 #include "bindings/ops.h"
+#include "bindings/system.h"
 
 namespace pqv {
 namespace {
@@ -43,7 +43,7 @@ void FillOp(const OpDefinition& definition, size_t variant, RegisteredOp* op) {
 }
 
 // What sessions that selected one variant share. onnxruntime keeps pointers into it, so it lives
-// as long as the process (the library is linked with -z nodelete); domains stay null until a
+// as long as the process (see StayLoaded); domains stay null until a
 // session asks for the variant.
 struct VariantDomains {
   RegisteredOp ops[kOpCount];
@@ -59,7 +59,7 @@ std::atomic_flag domains_lock = ATOMIC_FLAG_INIT;
 class Lock {
  public:
   Lock() {
-    while (domains_lock.test_and_set(std::memory_order_acquire)) sched_yield();
+    while (domains_lock.test_and_set(std::memory_order_acquire)) YieldThread();
   }
   ~Lock() { domains_lock.clear(std::memory_order_release); }
   Lock(const Lock&) = delete;
@@ -129,6 +129,7 @@ OrtStatus* Register(OrtSessionOptions* options, const OrtApi* api) {
                              "process, expected one onnxruntime per process");
   }
   domains_api = api;
+  StayLoaded();
   VariantDomains* domains = &all_domains[variant];
   PQV_RETURN_IF_ERROR(CreateDomains(api, variant, domains));
   PQV_RETURN_IF_ERROR(api->AddCustomOpDomain(options, domains->domain));
@@ -138,8 +139,8 @@ OrtStatus* Register(OrtSessionOptions* options, const OrtApi* api) {
 }  // namespace
 }  // namespace pqv
 
-extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(
-    OrtSessionOptions* options, const OrtApiBase* api_base) {
+extern "C" PQV_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
+                                                   const OrtApiBase* api_base) {
   const OrtApi* api = api_base->GetApi(pqv::kOrtApiVersion);
   // An onnxruntime older than 1.18 offers no table of this version to make a status with. Nothing
   // is registered then, and a model that needs these ops falls back to its functions or fails.
@@ -150,7 +151,7 @@ extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(
 // For apps that cannot give onnxruntime a path but load the library themselves: the same, to be
 // named to RegisterCustomOpsUsingFunction. onnxruntime looks the name up among the symbols of the
 // whole process, where many op libraries have a RegisterCustomOps.
-extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterPqvCustomOps(
-    OrtSessionOptions* options, const OrtApiBase* api_base) {
+extern "C" PQV_EXPORT OrtStatus* RegisterPqvCustomOps(OrtSessionOptions* options,
+                                                      const OrtApiBase* api_base) {
   return RegisterCustomOps(options, api_base);
 }

@@ -4,8 +4,9 @@
 #define PQV_BINDINGS_ARRAY_H_
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "bindings/system.h"
 
 namespace pqv {
 
@@ -15,14 +16,14 @@ class Array {
   Array() = default;
   Array(const Array&) = delete;
   Array& operator=(const Array&) = delete;
-  ~Array() { free(data_); }
+  ~Array() { FreeAligned(data_); }
 
   // False if the memory cannot be had. Called once.
   bool Allocate(size_t count) {
     if (count > (SIZE_MAX - kAlignment) / sizeof(T)) return false;
     const size_t bytes = (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
-    void* memory = nullptr;
-    if (posix_memalign(&memory, kAlignment, bytes) != 0) return false;
+    void* memory = AllocateAligned(bytes);
+    if (memory == nullptr) return false;
     data_ = static_cast<T*>(memset(memory, 0, bytes));
     return true;
   }

@@ -5,9 +5,10 @@
 #define PQV_BINDINGS_SCRATCH_POOL_H_
 
 #include <stddef.h>
-#include <stdlib.h>
 
 #include <atomic>
+
+#include "bindings/system.h"
 
 namespace pqv {
 
@@ -17,7 +18,7 @@ class ScratchPool {
   ScratchPool(const ScratchPool&) = delete;
   ScratchPool& operator=(const ScratchPool&) = delete;
   ~ScratchPool() {
-    for (std::atomic<Buffer*>& slot : slots_) free(slot.load());
+    for (std::atomic<Buffer*>& slot : slots_) FreeAligned(slot.load());
   }
 
  private:
@@ -53,11 +54,10 @@ class ScratchPool {
       Buffer* buffer = slot.exchange(nullptr);
       if (buffer == nullptr) continue;
       if (buffer->bytes >= bytes) return buffer;
-      free(buffer);  // of a run with smaller inputs
+      FreeAligned(buffer);  // of a run with smaller inputs
     }
-    void* memory = nullptr;
-    if (posix_memalign(&memory, kAlignment, sizeof(Buffer) + bytes) != 0) return nullptr;
-    Buffer* buffer = static_cast<Buffer*>(memory);
+    Buffer* buffer = static_cast<Buffer*>(AllocateAligned(sizeof(Buffer) + bytes));
+    if (buffer == nullptr) return nullptr;
     buffer->bytes = bytes;
     return buffer;
   }
@@ -67,7 +67,7 @@ class ScratchPool {
       Buffer* empty = nullptr;
       if (slot.compare_exchange_strong(empty, buffer)) return;
     }
-    free(buffer);
+    FreeAligned(buffer);
   }
 
   std::atomic<Buffer*> slots_[kSlots] = {};

@@ -3,10 +3,15 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <stdint.h>
+#if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
+#endif
 
 #include <atomic>
+#elif defined(__APPLE__)
+#include <stddef.h>
+#include <sys/sysctl.h>
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
@@ -93,6 +98,21 @@ bool CpuHasAvx2() { return Has(kAvx2); }
 bool CpuHasAvx512Vnni() { return Has(kAvx512Vnni); }
 bool CpuHasAvx512Vbmi() { return Has(kAvx512Vbmi); }
 bool CpuHasAmx() { return Has(kAmx); }
+
+#elif defined(__APPLE__)
+
+namespace {
+
+bool Has(const char* feature) {
+  int value = 0;
+  size_t size = sizeof(value);
+  return sysctlbyname(feature, &value, &size, nullptr, 0) == 0 && value != 0;
+}
+
+}  // namespace
+
+bool CpuHasDotprod() { return Has("hw.optional.arm.FEAT_DotProd"); }
+bool CpuHasI8mm() { return CpuHasDotprod() && Has("hw.optional.arm.FEAT_I8MM"); }
 
 #elif defined(__aarch64__)
 

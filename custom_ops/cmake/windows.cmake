@@ -1,0 +1,5 @@
+# Windows on x86-64, cross-compiled.
+set(CMAKE_SYSTEM_NAME Windows)
+set(CMAKE_SYSTEM_PROCESSOR AMD64)
+set(PQV_ZIG_TARGET x86_64-windows-gnu)
+include(${CMAKE_CURRENT_LIST_DIR}/zig.cmake)
