@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,6 +38,14 @@ class Precision(StrEnum):
     w4a4 = "w4a4"
 
 
+class Format(StrEnum):
+    """What the exported file consists of."""
+
+    integer = "integer"
+    qdq = "qdq"
+    float = "float"
+
+
 class Input(StrEnum):
     """What the exported model takes."""
 
@@ -60,6 +68,9 @@ class Layout(StrEnum):
     nchw = "nchw"
 
 
+_PLAIN = {"input": "float", "embedding": "float", "top_k": None}
+
+
 def command(
     output: Annotated[Path, typer.Option("-o", "--output", help="The .onnx file to write.")],
     checkpoint: Annotated[Path | None, typer.Option(help="A QAT checkpoint.")] = None,
@@ -75,6 +86,14 @@ def command(
     ] = None,
     schemes: SchemeOption = None,
     size: ImageSizeOption = None,
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="integer: our ops; qdq: QuantizeLinear and DequantizeLinear around float ops, for "
+            "other runtimes and NPUs; float: nothing is rounded.",
+        ),
+    ] = Format.integer,
     input_format: Annotated[
         Input,
         typer.Option(
@@ -114,7 +133,7 @@ def command(
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Export a quantized model as integer-only ONNX.
+    """Export a quantized model as ONNX: in integers, or in standard ops (--format).
 
     Example: `pqv export --checkpoint qat.safetensors -o m.onnx`, or
     `pqv export --model deit_tiny_patch16_224 --random-weights 0 --precision w4a4 -o m.onnx`
@@ -127,6 +146,16 @@ def command(
         raise typer.BadParameter("--scheme goes with --random-weights, a checkpoint has its own")
     if checkpoint is not None and size is not None:
         raise typer.BadParameter("--image-size goes with --model, a checkpoint has its own")
+    ends: dict[str, Any] = {
+        "input": input_format.value,
+        "embedding": output_format.value,
+        "top_k": top_k,
+    }
+    if form is not Format.integer and ends != _PLAIN:
+        raise typer.BadParameter(
+            "--input, --embedding and --top-k go with --format integer: the others take float "
+            "images and give floats"
+        )
     pixels = image_size(size)
     spec = quant_spec((precision or Precision.w4a4).value, schemes)
     check_writable(output)
@@ -134,6 +163,7 @@ def command(
     progress = PlainConsole(stderr=True)
     with progress.status("importing torch"):
         from pqv_onnx.graph.export import About, export_qat
+        from pqv_onnx.graph.standard import export_standard
         from pqv_onnx.qat import build_random_qat
         from pqv_onnx.train.calibration import name_classes
     with progress.status("building the model"):
@@ -145,22 +175,20 @@ def command(
         if labels is not None:
             name_classes(qat, labels)
     with progress.status("exporting"):
-        export_qat(
-            qat,
-            output,
-            input=input_format.value,
-            layout=layout.value,
-            embedding=output_format.value,
-            top_k=top_k,
-            fuse=fuse,
-            about=About(author, license, description),
-        )
+        about = About(author, license, description)
+        if form is Format.integer:
+            export_qat(qat, output, layout=layout.value, fuse=fuse, about=about, **ends)
+        else:
+            export_standard(qat, output, "qdq" if form is Format.qdq else "float", about)
     summary = inspect_model(output)
-    console.print(
-        f"{output}: {megabytes(summary['file_bytes'])}, "
-        f"{summary['macs']['total'] / 1e6:.1f} M MACs, "
-        f"{len(summary['float_nodes'])} float nodes inside"
-    )
+    written = f"{output}: {megabytes(summary['file_bytes'])}"
+    if form is not Format.integer:
+        console.print(f"{written}, standard ops, {form.value}")
+    else:
+        console.print(
+            f"{written}, {summary['macs']['total'] / 1e6:.1f} M MACs, "
+            f"{len(summary['float_nodes'])} float nodes inside"
+        )
     write_json(json_file, {"output": str(output), **summary})
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from pqv_onnx.cli.options import (
@@ -17,10 +19,10 @@ from pqv_onnx.cli.options import (
     console,
     write_json,
 )
-from pqv_onnx.cli.progress import Bars
+from pqv_onnx.cli.progress import Bars, status
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.load import load_model
-from pqv_onnx.text import printable
+from pqv_onnx.text import decimals, printable
 from pqv_onnx.verification import Comparison, verify_model
 from pqv_onnx.verification.runners import all_runners
 from pqv_onnx.verification.verify import default_batches
@@ -43,6 +45,9 @@ def command(
     The torch oracle (with --checkpoint), stock onnxruntime with the model's functions, and the
     op library with each ISA variant of this machine, on 1 thread and on all.
     Exits 1 and names the first node that differs, if one does.
+
+    Of a QDQ or float file, which other runtimes compute as they like, how far every value is from
+    the checkpoint's: codes that are equal, signal to noise.
 
     Example: `pqv verify m.onnx --batch 1 --batch 3`
     """
@@ -72,6 +77,32 @@ def command(
     )
     report.check(model)
     console.print(f"{model} is bit-exact: {len(report.comparisons)} comparisons, no difference")
+
+
+def _verify_standard(
+    model: Path,
+    checkpoint: Path | None,
+    images: np.ndarray | None,
+    count: int,
+    seed: int,
+    json_file: Path | None,
+) -> None:
+    """Show how far a file of standard ops is from its checkpoint."""
+    if checkpoint is None:
+        raise PqvError(f"{model} has standard ops only: --checkpoint, which it was exported from")
+    from pqv_onnx.verification.distance import standard_distances
+
+    with status.status("running it on onnxruntime"):
+        found = standard_distances(model, checkpoint, images=images, count=count, seed=seed)
+    table = Table("value", "equal codes, %", "SQNR, dB", title=f"{model} beside {checkpoint}")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for each in found:
+        equal = "" if each.equal is None else decimals(100 * each.equal)
+        sqnr = "no noise" if each.sqnr is None else f"{each.sqnr:.1f}"
+        table.add_row(printable(each.name), equal, sqnr)
+    console.print(table)
+    write_json(json_file, {"model": str(model), "values": [asdict(each) for each in found]})
 
 
 def _load(path: Path) -> np.ndarray:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 import os
-import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -23,7 +22,7 @@ from pqv_onnx.graph.image import TakeImage, check_takes_image
 from pqv_onnx.graph.notes import write_notes
 from pqv_onnx.graph.passes import AttachFunctions, NameByModule, SetMetadata, check_exported
 from pqv_onnx.graph.pixels import PixelLookup
-from pqv_onnx.graph.translate import OPSET, translation_table
+from pqv_onnx.graph.translate import to_onnx
 from pqv_onnx.integer import IntegerModel, convert_to_integer
 from pqv_onnx.ops.domain import VERSION
 from pqv_onnx.qat import QuantModel
@@ -52,6 +51,11 @@ class About:
     author: str | None = None
     license: str | None = None
     description: str | None = None
+
+    def metadata(self) -> dict[str, str]:
+        """Author and license under the names that viewers know."""
+        known = {"author": self.author, "license": self.license}
+        return {name: value for name, value in known.items() if value}
 
 
 def export_qat(
@@ -113,25 +117,35 @@ def export_onnx(
     if top_k is not None:
         _check_top_k(model, top_k)
     ends = with_embedding(with_input(model, input, layout), embedding)
-    program = _export(ends, *_example(model, input, layout))
-    passes = ir.passes.Sequential(
+    program = to_onnx(ends, *_example(model, input, layout), [model.config.backbone.task])
+    passes = [
         NameByModule(model.streams),
         *([FuseAttention(), FuseGelu()] if fuse else []),
         *([TakeImage(model.config.input)] if input == "image" else []),
         *([GiveClasses(top_k)] if top_k is not None else []),
-        ClearMetadataAndDocStringPass(),
-        AttachFunctions(),
-        SetMetadata(_about(about) | _metadata(model, input, layout) | _embedding(model, embedding)),
-    )
-    exported = passes(program).model
-    exported.doc_string = about.description or _description(model)
+    ]
+    entries = about.metadata() | _metadata(model, input, layout) | _embedding(model, embedding)
+    proto = finished(program, passes, entries, about.description or _description(model))
+    write_notes(proto, {model.streams.get(name, name): own for name, own in model.codes.items()})
+    check_exported(proto)
+    write_atomically(path, proto.SerializeToString())
+
+
+def finished(
+    program: ir.Model,
+    passes: Sequence[ir.passes.PassBase],
+    metadata: Mapping[str, str],
+    description: str,
+) -> onnx.ModelProto:
+    """A traced model as it is written: ``passes``, then what every file has."""
+    last = ClearMetadataAndDocStringPass(), AttachFunctions(), SetMetadata(metadata)
+    exported = ir.passes.Sequential(*passes, *last)(program).model
+    exported.doc_string = description
     exported.producer_name, exported.producer_version = "pqv_onnx", __version__
     exported.ir_version = IR_VERSION
     proto = ir.to_proto(exported)
     _drop_redundant_value_info(proto)
-    write_notes(proto, {model.streams.get(name, name): own for name, own in model.codes.items()})
-    check_exported(proto)
-    write_atomically(path, proto.SerializeToString())
+    return proto
 
 
 def with_input(model: IntegerModel, input: str, layout: str) -> IntegerModel:
@@ -202,39 +216,12 @@ def _example(model: IntegerModel, input: str, layout: str) -> tuple[torch.Tensor
     return pixels.permute(0, 2, 3, 1).contiguous() if channels_last else pixels, "pixels"
 
 
-def _export(model: IntegerModel, example: torch.Tensor, input_name: str) -> ir.Model:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    # torch.export takes a size of one for a constant.
-    batch = {0: torch.export.Dim("batch")} if len(example) > 1 else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            model.eval(),
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[input_name],
-            output_names=[model.config.backbone.task],
-            dynamic_shapes=(batch,),
-            custom_translation_table=translation_table(),
-            verbose=False,
-        )
-    assert program is not None
-    return program.model
-
-
 def _drop_redundant_value_info(proto: onnx.ModelProto) -> None:
     """Keep the types of node outputs only: an initializer states its own."""
     produced = {name for node in proto.graph.node for name in node.output}
     kept = [value for value in proto.graph.value_info if value.name in produced]
     del proto.graph.value_info[:]
     proto.graph.value_info.extend(kept)
-
-
-def _about(about: About) -> dict[str, str]:
-    """Under the names that viewers know."""
-    known = {"author": about.author, "license": about.license}
-    return {name: value for name, value in known.items() if value}
 
 
 def _description(model: IntegerModel) -> str:
@@ -247,16 +234,23 @@ def _description(model: IntegerModel) -> str:
 
 
 def _metadata(model: IntegerModel, input: str, layout: str) -> dict[str, str]:
-    config = model.config
     layout = {"float": "nchw", "image": "hwc"}.get(input, layout)
+    return {
+        **config_metadata(model, input, layout),
+        "pqv.op_domain_version": str(VERSION),
+        "pqv.minimum_onnxruntime": ".".join(map(str, MINIMUM_ONNXRUNTIME)),
+    }
+
+
+def config_metadata(model: IntegerModel | QuantModel, input: str, layout: str) -> dict[str, str]:
+    """What the metadata of a file in any format say of its model."""
+    config = model.config
     entries = {
         "pqv.model": config.backbone.architecture,
         "pqv.task": config.backbone.task,
         "pqv.precision": config.spec.name,
         "pqv.scheme": json.dumps(config.spec.to_dict()),
-        "pqv.op_domain_version": str(VERSION),
         "pqv.tool_version": __version__,
-        "pqv.minimum_onnxruntime": ".".join(map(str, MINIMUM_ONNXRUNTIME)),
         **replace(config.input, input=input, layout=layout).to_metadata(),
     }
     if config.labels is not None:

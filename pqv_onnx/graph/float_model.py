@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from collections.abc import Sequence
 
+import onnx_ir as ir
 import torch
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import nn
+
+from pqv_onnx.graph.translate import to_onnx
 
 
 def export_float(
@@ -26,19 +27,7 @@ def export_float(
         size: channels, height and width of the images.
         outputs: names of what it gives.
     """
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            model.eval(),
-            (torch.zeros(2, *size),),
-            input_names=["images"],
-            output_names=list(outputs),
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None  # it is for dynamo=True
+    exported = to_onnx(model, torch.zeros(2, *size), "images", outputs, opset=None)
     # Stack traces of the tracing would make the file larger than a user's.
-    ClearMetadataAndDocStringPass()(program.model)
-    program.save(path, external_data=False)
+    ClearMetadataAndDocStringPass()(exported)
+    ir.save(exported, path)

@@ -13,7 +13,9 @@ from pqv_onnx.ops.domain import DOMAIN, OPS, VERSION
 
 
 def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
-    """Read an ``.onnx`` file and check that it is a valid model with ``pqv`` ops.
+    """Read an ``.onnx`` file and check that it is a valid model that was exported here.
+
+    It has ``pqv`` ops, or says that it is in standard ones.
 
     Raises:
         PqvError: the file is missing or truncated, is not a valid ONNX model, has no ``pqv``
@@ -34,6 +36,8 @@ def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise PqvError(f"{source}: not a valid ONNX model: {first_line}") from error
     versions = {opset.domain: opset.version for opset in model.opset_import}
+    if is_standard(model):
+        return model
     if not any(node.domain == DOMAIN for node in model.graph.node):
         raise PqvError(f"{source}: the model has no op of the domain {DOMAIN}")
     if versions.get(DOMAIN) != VERSION:
@@ -55,6 +59,11 @@ def _fault(node: onnx.NodeProto) -> str | None:
     known = {attribute.name for attribute in op.attributes}
     unknown = sorted({attribute.name for attribute in node.attribute} - known)
     return f"{node.op_type} has no attribute {unknown[0]}" if unknown else None
+
+
+def is_standard(model: onnx.ModelProto) -> bool:
+    """Whether the model was exported in standard ops: QDQ or float."""
+    return "pqv.format" in metadata(model)
 
 
 def metadata(model: onnx.ModelProto) -> dict[str, str]:

@@ -1,14 +1,17 @@
-"""From torch ops to ONNX nodes, for ``torch.onnx.export``."""
+"""From a torch module to an ONNX graph, on ``torch.onnx.export``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import onnx_ir as ir
 import torch
 from onnx.defs import OpSchema
 from onnxscript import opset19, values
+from torch import Tensor, nn
 
 from pqv_onnx.integer import border  # noqa: F401 - registers the border ops with torch
 from pqv_onnx.ops import domain
@@ -23,6 +26,42 @@ _TENSOR_TYPES = {
     "int32": "tensor(int32)",
 }
 _ATTRIBUTE_TYPES = {int: OpSchema.AttrType.INT, str: OpSchema.AttrType.STRING}
+
+
+def to_onnx(
+    model: nn.Module,
+    example: Tensor,
+    input_name: str,
+    outputs: Sequence[str],
+    opset: int | None = OPSET,
+) -> ir.Model:
+    """Trace a module of one input.
+
+    Args:
+        model: of batches; its parameters become initializers.
+        example: a batch of two, for any batch, or of one, for one image only.
+        input_name: of the graph.
+        outputs: names of what it gives.
+        opset: of the standard ops; None for the exporter's own choice.
+    """
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    # torch.export takes a size of one for a constant.
+    batch = {0: torch.export.Dim("batch")} if len(example) > 1 else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            model.eval(),
+            (example,),
+            dynamo=True,
+            opset_version=opset,
+            input_names=[input_name],
+            output_names=list(outputs),
+            dynamic_shapes=(batch,),
+            custom_translation_table=translation_table(),
+            verbose=False,
+        )
+    assert program is not None  # it is for dynamo=True
+    return program.model
 
 
 def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:

@@ -64,6 +64,11 @@ class Sums(NamedTuple):
     unit: Tensor
     added: tuple[Tensor, Tensor] | None = None
 
+    @classmethod
+    def in_full_precision(cls, real: Tensor) -> Sums:
+        """Of real values that no op narrows."""
+        return cls(real, real, torch.ones((), dtype=torch.float64, device=real.device))
+
     def requantized(self, out_step: Tensor) -> Tensor:
         """In 1/64 of ``out_step``, float64 [] or [N]: int32 with int16 values."""
         shift, multiplier = fixed_point.requantizer(array(self.unit / out_step))
@@ -127,10 +132,9 @@ def product(a: Tensor, b: Tensor, codes: Tensor, unit: Tensor) -> Sums:
 
 def matmul(a: Tensor, b: Tensor, a_step: Tensor, b_step: Tensor, scale: float = 1.0) -> Sums:
     """IntMatMul of ``a`` [..., M, K] and ``b`` [..., N, K], its result scaled."""
-    unit = (a_step * b_step * scale).detach()
     if not rounds():
-        real = (a * scale) @ b.mT
-        return Sums(real, real, unit)
+        return Sums.in_full_precision((a * scale) @ b.mT)
+    unit = (a_step * b_step * scale).detach()
     codes = exact_matmul(to_codes(a, a_step), to_codes(b, b_step).mT)
     return product(a * scale, b.mT, codes, unit)
 

@@ -63,9 +63,10 @@ class QuantLinear(nn.Module):
     @property
     def codes_weight(self) -> Tensor:
         """The weights for inputs in codes of one step, which are what is quantized."""
-        return self.weight if self.source is None else self.weight * self._ratio()
+        return self.weight if self.source is None else self.weight * self.ratio()
 
-    def _ratio(self) -> Tensor:
+    def ratio(self) -> Tensor:
+        """2^exponent of each input, [in_features], if its channels have different steps."""
         assert self.source is not None and self.source.exponent is not None
         return torch.exp2(self.source.exponent.flatten().to(self.weight.dtype))
 
@@ -73,14 +74,19 @@ class QuantLinear(nn.Module):
         """Choose the steps of the weights."""
         self.quantizer.calibrate(self.codes_weight, initialization)
 
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Move every weight to the middle of its code, which stays the same."""
+        weight = self.quantizer.codes(self.codes_weight) * self.quantizer.step
+        self.weight.copy_(weight if self.source is None else weight / self.ratio())
+
     def forward(self, x: Tensor, step: Tensor) -> Sums:
         """Multiply ``x`` [..., in_features], multiples of ``step``, by the quantized weights."""
-        unit = self.unit(step)
         if not exact.rounds():
-            real = F.linear(x, self.weight, self.bias)
-            return Sums(real, real, unit)
+            return Sums.in_full_precision(F.linear(x, self.weight, self.bias))
+        unit = self.unit(step)
         if self.source is not None:
-            x = x / self._ratio()
+            x = x / self.ratio()
         weight = self.quantizer(self.codes_weight)
         # An input has up to 8 bits besides its sign, a weight one less than its own.
         largest = 2 ** (self.quantizer.bits + 7)

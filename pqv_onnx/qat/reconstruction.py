@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import Segment
 
 
@@ -71,6 +72,11 @@ def reconstruct(
         optimizer.zero_grad()
         schedule.step()
         progress((step + 1) / options.steps)
+    for module in segment.submodules():
+        if isinstance(module, QuantLinear):
+            # Training leaves many weights close to where two codes meet: the first update of
+            # whatever is trained next would round them all anew.
+            module.settle()
 
 
 def _groups(segment: Segment, rate: float) -> list[dict[str, object]]:

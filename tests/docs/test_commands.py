@@ -50,6 +50,9 @@ BLOCKS = {
     "docs/inputs.md": {
         "pqv export": "needs a trained checkpoint; tests/graph/test_image.py runs it"
     },
+    "docs/other_runtimes.md": {
+        "pqv export": "needs a trained checkpoint; tests/graph/test_standard.py runs it"
+    },
     "docs/quantize.md": {"pqv quantize": QUANTIZE},
     "docs/release.md": {"CI=true .ci/run": "is the list for a release"},
     "docs/training.md": {

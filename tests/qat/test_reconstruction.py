@@ -62,3 +62,14 @@ def test_progress_is_told() -> None:
     calibrated("token", OPTIONS, Watcher(progress=lambda share, _name: shares.append(share)))
     assert shares[0] == 0 and shares[-1] == 1
     assert shares == sorted(shares)
+
+
+def test_weights_lie_in_the_middle_of_their_codes() -> None:
+    model = calibrated("swin", OPTIONS)
+    for layer in model.block_layers().values():
+        weight = layer.codes_weight.double() / layer.quantizer.step
+        inside = weight.abs() <= layer.quantizer.hi
+        assert (weight - weight.round())[inside].abs().max() < 1e-3
+        settled = layer.quantizer.codes(layer.codes_weight)
+        layer.settle()
+        assert torch.equal(layer.quantizer.codes(layer.codes_weight), settled)

@@ -131,7 +131,7 @@ class Mean(Handler[nodes.Mean]):
 
         out: Tensor = self.quantizer(flat.mean(1), op)
         shape = [1 if axis in self.node.axes else size for axis, size in enumerate(x.shape)]
-        out = out.reshape(shape if self.node.keep else (len(x), *tokens.shape[2:]))
+        out = out.reshape(shape if self.node.keep else (x.shape[0], *tokens.shape[2:]))
         return out * scale
 
 
@@ -157,6 +157,8 @@ class Move(Handler[nodes.Move]):
         return Sums(real, codes, self._moved(x.unit))
 
     def _moved(self, unit: Tensor) -> Tensor:
+        if not unit.ndim:
+            return unit
         shape = tuple(unit.shape)
         if shape not in self._channels:
             places = torch.arange(unit.numel(), device="cpu").reshape(shape)
