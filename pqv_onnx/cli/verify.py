@@ -21,7 +21,7 @@ from pqv_onnx.cli.options import (
 )
 from pqv_onnx.cli.progress import Bars, status
 from pqv_onnx.errors import PqvError
-from pqv_onnx.graph.load import load_model
+from pqv_onnx.graph.load import is_standard, load_model
 from pqv_onnx.text import decimals, printable
 from pqv_onnx.verification import Comparison, verify_model
 from pqv_onnx.verification.runners import all_runners
@@ -53,7 +53,11 @@ def command(
     """
     check_json(json_file)
     given = _load(images) if images is not None else None
-    batches = batch or default_batches(load_model(model))
+    proto = load_model(model)
+    batches = batch or default_batches(proto)
+    if is_standard(proto):
+        _verify_standard(model, checkpoint, given, max(batches), seed, json_file)
+        return
     with Bars() as bars:
         task = bars.add_task(
             "verifying", total=(len(all_runners()) - (checkpoint is None)) * len(batches)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -116,12 +117,17 @@ def _turned_back(codes: np.ndarray, norm: nn.LayerNorm) -> np.ndarray:
     return (turned * norm.weight + norm.bias).float().numpy()
 
 
-def _openvino_runner(path: Path, threads: int) -> Runner:
+def openvino_model(path: Path, threads: int) -> Any:
+    """A file compiled by OpenVINO for the CPU."""
     import openvino
 
     # Else float parts run in bfloat16 on CPUs that have it.
     settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(path, "CPU", settings)
+    return openvino.Core().compile_model(path, "CPU", settings)
+
+
+def _openvino_runner(path: Path, threads: int) -> Runner:
+    compiled = openvino_model(path, threads)
 
     def predict(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         found = compiled([images])
