@@ -5,6 +5,8 @@
 extern "C" {
 #endif
 double exp(double x);
+double fmin(double x, double y);
+double nearbyint(double x);
 double sin(double x);
 #ifdef __cplusplus
 }
