@@ -42,7 +42,7 @@ def round_by_qdq(model: QuantModel) -> None:
 def _activation(quantizer: Quantizer) -> Callable[..., Tensor]:
     """What rounds as a quantizer does."""
     step, zero_point = quantizer.channel_step.float(), quantizer.zero_point
-    lo, hi = ((bound * step).expand(step.shape) for bound in quantizer.bounds)
+    lo, hi = (bound * step for bound in quantizer.bounds)
     narrow = quantizer.bits < 8
 
     def hook(_module: nn.Module, _args: Any, x: Tensor) -> Tensor:

@@ -14,6 +14,11 @@ _CHUNK = 8
 """Images in one forward pass."""
 
 
+def decibels(signal: float, noise: float) -> float:
+    """The ratio of two sums of squares in dB; infinite if either is 0."""
+    return 10 * math.log10(signal / noise) if noise and signal else math.inf
+
+
 @torch.inference_mode()
 def segment_sqnr(model: QuantModel, reference: QuantModel, images: Tensor) -> dict[str, float]:
     """Signal to quantization noise ratio behind each segment of a model.
@@ -38,5 +43,5 @@ def segment_sqnr(model: QuantModel, reference: QuantModel, images: Tensor) -> di
         pairs = [(t.double(), y.double()) for t, y in zip(floats, quantized, strict=True)]
         signal = sum(t.square().sum().item() for t, _ in pairs)
         noise = sum((t - y).square().sum().item() for t, y in pairs)
-        found[segment.name] = 10 * math.log10(signal / noise) if noise and signal else math.inf
+        found[segment.name] = decibels(signal, noise)
     return found

@@ -16,6 +16,7 @@ from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.qat import QuantModel
+from pqv_onnx.qat.noise import decibels
 from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
 from pqv_onnx.verification.runners import Runner, expose_values
 from pqv_onnx.verification.verify import model_images
@@ -122,4 +123,5 @@ def _quantized(model: QuantModel, images: Tensor) -> tuple[dict[str, _Quantized]
 def _sqnr(reference: Tensor, found: Tensor) -> float | None:
     noise = (found - reference).double().square().sum().item()
     signal = reference.double().square().sum().item()
-    return 10 * math.log10(signal / noise) if noise and signal else None
+    ratio = decibels(signal, noise)
+    return ratio if math.isfinite(ratio) else None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.builds import ROOT
+from tests.docs.scripts import run
 from tests.docs.test_options import SOURCES
 
 NDK, ADB = "needs a phone; tests/android runs it with a stand-in for adb", "needs an app"
@@ -113,14 +112,5 @@ def test_60_seconds(tmp_path: Path) -> None:
     (script, *_) = command_blocks(text)
     pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.jpg")
-    pqv = f'pqv() {{ "{sys.executable}" -m pqv_onnx.cli.main "$@"; }}\n'
-    done = subprocess.run(
-        ["bash", "-ec", pqv + script],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "%" in done.stdout and "m.onnx is bit-exact" in done.stdout
+    printed = run(script, tmp_path)
+    assert "%" in printed and "m.onnx is bit-exact" in printed

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +15,9 @@ import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from pqv_onnx.train.models import FloatSource  # noqa: E402
+from tests.builds import ROOT  # noqa: E402
+from tests.docs.scripts import run  # noqa: E402
 
-ROOT = Path(__file__).parents[2]
 SHORT = "--set train.max_steps=2 --set train.batch_size=8 --set train.data.workers=0"
 
 
@@ -61,16 +60,7 @@ def test_the_whole_way(tmp_path: Path) -> None:
         "verify",
         "eval",
     ]
-    pqv = f'pqv() {{ "{sys.executable}" -m pqv_onnx.cli.main "$@"; }}\n'
-    done = subprocess.run(
-        ["bash", "-ec", pqv + script],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "m.onnx is bit-exact" in done.stdout
+    printed = run(script, tmp_path)
+    assert "m.onnx is bit-exact" in printed
     for kind in ("float", "fake-quantized", "integer", "onnx, library"):
-        assert kind in done.stdout
+        assert kind in printed

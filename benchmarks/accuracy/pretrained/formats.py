@@ -27,7 +27,7 @@ from pqv_onnx.files import check_writable, make_folder
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.graph.standard import export_standard
 from pqv_onnx.integer import convert_to_integer
-from pqv_onnx.qat import Calibration, QuantModel, Reconstruction, calibrate, convert_to_qat
+from pqv_onnx.qat import Calibration, QuantModel, calibrate, convert_to_qat
 from pqv_onnx.runtime.session import InferenceSession
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.sensitivity import distance
@@ -68,7 +68,7 @@ def calibrated(precision: str, quick: bool, count: int) -> QuantModel:
     model = load_model(112, OUTPUT, head_images=HEAD_IMAGES, progress=console.print)
     made = convert_to_qat(model, QuantSpec.preset(precision))
     images = load_images("train", count, 0, image_size=112)[0]
-    calibrate(made, images, Calibration(reconstruction=None if quick else Reconstruction()))
+    calibrate(made, images, Calibration.of(quick=quick))
     return made.eval()
 
 

@@ -23,7 +23,7 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, make_folder
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
-from pqv_onnx.qat import Calibration, Reconstruction, calibrate, convert_to_qat
+from pqv_onnx.qat import Calibration, calibrate, convert_to_qat
 from pqv_onnx.runtime.session import InferenceSession
 from pqv_onnx.spec import PRESETS, QuantSpec
 from pqv_onnx.train.transforms import normalise
@@ -70,8 +70,7 @@ def of_file(path: Path, threads: int) -> Predict:
 def quantized(model: nn.Module, images: Tensor, precision: str, quick: bool, path: Path) -> None:
     """Calibrate the model without its head, and write its file."""
     made = convert_to_qat(model, QuantSpec.preset(precision), task="embedding")
-    reconstruction = None if quick else Reconstruction()
-    calibrate(made, images, Calibration(reconstruction=reconstruction))
+    calibrate(made, images, Calibration.of(quick=quick))
     export_onnx(convert_to_integer(made.eval()), path)
 
 
