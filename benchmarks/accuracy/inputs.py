@@ -28,7 +28,7 @@ from benchmarks.accuracy.pretrained.model import fit_head
 from pqv_onnx.files import make_folder, write_atomically
 from pqv_onnx.graph.export import export_qat
 from pqv_onnx.qat import Calibration, QuantModel, calibrate, convert_to_qat
-from pqv_onnx.runtime.preprocess import ModelInput, as_pixels
+from pqv_onnx.runtime.preprocess import ModelInput
 from pqv_onnx.spec import QuantSpec
 
 Run = Callable[[Photo], np.ndarray]
@@ -67,18 +67,20 @@ def evaluate(model: QuantModel, folder: Path, photos: Sequence[Photo]) -> list[R
         folder: where the files go.
         photos: with their classes.
     """
-    for name in ("float", "uint8", "image"):
+    for name in ("float", "uint8", "image", "encoded"):
         export_qat(model, folder / f"{name}.onnx", input=name)
     reference = _plain(folder / "float.onnx", model)
     expected = np.concatenate([reference(photo) for photo in photos])
     labels = np.array([photo.label for photo in photos])
     rows = [_row("float, timm's transform", expected, expected, labels)]
-    for name in ("uint8", "image"):
+    for name in ("uint8", "image", "encoded"):
         run = _own(folder / f"{name}.onnx")
         found = np.concatenate([run(photo) for photo in photos])
-        rows.append(_row(name, found, expected, labels))
-    furthest, differing = _pixels(folder / "image.onnx", photos)
-    rows[-1] = Row(**asdict(rows[-1]) | {"furthest": furthest, "differing": differing})
+        row = _row(name, found, expected, labels)
+        if name != "uint8":
+            furthest, differing = _pixels(folder / f"{name}.onnx", photos)
+            row = replace(row, furthest=furthest, differing=differing)
+        rows.append(row)
     return rows
 
 
@@ -124,10 +126,11 @@ def _pixels(path: Path, photos: Sequence[Photo]) -> tuple[int, float]:
     model.graph.output.append(pixels)
     session = pqv_onnx.InferenceSession(model.SerializeToString())
     entries = session.get_modelmeta().custom_metadata_map
-    resized = replace(ModelInput.from_metadata(entries), input="uint8", layout="nchw")
+    wanted, (given,) = ModelInput.from_metadata(entries), session.get_inputs()
+    resized = replace(wanted, input="uint8", layout="nchw")
     differences = [
         np.abs(
-            session.run(None, {"image": as_pixels(photo.open())})[0].astype(int)
+            session.run(None, {given.name: wanted.load(photo.path)})[0].astype(int)
             - resized.load(photo.path)
         )
         for photo in photos

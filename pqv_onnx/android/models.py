@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from onnx.external_data_helper import uses_external_data
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.graph.load import load_model, metadata, takes_image
+from pqv_onnx.graph.load import load_model, metadata, takes_encoded, takes_image
 from pqv_onnx.ops.domain import DOMAIN
 from pqv_onnx.runtime.preprocess import ModelInput
 
@@ -44,6 +44,11 @@ def check_model(path: str | os.PathLike[str], kind: str) -> int:
     inputs = [value for value in model.graph.input if value.name not in constants]
     if len(inputs) != 1:
         raise PqvError(f"{path}: has {len(inputs)} inputs, expected one")
+    if takes_encoded(model):
+        raise PqvError(
+            f"{path}: decodes image files by onnxruntime-extensions, which no bundle has; "
+            "export it with --input image"
+        )
     if takes_image(model):
         wanted = ModelInput.from_metadata(metadata(model))
         return wanted.channels * wanted.height * wanted.width

@@ -10,8 +10,9 @@ import onnxruntime
 
 from pqv_onnx.bench.profile import OpTime, read_profile
 from pqv_onnx.errors import PqvError
+from pqv_onnx.runtime.encoded import encoded_photo
+from pqv_onnx.runtime.images import PHOTO
 from pqv_onnx.runtime.library import forced_isa
-from pqv_onnx.runtime.preprocess import PHOTO
 from pqv_onnx.runtime.session import InferenceSession, run_session
 
 _TYPES = {
@@ -48,7 +49,7 @@ class TimedSession:
             path: the ``.onnx`` file.
             threads: threads within an op.
             batch: size of the first dimension where it is not fixed in the model; 1 for models of
-                images, which are given one of the size ``PHOTO``.
+                images, which are given one of the size ``PHOTO``, or of files.
             isa: variant of the kernels; the library's choice by default.
             use_library: False for models and runs without the ``pqv`` kernels.
             profile_prefix: turns onnxruntime's profiler on; where its file goes.
@@ -94,6 +95,10 @@ def _random_array(path: str, value: onnxruntime.NodeArg, batch: int) -> np.ndarr
     if value.type not in _TYPES:
         raise PqvError(f"{path}: input {value.name} is {value.type}: it cannot be made up")
     first, *rest = value.shape or [batch]
+    if value.shape == ["bytes"]:
+        if batch != 1:
+            raise PqvError(f"{path}: takes one file at a time, not a batch of {batch}")
+        return encoded_photo()
     if [first, *rest[:1]] == ["height", "width"]:
         if batch != 1:
             raise PqvError(f"{path}: takes one image at a time, not a batch of {batch}")

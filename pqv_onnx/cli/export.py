@@ -52,6 +52,7 @@ class Input(StrEnum):
     float = "float"
     uint8 = "uint8"
     image = "image"
+    encoded = "encoded"
 
 
 class Output(StrEnum):
@@ -99,7 +100,8 @@ def command(
         typer.Option(
             "--input",
             help="float: normalised NCHW; uint8: pixels, mean/std inside; image: HWC pixels of any "
-            "size, resize and crop inside, too.",
+            "size, resize and crop inside, too; encoded: a JPEG or PNG file, decoded inside, too, "
+            "by onnxruntime-extensions, not as well as outside.",
         ),
     ] = Input.float,
     layout: Annotated[Layout, typer.Option(help="Of uint8 pixels.")] = Layout.nhwc,

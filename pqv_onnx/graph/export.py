@@ -17,6 +17,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, write_atomically
 from pqv_onnx.graph.classes import GiveClasses
+from pqv_onnx.graph.encoded import TakeEncoded, check_takes_encoded
 from pqv_onnx.graph.fusion import FuseAttention, FuseGelu
 from pqv_onnx.graph.image import TakeImage, check_takes_image
 from pqv_onnx.graph.notes import write_notes
@@ -27,10 +28,10 @@ from pqv_onnx.integer import IntegerModel, convert_to_integer
 from pqv_onnx.ops.domain import VERSION
 from pqv_onnx.qat import QuantModel
 from pqv_onnx.runtime.labels import LABELS_KEY
+from pqv_onnx.runtime.preprocess import LAYOUTS, InputFormat
 from pqv_onnx.runtime.session import MINIMUM_ONNXRUNTIME
 from pqv_onnx.version import __version__
 
-InputFormat = Literal["float", "uint8", "image"]
 OutputFormat = Literal["float", "int8"]
 Layout = Literal["nchw", "nhwc"]
 
@@ -97,7 +98,9 @@ def export_onnx(
         path: the ``.onnx`` file; written whole or not at all.
         input: ``float`` takes float32 [batch, C, H, W], normalised; ``uint8`` takes raw pixels
             and gives the very same bits (see `PixelLookup`); ``image`` takes one image, uint8
-            [H, W, C] of any size, and makes the pixels of it (see `TakeImage`).
+            [H, W, C] of any size, and makes the pixels of it (see `TakeImage`); ``encoded`` takes
+            the bytes of a JPEG or PNG file, uint8 [N], and makes the image of them, not quite as
+            Pillow does (see `TakeEncoded`).
         layout: axis order of uint8 pixels, ``nhwc`` or ``nchw``.
         embedding: ``int8`` gives the codes of a unit embedding, each worth the metadata's
             ``pqv.embedding_scale``.
@@ -112,8 +115,7 @@ def export_onnx(
             its images are made in a way that the graph cannot hold.
     """
     check_writable(path)
-    if input == "image":
-        check_takes_image(model.config.input)
+    front = _front(model, input)
     if top_k is not None:
         _check_top_k(model, top_k)
     ends = with_embedding(with_input(model, input, layout), embedding)
@@ -121,7 +123,7 @@ def export_onnx(
     passes = [
         NameByModule(model.streams),
         *([FuseAttention(), FuseGelu()] if fuse else []),
-        *([TakeImage(model.config.input)] if input == "image" else []),
+        *front,
         *([GiveClasses(top_k)] if top_k is not None else []),
     ]
     entries = about.metadata() | _metadata(model, input, layout) | _embedding(model, embedding)
@@ -148,6 +150,18 @@ def finished(
     return proto
 
 
+def _front(model: IntegerModel, input: str) -> list[ir.passes.PassBase]:
+    """The passes that make the model's pixels of what the file takes."""
+    wanted = model.config.input
+    if input not in ("image", "encoded"):
+        return []
+    check_takes_image(wanted)
+    if input == "image":
+        return [TakeImage(wanted)]
+    check_takes_encoded(wanted)
+    return [TakeImage(wanted), TakeEncoded()]
+
+
 def with_input(model: IntegerModel, input: str, layout: str) -> IntegerModel:
     """The model with the front end for ``input``; weights are shared with ``model``.
 
@@ -156,8 +170,8 @@ def with_input(model: IntegerModel, input: str, layout: str) -> IntegerModel:
     """
     if input == "float":
         return model
-    if input not in ("uint8", "image"):
-        raise PqvError(f"input must be float, uint8 or image, not {input}")
+    if input not in LAYOUTS:
+        raise PqvError(f"input must be float, uint8, image or encoded, not {input}")
     if input == "uint8" and layout not in ("nhwc", "nchw"):
         raise PqvError(f"layout must be nhwc or nchw, not {layout}")
     mean, std = model.config.preprocessing.mean, model.config.preprocessing.std
@@ -234,7 +248,7 @@ def _description(model: IntegerModel) -> str:
 
 
 def _metadata(model: IntegerModel, input: str, layout: str) -> dict[str, str]:
-    layout = {"float": "nchw", "image": "hwc"}.get(input, layout)
+    layout = layout if input == "uint8" else LAYOUTS[input][0]
     return {
         **config_metadata(model, input, layout),
         "pqv.op_domain_version": str(VERSION),

@@ -58,26 +58,20 @@ class TakeImage(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Replace the graph's input."""
-        graph, (pixels,) = model.graph, model.graph.inputs
         image = ir.val("image", _UINT8, ("height", "width", self.wanted.channels))
-        nodes = _Nodes()
+        nodes = Nodes("image")
         size = nodes.add("size", "Shape", [image], _SIDES, end=2)
         resized_size = self._resized_size(nodes, size)
         resized = self._resize(nodes, image, size, resized_size)
         cropped = self._crop(nodes, resized, resized_size)
-        ir.convenience.replace_all_uses_with(pixels, cropped)
-        graph.inputs[:] = [image]
-        cropped.name = pixels.name
-        graph.insert_before(graph[0], nodes.tape.nodes)
-        for constant in nodes.tape.initializers:
-            graph.register_initializer(constant)
+        nodes.replace_input(model.graph, image, cropped)
         return ir.passes.PassResult(model, modified=True)
 
     @property
     def _box(self) -> list[int]:
         return [self.wanted.height, self.wanted.width]
 
-    def _resized_size(self, nodes: _Nodes, size: ir.Value) -> ir.Value:
+    def _resized_size(self, nodes: Nodes, size: ir.Value) -> ir.Value:
         """Height and width that the image is resized to: `ModelInput`'s rule."""
         box = [math.floor(side / self.wanted.crop_pct) for side in self._box]
         target = nodes.constant("target", box)
@@ -96,7 +90,7 @@ class TakeImage(ir.passes.InPlacePass):
         return nodes.add("resized_size", "Cast", [rounded], _SIDES, to=_INT64)
 
     def _resize(
-        self, nodes: _Nodes, image: ir.Value, size: ir.Value, resized_size: ir.Value
+        self, nodes: Nodes, image: ir.Value, size: ir.Value, resized_size: ir.Value
     ) -> ir.Value:
         """The image as uint8 [1, C, H, W] of another size, each pass rounded to bytes, as Pillow's.
 
@@ -122,7 +116,7 @@ class TakeImage(ir.passes.InPlacePass):
             "resized", "Resize", [down, None, None, resized_size], shape, _UINT8, axes=[2, 3], **how
         )
 
-    def _first_height(self, nodes: _Nodes, size: ir.Value, resized: ir.Value) -> ir.Value:
+    def _first_height(self, nodes: Nodes, size: ir.Value, resized: ir.Value) -> ir.Value:
         """The resized height if more than twice as many rows as columns go, else the image's."""
         zero = nodes.constant("zero", [0])
         change = nodes.add("change", "Sub", [size, resized], _SIDES)
@@ -136,7 +130,7 @@ class TakeImage(ir.passes.InPlacePass):
         ]
         return nodes.add("first_height", "Where", [is_tall, *heights], [1])
 
-    def _crop(self, nodes: _Nodes, resized: ir.Value, size: ir.Value) -> ir.Value:
+    def _crop(self, nodes: Nodes, resized: ir.Value, size: ir.Value) -> ir.Value:
         """The centre; halves of a pixel go to the even side, as Python rounds them."""
         box, two = nodes.constant("box", self._box), nodes.constant("two", [2])
         excess = nodes.add("excess", "Sub", [size, box], _SIDES)
@@ -153,14 +147,17 @@ class TakeImage(ir.passes.InPlacePass):
         return nodes.add("crop", "Slice", [resized, start, end, axes], shape, _UINT8)
 
 
-class _Nodes:
-    """Nodes of the front end: each named for what it gives, with the type and shape of that."""
+class Nodes:
+    """Nodes of a front end: each named for what it gives, with the type and shape of that."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        """With the front end's name, which begins all others."""
+        self.name = name
         self.tape = ir.tape.Tape()
 
     def constant(self, name: str, values: Sequence[int], dtype: Any = np.int64) -> ir.Value:
-        return self.tape.initializer(ir.tensor(np.array(values, dtype)), f"image.{name}")
+        """A list of numbers."""
+        return self.tape.initializer(ir.tensor(np.array(values, dtype)), f"{self.name}.{name}")
 
     def add(
         self,
@@ -169,14 +166,29 @@ class _Nodes:
         inputs: Sequence[ir.Value | None],
         shape: Shape | ir.Shape,
         dtype: ir.DataType = _INT64,
+        domain: str = "",
         **attributes: Any,
     ) -> ir.Value:
-        output = ir.val(f"image.{name}", dtype, shape)
-        return self.tape.op(op_type, inputs, attributes, name=f"image.{name}", output=output)
+        """A node, and what it gives."""
+        name = f"{self.name}.{name}"
+        output = ir.val(name, dtype, shape)
+        return self.tape.op(op_type, inputs, attributes, domain=domain, name=name, output=output)
 
     def divided(self, name: str, dividend: ir.Value, divisor: ir.Value) -> ir.Value:
+        """A quotient of two numbers for each side."""
         assert dividend.dtype is not None
         return self.add(name, "Div", [dividend, divisor], _SIDES, dividend.dtype)
 
     def product(self, name: str, left: ir.Value, right: ir.Value) -> ir.Value:
+        """A product of two numbers for each side."""
         return self.add(name, "Mul", [left, right], _SIDES)
+
+    def replace_input(self, graph: ir.Graph, new: ir.Value, found: ir.Value) -> None:
+        """Let a graph take ``new``, and compute ``found`` of it, which is what it took before."""
+        (old,) = graph.inputs
+        ir.convenience.replace_all_uses_with(old, found)
+        graph.inputs[:] = [new]
+        found.name = old.name
+        graph.insert_before(graph[0], self.tape.nodes)
+        for constant in self.tape.initializers:
+            graph.register_initializer(constant)

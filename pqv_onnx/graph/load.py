@@ -72,5 +72,10 @@ def metadata(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def takes_image(model: onnx.ModelProto) -> bool:
-    """Whether the model takes one image of any size, rather than a batch of its own size."""
-    return metadata(model).get("pqv.input") == "image"
+    """Whether the model takes one image of any size, or its file, not a batch of its own size."""
+    return metadata(model).get("pqv.input") in ("image", "encoded")
+
+
+def takes_encoded(model: onnx.ModelProto) -> bool:
+    """Whether the model takes the bytes of an image file."""
+    return metadata(model).get("pqv.input") == "encoded"

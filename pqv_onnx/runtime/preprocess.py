@@ -10,15 +10,16 @@ from __future__ import annotations
 import json
 import math
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.runtime.images import as_pixels, check_encoded, check_image_size, open_image
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -28,17 +29,17 @@ _FILTERS = {
 }
 
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF", "JPEG2000")
-"""Of image files. Pillow knows more, some of which, as EPS, it has other programs run."""
 MAX_SIDE = 4096
 """Pixels of a model's input, in height and in width."""
-MAX_IMAGE_SIDE, MAX_IMAGE_PIXELS = 65535, 2**27
-"""Of an image, as it is in its file and as it is resized."""
-_IMAGE_LIMITS = f"at most {MAX_IMAGE_SIDE} on a side and {MAX_IMAGE_PIXELS} in all"
-PHOTO = (480, 640)
-"""Height and width of the image that is made up for a model of images, for timing and verifying."""
-LAYOUTS = {"float": ("nchw",), "uint8": ("nchw", "nhwc"), "image": ("hwc",)}
-"""What models take, and in which order of the axes."""
+InputFormat = Literal["float", "uint8", "image", "encoded"]
+"""What models take."""
+LAYOUTS = {
+    "float": ("nchw",),
+    "uint8": ("nchw", "nhwc"),
+    "image": ("hwc",),
+    "encoded": ("bytes",),
+}
+"""Of each, in which order the axes may be."""
 _CROP_PCT = (0.01, 10.0)
 _MEAN = (-1e6, 1e6)
 _STD = (1e-6, 1e6)
@@ -72,7 +73,8 @@ class ModelInput(Preprocessing):
         height: in pixels.
         width: in pixels.
         input: ``float`` for normalised values, ``uint8`` for pixels, ``image`` for an image of any
-            size, which the model resizes and crops itself.
+            size, which the model resizes and crops itself, ``encoded`` for the bytes of a JPEG or
+            PNG file, which it decodes, too.
         layout: order of the axes, one of ``LAYOUTS``.
 
     Raises:
@@ -148,6 +150,8 @@ class ModelInput(Preprocessing):
     def load(self, path: str | os.PathLike[str]) -> np.ndarray:
         """One image file as a batch of one, or as one image, in the model's type and layout.
 
+        Of a model of files, the bytes of the file.
+
         Raises:
             PqvError: the file is missing, is not an image, or is one that is too large; or the
                 model takes no image.
@@ -155,6 +159,8 @@ class ModelInput(Preprocessing):
         if self.channels not in (1, 3):
             raise PqvError(f"the model takes {self.channels} channels, expected 1 or 3 for images")
         try:
+            if self.input == "encoded":
+                return self._read(path)
             with open_image(path) as image:
                 self.check_resized(*image.size)
                 mode = "RGB" if self.channels == 3 else "L"
@@ -173,7 +179,7 @@ class ModelInput(Preprocessing):
     def from_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 [B, H, W, C] as the model's input: uint8 in its layout, or normalised float.
 
-        The pixels are of the model's size, so that this is not for models of images.
+        The pixels are of the model's size, so that this is not for models of images or files.
         """
         if self.input == "uint8":
             return pixels if self.layout == "nhwc" else _to_nchw(pixels)
@@ -190,6 +196,12 @@ class ModelInput(Preprocessing):
             PqvError: see `check_image_size`.
         """
         check_image_size(*self._resized(width, height), "resized for the model")
+
+    def _read(self, path: str | os.PathLike[str]) -> np.ndarray:
+        """The bytes of an image file, uint8 [N]."""
+        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+        self.check_resized(*check_encoded(data))
+        return data
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         """Width and height that an image is resized to, as timm rounds them."""
@@ -210,47 +222,9 @@ class ModelInput(Preprocessing):
         return as_pixels(image.crop((left, top, left + self.width, top + self.height)))
 
 
-def as_pixels(image: Image.Image) -> np.ndarray:
-    """An RGB or a grey image as uint8 [H, W, C]."""
-    array = np.asarray(image, np.uint8)
-    return array[..., np.newaxis] if array.ndim == 2 else array
-
-
-def as_image(pixels: np.ndarray) -> Image.Image:
-    """uint8 [H, W, C] as an RGB or a grey image."""
-    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
-
-
 def _start(excess: int) -> int:
     """Where the centre begins in an image that is larger by so many pixels, or smaller."""
     return round(excess / 2) if excess >= 0 else -(-excess // 2)
-
-
-def open_image(file: str | os.PathLike[str] | BinaryIO) -> Image.Image:
-    """Open an image file, whose pixels are not read yet, with our limits in place of Pillow's.
-
-    Raises:
-        PqvError: see `check_image_size`.
-        Exception: what Pillow raises of a file that is missing or no image.
-    """
-    try:
-        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            image = Image.open(file, formats=_FORMATS)
-    except Image.DecompressionBombError:
-        raise PqvError(f"the image is too large, expected {_IMAGE_LIMITS}") from None
-    check_image_size(*image.size)
-    return image
-
-
-def check_image_size(width: int, height: int, what: str = "in its file") -> None:
-    """Refuse an image that takes too much memory.
-
-    Raises:
-        PqvError: a side or the whole has too many pixels, or none.
-    """
-    sides_fit = min(width, height) >= 1 and max(width, height) <= MAX_IMAGE_SIDE
-    if not sides_fit or width * height > MAX_IMAGE_PIXELS:
-        raise PqvError(f"the image has {width} x {height} pixels {what}, expected {_IMAGE_LIMITS}")
 
 
 def _entry(entries: Mapping[str, str], name: str) -> str:

@@ -14,6 +14,7 @@ import onnxruntime
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.domain import DOMAIN, VERSION
+from pqv_onnx.runtime import encoded
 from pqv_onnx.runtime.library import LIBRARY_VARIABLE, get_library_path
 
 MINIMUM_ONNXRUNTIME = (1, 18)
@@ -68,6 +69,9 @@ def InferenceSession(  # noqa: N802 - named after the class it makes
 ) -> onnxruntime.InferenceSession:
     """An onnxruntime session that knows the ``pqv`` ops.
 
+    For models of image files, it knows the decoder of onnxruntime-extensions, too, and looks at a
+    file before the decoder does (`pqv_onnx.runtime.encoded`).
+
     Args:
         path_or_bytes: the model.
         sess_options: options of your own; the library is registered with them.
@@ -77,7 +81,7 @@ def InferenceSession(  # noqa: N802 - named after the class it makes
 
     Raises:
         PqvError: no such file, not a valid model, one for another version of the op domain, or a
-            node the library refuses.
+            node the library refuses; onnxruntime-extensions are needed and not installed.
     """
     if not isinstance(path_or_bytes, bytes):
         path_or_bytes = os.fspath(path_or_bytes)
@@ -91,12 +95,25 @@ def InferenceSession(  # noqa: N802 - named after the class it makes
     kwargs.setdefault("enable_fallback", 0)
     name = "the model" if isinstance(path_or_bytes, bytes) else path_or_bytes
     try:
-        session = onnxruntime.InferenceSession(path_or_bytes, options, list(providers), **kwargs)
+        session = _open(path_or_bytes, options, list(providers), **kwargs)
     except Exception as error:
         raise PqvError(f"{name}: {_one_line(error)}") from error
     if options in _registered:
         _check_domain_version(session, name)
     return session
+
+
+def _open(
+    model: str | bytes, options: onnxruntime.SessionOptions, *args: Any, **kwargs: Any
+) -> Any:
+    """A session; a model that asks for the ops of onnxruntime-extensions gets them."""
+    try:
+        return encoded.Session(model, options, *args, **kwargs)
+    except Exception as error:
+        if encoded.DOMAIN not in str(error):
+            raise
+    encoded.register_extensions(options)
+    return encoded.Session(model, options, *args, **kwargs)
 
 
 def _check_domain_version(session: onnxruntime.InferenceSession, name: str) -> None:
@@ -135,6 +152,8 @@ def run_session(
     """
     try:
         arrays: list[np.ndarray] = session.run(outputs, dict(feeds))
+    except PqvError as error:
+        raise PqvError(f"{model}: {error}") from error
     except Exception as error:
         raise PqvError(f"{model}: {_one_line(error)}") from error
     return arrays

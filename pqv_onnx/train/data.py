@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate, get_worker_info
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.preprocess import ModelInput, open_image
+from pqv_onnx.runtime.images import check_encoded, open_image
+from pqv_onnx.runtime.preprocess import ModelInput
 from pqv_onnx.train.folders import check_classes, open_folder
 from pqv_onnx.train.recipe import Augmentation
 from pqv_onnx.train.transforms import eval_transform, train_transform
@@ -123,15 +124,18 @@ class _Transformed(Dataset[Any]):
         except PqvError as error:
             return PqvError(f"{self._name(index)}: {error}")
 
-    def _read(self, index: int) -> tuple[Image.Image, int]:
+    def _read(self, index: int) -> tuple[Any, int]:
         try:
-            image, label = self._open(index)
-            return image.convert(self.mode), int(label)
+            return self._item(index)
         except PqvError:
             raise
         # Readers of damaged files raise whatever they stumble over.
         except Exception as error:
             raise PqvError(f"not an image that can be read: {error}") from error
+
+    def _item(self, index: int) -> tuple[Any, int]:
+        image, label = self._open(index)
+        return image.convert(self.mode), int(label)
 
     def _open(self, index: int) -> tuple[Image.Image, int]:
         if isinstance(self.source, ImageDataset):
@@ -146,6 +150,16 @@ class _Transformed(Dataset[Any]):
         if isinstance(self.source, ImageDataset):
             name = self.source.filename(index, absolute=True)
         return str(name or f"image {index}")
+
+
+class _Files(_Transformed):
+    """Items of image folders as the bytes of their files, uint8 [N], for models of files."""
+
+    def _item(self, index: int) -> tuple[Any, int]:
+        file, label = self.source.reader[index][:2]
+        data = np.frombuffer(file.read(), np.uint8)
+        check_encoded(data)
+        return data, int(label)
 
 
 class _Stream(IterableDataset[Any]):
@@ -236,7 +250,8 @@ def eval_batches(
 
     Args:
         split: the split.
-        preprocessing: size, crop and interpolation; for models of images, these are left out.
+        preprocessing: size, crop and interpolation; for models of images, these are left out, and
+            for models of files the images are the bytes of files.
         classes: of the model.
         batch_size: images of a batch; the last one may have fewer.
         limit: use so many images, chosen at random; of a stream, the first ones.
@@ -256,6 +271,9 @@ def eval_batches(
     if limit is None:  # all images: their labels count
         check_classes(source, classes)
     transform = eval_transform(preprocessing)
+    if preprocessing.input == "encoded":
+        _check_files(source)
+        transform = torch.tensor
     if isinstance(source, IterableDataset):
         stream = _Stream(source, transform, None, 0, share.rank)
         batches = _load(stream, split.workers, classes, batch_size=batch_size)
@@ -265,8 +283,15 @@ def eval_batches(
         order = _shuffled(len(source), seed)[skip : skip + limit]
     chosen = [int(index) for index in order[share.rank :: share.world]]
     plan = [[(0, i) for i in chosen[s : s + batch_size]] for s in range(0, len(chosen), batch_size)]
-    dataset = _Transformed(source, preprocessing.channels, transform, None)
+    kind = _Files if preprocessing.input == "encoded" else _Transformed
+    dataset = kind(source, preprocessing.channels, transform, None)
     return _load(dataset, split.workers, classes, batch_sampler=plan), len(chosen)
+
+
+def _check_files(source: Any) -> None:
+    """Refuse a data set that does not give the bytes of files."""
+    if not isinstance(source, ImageDataset) or isinstance(source.reader[0][0], Image.Image):
+        raise PqvError("a model of image files (--input encoded) is evaluated on a folder of them")
 
 
 def _size(source: Any) -> int:

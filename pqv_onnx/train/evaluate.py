@@ -6,6 +6,7 @@ Of models that give an embedding or tokens: cosine and SQNR against the float mo
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
+from PIL import Image
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -24,7 +26,8 @@ from pqv_onnx.graph.load import load_model, metadata, takes_image
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.progress import Progress, silent
 from pqv_onnx.qat.convert import for_task
-from pqv_onnx.runtime.preprocess import ModelInput, as_image
+from pqv_onnx.runtime.images import as_image, open_image
+from pqv_onnx.runtime.preprocess import LAYOUTS, ModelInput
 from pqv_onnx.runtime.session import InferenceSession, run_session
 from pqv_onnx.train.data import ANY_CLASSES, Batch, Share, Split, eval_batches
 from pqv_onnx.train.folders import class_names
@@ -32,6 +35,8 @@ from pqv_onnx.train.models import FloatSource, float_input
 from pqv_onnx.train.transforms import eval_transform, normalise
 
 _NO_RANK = 1 << 30
+_RAWER = ("encoded", "image")
+"""Inputs of which all others can be made, each of the ones before it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class Subject:
         classes: of its logits; 0 if it gives an embedding or tokens.
         preprocessing: how it wants its images.
         predict: uint8 pixels [B, H, W, C] to logits [B, classes], or to an embedding or tokens
-            [B, ...], on the CPU. Of a model of images, they are images of any size.
+            [B, ...], on the CPU. Of a model of images, they are images of any size; of one of
+            files, the bytes of files.
     """
 
     name: str
@@ -245,19 +251,27 @@ def common_preprocessing(subjects: Sequence[Subject]) -> ModelInput:
                 f"{first.name} has {first.classes or 'no'} classes, "
                 f"{other.name} has {other.classes or 'none'}"
             )
-    if any(subject.preprocessing.input == "image" for subject in subjects):
-        return replace(first.preprocessing, input="image", layout="hwc")
-    return replace(first.preprocessing, input="float", layout="nchw")
+    inputs = {subject.preprocessing.input for subject in subjects}
+    given = next((kind for kind in _RAWER if kind in inputs), "float")
+    return replace(first.preprocessing, input=given, layout=LAYOUTS[given][0])
 
 
-def _of_images(subject: Subject) -> Subject:
-    """The subject, which is given images of any size beside models of images."""
-    if subject.preprocessing.input == "image":
+def _given(subject: Subject, kind: str) -> Subject:
+    """The subject, which is given what other models take: images of any size, or files."""
+    own = subject.preprocessing.input
+    if kind not in _RAWER or own == kind:
         return subject
     transform = eval_transform(subject.preprocessing)
 
-    def predict(images: Iterable[Tensor]) -> Tensor:
-        return subject.predict(torch.stack([transform(as_image(one.numpy())) for one in images]))
+    def image_of(given: np.ndarray) -> Image.Image:
+        if kind == "image":
+            return as_image(given)
+        mode = "L" if subject.preprocessing.channels == 1 else "RGB"
+        return open_image(io.BytesIO(given.tobytes())).convert(mode)
+
+    def predict(items: Iterable[Tensor]) -> Tensor:
+        images: Any = [transform(image_of(item.numpy())) for item in items]
+        return subject.predict(images if own == "image" else torch.stack(images))
 
     return replace(subject, predict=predict)
 
@@ -363,8 +377,7 @@ def evaluate_split(
             classes, or an image cannot be read.
     """
     preprocessing, classes = common_preprocessing(subjects), subjects[0].classes
-    if preprocessing.input == "image":
-        subjects = [_of_images(subject) for subject in subjects]
+    subjects = [_given(subject, preprocessing.input) for subject in subjects]
     batches, count = eval_batches(
         split, preprocessing, classes or ANY_CLASSES, batch_size, limit, seed, skip, share
     )

@@ -13,7 +13,8 @@ from timm.data import auto_augment, create_transform
 from torch import Tensor
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.runtime.preprocess import ModelInput, as_pixels
+from pqv_onnx.runtime.images import as_pixels
+from pqv_onnx.runtime.preprocess import ModelInput
 from pqv_onnx.train.recipe import Augmentation
 
 

@@ -45,14 +45,15 @@ def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> 
 
 
 def _pixels_of(model: onnx.ModelProto) -> Oracle:
-    """The graph's own resize and crop, run by onnxruntime: they are of float arithmetic."""
+    """The graph's own front end, run by onnxruntime: it is of float arithmetic."""
+    given = model.graph.input[0].name
     front = onnx.ModelProto()
     front.CopyFrom(model)
     (pixels,) = (value for value in model.graph.value_info if value.name == "pixels")
     del front.graph.output[:]
     front.graph.output.append(pixels)
     session = InferenceSession(front.SerializeToString(), use_library=False)
-    return lambda image: {"pixels": session.run(None, {"image": image})[0]}
+    return lambda image: {"pixels": session.run(None, {given: image})[0]}
 
 
 def _behind(front: Oracle, oracle: Oracle) -> Oracle:

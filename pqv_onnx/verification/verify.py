@@ -11,9 +11,10 @@ import onnx
 import onnxruntime
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.graph.load import load_model, takes_image
+from pqv_onnx.graph.load import load_model, takes_encoded, takes_image
 from pqv_onnx.graph.summary import float_nodes
-from pqv_onnx.runtime.preprocess import PHOTO
+from pqv_onnx.runtime.encoded import encoded_photo
+from pqv_onnx.runtime.images import PHOTO, check_encoded
 from pqv_onnx.verification.compare import Comparison, Values, first_difference
 from pqv_onnx.verification.runners import Oracle, Runner, all_runners, expose_values
 
@@ -134,6 +135,8 @@ def model_images(
             one image of any size, and ``count`` is not 1.
     """
     tensor = model.graph.input[0].type.tensor_type
+    if takes_encoded(model):
+        return _one_file(images, count, seed)
     if takes_image(model):
         return _one_image(tensor.shape.dim[-1].dim_value, images, count, seed)
     shape = tuple(dim.dim_value for dim in tensor.shape.dim)[1:]
@@ -151,6 +154,16 @@ def model_images(
     if len(images) < count:
         raise PqvError(f"{len(images)} images were given, {count} are needed for the largest batch")
     return images
+
+
+def _one_file(data: np.ndarray | None, count: int, seed: int) -> np.ndarray:
+    """The given bytes of an image file, or made-up ones, uint8 [N]."""
+    if count != 1:
+        raise PqvError(f"the model takes one file at a time, not {count}")
+    if data is None:
+        return encoded_photo(seed)
+    check_encoded(data)
+    return data
 
 
 def _one_image(channels: int, image: np.ndarray | None, count: int, seed: int) -> np.ndarray:

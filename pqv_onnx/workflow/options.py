@@ -6,9 +6,9 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.runtime.preprocess import InputFormat
 from pqv_onnx.spec import PRESETS
 from pqv_onnx.train.models import FloatSource
 from pqv_onnx.version import __version__
@@ -57,7 +57,7 @@ class Options:
     max_drop: float | None = None
     labels: Path | None = None
     task: str | None = None
-    input: Literal["float", "uint8", "image"] = "uint8"
+    input: InputFormat = "uint8"
     images: int = 256
     evaluation_images: int = 1000
     quick: bool = False
@@ -70,6 +70,11 @@ class Options:
         """Check what can be checked without a model."""
         if self.precision is not None and self.precision not in LADDER:
             raise PqvError(f"precision is {self.precision!r}, expected {', '.join(LADDER)}")
+        if self.input == "encoded":
+            raise PqvError(
+                "input encoded is not for apps of every kind: take image, or afterwards "
+                "pqv export --checkpoint OUT/model.safetensors --input encoded"
+            )
         if self.precision is not None and self.max_drop is not None:
             raise PqvError("a precision and a largest drop were given, expected one of them")
         if self.max_drop is not None and not 0 <= self.max_drop <= 100:

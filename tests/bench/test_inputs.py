@@ -22,9 +22,11 @@ def test_photos_of_all_sizes(tmp_path: Path) -> None:
 def test_files_of_images_beside_timms_transform(tiny_qat: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
-    plain, pixels, image = evaluate(tiny_qat["w8a8"], tmp_path, make_photos(folder, 20, seed=0))
+    photos = make_photos(folder, 20, seed=0)
+    plain, pixels, image, encoded = evaluate(tiny_qat["w8a8"], tmp_path, photos)
     assert pixels.equal == 100
     assert image.furthest in (0, 1)
     assert image.differing is not None and image.differing <= 0.3
     assert image.same >= 95  # one photo of 20 may be between two classes
-    assert plain.name in table([plain, pixels, image], 20)
+    assert encoded.differing is not None and encoded.differing > image.differing
+    assert plain.name in table([plain, pixels, image, encoded], 20)
