@@ -65,7 +65,7 @@ def calibrate(
         images: normalised, float [B, C, H, W], or batches of them; some hundred.
         precision: ``w8a8``, ``w4a8`` or ``w4a4``.
         labels: a name for each class; by default ImageNet's, if the classes are.
-        task: what it gives: ``logits``, an ``embedding`` or ``tokens``.
+        task: what it gives: ``logits``, an ``embedding``, ``tokens``, ...: see `convert_to_qat`.
         quick: whether steps are chosen only, without reconstruction.
 
     Returns:

@@ -21,7 +21,7 @@ from pqv_onnx.cli.options import (
     write_json,
 )
 from pqv_onnx.graph.accuracy import stated_accuracy
-from pqv_onnx.graph.load import load_model, metadata
+from pqv_onnx.graph.load import load_model, metadata, result_names
 from pqv_onnx.runtime.labels import best_classes, stated_labels
 from pqv_onnx.runtime.preprocess import ModelInput
 from pqv_onnx.runtime.session import InferenceSession, run_session
@@ -46,7 +46,7 @@ def command(
 ) -> None:
     """Classify images with MODEL and show the best classes with percent (softmax of the logits).
 
-    Of models that give an embedding or tokens, the shape is shown.
+    Of models that give an embedding, tokens or features, the shapes are shown.
 
     Example: `pqv run m.onnx cat.jpg` or `pqv run m.onnx --random 0`
     """
@@ -59,19 +59,21 @@ def command(
     session = InferenceSession(model, options, use_library=not functions)
     stated = stated_accuracy(metadata(proto))
     labels = stated_labels(metadata(proto))
-    task = metadata(proto).get("pqv.task", "logits")
+    names = result_names(proto)
     results: list[dict[str, Any]] = []
-    given, first = session.get_inputs()[0].name, session.get_outputs()[0].name
+    given = session.get_inputs()[0].name
     for name, array in _inputs(proto, images, random):
-        ((found,),) = run_session(session, {given: array}, model, [first])
-        if task == "logits":
-            best = best_classes(found, top, labels)
+        arrays = run_session(session, {given: array}, model, names)
+        found = {output: one for output, (one,) in zip(names, arrays, strict=True)}
+        if "logits" in found:
+            best = best_classes(found["logits"], top, labels)
             _show(name, best)
-            results.append({"image": name, "top": best, "logits": found.tolist()})
+            results.append({"image": name, "top": best, "logits": found["logits"].tolist()})
         else:
             console.print(name, style="bold")
-            console.print(f"  {task} {list(found.shape)}")
-            results.append({"image": name, task: found.tolist()})
+            for output, one in found.items():
+                console.print(f"  {output} {list(one.shape)}")
+            results.append({"image": name} | {key: one.tolist() for key, one in found.items()})
     if stated:
         console.print(f"{model} states top-1 {stated}")
     accuracy = stated.to_dict() if stated else None

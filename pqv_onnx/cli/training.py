@@ -21,6 +21,7 @@ class Task(StrEnum):
     embedding = "embedding"
     unit_embedding = "unit_embedding"
     tokens = "tokens"
+    features = "features"
 
 
 ImportOption = Annotated[
@@ -60,7 +61,10 @@ LabelsOption = Annotated[
 ]
 TaskOption = Annotated[
     Task | None,
-    typer.Option(help="What the model is to give; by default logits if it has a head."),
+    typer.Option(
+        help="What the model is to give; by default logits if it has a head. Features: maps of "
+        "four depths, [B, H, W, C], as detectors and segmenters take them."
+    ),
 ]
 QuickOption = Annotated[
     bool, typer.Option("--quick", help="Choose steps only: faster, and less exact.")

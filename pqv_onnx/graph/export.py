@@ -25,6 +25,7 @@ from pqv_onnx.graph.passes import AttachFunctions, NameByModule, SetMetadata, ch
 from pqv_onnx.graph.pixels import PixelLookup
 from pqv_onnx.graph.translate import to_onnx
 from pqv_onnx.integer import IntegerModel, convert_to_integer
+from pqv_onnx.integer.layers import Dequantize
 from pqv_onnx.ops.domain import VERSION
 from pqv_onnx.qat import QuantModel
 from pqv_onnx.runtime.labels import LABELS_KEY
@@ -119,7 +120,7 @@ def export_onnx(
     if top_k is not None:
         _check_top_k(model, top_k)
     ends = with_embedding(with_input(model, input, layout), embedding)
-    program = to_onnx(ends, *_example(model, input, layout), [model.config.backbone.task])
+    program = to_onnx(ends, *_example(model, input, layout), model.config.backbone.outputs)
     passes = [
         NameByModule(model.streams),
         *([FuseAttention(), FuseGelu()] if fuse else []),
@@ -215,6 +216,7 @@ def _embedding(model: IntegerModel, embedding: str) -> dict[str, str]:
     """What the metadata say of an embedding of length 1."""
     if model.config.backbone.task != "unit_embedding":
         return {}
+    assert isinstance(model.dequantize, Dequantize)
     scale = float(model.dequantize.scale[0])
     return {"pqv.embedding": embedding, "pqv.embedding_scale": repr(scale)}
 

@@ -71,6 +71,12 @@ def metadata(model: onnx.ModelProto) -> dict[str, str]:
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
+def result_names(model: onnx.ModelProto) -> list[str]:
+    """Outputs that the task names; the best classes and their probabilities are others."""
+    task = metadata(model).get("pqv.task", "logits")
+    return [output.name for output in model.graph.output if output.name.startswith(task)]
+
+
 def takes_image(model: onnx.ModelProto) -> bool:
     """Whether the model takes one image of any size, or its file, not a batch of its own size."""
     return metadata(model).get("pqv.input") in ("image", "encoded")

@@ -55,7 +55,7 @@ def export_standard(
         round_by_qdq(traced)
     images = torch.zeros(2, config.backbone.in_chans, *config.backbone.img_size)
     with exact.full_precision():
-        program = to_onnx(traced, images, "images", [config.backbone.task])
+        program = to_onnx(traced, images, "images", config.backbone.outputs)
     own = {"pqv.format": form} | ({"pqv.precision": "float"} if form == "float" else {})
     entries = about.metadata() | config_metadata(model, "float", "nchw") | own
     standard = f"{config.backbone.architecture} in standard ops ({entries['pqv.precision']})."

@@ -17,7 +17,7 @@ from pqv_onnx.integer.codes import Codes
 from pqv_onnx.integer.layers import Constants, Dequantize, OpLayer, Quantize, TokenMean
 from pqv_onnx.integer.layouts import Layout, find_layout
 from pqv_onnx.integer.matmuls import MatMuls, Route, residual_multiplier
-from pqv_onnx.integer.model import IntegerModel
+from pqv_onnx.integer.model import IntegerModel, Result
 from pqv_onnx.integer.moves import Join, Moves, Patches, TakeTokens
 from pqv_onnx.integer.program import Program
 from pqv_onnx.ops import fixed_point
@@ -79,7 +79,7 @@ class _Conversion(Program):
 
     def run(self) -> IntegerModel:
         """Convert every node in order."""
-        dequantize, quantize = None, None
+        quantize, results = None, {}
         for node in self.graph.nodes:
             handler = self.model.handlers[node]
             try:
@@ -87,12 +87,13 @@ class _Conversion(Program):
                     quantize = Quantize(handler.quantizer.step.item())  # type: ignore[attr-defined]
                 elif convert := _CONVERTERS.get(type(node)):
                     convert(self, node, handler)
-                if node is self.graph.output:
-                    dequantize = self._output(node)
+                if node in self.graph.outputs:
+                    results[node] = Result(self.value(node), self._dequantize(node))
             except PqvError as error:
                 raise PqvError(f"{node.path or 'model'}: {error}") from error
-        assert quantize is not None and dequantize is not None
-        integer = IntegerModel(self.model.config, quantize, self.body, self.calls, dequantize)
+        assert quantize is not None
+        outputs = [results[node] for node in self.graph.outputs]
+        integer = IntegerModel(self.model.config, quantize, self.body, self.calls, outputs)
         self._describe(integer)
         return integer
 
@@ -121,7 +122,7 @@ class _Conversion(Program):
         if self.matmuls.is_fused(node):
             return
         module: nn.Module
-        if node is self.matmuls.head:
+        if node in self.matmuls.heads:
             module = self.matmuls.to_int32(node)
         else:
             module = self.matmuls.narrowing(node)
@@ -365,11 +366,8 @@ class _Conversion(Program):
         mean = self.call(self.names[handler.quantizer], module, [x], (Batch(1), 1, channels))
         self.values[node] = self.reshaped(mean, node.shape, node.path)
 
-    def _output(self, node: Node) -> Dequantize:
-        """The last border, behind the integers of the model's output."""
-        last = self.value(node)
-        if last != len(self.calls):
-            raise PqvError("its output is not what it computes last")
+    def _dequantize(self, node: Node) -> Dequantize:
+        """The last border, behind the integers of an output."""
         grid = self.model.handlers[node].grid
         if grid is None:
             return Dequantize(self.matmuls.output_step(node))

@@ -68,11 +68,13 @@ class MatMuls:
         """
         graph = model.config.backbone.graph
         self._model, self._readers, self._in_order = model, graph.readers, in_image_order
-        source = _through(graph.output)
-        self.head = source if isinstance(source, Linear) else None
+        sources = map(_through, graph.outputs)
+        self.heads = {source for source in sources if isinstance(source, Linear)}
         self._sinks = {
             node: self._find_sinks(node) for node in graph.nodes if isinstance(node, Linear)
         }
+        if any(self._sinks[head] for head in self.heads):
+            raise PqvError("the sums of a linear layer are a result, and others read them, too")
 
     def _find_sinks(self, linear: Linear) -> list[tuple[Node, Node]]:
         """The nodes that narrow a layer's sums, each with the value that it reads."""

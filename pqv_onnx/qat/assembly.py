@@ -222,8 +222,8 @@ def _keeps_direction(node: Node) -> bool:
 
 
 def _final(graph: Graph, readers: dict[Node, list[Node]]) -> set[Node]:
-    """The nodes whose value only reaches the output through each other, and the output."""
-    final = {graph.output}
+    """The nodes whose value only reaches the outputs through each other, and the outputs."""
+    final = set(graph.outputs)
     for node in reversed(graph.nodes[:-1]):
         behind = readers[node]
         passes = isinstance(node, _CARRIES) or (

@@ -13,7 +13,7 @@ from pqv_onnx.spec import QuantSpec
 from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.store import from_json, to_json
 
-TASKS = ("logits", "embedding", "unit_embedding", "tokens")
+TASKS = ("logits", "embedding", "unit_embedding", "tokens", "features")
 """What a model may give."""
 
 
@@ -25,12 +25,19 @@ class Backbone:
         architecture: timm's name of the model, or its class's.
         graph: of what it computes, without values of constants.
         task: what it gives: ``logits`` [B, classes], an ``embedding`` [B, C], a
-            ``unit_embedding`` of length 1 [B, C], or ``tokens``, [B, N, C] or [B, H, W, C].
+            ``unit_embedding`` of length 1 [B, C], ``tokens``, [B, N, C] or [B, H, W, C], or
+            ``features``: maps [B, H, W, C] of several depths.
     """
 
     architecture: str
     graph: Graph
     task: str = "logits"
+
+    def __post_init__(self) -> None:
+        """Check that feature maps alone are several."""
+        count = len(self.graph.outputs)
+        if count > 1 and self.task != "features":
+            raise PqvError(f"the model gives {count} tensors, expected one for {self.task}")
 
     def __eq__(self, other: object) -> bool:
         """Whether both compute the same."""
@@ -50,6 +57,12 @@ class Backbone:
     def num_classes(self) -> int:
         """Logits; 0 if it gives none."""
         return _size(self.graph.output.shape[-1]) if self.task == "logits" else 0
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of what it gives: the task's, numbered from 0 if there are several."""
+        count = len(self.graph.outputs)
+        return [self.task] if count == 1 else [f"{self.task}_{i}" for i in range(count)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict that ``from_dict`` reads."""

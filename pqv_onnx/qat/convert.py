@@ -21,11 +21,15 @@ from pqv_onnx.runtime.preprocess import Preprocessing
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.trace import Graph, normalise, record
 from pqv_onnx.trace.maps import split_chain
-from pqv_onnx.trace.nodes import Linear, Norm
+from pqv_onnx.trace.nodes import Linear, Node, Norm
 from pqv_onnx.trace.store import detach
 from pqv_onnx.trace.values import constant
 
 _IMAGENET_CLASSES = 1000
+_METHODS = {"tokens": "forward_features", "features": "forward_intermediates"}
+"""What a model must have to give tokens or features."""
+_MAPS = 4
+"""Feature maps, of a model that has so many stages or blocks."""
 
 
 def convert_to_qat(
@@ -48,8 +52,9 @@ def convert_to_qat(
         labels: a name for each class; by default timm's, if the classes are ImageNet's.
         size: channels, height and width of the images; by default what the model is made for.
         task: what the quantized model gives: ``logits``, the ``embedding`` that the head reads, the
-            same with length 1 (``unit_embedding``), or the ``tokens`` that it is pooled from; by
-            default logits if there is a head.
+            same with length 1 (``unit_embedding``), the ``tokens`` that it is pooled from, or
+            ``features``, maps of four depths (see ``feature_maps``); by default logits if there is
+            a head.
 
     Returns:
         An uncalibrated model with copies of the weights; see ``calibrate``.
@@ -63,7 +68,7 @@ def convert_to_qat(
     model = for_task(model, "embedding" if unit else task)
     graph = describe(model, size)
     if spec.residual.scheme == "rotated":
-        graph = with_projection(graph)
+        graph = with_projections(graph)
     if unit:  # behind the projection, which undoes a rotation
         graph = Graph.of(Norm("length", (graph.output,), graph.output.shape, "l2"))
     backbone = Backbone(architecture(model), detach(graph, model), task)
@@ -101,7 +106,7 @@ def default_task(model: nn.Module) -> str:
 
 
 def for_task(model: nn.Module, task: str) -> nn.Module:
-    """The model, or a copy of it that gives an embedding or tokens.
+    """The model, or a copy of it that gives an embedding, tokens or features.
 
     Raises:
         PqvError: the task is unknown, or the model cannot give it.
@@ -110,9 +115,9 @@ def for_task(model: nn.Module, task: str) -> nn.Module:
     if task not in TASKS:
         raise PqvError(f"task is {task!r}, expected {', '.join(TASKS)}")
     embedding = task in ("embedding", "unit_embedding")
-    needed = "reset_classifier" if embedding else {"tokens": "forward_features"}.get(task)
+    needed = "reset_classifier" if embedding else _METHODS.get(task)
     if task == "logits" and headless:
-        raise PqvError("the model has no head, expected the task embedding or tokens")
+        raise PqvError("the model has no head, expected the task embedding, tokens or features")
     if needed is None or (task == "embedding" and headless):
         return model
     if not hasattr(model, needed) and not (embedding and headless):
@@ -120,6 +125,8 @@ def for_task(model: nn.Module, task: str) -> nn.Module:
     changed: Any = copy.deepcopy(model)
     if task == "tokens":
         changed.forward = changed.forward_features
+    elif task == "features":
+        changed.forward = functools.partial(feature_maps, changed)
     elif not headless:
         changed.reset_classifier(0)
     if task == "unit_embedding":
@@ -131,18 +138,43 @@ def _at_length_1(forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     return F.normalize(forward(images), dim=-1)
 
 
-def with_projection(graph: Graph) -> Graph:
-    """The graph with a last matmul by the identity, if its output is no matmul's.
+def feature_maps(model: Any, images: Tensor) -> list[Tensor]:
+    """The outputs of a Swin's four stages, or of four blocks of a model without stages.
+
+    These are what timm's ``forward_intermediates`` gives, the last of each quarter of a ViT's
+    blocks; without the norm at the end, and with channels last.
+
+    Args:
+        model: a timm model.
+        images: normalised, [B, C, H, W].
+
+    Returns:
+        Tensors [B, rows, columns, channels], the first blocks' first.
+    """
+    count = len(model.feature_info)
+    last = sorted({max(count * part // _MAPS, 1) - 1 for part in range(1, _MAPS + 1)})
+    maps = model.forward_intermediates(images, indices=last, intermediates_only=True)
+    return [one.permute(0, 2, 3, 1) for one in maps]
+
+
+def with_projections(graph: Graph) -> Graph:
+    """The graph with a last matmul by the identity for each output that is no matmul's.
 
     A rotation of the residual stream that reaches the output is undone by it.
     """
-    output = graph.output
+    if len(graph.outputs) == 1:
+        return Graph.of(_projected(graph.output, "projection"))
+    numbered = enumerate(graph.outputs)
+    return Graph.of(*(_projected(output, f"projections.{i}") for i, output in numbered))
+
+
+def _projected(output: Node, name: str) -> Node:
     source, _ = split_chain(output)
     channels = output.shape[-1]
     if isinstance(source, Linear) or not isinstance(channels, int):
-        return graph
+        return output
     weight = constant(torch.eye, channels, shape=(channels, channels))
-    return Graph.of(Linear("projection", (output,), output.shape, weight))
+    return Linear(name, (output,), output.shape, weight)
 
 
 def image_size(model: nn.Module) -> tuple[int, int, int]:

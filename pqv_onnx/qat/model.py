@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -15,6 +16,7 @@ from pqv_onnx.qat.handlers import Handler, Heads, Linear
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.trace import streams
 from pqv_onnx.trace.nodes import Node
+from pqv_onnx.trace.values import one_or_all
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Segment:
 class QuantModel(nn.Module):
     """A transformer for quantization-aware training; modules are named as in timm.
 
-    ``forward`` maps normalised images [B, in_chans, H, W] to logits [B, classes].
+    ``forward`` maps normalised images [B, in_chans, H, W] to logits [B, classes], or what else the
+    task says; feature maps are a tuple.
 
     Attributes:
         config: the graph, quantization scheme and preprocessing.
@@ -86,22 +89,26 @@ class QuantModel(nn.Module):
 
     def _segment(self, part: streams.Segment) -> Segment:
         modules = chain.from_iterable(self._modules_of[node] for node in part.nodes)
-        return Segment(_name(part), lambda x: self._run(part, x), tuple(modules))
+        return Segment(_name(part), lambda x: self._run(part, x)[0], tuple(modules))
 
-    def _run(self, part: streams.Segment, x: Tensor) -> Tensor:
+    def _run(self, part: streams.Segment, x: Tensor) -> tuple[Tensor, dict[Node, Tensor]]:
+        """What goes out of a part, and the model's results among its nodes."""
         values: dict[Node, Tensor | Sums] = {} if part.input is None else {part.input: x}
         for node in part.nodes:
             inputs = [x] if not node.inputs else [values[value] for value in node.nodes]
             values[node] = self.handlers[node](*inputs)
-        out = values[part.output]
-        return out.real if isinstance(out, Sums) else out
+        real = {node: x.real if isinstance(x, Sums) else x for node, x in values.items()}
+        outputs = self.config.backbone.graph.outputs
+        return real[part.output], {node: real[node] for node in part.nodes if node in outputs}
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, classes] of normalised images [B, in_chans, H, W]."""
+    def forward(self, images: Tensor) -> Any:
+        """What the task says of normalised images [B, in_chans, H, W]."""
+        results: dict[Node, Tensor] = {}
         x = images
         for part in self._parts:
-            x = self._run(part, x)
-        return x
+            x, found = self._run(part, x)
+            results |= found
+        return one_or_all([results[output] for output in self.config.backbone.graph.outputs])
 
     def train_heads_apart(self) -> bool:
         """Let ``forward`` give the logits of both heads in training mode, [2, B, classes].

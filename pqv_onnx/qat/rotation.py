@@ -32,9 +32,10 @@ def rotate(stream: Stream) -> None:
         if linear.bias is not None:
             linear.bias.copy_(linear.bias.double() @ matrix)
     for norm, linears in stream.readers:
-        fold_norm(norm, linears)
-        if norm.bias is not None:
-            norm.bias.copy_(_side_by_side(norm.bias.double(), matrix))
+        if norm is not None:
+            fold_norm(norm, linears)
+            if norm.bias is not None:
+                norm.bias.copy_(_side_by_side(norm.bias.double(), matrix))
         for linear in linears:
             linear.weight.copy_(_side_by_side(linear.weight.double(), matrix))
 

@@ -31,14 +31,14 @@ class Stream:
         channels: its width.
         constants: [..., channels], added to it.
         writers: layers whose outputs are added to it, with the factors behind.
-        readers: norms and the layers behind them; widths may be multiples of ``channels``,
-            where several tokens are read side by side.
+        readers: norms and the layers behind them, or a layer without a norm; widths may be
+            multiples of ``channels``, where several tokens are read side by side.
     """
 
     channels: int
     constants: list[Constant] = field(default_factory=list)
     writers: list[tuple[QuantLinear, list[Constant]]] = field(default_factory=list)
-    readers: list[tuple[QuantNorm, list[QuantLinear]]] = field(default_factory=list)
+    readers: list[tuple[QuantNorm | None, list[QuantLinear]]] = field(default_factory=list)
 
 
 Places = tuple[QuantLinear, Tensor]
@@ -104,6 +104,8 @@ class Routes:
         for link in stream.links:
             self._write(found, link.node.nodes[1 - link.carried], [], link.node)
         for value in (stream.start, *links):
+            if value in self._graph.outputs:
+                raise _Lost
             for reader in self._readers[value]:
                 if reader not in links or not _carries(reader, value, stream):
                     self._read(found, value, reader, links, torch.arange(channels))
@@ -154,7 +156,7 @@ class Routes:
     def _read(
         self, found: Stream, source: Node, reader: Node, links: set[nodes.Add], places: Tensor
     ) -> None:
-        """Follow a value of the stream to the norms that read it."""
+        """Follow a value of the stream to the norms and layers that read it."""
         if isinstance(reader, nodes.Norm):
             norm = self._handlers[reader]
             assert isinstance(norm, handlers.Norm)
@@ -162,6 +164,8 @@ class Routes:
                 self._behind(reader, found.channels)
             )  # both tokens have one head
             found.readers.append((norm.norm, [self._linear(layer) for layer in behind]))
+        elif isinstance(reader, nodes.Linear) and reader.kernel is None:
+            found.readers.append((None, [self._linear(reader)]))
         elif isinstance(reader, nodes.Mean) or (
             isinstance(reader, nodes.Move) and _side_by_side(moved(reader, places), found.channels)
         ):
@@ -179,7 +183,7 @@ class Routes:
         pending: list[tuple[Node, Tensor]] = [(norm, places)]
         while pending:
             value, places = pending.pop()
-            if value is self._graph.output:
+            if value in self._graph.outputs:
                 raise _Lost
             for reader in self._readers[value]:
                 if isinstance(reader, nodes.Linear) and reader.kernel is None:

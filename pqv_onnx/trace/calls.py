@@ -88,8 +88,8 @@ class Builder:
     readers: dict[str, Reader]
     _values: dict[Value, Node | Const] = field(default_factory=dict)
 
-    def build(self, recording: Recording) -> Node:
-        """The node of the recording's output.
+    def build(self, recording: Recording) -> list[Node]:
+        """The nodes of the recording's outputs.
 
         Raises:
             PqvError: a call that no rule takes, or an output that is a constant.
@@ -98,10 +98,10 @@ class Builder:
         self._values[image] = Input("", (), mark_shape(image.shape))
         for call in recording.calls:
             self._read(call)
-        output = self._value(recording.output)
-        if not isinstance(output, Node):
+        outputs = [self._value(output) for output in recording.outputs]
+        if not all(isinstance(output, Node) for output in outputs):
             refuse("", "gives a value that does not depend on the image")
-        return output
+        return outputs
 
     def _value(self, leaf: Any) -> Any:
         if isinstance(leaf, Value):

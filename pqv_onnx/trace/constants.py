@@ -46,7 +46,12 @@ def embedding(node: Node, uses: Callable[[Node], int]) -> Node | None:
 def heads(graph: Graph) -> Graph:
     """(linear(a) + linear(b)) / 2, a distilled model's logits, becomes one layer of both inputs."""
     mean = graph.output
-    if not isinstance(mean, Scale) or mean.by != 0.5 or not isinstance(mean.nodes[0], Add):
+    if (
+        len(graph.outputs) > 1
+        or not isinstance(mean, Scale)
+        or mean.by != 0.5
+        or not isinstance(mean.nodes[0], Add)
+    ):
         return graph
     linears = [value for value in mean.nodes[0].inputs if _is_head(value)]
     if len(linears) != 2:

@@ -31,19 +31,22 @@ from pqv_onnx.trace.nodes import (
     Rope,
     Scale,
 )
-from pqv_onnx.trace.values import Batch, Const, Operand, Shape
+from pqv_onnx.trace.values import Batch, Const, Operand, Shape, one_or_all
 
 _IMAGES = 2
 """Images that shapes are checked with."""
 
 
-def evaluate(graph: Graph, tensors: Mapping[str, Tensor], images: Tensor) -> Tensor:
+def evaluate(graph: Graph, tensors: Mapping[str, Tensor], images: Tensor) -> Any:
     """What the recorded model computes, up to the order of float additions.
 
     Args:
         graph: of a model.
         tensors: its parameters and buffers by name, or others of the same shapes.
         images: float32 [B, C, H, W] of the recorded size.
+
+    Returns:
+        A tensor, or a tuple of several.
 
     Raises:
         PqvError: the images have another size.
@@ -56,7 +59,7 @@ def evaluate(graph: Graph, tensors: Mapping[str, Tensor], images: Tensor) -> Ten
     for node in graph.nodes:
         inputs = [values[v] if isinstance(v, Node) else run.constant(v) for v in node.inputs]
         values[node] = _MEANINGS[type(node)](run, node, *inputs)
-    return values[graph.output]
+    return one_or_all([values[output] for output in graph.outputs])
 
 
 def check_shapes(graph: Graph) -> None:

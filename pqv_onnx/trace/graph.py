@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,22 +17,24 @@ Rule = Callable[[Node, Callable[[Node], int]], Node | None]
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes in an order in which each comes after its inputs; the last is the output.
+    """Nodes in an order in which each comes after its inputs; the last is an output.
 
     Attributes:
-        nodes: what the output needs, and nothing else.
+        nodes: what the outputs need, and nothing else.
+        outputs: the model's results.
     """
 
     nodes: tuple[Node, ...]
+    outputs: tuple[Node, ...]
 
     def __deepcopy__(self, memo: object) -> Graph:
         """The graph itself, which never changes."""
         return self
 
     @classmethod
-    def of(cls, output: Node) -> Graph:
-        """The graph of all that ``output`` needs."""
-        return cls(tuple(_ordered(output)))
+    def of(cls, *outputs: Node) -> Graph:
+        """The graph of all that ``outputs`` need."""
+        return cls(tuple(_ordered(outputs)), outputs)
 
     @property
     def input(self) -> Input:
@@ -41,8 +43,8 @@ class Graph:
 
     @property
     def output(self) -> Node:
-        """The model's result."""
-        return self.nodes[-1]
+        """The model's result; the last, if there are several."""
+        return self.outputs[-1]
 
     def uses(self) -> Counter[Node]:
         """How many times each node is an input of another one."""
@@ -76,7 +78,7 @@ class Graph:
             renewed = node if same else replace(node, inputs=inputs)
             made[node] = rule(renewed, uses.__getitem__) or renewed
             uses[made[node]] += old_uses[node]
-        return Graph.of(made[self.output])
+        return Graph.of(*(made[output] for output in self.outputs))
 
     @cached_property
     def streams(self) -> tuple[Stream, ...]:
@@ -88,16 +90,17 @@ class Graph:
         return find_segments(self.nodes, self.streams)
 
 
-def _ordered(output: Node) -> list[Node]:
-    """``output`` and all behind it, inputs first; no recursion, as models are deep."""
+def _ordered(outputs: Iterable[Node]) -> list[Node]:
+    """``outputs`` and all behind them, inputs first; no recursion, as models are deep."""
     ordered: dict[Node, None] = {}
-    stack = [(output, iter(output.nodes))]
-    while stack:
-        node, rest = stack[-1]
-        following = next((value for value in rest if value not in ordered), None)
-        if following is not None:
-            stack.append((following, iter(following.nodes)))
-        else:
-            ordered[node] = None
-            stack.pop()
+    for output in outputs:
+        stack = [(output, iter(output.nodes))]
+        while stack:
+            node, rest = stack[-1]
+            following = next((value for value in rest if value not in ordered), None)
+            if following is not None:
+                stack.append((following, iter(following.nodes)))
+            else:
+                ordered[node] = None
+                stack.pop()
     return list(ordered)

@@ -30,7 +30,7 @@ def normalise(recording: Recording) -> Graph:
     Raises:
         PqvError: a call that no rule takes; the sentence says in which module, and what it is.
     """
-    graph = Graph.of(Builder(READERS).build(recording))
+    graph = Graph.of(*Builder(READERS).build(recording))
     for rule in (rope, attention, pointwise, embedding):
         graph = graph.rewrite(rule)
     graph = heads(graph).rewrite(branches).rewrite(neighbours).rewrite(early)

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.trace.refusals import refuse
-from pqv_onnx.trace.values import BATCH, map_leaves, tree_leaves
+from pqv_onnx.trace.values import BATCH, all_results, map_leaves, tree_leaves
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +57,14 @@ class Recorded:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """The calls of one forward, in order, from ``image`` to ``output``.
+    """The calls of one forward, in order, from ``image`` to ``outputs``.
 
     A value that no call computes and that is not the image is a parameter or buffer.
     """
 
     calls: tuple[Recorded, ...]
     image: Value
-    output: Value
+    outputs: tuple[Value, ...]
 
 
 def record(model: nn.Module, image_size: tuple[int, int, int]) -> Recording:
@@ -74,7 +74,7 @@ def record(model: nn.Module, image_size: tuple[int, int, int]) -> Recording:
     and the model itself is left alone, wherever it is.
 
     Args:
-        model: maps images, float32 [B, C, H, W], to one tensor.
+        model: maps images, float32 [B, C, H, W], to a tensor, or to a list of them.
         image_size: C, H and W.
 
     Returns:
@@ -82,8 +82,8 @@ def record(model: nn.Module, image_size: tuple[int, int, int]) -> Recording:
 
     Raises:
         PqvError: the forward fails on the meta device, reads a tensor that is neither parameter
-            nor buffer, writes in place to a tensor that is read through a view, or does not
-            return one tensor.
+            nor buffer, writes in place to a tensor that is read through a view, or returns
+            something else.
     """
     twin = _on_meta(model)
     recorder = _Recorder(twin)
@@ -97,9 +97,10 @@ def record(model: nn.Module, image_size: tuple[int, int, int]) -> Recording:
         except Exception as error:  # whatever the model's own code raises
             sentence = (str(error) or type(error).__name__).splitlines()[0]
             refuse(recorder.last_path, f"forward fails on the meta device: {sentence}")
-    if not isinstance(output, Tensor):
-        refuse("", f"gives a {type(output).__name__}", "one tensor")
-    return Recording(tuple(recorder.calls), image_value, recorder.look(output))
+    outputs = all_results(output)
+    if not outputs or not all(isinstance(found, Tensor) for found in outputs):
+        refuse("", f"gives a {type(output).__name__}", "a tensor or a list of them")
+    return Recording(tuple(recorder.calls), image_value, tuple(map(recorder.look, outputs)))
 
 
 def _on_meta(model: nn.Module) -> nn.Module:

@@ -55,6 +55,8 @@ _MOVES: dict[str, Callable[..., Any]] = {
 }
 """What a move may call, by the name that it has in a recording."""
 _MAX_NODES = 100_000
+_OUTPUTS = "outputs"
+"""The kind of the entry that names several outputs."""
 
 
 def detach(graph: Graph, model: nn.Module) -> Graph:
@@ -93,7 +95,10 @@ def map_consts(function: Callable[[Const], Const], node: Node) -> Node:
 
 
 def to_json(graph: Graph) -> list[dict[str, Any]]:
-    """The nodes in order; an input is its node's place in the list, or a constant."""
+    """The nodes in order; an input is its node's place in the list, or a constant.
+
+    If there are several outputs, they are the inputs of a last entry.
+    """
     places = {node: place for place, node in enumerate(graph.nodes)}
 
     def plain(leaf: Any) -> Any:
@@ -111,11 +116,14 @@ def to_json(graph: Graph) -> list[dict[str, Any]]:
             return {"call": leaf.name, **arguments, "index": leaf.index}
         return {"dots": True} if leaf is Ellipsis else leaf
 
-    return [
+    entries = [
         {"kind": node.kind}
         | {field.name: _plain(getattr(node, field.name), plain) for field in fields(node)}
         for node in graph.nodes
     ]
+    if len(graph.outputs) > 1:
+        entries.append({"kind": _OUTPUTS, "inputs": _plain(graph.outputs, plain)})
+    return entries
 
 
 def _plain(tree: Any, plain: Callable[[Any], Any]) -> Any:
@@ -137,13 +145,19 @@ def from_json(data: object) -> Graph:
     if not isinstance(data, list) or not 0 < len(data) <= _MAX_NODES:
         raise PqvError("graph: expected a list of nodes")
     made: list[Node] = []
+    outputs: tuple[Node, ...] = ()
     for place, entry in enumerate(data):
         try:
-            made.append(_node(entry, made))
+            if outputs:
+                raise ValueError("behind the outputs")
+            if entry["kind"] == _OUTPUTS:
+                outputs = _outputs(entry, made)
+            else:
+                made.append(_node(entry, made))
         # Whatever a damaged entry lacks.
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise PqvError(f"graph: node {place} is damaged ({error})") from None
-    graph = Graph.of(made[-1])
+    graph = Graph.of(*(outputs or made[-1:]))
     if not isinstance(graph.nodes[0], kinds.Input) or len(graph.input.shape) != 4:
         raise PqvError("graph: the first node is not an image")
     check_shapes(graph)
@@ -164,6 +178,13 @@ def _node(entry: Any, made: list[Node]) -> Node:
         raise ValueError("call")
     _check_shape(node.shape)
     return node
+
+
+def _outputs(entry: Any, made: list[Node]) -> tuple[Node, ...]:
+    found = tuple(_value(entry["inputs"], made))
+    if len(found) < 2 or not all(isinstance(node, Node) for node in found):
+        raise ValueError("outputs")
+    return found
 
 
 def _value(data: Any, made: list[Node]) -> Any:

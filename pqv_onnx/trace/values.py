@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,6 +130,16 @@ def constant(
 ) -> Const:
     """The constant that ``function`` computes of ``args``."""
     return Const(Call(function, args), shape, dtype)
+
+
+def one_or_all(results: Sequence[Tensor]) -> Any:
+    """What a model gives: its one result, or a tuple of all."""
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def all_results(given: Any) -> tuple[Any, ...]:
+    """The results of a model that gives one, or a list or tuple of them."""
+    return tuple(given) if isinstance(given, list | tuple) else (given,)
 
 
 def function_name(function: Callable[..., Any]) -> str:

@@ -1,6 +1,6 @@
 """Top-1, top-5 and agreement with float of models of every kind over the same images.
 
-Of models that give an embedding or tokens: cosine and SQNR against the float model.
+Of models that give an embedding, tokens or feature maps: cosine and SQNR against the float model.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from torch import Tensor, nn
 
 from pqv_onnx.checkpoint import FORMAT, load_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.graph.load import load_model, metadata, takes_image
+from pqv_onnx.graph.load import load_model, metadata, result_names, takes_image
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.progress import Progress, silent
 from pqv_onnx.qat.convert import for_task
 from pqv_onnx.runtime.images import as_image, open_image
 from pqv_onnx.runtime.preprocess import LAYOUTS, ModelInput
 from pqv_onnx.runtime.session import InferenceSession, run_session
+from pqv_onnx.trace.values import all_results
 from pqv_onnx.train.data import ANY_CLASSES, Batch, Share, Split, eval_batches
 from pqv_onnx.train.folders import class_names
 from pqv_onnx.train.models import FloatSource, float_input
@@ -46,11 +47,11 @@ class Subject:
     Attributes:
         name: what to call it.
         kind: ``float``, ``fake-quantized``, ``integer``, ``onnx, library`` or ``onnx, functions``.
-        classes: of its logits; 0 if it gives an embedding or tokens.
+        classes: of its logits; 0 if it gives something else.
         preprocessing: how it wants its images.
         predict: uint8 pixels [B, H, W, C] to logits [B, classes], or to an embedding or tokens
-            [B, ...], on the CPU. Of a model of images, they are images of any size; of one of
-            files, the bytes of files.
+            [B, ...], on the CPU; several feature maps become one vector for each image. Of a model
+            of images, they are images of any size; of one of files, the bytes of files.
     """
 
     name: str
@@ -127,10 +128,15 @@ def torch_subject(
 
     @torch.inference_mode()
     def predict(pixels: Tensor) -> Tensor:
-        logits: Tensor = model(normalise(pixels, preprocessing).to(device))
-        return logits.float().cpu()
+        return _joined(model(normalise(pixels, preprocessing).to(device))).float().cpu()
 
     return Subject(name, kind, classes, preprocessing, predict)
+
+
+def _joined(results: Any) -> Tensor:
+    """What a model gives; of several maps, the elements of all."""
+    found = all_results(results)
+    return found[0] if len(found) == 1 else torch.cat([one.flatten(1) for one in found], 1)
 
 
 def onnx_subject(path: Path, use_library: bool) -> Subject:
@@ -138,13 +144,13 @@ def onnx_subject(path: Path, use_library: bool) -> Subject:
     proto = load_model(path)
     preprocessing = ModelInput.from_metadata(metadata(proto))
     session = InferenceSession(path, use_library=use_library)
-    given, first = session.get_inputs()[0].name, session.get_outputs()[0]
-    task = metadata(proto).get("pqv.task", "logits")
-    classes = int(first.shape[-1]) if task == "logits" else 0
+    given, names = session.get_inputs()[0].name, result_names(proto)
+    logits = next((o for o in session.get_outputs() if o.name == "logits"), None)
+    classes = int(logits.shape[-1]) if logits is not None else 0
 
     def run(fed: np.ndarray) -> Tensor:
-        (logits,) = run_session(session, {given: fed}, path, [first.name])
-        return torch.from_numpy(np.asarray(logits))
+        found = run_session(session, {given: fed}, path, names)
+        return _joined([torch.from_numpy(np.asarray(one)) for one in found])
 
     def predict(pixels: Tensor) -> Tensor:
         if takes_image(proto):

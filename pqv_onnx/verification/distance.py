@@ -14,10 +14,11 @@ from torch import Tensor
 
 from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.graph.load import load_model, metadata
+from pqv_onnx.graph.load import load_model, metadata, result_names
 from pqv_onnx.qat import QuantModel
 from pqv_onnx.qat.noise import decibels
 from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
+from pqv_onnx.trace.values import all_results
 from pqv_onnx.verification.runners import Runner, expose_values
 from pqv_onnx.verification.verify import model_images
 
@@ -68,14 +69,14 @@ def standard_distances(
         raise PqvError(f"{path} was not exported from {checkpoint}")
     pixels = model_images(proto, images, count, seed)[:count]
     found = _run(expose_values(proto), pixels) | _run(proto.SerializeToString(), pixels)
-    wanted, output = _quantized(model, torch.from_numpy(pixels))
+    wanted, results = _quantized(model, torch.from_numpy(pixels))
     distances = [
         Distance(name, value.equal(found[key]), _sqnr(value.real, found[key]))
         for name, value in wanted.items()
         if (key := f"{name}/DequantizeLinear") in found
     ]
-    last = proto.graph.output[0].name
-    return [*distances, Distance(last, None, _sqnr(output, found[last]))]
+    last = zip(result_names(proto), results, strict=True)
+    return distances + [Distance(name, None, _sqnr(one, found[name])) for name, one in last]
 
 
 def _run(model: bytes, images: np.ndarray) -> dict[str, Tensor]:
@@ -98,8 +99,10 @@ class _Quantized:
 
 
 @torch.no_grad()
-def _quantized(model: QuantModel, images: Tensor) -> tuple[dict[str, _Quantized], Tensor]:
-    """What every quantizer of the fake-quantized model gives, by name, and the output."""
+def _quantized(
+    model: QuantModel, images: Tensor
+) -> tuple[dict[str, _Quantized], tuple[Tensor, ...]]:
+    """What every quantizer of the fake-quantized model gives, by name, and the results."""
     values: dict[str, _Quantized] = {}
 
     def recorder(name: str) -> Callable[..., None]:
@@ -114,7 +117,7 @@ def _quantized(model: QuantModel, images: Tensor) -> tuple[dict[str, _Quantized]
         if isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer)
     ]
     try:
-        return values, model(images)
+        return values, all_results(model(images))
     finally:
         for handle in handles:
             handle.remove()

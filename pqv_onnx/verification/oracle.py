@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ import torch
 from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.export import with_embedding, with_input
-from pqv_onnx.graph.load import metadata, takes_image
+from pqv_onnx.graph.load import metadata, result_names, takes_image
 from pqv_onnx.integer import IntegerModel, convert_to_integer
 from pqv_onnx.runtime.session import InferenceSession
+from pqv_onnx.trace.values import all_results
 from pqv_onnx.verification.compare import Values
 from pqv_onnx.verification.runners import Oracle
 
@@ -25,7 +27,7 @@ def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> 
     Args:
         checkpoint: what ``model`` was exported from.
         model: tells both borders (``pqv.input``, ``pqv.layout``, ``pqv.embedding``) and the
-            output's name.
+            outputs' names.
 
     Raises:
         PqvError: the checkpoint does not load, or is of another architecture or precision.
@@ -40,7 +42,7 @@ def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> 
             raise PqvError(f"{checkpoint} is {found}, the model was exported from {stated}")
     changed = with_input(integer, entries["pqv.input"], entries["pqv.layout"])
     changed = with_embedding(changed, entries.get("pqv.embedding", "float"))
-    oracle = recorded(changed, model.graph.output[0].name)
+    oracle = recorded(changed, result_names(model))
     return _behind(_pixels_of(model), oracle) if takes_image(model) else oracle
 
 
@@ -60,7 +62,7 @@ def _behind(front: Oracle, oracle: Oracle) -> Oracle:
     return lambda image: oracle(front(image)["pixels"])
 
 
-def recorded(model: IntegerModel, output: str) -> Oracle:
+def recorded(model: IntegerModel, outputs: Sequence[str]) -> Oracle:
     """A function that runs ``model`` and returns what every module gives, by its name."""
 
     def run(images: np.ndarray) -> Values:
@@ -72,12 +74,13 @@ def recorded(model: IntegerModel, output: str) -> Oracle:
         ]
         try:
             with torch.no_grad():
-                logits = model(torch.from_numpy(images))
+                found = model(torch.from_numpy(images))
         finally:
             for handle in handles:
                 handle.remove()
         named = {name: values[module] for module, name in model.streams.items()}
-        return {**values, **named, output: logits.numpy()}
+        results = zip(outputs, all_results(found), strict=True)
+        return {**values, **named, **{name: result.numpy() for name, result in results}}
 
     return run
 

@@ -28,7 +28,7 @@ from pqv_onnx.runtime.preprocess import ModelInput
 session = pqv_onnx.InferenceSession("model.onnx")
 entries = session.get_modelmeta().custom_metadata_map
 image = ModelInput.from_metadata(entries).load("photo.jpg")
-(output,) = session.run(None, {session.get_inputs()[0].name: image})
+outputs = session.run(None, {session.get_inputs()[0].name: image})
 {python}
 ```
 
@@ -52,10 +52,13 @@ val session = environment.createSession(bytes, options)
 ```
 """
 _LOGITS = {
-    "python": "print(best_classes(output[0], 5, stated_labels(entries)))",
+    "python": "print(best_classes(outputs[0][0], 5, stated_labels(entries)))",
     "kotlin": "Classification.best(session, logits, 5).forEach { println(it) }",
 }
-_OTHERS = {"python": "print(output.shape)", "kotlin": "val output = session.run(inputs)[0].value"}
+_OTHERS = {
+    "python": "print([x.shape for x in outputs])",
+    "kotlin": "val output = session.run(inputs)[0].value",
+}
 
 
 def write_card(folder: Path, report: dict[str, Any]) -> list[str]:

@@ -66,8 +66,9 @@ def measure(
             write_noise(path, result["sqnr"])
             paths["float"] = Path(folder) / "float.onnx"
             progress("exporting the float model", 0, 1)
-            task = model.config.backbone.task
-            export_float(for_task(float_model, task), paths["float"], image_size(float_model))
+            backbone = model.config.backbone
+            reference = for_task(float_model, backbone.task)
+            export_float(reference, paths["float"], image_size(float_model), backbone.outputs)
             progress("exporting the float model", 1, 1)
         return {**result, **_compare(paths, progress)}
 

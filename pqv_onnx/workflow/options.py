@@ -34,7 +34,7 @@ class Options:
         max_drop: percentage points of top-1 (of images that keep their class, if the images have
             no labels) that may be lost; the first precision of ``LADDER`` that holds it is taken.
         labels: file with a name of a class a line.
-        task: ``logits``, ``embedding``, ``unit_embedding`` or ``tokens``.
+        task: ``logits``, ``embedding``, ``unit_embedding``, ``tokens`` or ``features``.
         input: of the file: ``uint8`` pixels [batch, H, W, C], normalised ``float``, or ``image``
             for one of any size.
         images: to calibrate on.

@@ -47,7 +47,7 @@ def test_what_is_added_to_a_residual_is_fused(variant: str) -> None:
     fused = {path for path, linear in linears.items() if made.is_fused(linear)}
     wanted = {path for path in linears if path.endswith(("attn.proj", "mlp.fc2"))}
     assert fused == wanted | (set() if variant == "swin" else {"patch_embed.proj"})
-    assert made.head is linears["head.fc" if variant == "swin" else "head"]
+    assert made.heads == {linears["head.fc" if variant == "swin" else "head"]}
 
 
 def test_queries_keys_and_values_have_a_step_each() -> None:

@@ -22,8 +22,8 @@ def test_calls_of_vit() -> None:
         "patch_embed.proj.bias",
     ]
     assert last.path == "head"
-    assert last.outputs == (recording.output,)
-    assert recording.output.shape == (BATCH, 5)
+    assert last.outputs == recording.outputs
+    assert recording.outputs[0].shape == (BATCH, 5)
 
 
 class Shared(nn.Module):

@@ -53,8 +53,8 @@ def random(model: Model, x: Tensor) -> Tensor:
     return x + torch.randn(8, device=x.device)
 
 
-def many_outputs(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
-    return x, x
+def named_outputs(model: Model, x: Tensor) -> dict[str, Tensor]:
+    return {"x": x}
 
 
 def fails(model: Model, x: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ CASES: dict[str, tuple[Body, str]] = {
         lambda model, x: x * model.hidden[0],
         "model: reads a tensor [8] that is neither parameter nor buffer",
     ),
-    "outputs": (many_outputs, "model: gives a tuple, expected one tensor"),
+    "outputs": (named_outputs, "model: gives a dict, expected a tensor or a list of them"),
     "constant": (
         lambda model, x: model.one.weight * 2,
         "model: gives a value that does not depend on the image",
