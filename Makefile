@@ -15,7 +15,7 @@ CXX_SOURCES := $(shell find custom_ops tests benchmarks -name '*.cc' -o -name '*
 PYTEST_ARGS ?= --numprocesses auto --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format wheel docs clean
+.PHONY: help install demo test lint format wheel maven docs clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ format: $(STAMP) ## Rewrite the sources in the house style
 wheel: $(STAMP) ## Build an sdist and manylinux wheels, x86-64 and arm64, in dist/
 	rm -rf dist
 	PYTHON=$(abspath $(BIN))/python .ci/build-wheels dist
+
+maven: $(STAMP) ## Build a Maven repository with the Android package in build/maven
+	$(BIN)/pqv android build -o build/arm64-v8a
+	$(BIN)/pqv android maven --binaries build/arm64-v8a -o build/maven
 
 docs: $(STAMP) ## Build the documentation's site in build/site; a warning is an error
 	PYTHON=$(abspath $(BIN))/python .ci/build-docs

@@ -26,6 +26,14 @@ app = typer.Typer(
 _BinariesOption = Annotated[
     Path, typer.Option(metavar="DIR", help="What `pqv android build` made.")
 ]
+_ClasspathOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="JARS",
+        help="Jars of onnxruntime, Android and JSpecify, with : between them, to compile against. "
+        "Default: a wheel has the classes compiled, elsewhere Maven gets the jars.",
+    ),
+]
 _SerialOption = Annotated[
     str | None, typer.Option(metavar="SERIAL", help="The device, where adb finds several.")
 ]
@@ -190,15 +198,36 @@ def aar_command(
         Path, typer.Option("--output", "-o", metavar="FILE", help="The .aar to write.")
     ],
     binaries: _BinariesOption = Path(ABI),
+    classpath: _ClasspathOption = None,
 ) -> None:
-    """Write an Android library package with the op library, for the use in apps.
+    """Write an Android library package: the op library, and classes that run models in apps.
 
-    Example: `pqv android aar -o pqv_ops.aar`
+    Example: `pqv android aar -o pqv-android.aar`
     """
     from pqv_onnx.android.aar import write_aar
 
-    write_aar(output, binaries / LIBRARY)
+    write_aar(output, binaries / LIBRARY, classpath)
     console.print(f"{output}  {megabytes(output.stat().st_size)}")
+
+
+@app.command("maven")
+def maven_command(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The repository's folder.")
+    ],
+    binaries: _BinariesOption = Path(ABI),
+    classpath: _ClasspathOption = None,
+) -> None:
+    """Write the Android library package as a Maven repository that Gradle and Maven resolve.
+
+    Example: `pqv android maven -o repository`
+    """
+    from pqv_onnx.android.aar import COORDINATES, write_maven
+
+    folder = write_maven(output, binaries / LIBRARY, classpath)
+    for path in sorted(folder.iterdir()):
+        console.print(f"{path}  {megabytes(path.stat().st_size)}")
+    console.print(COORDINATES)
 
 
 def _measure(

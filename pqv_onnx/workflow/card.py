@@ -45,20 +45,29 @@ Ort::Session session(environment, "model.onnx", options);
 Kotlin, with the Android package that `pqv android aar` writes:
 
 ```kotlin
-val options = OrtSession.SessionOptions()
-PqvOps.register(options)
-val session = environment.createSession(bytes, options)
 {kotlin}
 ```
 """
 _LOGITS = {
     "python": "print(best_classes(outputs[0][0], 5, stated_labels(entries)))",
-    "kotlin": "Classification.best(session, logits, 5).forEach { println(it) }",
+    "kotlin": """PqvClassifier.fromAsset(context, "model.onnx").use { classifier ->
+    classifier.classify(bitmap, 5).forEach { println(it) }
+}""",
+}
+_EMBEDDING = {
+    "python": "print(outputs[0].shape)",
+    "kotlin": """PqvEmbedder.fromAsset(context, "model.onnx").use { embedder ->
+    val vector = embedder.embed(bitmap)
+}""",
 }
 _OTHERS = {
     "python": "print([x.shape for x in outputs])",
-    "kotlin": "val output = session.run(inputs)[0].value",
+    "kotlin": """val options = OrtSession.SessionOptions()
+PqvOps.register(options)
+val session = environment.createSession(bytes, options)
+val output = session.run(inputs)[0].value""",
 }
+_SNIPPETS = {"logits": _LOGITS, "embedding": _EMBEDDING, "unit_embedding": _EMBEDDING}
 
 
 def write_card(folder: Path, report: dict[str, Any]) -> list[str]:
@@ -82,7 +91,7 @@ def write_card(folder: Path, report: dict[str, Any]) -> list[str]:
 
 def make_card(report: dict[str, Any], picture: bool) -> str:
     """The text, in Markdown."""
-    snippets = _LOGITS if report["task"] == "logits" else _OTHERS
+    snippets = _SNIPPETS.get(report["task"], _OTHERS)
     parts = [
         f"# {report['model']}, {report['precision']}",
         f"{report['model']} of timm, quantized to {report['precision']} by pqv_onnx "

@@ -3,68 +3,43 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
-import pqv_onnx
+from pqv_onnx.android import classes
+from pqv_onnx.android.aar import DEPENDENCIES
+from pqv_onnx.android.classes import ARTIFACTS, SOURCES
 from pqv_onnx.android.elf import ANDROID_LIBRARY, check
-from pqv_onnx.runtime.labels import best_classes
+from pqv_onnx.android.maven import make_pom, write_repository
+from pqv_onnx.android.target import RUNTIME_VERSION
 from pqv_onnx.runtime.library import get_library_path
 from pqv_onnx.version import __version__
+from tests.android.conftest import put_program, write_fake_aar
+from tests.android.jvm import get_jars
 from tests.builds import need
 from tests.cli.conftest import Pqv
 
 ANDROID = "{http://schemas.android.com/apk/res/android}"
-STAND_INS = Path(pqv_onnx.__file__).parent / "android" / "java"
+FILES = {path.stem for path in SOURCES.rglob("*.java")}
 
-APP = """
-import ai.onnxruntime.OnnxModelMetadata;
-import ai.onnxruntime.OrtSession;
-import java.util.HashMap;
-import java.util.Map;
-import pqv.onnx.Classification;
-import pqv.onnx.PqvOps;
 
-public class App {
-  static class Options extends OrtSession.SessionOptions {
-    @Override public void registerCustomOpLibrary(String path) { System.out.println(path); }
-  }
-
-  static class Metadata extends OnnxModelMetadata {
-    final Map<String, String> entries = new HashMap<>();
-    @Override public Map<String, String> getCustomMetadata() { return entries; }
-  }
-
-  static class Session extends OrtSession {
-    final Metadata metadata = new Metadata();
-    @Override public OnnxModelMetadata getMetadata() { return metadata; }
-  }
-
-  public static void main(String[] arguments) throws Exception {
-    System.out.println(PqvOps.NAME + " " + PqvOps.LIBRARY + " " + PqvOps.FUNCTION);
-    PqvOps.register(new Options());
-    Session session = new Session();
-    float[] logits = {0f, 2f, 1f, 2f};
-    System.out.println(Classification.best(session, logits, 1).get(0));
-    session.metadata.entries.put("pqv.labels", "a\\nnorth pole\\nc\\nd");
-    for (Classification found : Classification.best(session, logits, 9)) {
-      System.out.println(found.index + " " + found);
-    }
-  }
-}
-"""
+@pytest.fixture(scope="module")
+def classpath() -> str:
+    """The jars that the classes are compiled against."""
+    return os.pathsep.join(map(str, get_jars(*ARTIFACTS)))
 
 
 @pytest.fixture
-def package(pqv: Pqv, android_build: Path, tmp_path: Path) -> Path:
-    need("javac", "default-jdk-headless")
-    target = tmp_path / "pqv_ops.aar"
-    done = pqv("android", "aar", "--binaries", android_build, "-o", target)
+def package(pqv: Pqv, classpath: str, android_build: Path, tmp_path: Path) -> Path:
+    target = tmp_path / "pqv-android.aar"
+    binaries = ("--binaries", android_build)
+    done = pqv("android", "aar", *binaries, "--classpath", classpath, "-o", target)
     assert done.code == 0, done.err
     return target
 
@@ -83,56 +58,66 @@ def test_the_package(package: Path, android_build: Path, pqv: Pqv, tmp_path: Pat
         manifest = ElementTree.fromstring(archive.read("AndroidManifest.xml"))
         library = archive.extract("jni/arm64-v8a/libpqv_ops.so", tmp_path)
         properties = archive.read("META-INF/com/android/build/gradle/aar-metadata.properties")
-        with zipfile.ZipFile(io.BytesIO(archive.read("classes.jar"))) as classes:
-            assert classes.namelist() == [
-                "META-INF/MANIFEST.MF",
-                "pqv/onnx/Classification.class",
-                "pqv/onnx/PqvOps.class",
-            ]
-            assert f"Implementation-Version: {__version__}" in (
-                classes.read("META-INF/MANIFEST.MF").decode()
-            )
+        with zipfile.ZipFile(io.BytesIO(archive.read("classes.jar"))) as jar:
+            head, *names = jar.namelist()
+            assert f"Implementation-Version: {__version__}" in jar.read(head).decode()
+    assert {Path(name).parent.as_posix() for name in names} == {"pqv/onnx"}
+    assert {Path(name).stem.split("$")[0] for name in names} == FILES
     assert manifest.tag == "manifest" and manifest.get("package") == "pqv.onnx"
     assert manifest.get(f"{ANDROID}versionName") == __version__
     sdk = manifest.find("uses-sdk")
     assert sdk is not None and sdk.get(f"{ANDROID}minSdkVersion") == "24"
     assert b"aarFormatVersion=1.0" in properties
     check(library, ANDROID_LIBRARY)
-    again = tmp_path / "again.aar"
-    assert pqv("android", "aar", "--binaries", android_build, "-o", again).code == 0
-    assert again.read_bytes() == package.read_bytes()
 
 
-def test_the_class_in_a_jvm(package: Path, tmp_path: Path) -> None:
-    """An app on this machine's library, with onnxruntime's classes replaced by stand-ins."""
-    need("java", "default-jdk-headless")
-    with zipfile.ZipFile(package) as archive:
-        jar = archive.extract("classes.jar", tmp_path)
-    (tmp_path / "App.java").write_text(APP)
-    path = ["-cp", f"{jar}:{tmp_path}"]
-    compiler = ["javac", *path, "-sourcepath", STAND_INS, "-d", tmp_path, tmp_path / "App.java"]
-    subprocess.run(compiler, check=True)
-    libraries = tmp_path / "libraries"
-    libraries.mkdir()
-    (libraries / "libpqv_ops.so").symlink_to(Path(get_library_path()).resolve())
-    java = ["java", *path, f"-Djava.library.path={libraries}", "App"]
-    done = subprocess.run(java, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "pqv_ops libpqv_ops.so RegisterPqvCustomOps",
-        "libpqv_ops.so",
-        *answers(1, [f"class {i}" for i in range(4)], number=False),
-        *answers(4, ["a", "north pole", "c", "d"]),
-    ]
+def test_a_repository(pqv: Pqv, android_build: Path, package: Path, tmp_path: Path) -> None:
+    """What Maven resolves from it, beside a package that stands in for onnxruntime's."""
+    repository = tmp_path / "repository"
+    done = pqv("android", "maven", "--binaries", android_build, "-o", repository)
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == f"pqv.onnx:pqv-android:{__version__}"
+    folder = repository / "pqv" / "onnx" / "pqv-android" / __version__
+    name = f"pqv-android-{__version__}"
+    assert (folder / f"{name}.aar").read_bytes() == package.read_bytes()
+    with zipfile.ZipFile(folder / f"{name}-sources.jar") as sources:
+        assert {Path(entry).stem for entry in sources.namelist()} == FILES
+    peer = {".aar": write_fake_aar(tmp_path / "peer.aar").read_bytes()}
+    write_repository(repository, DEPENDENCIES[0].removesuffix(":aar"), peer, [])
+    assert dependencies(repository, tmp_path) == {
+        f"pqv.onnx:pqv-android:aar:{__version__}:compile",
+        f"com.microsoft.onnxruntime:onnxruntime-android:aar:{RUNTIME_VERSION}:compile",
+        "org.jspecify:jspecify:jar:1.0.0:compile",
+    }
 
 
-def answers(count: int, labels: list[str], number: bool = True) -> list[str]:
-    """What APP prints, as Python has it."""
-    best = best_classes(np.array([0, 2, 1, 2], np.float32), count, labels)
-    return [
-        (f"{b['class']} " if number else "") + f"{b['label']} {100 * b['probability']:.1f}%"
-        for b in best
-    ]
+def dependencies(repository: Path, folder: Path) -> set[str]:
+    """What a Maven project with the package, and a cache of its own, depends on."""
+    links = {"copy_function": os.symlink}
+    shutil.copytree(Path.home() / ".m2" / "repository", folder / "cache", **links)
+    pom = make_pom("app:app:1", "pom", [f"pqv.onnx:pqv-android:{__version__}:aar"])
+    entry = f"<repository><id>pqv</id><url>{repository.as_uri()}</url></repository>"
+    end = f"<repositories>{entry}</repositories></project>"
+    (folder / "pom.xml").write_text(pom.replace("</project>", end))
+    options = [f"-Dmaven.repo.local={folder}/cache", f"-DoutputFile={folder}/tree"]
+    command = ["mvn", "-B", "-q", *options, "dependency:tree"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    return {line.split(" ")[-1] for line in (folder / "tree").read_text().splitlines()[1:]}
+
+
+def test_the_classes_of_a_wheel(
+    pqv: Pqv, android_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are packed as they are, by a machine with neither a JDK nor Maven."""
+    (tmp_path / "classes.jar").write_bytes(b"compiled before")
+    monkeypatch.setattr(classes, "_PREBUILT", tmp_path / "classes.jar")
+    monkeypatch.setenv("PATH", "/none")
+    target = tmp_path / "x.aar"
+    done = pqv("android", "aar", "--binaries", android_build, "-o", target)
+    assert done.code == 0, done.err
+    with zipfile.ZipFile(target) as archive:
+        assert archive.read("classes.jar") == b"compiled before"
 
 
 def test_what_is_missing(
@@ -143,6 +128,12 @@ def test_what_is_missing(
     assert "libpqv_ops.so: cannot be read" in pqv(*aar, "--binaries", tmp_path).error
     (tmp_path / "libpqv_ops.so").write_bytes(Path(get_library_path()).read_bytes())
     assert "expected EM_AARCH64" in pqv(*aar, "--binaries", tmp_path).error
+    aar = (*aar, "--binaries", android_build)
+    need("javac", "default-jdk-headless")
+    assert "cannot be compiled: " in pqv(*aar, "--classpath", "none.jar").error
+    put_program(tmp_path / "javac", "true")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "mvn not found on the PATH: install Maven" in pqv(*aar).error
     monkeypatch.setenv("PATH", "/none")
-    assert "javac not found on the PATH" in pqv(*aar, "--binaries", android_build).error
+    assert "javac not found on the PATH: install a JDK" in pqv(*aar).error
     assert not target.exists()

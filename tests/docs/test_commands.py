@@ -14,7 +14,7 @@ from tests.builds import ROOT
 from tests.docs.scripts import run
 from tests.docs.test_options import SOURCES
 
-NDK, ADB = "needs a phone; tests/android runs it with a stand-in for adb", "needs an app"
+NDK, APP = "needs a phone; tests/android runs it with a stand-in for adb", "tests/android runs it"
 IMAGENET = "needs pretrained weights and ImageNet; tests/cli/test_train.py runs it on small ones"
 QUANTIZE = "downloads weights; tests/workflow runs it on small models"
 TARGETS = "what CI does (.ci/run)"
@@ -43,7 +43,7 @@ BLOCKS = {
     "docs/android.md": {
         "pqv export": NDK,
         "pqv android bench": NDK,
-        "pqv android aar": ADB,
+        "pqv android maven": APP,
     },
     "docs/quantization.md": {"pqv calibrate": IMAGENET},
     "docs/inputs.md": {

@@ -1,7 +1,5 @@
 package pqv.onnx;
 
-import ai.onnxruntime.OrtException;
-import ai.onnxruntime.OrtSession;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -11,7 +9,7 @@ public final class Classification {
   /** The number of the class, from 0. */
   public final int index;
 
-  /** The name of the class in the model's file; "class 7" if the file names none. */
+  /** The name of the class. */
   public final String label;
 
   /** The softmax of the logits, between 0 and 1. */
@@ -29,17 +27,8 @@ public final class Classification {
     return String.format(Locale.ROOT, "%s %.1f%%", label, 100 * probability);
   }
 
-  /**
-   * The classes of the highest logits, the lower class first where two are equal.
-   *
-   * @param session of the model, whose file has the names.
-   * @param logits the model's output for one image.
-   * @param count how many classes to give at most.
-   * @throws OrtException onnxruntime cannot read the file's metadata.
-   */
-  public static List<Classification> best(OrtSession session, float[] logits, int count)
-      throws OrtException {
-    String[] labels = labels(session);
+  /** The classes of the highest logits, the lower class first where two are equal. */
+  static List<Classification> best(float[] logits, List<String> labels, int count) {
     double[] probabilities = softmax(logits);
     boolean[] taken = new boolean[logits.length];
     List<Classification> found = new ArrayList<>();
@@ -51,15 +40,9 @@ public final class Classification {
         }
       }
       taken[best] = true;
-      String label = best < labels.length ? labels[best] : "class " + best;
-      found.add(new Classification(best, label, probabilities[best]));
+      found.add(new Classification(best, labels.get(best), probabilities[best]));
     }
     return found;
-  }
-
-  private static String[] labels(OrtSession session) throws OrtException {
-    String text = session.getMetadata().getCustomMetadata().get("pqv.labels");
-    return text == null ? new String[0] : text.split("\n");
   }
 
   private static double[] softmax(float[] logits) {

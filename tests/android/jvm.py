@@ -1,0 +1,119 @@
+"""The tests of tests/android/java, in one JVM with onnxruntime's own library and Robolectric."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pytest
+
+from pqv_onnx.android.classes import ARTIFACTS
+from pqv_onnx.android.classes import SOURCES as PACKAGE_SOURCES
+from pqv_onnx.android.maven import resolve
+from pqv_onnx.android.target import LIBRARY
+from pqv_onnx.errors import PqvError
+from pqv_onnx.runtime.library import get_library_path
+from tests.builds import need
+
+SOURCES = Path(__file__).with_name("java")
+JUNIT = "junit:junit:4.13.2"
+ROBOLECTRIC = "org.robolectric:robolectric:4.16"
+FRAMEWORK = "org.robolectric:android-all-instrumented:14-robolectric-10818077-i7"
+"""Android 14, as Robolectric loads it."""
+
+
+_VERDICT = re.compile(r"^(passed|FAILED) (\S+) ", re.MULTILINE)
+
+
+def cases(*names: str) -> list[str]:
+    """The tests of some classes, as ``Class.method``."""
+    return [
+        f"{name}.{test}"
+        for name in names
+        for test in re.findall(
+            r"@Test\n  public void (\w+)", (SOURCES / f"pqv/onnx/{name}.java").read_text()
+        )
+    ]
+
+
+def get_jars(*artifacts: str) -> list[Path]:
+    """Jars by Maven; without a network a test is skipped, and fails in CI."""
+    need("mvn", "maven")
+    need("javac", "default-jdk-headless")
+    try:
+        return resolve(artifacts, "the tests need them")
+    except PqvError as error:
+        pytest.fail(str(error)) if os.environ.get("CI") else pytest.skip(str(error))
+
+
+def unpack(packages: Sequence[Path], folder: Path) -> list[Path]:
+    """The jars; of Android packages the jar in them."""
+    jars = []
+    for path in packages:
+        if path.suffix == ".aar":
+            with zipfile.ZipFile(path) as package:
+                made = folder / f"{path.stem}.jar"
+                made.write_bytes(package.read("classes.jar"))
+            path = made
+        jars.append(path)
+    return jars
+
+
+def run(command: Sequence[object]) -> str:
+    """What a program prints that ends well."""
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+class Jvm:
+    """Classes of the package and of the tests, compiled against onnxruntime's own jar."""
+
+    def __init__(self, folder: Path) -> None:
+        """Get the jars and compile; `folder` is an empty one."""
+        self.folder = folder
+        jars = get_jars(JUNIT, ROBOLECTRIC, FRAMEWORK, *ARTIFACTS)
+        (framework,) = (path for path in jars if "android-all-instrumented" in path.name)
+        (folder / "frameworks").mkdir()
+        (folder / "frameworks" / framework.name).symlink_to(framework)
+        self.jars = unpack([path for path in jars if path != framework], folder)
+        (folder / "libraries").mkdir()
+        (folder / "libraries" / LIBRARY).symlink_to(Path(get_library_path()).resolve())
+        self._compile("classes", PACKAGE_SOURCES.rglob("*.java"))
+        self._compile("tests", SOURCES.rglob("*.java"))
+
+    def _compile(self, name: str, sources: Iterable[Path]) -> None:
+        path = _join([self.folder / "classes", *self.jars])
+        options = ["-Xlint:-options", "-encoding", "UTF-8", "-cp", path, "-d", self.folder / name]
+        run(["javac", *options, *sorted(sources)])
+
+    def run(self, *words: object, library: bool = True) -> str:
+        """What a main class prints."""
+        path = [self.folder / "classes", self.folder / "tests", SOURCES, *self.jars]
+        options = {
+            "java.library.path": self.folder / ("libraries" if library else "none"),
+            "robolectric.offline": "true",
+            "robolectric.dependency.dir": self.folder / "frameworks",
+            "pqv.samples": self.folder / "samples",
+        }
+        flags = [f"-D{name}={value}" for name, value in options.items()]
+        return run(["java", "-Xmx1g", "-cp", _join(path), *flags, *words])
+
+    def run_tests(self, *names: str) -> dict[str, str]:
+        """What became of each test, ``passed`` or the report of its failure."""
+        text = self.run("pqv.onnx.Run", *(f"pqv.onnx.{name}" for name in names))
+        results, begin = {}, 0
+        for found in _VERDICT.finditer(text):
+            results[found[2]] = found[1] if found[1] == "passed" else text[begin : found.start()]
+            begin = found.end()
+        return results
+
+
+def _join(paths: Iterable[Path]) -> str:
+    return os.pathsep.join(map(str, paths))
