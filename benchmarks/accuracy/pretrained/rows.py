@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.spec import QuantSpec
 
 PLAIN: dict[str, Any] = {
     "initialization": "lsq",
@@ -30,6 +31,19 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
     "reconstruction": {"reconstruction": {}},
 }
 """Techniques, and what each changes of `PLAIN`."""
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "LSQ's steps": {"initialization": "lsq"},
+    "uniform attention": {"attention": "uniform"},
+    "log2 attention": {"attention": "log2"},
+    "symmetric GELU": {"gelu": "symmetric"},
+    "one residual step": {"residual": "per-tensor"},
+    "ratios for rotations": {"residual": "power-of-two", "qkv": "per-tensor"},
+    "ratios for the residual's rotation": {"residual": "power-of-two"},
+    "heads not rotated": {"qkv": "per-tensor"},
+    "bias correction": {"bias_correction": True},
+}
+"""What is changed of ``quick``, one at a time; a precision leaves out what it has anyway."""
 
 _QUICK: dict[str, Any] = {"reconstruction": None}
 _EPOCH: dict[str, Any] = {"epochs": 1, "learning_rate": 1e-5}
@@ -65,17 +79,17 @@ def _peer(name: str, main: bool = True, **options: Any) -> Row:
 
 
 def _ours(precision: str) -> Iterable[Row]:
-    """Rows of one precision: each technique alone, all of them, and all with training."""
+    """Rows of one precision: each technique alone, all but one, all of them, and with training."""
     yield Row(precision, "plain", options=PLAIN, main=True)
     for name, changes in TECHNIQUES.items():
         yield Row(precision, f"plain + {name}", options=PLAIN | changes)
-    ratios = {"residual": "power-of-two", "qkv": "per-tensor"}
     yield Row(precision, "quick", options=_QUICK, main=True)
-    yield Row(precision, "quick, ratios for rotations", options=_QUICK | ratios)
-    yield Row(precision, "quick + bias correction", options=_QUICK | {"bias_correction": True})
+    for name, changes in CHANGES.items():
+        if changes != {"attention": QuantSpec.preset(precision).attention.scheme}:
+            yield Row(precision, f"quick, {name}", options=_QUICK | changes)
     yield Row(precision, "full", main=True)
     yield Row(precision, "full, 500 updates", options={"reconstruction": {"steps": 500}})
-    yield Row(precision, "full, ratios for rotations", options=ratios)
+    yield Row(precision, "full, ratios for rotations", options=CHANGES["ratios for rotations"])
     yield Row(precision, "quick, one epoch", options=_QUICK | _EPOCH)
     yield Row(precision, "full, one epoch", options=_EPOCH)
     yield Row(precision, "full, one epoch, soft labels", options=_EPOCH | {"soft_labels": True})
