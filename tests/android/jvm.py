@@ -16,6 +16,7 @@ from pqv_onnx.android.classes import SOURCES as PACKAGE_SOURCES
 from pqv_onnx.android.maven import resolve
 from pqv_onnx.android.target import LIBRARY
 from pqv_onnx.errors import PqvError
+from pqv_onnx.runtime.info import library_info
 from pqv_onnx.runtime.library import get_library_path
 from tests.builds import need
 
@@ -85,29 +86,37 @@ class Jvm:
         self.jars = unpack([path for path in jars if path != framework], folder)
         (folder / "libraries").mkdir()
         (folder / "libraries" / LIBRARY).symlink_to(Path(get_library_path()).resolve())
-        self._compile("classes", PACKAGE_SOURCES.rglob("*.java"))
-        self._compile("tests", SOURCES.rglob("*.java"))
+        self.plain_jars = [p for p in self.jars if p.name.startswith(("onnxruntime", "jspecify"))]
+        self._compile("classes", PACKAGE_SOURCES / "model", self.plain_jars)
+        self._compile("classes", PACKAGE_SOURCES / "android", self.jars)
+        self._compile("tests", SOURCES, self.jars)
 
-    def _compile(self, name: str, sources: Iterable[Path]) -> None:
-        path = _join([self.folder / "classes", *self.jars])
+    def _compile(self, name: str, sources: Path, jars: Sequence[Path]) -> None:
+        path = _join([self.folder / "classes", *jars])
         options = ["-Xlint:-options", "-encoding", "UTF-8", "-cp", path, "-d", self.folder / name]
-        run(["javac", *options, *sorted(sources)])
+        run(["javac", *options, *sorted(sources.rglob("*.java"))])
 
-    def run(self, *words: object, library: bool = True) -> str:
-        """What a main class prints."""
-        path = [self.folder / "classes", self.folder / "tests", SOURCES, *self.jars]
-        options = {
-            "java.library.path": self.folder / ("libraries" if library else "none"),
-            "robolectric.offline": "true",
-            "robolectric.dependency.dir": self.folder / "frameworks",
-            "pqv.samples": self.folder / "samples",
-        }
-        flags = [f"-D{name}={value}" for name, value in options.items()]
-        return run(["java", "-Xmx1g", "-cp", _join(path), *flags, *words])
+    def run_plain(self, *words: object, library: bool = True) -> list[str]:
+        """The lines that WithoutAndroid prints, with the op library or without."""
+        path = _join([self.folder / "classes", self.folder / "tests", *self.plain_jars])
+        place = self.folder / ("libraries" if library else "none")
+        main = ["-cp", path, f"-Djava.library.path={place}", "pqv.onnx.WithoutAndroid"]
+        return run(["java", *main, *words]).splitlines()
 
     def run_tests(self, *names: str) -> dict[str, str]:
         """What became of each test, ``passed`` or the report of its failure."""
-        text = self.run("pqv.onnx.Run", *(f"pqv.onnx.{name}" for name in names))
+        path = [self.folder / "classes", self.folder / "tests", SOURCES]
+        options = {
+            "java.library.path": self.folder / "libraries",
+            "robolectric.offline": "true",
+            "robolectric.dependency.dir": self.folder / "frameworks",
+            "pqv.samples": self.folder / "samples",
+            "pqv.variant": library_info()["selected"],
+            "pqv.opens": os.environ.get("PQV_OPENS", "60"),
+        }
+        flags = ["-Xmx1g", *(f"-D{name}={value}" for name, value in options.items())]
+        tests = [f"pqv.onnx.{name}" for name in names]
+        text = run(["java", "-cp", _join([*path, *self.jars]), *flags, "pqv.onnx.Run", *tests])
         results, begin = {}, 0
         for found in _VERDICT.finditer(text):
             results[found[2]] = found[1] if found[1] == "passed" else text[begin : found.start()]

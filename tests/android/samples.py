@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 import onnx
+from PIL import Image
 
 import pqv_onnx
+from pqv_onnx.android.archive import make_zip
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
+from pqv_onnx.runtime.labels import best_classes
 from pqv_onnx.runtime.preprocess import ModelInput
-from tests.android.test_bundle import write_peer
-from tests.runner.test_images import entries_of, picture
+from tests.runner.test_images import entries_of, picture, save_identity
 from tests.runtime.hostile import BAD_FIELDS, EXTREMES
 
 IMAGES = 100
@@ -71,8 +73,12 @@ def write_samples(folder: Path, qat: Any, exported: Path, embedder: Any) -> None
     _write_outputs(folder / "embedding.onnx")
     export_onnx(convert_to_integer(embedder), folder / "codes.onnx", embedding="int8")
     _write_outputs(folder / "codes.onnx")
+    _write_answers(folder)
+    _write_special_images(folder)
     _write_prepared(folder)
     _write_wrong_models(folder)
+    assets = {f"assets/{path.name}": path.read_bytes() for path in folder.glob("*.onnx")}
+    (folder / "models.apk").write_bytes(make_zip(assets))
     lines = [f"{name}\t{_encode(value)}\t{_encode(words)}" for name, value, words in BAD_FIELDS]
     (folder / "bad fields").write_text("\n".join(lines))
     lines = [f"{name}\t{_encode(value)}" for name, value in EXTREMES]
@@ -110,6 +116,34 @@ def _write_prepared(folder: Path) -> None:
             made.tofile(folder / name / image)
 
 
+def _write_answers(folder: Path) -> None:
+    """The three best classes of each image, as the class Classification prints them."""
+    logits = np.fromfile(folder / "float.raw", np.float32).reshape(IMAGES, -1)
+    lines = [
+        f"{best['class']} {best['label']} {100 * best['probability']:.1f}%"
+        for one in logits
+        for best in best_classes(one, 3, LABELS)
+    ]
+    (folder / "answers").write_text("\n".join(lines))
+
+
+def _write_special_images(folder: Path) -> None:
+    """Images beside the ordinary ones, each with its logits in the file of its name."""
+    turned = Image.open(folder / "0.png").transpose(Image.Transpose.ROTATE_270)
+    images = {
+        "grey": picture("L", 50, 40),
+        "alpha": picture("RGBA", 50, 40),
+        "huge": Image.fromarray(np.tile(np.asarray(picture("RGB", 100, 75)), (40, 40, 1))),
+        "turned": turned,
+    }
+    session = pqv_onnx.InferenceSession(folder / "float.onnx")
+    wanted = ModelInput.from_metadata(session.get_modelmeta().custom_metadata_map)
+    for name, image in images.items():
+        image.save(folder / f"{name}.png", compress_level=1)
+        prepared = wanted.load(folder / f"{name}.png")
+        session.run(None, {"images": prepared})[0].tofile(folder / f"{name}.logits")
+
+
 def _write_wrong_models(folder: Path) -> None:
     good = folder / "float.onnx"
     _set_metadata(good, folder / "newer.onnx", {"pqv.op_domain_version": "2"})
@@ -117,9 +151,8 @@ def _write_wrong_models(folder: Path) -> None:
     _set_metadata(good, folder / "few labels.onnx", {"pqv.labels": "a\nb"})
     _set_metadata(good, folder / "other type.onnx", {"pqv.input": "uint8"})
     _set_metadata(good, folder / "other size.onnx", {"pqv.input_size": "[3, 24, 24]"})
-    write_peer(folder / "not ours.onnx", "Relu")
-    standard = entries_of(input_size=[3, 16, 16]) | {"pqv.format": "float"}
-    _set_metadata(folder / "not ours.onnx", folder / "standard.onnx", standard)
+    save_identity(folder / "not ours.onnx", {}, [1, 3, 24, 24])
+    save_identity(folder / "standard.onnx", entries_of() | {"pqv.format": "float"})
     (folder / "broken.onnx").write_bytes(good.read_bytes()[:5000])
     _set_metadata(good, folder / "tokens.onnx", {"pqv.task": "tokens"})
     (folder / "empty.png").write_bytes(b"")

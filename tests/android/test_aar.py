@@ -71,10 +71,13 @@ def test_the_package(package: Path, android_build: Path, pqv: Pqv, tmp_path: Pat
     check(library, ANDROID_LIBRARY)
 
 
-def test_a_repository(pqv: Pqv, android_build: Path, package: Path, tmp_path: Path) -> None:
+def test_a_repository(
+    pqv: Pqv, classpath: str, android_build: Path, package: Path, tmp_path: Path
+) -> None:
     """What Maven resolves from it, beside a package that stands in for onnxruntime's."""
     repository = tmp_path / "repository"
-    done = pqv("android", "maven", "--binaries", android_build, "-o", repository)
+    given = ("--binaries", android_build, "--classpath", classpath)
+    done = pqv("android", "maven", *given, "-o", repository)
     assert done.code == 0, done.err
     assert done.out.splitlines()[-1] == f"pqv.onnx:pqv-android:{__version__}"
     folder = repository / "pqv" / "onnx" / "pqv-android" / __version__

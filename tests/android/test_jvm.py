@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from pqv_onnx.qat import calibrate, convert_to_qat
+from pqv_onnx.runtime.info import library_info
 from pqv_onnx.spec import QuantSpec
 from tests.android.jvm import Jvm, cases
 from tests.android.samples import write_samples
 from tests.trace.models import MODELS, images
 
-CLASSES = ("PreparationTest", "ClassifierTest")
+CLASSES = ("PreparationTest", "ClassifierTest", "EmbedderTest", "ErrorTest", "ClosingTest")
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +44,15 @@ def results(jvm: Jvm) -> dict[str, str]:
 def test_case(case: str, results: dict[str, str]) -> None:
     verdict = results.get(case, f"did not run: {results}")
     assert verdict == "passed"
+
+
+def test_without_android_and_without_the_ops(jvm: Jvm) -> None:
+    """The part of the package that knows no Bitmap; the same bits where no library is."""
+    model = jvm.folder / "samples" / "float.onnx"
+    kernels, *logits = jvm.run_plain(model, "REQUIRED")
+    assert kernels == f"libpqv_ops, {library_info()['selected']}"
+    kernels, *others = jvm.run_plain(model, "PREFERRED", library=False)
+    assert kernels.startswith("stock onnxruntime: the app has no libpqv_ops.so for this processor")
+    assert others == logits and len(logits) == 5
+    (error,) = jvm.run_plain(model, "REQUIRED", library=False)
+    assert error.startswith("m: the app has no libpqv_ops.so for this processor, ")

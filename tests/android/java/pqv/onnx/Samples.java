@@ -6,6 +6,7 @@ import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
+import android.content.Context;
 import android.graphics.Bitmap;
 import android.graphics.BitmapFactory;
 import java.io.File;
@@ -19,6 +20,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.function.ThrowingRunnable;
+import org.robolectric.RuntimeEnvironment;
 
 /** The folder that tests/android/samples.py fills. */
 final class Samples {
@@ -35,6 +37,18 @@ final class Samples {
     BitmapFactory.Options options = new BitmapFactory.Options();
     options.inPremultiplied = false;
     return BitmapFactory.decodeFile(file(name + ".png").getPath(), options);
+  }
+
+  /** As an app decodes it that thinks of nothing. */
+  static Bitmap plain(String name) {
+    return BitmapFactory.decodeFile(file(name).getPath());
+  }
+
+  /** An app whose assets are the models. */
+  static Context app() {
+    Context app = RuntimeEnvironment.getApplication();
+    app.getAssets().addAssetPath(file("models.apk").getPath());
+    return app;
   }
 
   static byte[] bytes(String name) throws IOException {
