@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,18 @@ def pytest_configure() -> None:
 def _no_forced_isa(monkeypatch: pytest.MonkeyPatch) -> None:
     """A PQV_ISA set in the shell must not decide which kernels the tests run."""
     monkeypatch.delenv("PQV_ISA", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _parse_the_exporters_functions_once() -> None:
+    """torch parses the sources of 500 functions at each export, for two seconds.
+
+    The process's first export is as it is; where torch is another one, all are.
+    """
+    exporter = sys.modules.get("torch.onnx._internal.exporter._registration")
+    source = getattr(exporter, "onnxscript_apis", None)
+    if source is not None and not hasattr(source.get_torchlib_ops, "cache_info"):
+        source.get_torchlib_ops = functools.cache(source.get_torchlib_ops)
 
 
 PRECISIONS = ("w8a8", "w4a4")
@@ -75,3 +89,14 @@ def tiny_onnx(
     for precision, model in tiny_qat.items():
         export_onnx(convert_to_integer(model), folder / f"{precision}.onnx")
     return {precision: folder / f"{precision}.onnx" for precision in tiny_qat}
+
+
+@pytest.fixture(scope="session")
+def tiny_qdq(tiny_checkpoint: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The W8A8 model's checkpoint as a QDQ file: its export takes ten seconds."""
+    from pqv_onnx.checkpoint import load_qat
+    from pqv_onnx.graph.standard import export_standard
+
+    path = tmp_path_factory.mktemp("qdq") / "w8a8.onnx"
+    export_standard(load_qat(tiny_checkpoint["w8a8"]), path, "qdq")
+    return path

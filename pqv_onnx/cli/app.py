@@ -61,9 +61,14 @@ def options(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show results and errors, and no progress.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show a line for each step, as of a training.")
+    ] = False,
     traceback: Annotated[
         bool, typer.Option("--traceback", help="Show where an unexpected error comes from.")
     ] = False,
 ) -> None:
     """Options of all commands. ``main`` asks for them by itself: they hold of imports, too."""
-    status.quiet = quiet
+    if quiet and verbose:
+        raise typer.BadParameter("--quiet and --verbose exclude each other")
+    status.quiet, status.verbose = quiet, verbose

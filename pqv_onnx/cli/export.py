@@ -69,7 +69,14 @@ class Layout(StrEnum):
     nchw = "nchw"
 
 
-_PLAIN = {"input": "float", "embedding": "float", "top_k": None}
+TopKOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="K",
+        help="Give the K best classes, too: the outputs probabilities and classes.",
+    ),
+]
 
 
 def command(
@@ -112,14 +119,7 @@ def command(
             help="int8: a unit embedding as codes, for vector stores; metadata tell their step.",
         ),
     ] = Output.float,
-    top_k: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="K",
-            help="Give the K best classes, too: the outputs probabilities and classes.",
-        ),
-    ] = None,
+    top_k: TopKOption = None,
     fuse: Annotated[
         bool,
         typer.Option(
@@ -148,16 +148,9 @@ def command(
         raise typer.BadParameter("--scheme goes with --random-weights, a checkpoint has its own")
     if checkpoint is not None and size is not None:
         raise typer.BadParameter("--image-size goes with --model, a checkpoint has its own")
-    ends: dict[str, Any] = {
-        "input": input_format.value,
-        "embedding": output_format.value,
-        "top_k": top_k,
-    }
-    if form is not Format.integer and ends != _PLAIN:
-        raise typer.BadParameter(
-            "--input, --embedding and --top-k go with --format integer: the others take float "
-            "images and give floats"
-        )
+    ends: dict[str, Any] = {"input": input_format.value, "layout": layout.value, "top_k": top_k}
+    if form is not Format.integer and output_format is not Output.float:
+        raise typer.BadParameter("--embedding int8 goes with --format integer, others have none")
     pixels = image_size(size)
     spec = quant_spec((precision or Precision.w4a4).value, schemes)
     check_writable(output)
@@ -177,11 +170,11 @@ def command(
         if labels is not None:
             name_classes(qat, labels)
     with progress.status("exporting"):
-        about = About(author, license, description)
+        ends["about"] = About(author, license, description)
         if form is Format.integer:
-            export_qat(qat, output, layout=layout.value, fuse=fuse, about=about, **ends)
+            export_qat(qat, output, embedding=output_format.value, fuse=fuse, **ends)
         else:
-            export_standard(qat, output, "qdq" if form is Format.qdq else "float", about)
+            export_standard(qat, output, "qdq" if form is Format.qdq else "float", **ends)
     summary = inspect_model(output)
     written = f"{output}: {megabytes(summary['file_bytes'])}"
     if form is not Format.integer:

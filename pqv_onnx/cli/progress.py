@@ -16,8 +16,18 @@ from rich.progress import (
 
 from pqv_onnx.cli.options import PlainConsole
 
-status = PlainConsole(stderr=True)
-"""Where progress goes; results go to standard output."""
+
+class StatusConsole(PlainConsole):
+    """Where progress goes; results go to standard output.
+
+    Attributes:
+        verbose: whether each step of a stage has a line.
+    """
+
+    verbose = False
+
+
+status = StatusConsole(stderr=True)
 
 _SHORT = 3.0
 """Seconds that nobody needs to be told of."""
@@ -30,13 +40,14 @@ class Bars(Progress):
 
     def __init__(self, visible: bool = True) -> None:
         """Show bars on a terminal, write lines elsewhere; nothing if not ``visible``."""
-        self._lines = visible and not status.is_terminal
+        self._steps = visible and status.verbose
+        self._lines = visible and not status.is_terminal and not self._steps
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
         )
-        hidden = self._lines or not visible
+        hidden = not visible or not status.is_terminal
         super().__init__(*columns, TimeRemainingColumn(), console=status, disable=hidden)
         self._stages: dict[str, TaskID] = {}
         self._said: dict[TaskID, float] = {}
@@ -58,9 +69,11 @@ class Bars(Progress):
         self._say(task_id)
 
     def _say(self, task_id: TaskID) -> None:
+        task, now = self.tasks[self.task_ids.index(task_id)], self.get_time()
+        if self._steps and task.total:
+            status.print(f"{task.description}: {task.completed:g} of {task.total:g}")
         if not self._lines:
             return
-        task, now = self.tasks[self.task_ids.index(task_id)], self.get_time()
         said, elapsed = self._said.get(task_id), task.elapsed or 0.0
         long = elapsed > _SHORT if said is None else now - said >= _INTERVAL
         if task.finished and said != math.inf:

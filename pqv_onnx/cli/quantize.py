@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pqv_onnx.cli.export import Input
+from pqv_onnx.cli.export import Input, TopKOption
 from pqv_onnx.cli.options import (
     ImageSizeOption,
     JsonOption,
@@ -83,6 +83,7 @@ def command(
             help="float: normalised NCHW; uint8: pixels, NHWC; image: HWC pixels of any size.",
         ),
     ] = Input.uint8,
+    top_k: TopKOption = None,
     quick: QuickOption = False,
     steps: StepsOption = None,
     images: Annotated[int, typer.Option(min=1, help="How many images to calibrate on.")] = 256,
@@ -122,6 +123,7 @@ def command(
         labels=labels,
         task=None if task is None else task.value,
         input=input_format.value,
+        top_k=top_k,
         images=images,
         evaluation_images=evaluation_images,
         quick=quick,

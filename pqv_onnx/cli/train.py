@@ -53,6 +53,10 @@ def command(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, repeatable."),
     ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Event files for TensorBoard, too, in the folder."),
+    ] = False,
     json_file: JsonOption = None,
 ) -> None:
     """Train a quantized model by a recipe, on one process or many.
@@ -70,8 +74,10 @@ def command(
     options = load_recipe(recipe, changes or [])
     check_folder(output)
     with status.status("importing torch"):
+        from pqv_onnx.train.board import Board
         from pqv_onnx.train.engine import LAST, STATE, Report, Trainer, make_accelerator
         from pqv_onnx.train.models import import_modules
+    board = Board(output / "tensorboard") if tensorboard else None
     if not resume and (output / STATE).exists():
         raise PqvError(
             f"{output} holds a run already: go on with it by --resume, or give another folder"
@@ -91,12 +97,16 @@ def command(
         def on_step(done: int, total: int, loss: float) -> None:
             text = f"{options.model} loss {loss:.4f}"
             bar.update(task, completed=done, total=total, description=text)
+            if board is not None:
+                board.step(done, loss)
 
         def on_epoch(row: dict[str, float]) -> None:
             bar.print(
                 f"epoch {row['epoch']}: loss {row['loss']:.4f}, top-1 {row['top1']:.2f}%, "
                 f"top-5 {row['top5']:.2f}%"
             )
+            if board is not None:
+                board.epoch(row)
 
         report = Report(on_step, on_epoch) if accelerator.is_main_process else Report()
         trainer = Trainer(options, model, teacher, data, output, accelerator, report)

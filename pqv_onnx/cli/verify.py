@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import onnx
 import typer
 from rich.table import Table
 from rich.text import Text
@@ -56,7 +57,7 @@ def command(
     proto = load_model(model)
     batches = batch or default_batches(proto)
     if is_standard(proto):
-        _verify_standard(model, checkpoint, given, max(batches), seed, json_file)
+        _verify_standard(model, proto, checkpoint, given, max(batches), seed, json_file)
         return
     with Bars() as bars:
         task = bars.add_task(
@@ -68,7 +69,7 @@ def command(
             bars.advance(task)
 
         report = verify_model(
-            model, checkpoint=checkpoint, images=given, batches=batches, seed=seed, progress=show
+            proto, checkpoint=checkpoint, images=given, batches=batches, seed=seed, progress=show
         )
     write_json(
         json_file,
@@ -85,6 +86,7 @@ def command(
 
 def _verify_standard(
     model: Path,
+    proto: onnx.ModelProto,
     checkpoint: Path | None,
     images: np.ndarray | None,
     count: int,
@@ -97,7 +99,7 @@ def _verify_standard(
     from pqv_onnx.verification.distance import standard_distances
 
     with status.status("running it on onnxruntime"):
-        found = standard_distances(model, checkpoint, images=images, count=count, seed=seed)
+        found = standard_distances(proto, checkpoint, images=images, count=count, seed=seed)
     table = Table("value", "equal codes, %", "SQNR, dB", title=f"{model} beside {checkpoint}")
     for column in table.columns[1:]:
         column.justify = "right"

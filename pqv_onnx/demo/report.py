@@ -86,7 +86,7 @@ def draw(report: dict[str, Any], test: Split, predictions: np.ndarray, path: Pat
         predictions: W4A4's class of each of them.
         path: the PNG file.
     """
-    figure = plt.figure(figsize=(10, 5.4), layout="constrained")
+    figure = plt.figure(figsize=(8.4, 5.2), layout="constrained")  # of README's width
     top, bottom = figure.subfigures(2, 1, height_ratios=(3, 2), squeeze=False).flat
     top1 = [report[name].get("top1", report[name].get("top1_onnxruntime")) for name in NAMES]
     panels = (
@@ -101,13 +101,13 @@ def draw(report: dict[str, Any], test: Split, predictions: np.ndarray, path: Pat
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(y=0.15)
 
-    bottom.suptitle("test digits and the W4A4 model's answers, mistakes first, with the true digit")
+    bottom.suptitle("test digits and the W4A4 model's answers; mistakes first, with the true digit")
     mistakes_first = np.argsort(predictions == test.labels.numpy(), kind="stable")
     for axes, index in zip(bottom.subplots(2, 12).flat, mistakes_first, strict=False):
         axes.imshow(test.images[index, 0], cmap="gray_r")
         answer, truth = int(predictions[index]), int(test.labels[index])
         title = str(answer) if answer == truth else f"{answer}, not {truth}"
-        axes.set_title(title, fontsize=9, color="black" if answer == truth else "red")
+        axes.set_title(title, fontsize=10, color="black" if answer == truth else "red")
         axes.set_axis_off()
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=200)
     plt.close(figure)

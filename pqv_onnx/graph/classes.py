@@ -5,7 +5,21 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from pqv_onnx.errors import PqvError
+
 _FLOAT, _INT64 = ir.DataType.FLOAT, ir.DataType.INT64
+
+
+def check_top_k(count: int, task: str, classes: int) -> None:
+    """Refuse a model that does not give so many classes.
+
+    Raises:
+        PqvError: it gives no logits, or fewer.
+    """
+    if task != "logits":
+        raise PqvError(f"the model gives {task}, the best classes want the task logits")
+    if not 1 <= count <= classes:
+        raise PqvError(f"the best {count} classes were asked for, the model has {classes}")
 
 
 class GiveClasses(ir.passes.InPlacePass):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.graph.image import Nodes, Shape
+from pqv_onnx.graph.nodes import Nodes, Shape
 from pqv_onnx.runtime.encoded import DOMAIN
 from pqv_onnx.runtime.preprocess import ModelInput
 

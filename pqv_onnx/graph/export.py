@@ -16,10 +16,8 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, write_atomically
-from pqv_onnx.graph.classes import GiveClasses
-from pqv_onnx.graph.encoded import TakeEncoded, check_takes_encoded
+from pqv_onnx.graph.ends import check_input, end_passes
 from pqv_onnx.graph.fusion import FuseAttention, FuseGelu
-from pqv_onnx.graph.image import TakeImage, check_takes_image
 from pqv_onnx.graph.notes import write_notes
 from pqv_onnx.graph.passes import AttachFunctions, NameByModule, SetMetadata, check_exported
 from pqv_onnx.graph.pixels import PixelLookup
@@ -116,16 +114,13 @@ def export_onnx(
             its images are made in a way that the graph cannot hold.
     """
     check_writable(path)
-    front = _front(model, input)
-    if top_k is not None:
-        _check_top_k(model, top_k)
+    borders = end_passes(model.config, input, top_k)
     ends = with_embedding(with_input(model, input, layout), embedding)
     program = to_onnx(ends, *_example(model, input, layout), model.config.backbone.outputs)
     passes = [
         NameByModule(model.streams),
         *([FuseAttention(), FuseGelu()] if fuse else []),
-        *front,
-        *([GiveClasses(top_k)] if top_k is not None else []),
+        *borders,
     ]
     entries = about.metadata() | _metadata(model, input, layout) | _embedding(model, embedding)
     proto = finished(program, passes, entries, about.description or _description(model))
@@ -151,18 +146,6 @@ def finished(
     return proto
 
 
-def _front(model: IntegerModel, input: str) -> list[ir.passes.PassBase]:
-    """The passes that make the model's pixels of what the file takes."""
-    wanted = model.config.input
-    if input not in ("image", "encoded"):
-        return []
-    check_takes_image(wanted)
-    if input == "image":
-        return [TakeImage(wanted)]
-    check_takes_encoded(wanted)
-    return [TakeImage(wanted), TakeEncoded()]
-
-
 def with_input(model: IntegerModel, input: str, layout: str) -> IntegerModel:
     """The model with the front end for ``input``; weights are shared with ``model``.
 
@@ -171,10 +154,7 @@ def with_input(model: IntegerModel, input: str, layout: str) -> IntegerModel:
     """
     if input == "float":
         return model
-    if input not in LAYOUTS:
-        raise PqvError(f"input must be float, uint8, image or encoded, not {input}")
-    if input == "uint8" and layout not in ("nhwc", "nchw"):
-        raise PqvError(f"layout must be nhwc or nchw, not {layout}")
+    check_input(input, layout)
     mean, std = model.config.preprocessing.mean, model.config.preprocessing.std
     channels_last = input == "uint8" and layout == "nhwc"
     lookup = PixelLookup(model.quantize.scale, mean, std, channels_last)
@@ -195,14 +175,6 @@ def with_embedding(model: IntegerModel, embedding: str) -> IntegerModel:
     if task != "unit_embedding":
         raise PqvError(f"the model gives {task}, an int8 embedding wants the task unit_embedding")
     return _with_border(model, "dequantize", torch.nn.Identity())
-
-
-def _check_top_k(model: IntegerModel, top_k: int) -> None:
-    task, classes = model.config.backbone.task, model.config.backbone.num_classes
-    if task != "logits":
-        raise PqvError(f"the model gives {task}, the best classes want the task logits")
-    if not 1 <= top_k <= classes:
-        raise PqvError(f"the best {top_k} classes were asked for, the model has {classes}")
 
 
 def _with_border(model: IntegerModel, name: str, module: torch.nn.Module) -> IntegerModel:
@@ -250,7 +222,6 @@ def _description(model: IntegerModel) -> str:
 
 
 def _metadata(model: IntegerModel, input: str, layout: str) -> dict[str, str]:
-    layout = layout if input == "uint8" else LAYOUTS[input][0]
     return {
         **config_metadata(model, input, layout),
         "pqv.op_domain_version": str(VERSION),
@@ -261,6 +232,7 @@ def _metadata(model: IntegerModel, input: str, layout: str) -> dict[str, str]:
 def config_metadata(model: IntegerModel | QuantModel, input: str, layout: str) -> dict[str, str]:
     """What the metadata of a file in any format say of its model."""
     config = model.config
+    layout = layout if input == "uint8" else LAYOUTS[input][0]
     entries = {
         "pqv.model": config.backbone.architecture,
         "pqv.task": config.backbone.task,

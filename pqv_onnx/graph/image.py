@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.graph.nodes import SIDES, Nodes
 from pqv_onnx.runtime.preprocess import ModelInput
 
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}
@@ -22,8 +22,6 @@ _PILLOW = {
 """Of ONNX's Resize, what makes it Pillow's: a filter that widens where the image shrinks, Keys'
 cubic, and weights that are normalised at the edges."""
 _INT64, _DOUBLE, _UINT8 = ir.DataType.INT64, ir.DataType.DOUBLE, ir.DataType.UINT8
-_SIDES = ir.Shape([2])
-Shape = Sequence[int | str | None]
 
 
 def check_takes_image(wanted: ModelInput) -> None:
@@ -60,7 +58,7 @@ class TakeImage(ir.passes.InPlacePass):
         """Replace the graph's input."""
         image = ir.val("image", _UINT8, ("height", "width", self.wanted.channels))
         nodes = Nodes("image")
-        size = nodes.add("size", "Shape", [image], _SIDES, end=2)
+        size = nodes.add("size", "Shape", [image], SIDES, end=2)
         resized_size = self._resized_size(nodes, size)
         resized = self._resize(nodes, image, size, resized_size)
         cropped = self._crop(nodes, resized, resized_size)
@@ -81,13 +79,13 @@ class TakeImage(ir.passes.InPlacePass):
             shorter = nodes.add("shorter", "ReduceMin", [size], [1])
             return nodes.divided("resized_size", nodes.product("scaled", size, target), shorter)
         # In float64, as timm: to the same integers.
-        exact = nodes.add("exact_size", "Cast", [size], _SIDES, _DOUBLE, to=_DOUBLE)
+        exact = nodes.add("exact_size", "Cast", [size], SIDES, _DOUBLE, to=_DOUBLE)
         ratios = nodes.divided("ratios", exact, nodes.constant("exact_target", box, np.float64))
         ratio = nodes.add("ratio", "ReduceMin", [ratios], [1], _DOUBLE)
         rounded = nodes.add(
-            "rounded_size", "Round", [nodes.divided("quotients", exact, ratio)], _SIDES, _DOUBLE
+            "rounded_size", "Round", [nodes.divided("quotients", exact, ratio)], SIDES, _DOUBLE
         )
-        return nodes.add("resized_size", "Cast", [rounded], _SIDES, to=_INT64)
+        return nodes.add("resized_size", "Cast", [rounded], SIDES, to=_INT64)
 
     def _resize(
         self, nodes: Nodes, image: ir.Value, size: ir.Value, resized_size: ir.Value
@@ -119,8 +117,8 @@ class TakeImage(ir.passes.InPlacePass):
     def _first_height(self, nodes: Nodes, size: ir.Value, resized: ir.Value) -> ir.Value:
         """The resized height if more than twice as many rows as columns go, else the image's."""
         zero = nodes.constant("zero", [0])
-        change = nodes.add("change", "Sub", [size, resized], _SIDES)
-        gone = nodes.add("gone", "Max", [change, zero], _SIDES)
+        change = nodes.add("change", "Sub", [size, resized], SIDES)
+        gone = nodes.add("gone", "Max", [change, zero], SIDES)
         weighed = nodes.product("weighed", gone, nodes.constant("weights", [1, -2]))
         balance = nodes.add("balance", "ReduceSum", [weighed], [1])
         is_tall = nodes.add("is_tall", "Greater", [balance, zero], [1], ir.DataType.BOOL)
@@ -133,62 +131,15 @@ class TakeImage(ir.passes.InPlacePass):
     def _crop(self, nodes: Nodes, resized: ir.Value, size: ir.Value) -> ir.Value:
         """The centre; halves of a pixel go to the even side, as Python rounds them."""
         box, two = nodes.constant("box", self._box), nodes.constant("two", [2])
-        excess = nodes.add("excess", "Sub", [size, box], _SIDES)
+        excess = nodes.add("excess", "Sub", [size, box], SIDES)
         half = nodes.divided("half", excess, two)
         odd = nodes.product(
             "both_odd",
-            nodes.add("excess_odd", "Mod", [excess, two], _SIDES),
-            nodes.add("half_odd", "Mod", [half, two], _SIDES),
+            nodes.add("excess_odd", "Mod", [excess, two], SIDES),
+            nodes.add("half_odd", "Mod", [half, two], SIDES),
         )
-        start = nodes.add("start", "Add", [half, odd], _SIDES)
-        end = nodes.add("end", "Add", [start, box], _SIDES)
+        start = nodes.add("start", "Add", [half, odd], SIDES)
+        end = nodes.add("end", "Add", [start, box], SIDES)
         shape = [1, self.wanted.channels, *self._box]
         axes = nodes.constant("axes", [2, 3])
         return nodes.add("crop", "Slice", [resized, start, end, axes], shape, _UINT8)
-
-
-class Nodes:
-    """Nodes of a front end: each named for what it gives, with the type and shape of that."""
-
-    def __init__(self, name: str) -> None:
-        """With the front end's name, which begins all others."""
-        self.name = name
-        self.tape = ir.tape.Tape()
-
-    def constant(self, name: str, values: Sequence[int], dtype: Any = np.int64) -> ir.Value:
-        """A list of numbers."""
-        return self.tape.initializer(ir.tensor(np.array(values, dtype)), f"{self.name}.{name}")
-
-    def add(
-        self,
-        name: str,
-        op_type: str,
-        inputs: Sequence[ir.Value | None],
-        shape: Shape | ir.Shape,
-        dtype: ir.DataType = _INT64,
-        domain: str = "",
-        **attributes: Any,
-    ) -> ir.Value:
-        """A node, and what it gives."""
-        name = f"{self.name}.{name}"
-        output = ir.val(name, dtype, shape)
-        return self.tape.op(op_type, inputs, attributes, domain=domain, name=name, output=output)
-
-    def divided(self, name: str, dividend: ir.Value, divisor: ir.Value) -> ir.Value:
-        """A quotient of two numbers for each side."""
-        assert dividend.dtype is not None
-        return self.add(name, "Div", [dividend, divisor], _SIDES, dividend.dtype)
-
-    def product(self, name: str, left: ir.Value, right: ir.Value) -> ir.Value:
-        """A product of two numbers for each side."""
-        return self.add(name, "Mul", [left, right], _SIDES)
-
-    def replace_input(self, graph: ir.Graph, new: ir.Value, found: ir.Value) -> None:
-        """Let a graph take ``new``, and compute ``found`` of it, which is what it took before."""
-        (old,) = graph.inputs
-        ir.convenience.replace_all_uses_with(old, found)
-        graph.inputs[:] = [new]
-        found.name = old.name
-        graph.insert_before(graph[0], self.tape.nodes)
-        for constant in self.tape.initializers:
-            graph.register_initializer(constant)

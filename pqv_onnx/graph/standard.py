@@ -11,13 +11,16 @@ import torch
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, write_atomically
-from pqv_onnx.graph.export import About, config_metadata, finished
+from pqv_onnx.graph.ends import check_input, end_passes
+from pqv_onnx.graph.export import About, Layout, config_metadata, finished
+from pqv_onnx.graph.normalise import TakePixels
 from pqv_onnx.graph.passes import NameByModule
 from pqv_onnx.graph.qdq import round_by_qdq
 from pqv_onnx.graph.translate import to_onnx
 from pqv_onnx.qat import QuantModel, exact
 from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.handlers import Attention
+from pqv_onnx.runtime.preprocess import InputFormat
 
 Format = Literal["qdq", "float"]
 
@@ -26,40 +29,53 @@ def export_standard(
     model: QuantModel,
     path: str | os.PathLike[str],
     form: Format,
+    *,
+    input: InputFormat = "float",
+    layout: Layout = "nhwc",
+    top_k: int | None = None,
     about: About = About(),  # noqa: B008 - frozen
 ) -> None:
     """Write a calibrated or trained model as ONNX of standard ops.
-
-    It takes normalised images, float32 [batch, C, H, W].
 
     Args:
         model: it is left as it is.
         path: the ``.onnx`` file; written whole or not at all.
         form: ``qdq`` has QuantizeLinear and DequantizeLinear where the model rounds (see
             `pqv_onnx.graph.qdq`); ``float`` rounds nothing: the float model of the same weights.
+        input: as of `export_onnx`; the front end is before the first rounding, in float32.
+        layout: as of `export_onnx`.
+        top_k: as of `export_onnx`.
         about: author, license and description.
 
     Raises:
-        PqvError: the model is not calibrated, the file cannot be written, or the form is unknown.
+        PqvError: the model is not calibrated, the file cannot be written, an option is unknown, or
+            the model has no such ends.
     """
     if form not in ("qdq", "float"):
         raise PqvError(f"the form of a standard file is qdq or float, not {form}")
     check_writable(path)
     check_calibrated(model)
     config = model.config
+    check_input(input, layout)
+    borders = end_passes(config, input, top_k)
+    if input != "float":
+        given = layout if input == "uint8" else "nchw"
+        borders.insert(0, TakePixels(config.input, given))
     traced = QuantModel(config)
     traced.load_state_dict(model.state_dict())
     traced.checkpoint_sha256 = model.checkpoint_sha256
     _settle_biases(traced)
     if form == "qdq":
         round_by_qdq(traced)
-    images = torch.zeros(2, config.backbone.in_chans, *config.backbone.img_size)
+    backbone = config.backbone
+    count = 2 if input in ("float", "uint8") else 1  # image, where the file is to take no more
+    images = torch.zeros(count, backbone.in_chans, *backbone.img_size)
     with exact.full_precision():
-        program = to_onnx(traced, images, "images", config.backbone.outputs)
+        program = to_onnx(traced, images, "images", backbone.outputs)
     own = {"pqv.format": form} | ({"pqv.precision": "float"} if form == "float" else {})
-    entries = about.metadata() | config_metadata(model, "float", "nchw") | own
-    standard = f"{config.backbone.architecture} in standard ops ({entries['pqv.precision']})."
-    proto = finished(program, [NameByModule({})], entries, about.description or standard)
+    entries = about.metadata() | config_metadata(model, input, layout) | own
+    standard = f"{backbone.architecture} in standard ops ({entries['pqv.precision']})."
+    proto = finished(program, [NameByModule({}), *borders], entries, about.description or standard)
     onnx.checker.check_model(proto, full_check=True)
     write_atomically(path, proto.SerializeToString())
 

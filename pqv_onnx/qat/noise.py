@@ -15,8 +15,11 @@ _CHUNK = 8
 
 
 def decibels(signal: float, noise: float) -> float:
-    """The ratio of two sums of squares in dB; infinite if either is 0."""
-    return 10 * math.log10(signal / noise) if noise and signal else math.inf
+    """The ratio of two sums of squares in dB: infinite without noise, -infinite without signal."""
+    if not noise:
+        return math.inf
+    ratio = signal / noise
+    return 10 * math.log10(ratio) if ratio > 0 else ratio - math.inf  # NaN stays NaN
 
 
 @torch.inference_mode()

@@ -26,6 +26,7 @@ from pqv_onnx.graph.load import load_model, metadata, result_names, takes_image
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.progress import Progress, silent
 from pqv_onnx.qat.convert import for_task
+from pqv_onnx.qat.noise import decibels
 from pqv_onnx.runtime.images import as_image, open_image
 from pqv_onnx.runtime.preprocess import LAYOUTS, ModelInput
 from pqv_onnx.runtime.session import InferenceSession, run_session
@@ -82,9 +83,8 @@ class Agreement:
     def of(cls, reference: str, sums: Sequence[float], images: int, classes: int) -> Agreement:
         """From the sums of `compare` over all images; 0 ``classes`` if there are none."""
         same, cosine, signal, noise = sums
-        ratio = signal / noise if noise else math.inf
-        sqnr = 10 * math.log10(ratio) if ratio > 0 else ratio - math.inf
-        return cls(reference, 100 * same / images if classes else math.nan, cosine / images, sqnr)
+        share = 100 * same / images if classes else math.nan
+        return cls(reference, share, cosine / images, decibels(signal, noise))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-ready dict: null for what is not finite."""

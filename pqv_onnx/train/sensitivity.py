@@ -15,6 +15,7 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.packing import packed_shape
 from pqv_onnx.qat import QuantModel
 from pqv_onnx.qat.layers import QuantLinear
+from pqv_onnx.qat.noise import decibels
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def distance(reference: Tensor, logits: Tensor) -> Distance:
     kl = F.kl_div(found, wanted, reduction="batchmean", log_target=True)
     noise = (reference - logits).double().square().sum().item()
     signal = reference.double().square().sum().item()
-    return Distance(max(kl.item(), 0.0), 10 * math.log10(signal / noise) if noise else math.inf)
+    return Distance(max(kl.item(), 0.0), decibels(signal, noise))
 
 
 def assign_bits(sensitivity: Sensitivity, budget: int) -> dict[str, int]:

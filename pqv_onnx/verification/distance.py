@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor
 
 from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.graph.load import load_model, metadata, result_names
+from pqv_onnx.graph.load import load_model, metadata, result_names, takes_image
 from pqv_onnx.qat import QuantModel
 from pqv_onnx.qat.noise import decibels
 from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
@@ -39,7 +40,7 @@ class Distance:
 
 
 def standard_distances(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | onnx.ModelProto,
     checkpoint: str | os.PathLike[str],
     *,
     images: np.ndarray | None = None,
@@ -49,9 +50,9 @@ def standard_distances(
     """Run a QDQ or float file on onnxruntime beside the fake-quantized model.
 
     Args:
-        path: of `export_standard`.
+        path: of `export_standard`'s file, or what `load_model` gives of it.
         checkpoint: what it was exported from.
-        images: normalised, float32 [N, C, H, W]; random ones if None.
+        images: in the file's type and layout; random ones if None.
         count: how many of them, or of random ones, to use.
         seed: for random images.
 
@@ -63,13 +64,18 @@ def standard_distances(
     Raises:
         PqvError: a file is not what it should be, or images do not fit the model's input.
     """
-    proto, model = load_model(path), load_qat(checkpoint).eval()
+    proto = path if isinstance(path, onnx.ModelProto) else load_model(path)
+    model = load_qat(checkpoint).eval()
     stated = metadata(proto).get("pqv.checkpoint_sha256")
     if stated != model.checkpoint_sha256:
-        raise PqvError(f"{path} was not exported from {checkpoint}")
-    pixels = model_images(proto, images, count, seed)[:count]
-    found = _run(expose_values(proto), pixels) | _run(proto.SerializeToString(), pixels)
-    wanted, results = _quantized(model, torch.from_numpy(pixels))
+        raise PqvError(f"the model was not exported from {checkpoint}")
+    given = model_images(proto, images, count, seed)
+    if not takes_image(proto):
+        given = given[:count]
+    found = _run(expose_values(proto), given) | _run(proto.SerializeToString(), given)
+    # Of a file with a front end, what that makes: it is compared elsewhere.
+    normalised = found.get("images", torch.from_numpy(given))
+    wanted, results = _quantized(model, normalised)
     distances = [
         Distance(name, value.equal(found[key]), _sqnr(value.real, found[key]))
         for name, value in wanted.items()

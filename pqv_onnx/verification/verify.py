@@ -44,7 +44,7 @@ class Report:
 
 
 def verify_model(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | onnx.ModelProto,
     *,
     checkpoint: str | os.PathLike[str] | None = None,
     images: np.ndarray | None = None,
@@ -59,7 +59,7 @@ def verify_model(
     on all. The first of them is the reference for the others.
 
     Args:
-        path: the exported ``.onnx`` file.
+        path: the exported ``.onnx`` file, or what `load_model` gives of it.
         checkpoint: the QAT checkpoint it was exported from, for the torch oracle.
         images: inputs in the model's own type and layout; random ones if None.
         batches: batch sizes to try, by default `default_batches`; with ``images``, the first
@@ -70,7 +70,7 @@ def verify_model(
     Raises:
         PqvError: a file is not what it should be, or images do not fit the model's input.
     """
-    model = load_model(path)
+    model = path if isinstance(path, onnx.ModelProto) else load_model(path)
     nodes = [(node.name, node.op_type, node.output[0]) for node in model.graph.node]
     exposed, plain = expose_values(model), model.SerializeToString()
     batches = batches or default_batches(model)

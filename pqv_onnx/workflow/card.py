@@ -97,7 +97,7 @@ def make_card(report: dict[str, Any], picture: bool) -> str:
         f"{report['model']} of timm, quantized to {report['precision']} by pqv_onnx "
         f"{report['machine']['pqv_onnx']}: one integer-only ONNX file, bit-exact in "
         f"{report['verification']['comparisons']} comparisons of the ways to run it. It takes "
-        f"{_input(report)} and gives {report['task']}.",
+        f"{_input(report)} and gives {_output(report)}.",
         _files(report),
         "## How good\n\n" + _accuracy(report),
         "## How fast\n\n" + _speed(report),
@@ -117,6 +117,12 @@ def _input(report: dict[str, Any]) -> str:
     if report["input"] == "image":
         return "an image of any size, uint8 [height, width, 3]"
     return "normalised float images [batch, 3, height, width]"
+
+
+def _output(report: dict[str, Any]) -> str:
+    if report["top_k"] is None:
+        return str(report["task"])
+    return f"{report['task']}, and probabilities and classes of the {report['top_k']} best"
 
 
 def _files(report: dict[str, Any]) -> str:

@@ -113,7 +113,8 @@ def _tensors_hash(model: nn.Module) -> str:
 
 
 def _verify(path: Path, checkpoint: Path, progress: Progress) -> dict[str, Any]:
-    total, done = len(all_runners()) * len(default_batches(load_model(path))), 0
+    model = load_model(path)
+    total, done = len(all_runners()) * len(default_batches(model)), 0
 
     def advance(_: object) -> None:
         nonlocal done
@@ -121,7 +122,7 @@ def _verify(path: Path, checkpoint: Path, progress: Progress) -> dict[str, Any]:
         progress("verifying", done, total)
 
     progress("verifying", 0, total)
-    report = verify_model(path, checkpoint=checkpoint, progress=advance)
+    report = verify_model(model, checkpoint=checkpoint, progress=advance)
     report.check(path)
     return {"bit_exact": True, "comparisons": len(report.comparisons)}
 

@@ -37,6 +37,7 @@ class Options:
         task: ``logits``, ``embedding``, ``unit_embedding``, ``tokens`` or ``features``.
         input: of the file: ``uint8`` pixels [batch, H, W, C], normalised ``float``, or ``image``
             for one of any size.
+        top_k: give the probabilities and numbers of so many best classes, too.
         images: to calibrate on.
         evaluation_images: others, to evaluate on.
         quick: whether steps are chosen only, without reconstruction.
@@ -58,6 +59,7 @@ class Options:
     labels: Path | None = None
     task: str | None = None
     input: InputFormat = "uint8"
+    top_k: int | None = None
     images: int = 256
     evaluation_images: int = 1000
     quick: bool = False
@@ -102,7 +104,7 @@ class Options:
             *others: what it depends on, too: the model, the weights, the images.
         """
         fields = {name: str(value) for name, value in asdict(self).items()}
-        for name in ("max_drop", "precision", "evaluation_images", "workers", "input"):
+        for name in ("max_drop", "precision", "evaluation_images", "workers", "input", "top_k"):
             del fields[name]
         text = json.dumps([__version__, fields, *map(str, others)])
         return hashlib.sha256(text.encode()).hexdigest()

@@ -19,6 +19,7 @@ from pqv_onnx.checkpoint import load_qat, save_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import file_hash, write_atomically
 from pqv_onnx.graph.accuracy import StatedAccuracy, write_accuracy
+from pqv_onnx.graph.classes import check_top_k
 from pqv_onnx.graph.export import About, export_qat
 from pqv_onnx.progress import Progress, silent
 from pqv_onnx.qat import Calibration, QuantModel, convert_to_qat
@@ -147,6 +148,7 @@ def quantize(
         "task": start.task,
         "precision": chosen.precision,
         "input": options.input,
+        "top_k": options.top_k,
         "max_drop": options.max_drop,
         "weights": weights,
         "data": _describe_data(start),
@@ -192,6 +194,8 @@ def _start(model: str, options: Options) -> _Start:
         assert float_model is not None
         task = options.task or default_task(float_model)
         classes = int(float_model.num_classes) if task == "logits" else 0  # type: ignore[arg-type]
+    if options.top_k is not None:
+        check_top_k(options.top_k, task, classes)
     if task == "logits":
         check_names(parts.classes, classes, options.data)
     elif options.max_drop is not None:
@@ -236,7 +240,8 @@ def _try(start: _Start, precision: str, folder: Path, progress: Progress) -> Can
         _calibrate(start, precision, checkpoint, progress)
     progress(f"{name}: exporting", 0, 1)
     about = About(license=licence(start.float_model, start.options))
-    export_qat(load_qat(checkpoint), path, input=start.options.input, about=about)
+    ends: dict[str, Any] = {"input": start.options.input, "top_k": start.options.top_k}
+    export_qat(load_qat(checkpoint), path, **ends, about=about)
     progress(f"{name}: exporting", 1, 1)
     own = onnx_subject(path, use_library=True)
     reference = start.float_subject

@@ -21,6 +21,11 @@ def test_quiet(pqv: Pqv, tiny_onnx: dict[str, Path]) -> None:
         assert progress.status.quiet is quiet
 
 
+def test_verbose(pqv: Pqv) -> None:
+    done = pqv("-v", "-q", "info")
+    assert done.code == 2 and "exclude each other" in done.err
+
+
 def test_a_mistyped_command_is_told_its_neighbours(pqv: Pqv) -> None:
     done = pqv("quantise")
     assert done.code == 2 and "quantize" in done.err

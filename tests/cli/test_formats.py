@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from PIL import Image
+
 
 def test_a_qdq_file_is_run_inspected_and_verified(
     pqv, tiny_checkpoint: dict[str, Path], tmp_path: Path
@@ -26,11 +28,15 @@ def test_a_qdq_file_is_run_inspected_and_verified(
     assert values[-1]["name"] == "logits"
 
 
-def test_what_goes_with_integers_only_is_told(
+def test_a_float_file_of_photos_gives_classes(
     pqv, tiny_checkpoint: dict[str, Path], tmp_path: Path
 ) -> None:
-    model = tmp_path / "m.onnx"
-    given = ("export", "--checkpoint", tiny_checkpoint["w4a4"], "--format", "float", "-o", model)
-    done = pqv(*given, "--input", "uint8")
-    assert done.code == 2 and "go with --format integer" in done.err
+    checkpoint, model = tiny_checkpoint["w4a4"], tmp_path / "m.onnx"
+    given = ("export", "--checkpoint", checkpoint, "--format", "float", "-o", model)
+    done = pqv(*given, "--embedding", "int8")
+    assert done.code == 2 and "goes with --format integer" in done.err
     assert not model.exists()
+    assert pqv(*given, "--input", "image", "--top-k", 2).code == 0
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "x.png")
+    assert "%" in pqv("run", model, tmp_path / "x.png").out
+    assert "logits" in pqv("verify", model, "--checkpoint", checkpoint).out

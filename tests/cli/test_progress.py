@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 
 import pytest
-from rich.console import Console
 
 from pqv_onnx.cli import progress
-from pqv_onnx.cli.progress import Bars
+from pqv_onnx.cli.progress import Bars, StatusConsole
 
 
 class Clock:
@@ -21,7 +20,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    console = Console(file=io.StringIO(), get_time=made, width=100)
+    console = StatusConsole(file=io.StringIO(), get_time=made, width=100)
     monkeypatch.setattr(progress, "status", console)
     return made
 
@@ -58,7 +57,23 @@ def test_one_long_step(clock: Clock) -> None:
 
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.StringIO()
-    monkeypatch.setattr(progress, "status", Console(file=file, force_terminal=True, width=100))
+    monkeypatch.setattr(
+        progress, "status", StatusConsole(file=file, force_terminal=True, width=100)
+    )
     with Bars() as bars:
         bars.stage("calibrating", 1, 2)
     assert "calibrating" in file.getvalue() and "50%" in file.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_line_for_each_step(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    file = io.StringIO()
+    console = StatusConsole(file=file, force_terminal=terminal, width=100)
+    console.verbose = True
+    monkeypatch.setattr(progress, "status", console)
+    with Bars() as bars:
+        for step in range(3):
+            bars.stage("calibrating", step, 2)
+    found = file.getvalue()
+    assert all(f"calibrating: {step} of 2\n" in found for step in range(3))
+    assert "0:00" in found if terminal else found.count("\n") == 3

@@ -17,6 +17,9 @@ pytest.importorskip("accelerate")
 import onnxruntime  # noqa: E402
 import torch  # noqa: E402
 from accelerate.state import AcceleratorState  # noqa: E402
+from tensorboard.backend.event_processing.event_accumulator import (  # noqa: E402
+    EventAccumulator,
+)
 
 ROOT = Path(__file__).parents[2]
 TRAIN_TESTS = ROOT / "tests" / "train"
@@ -72,12 +75,16 @@ def test_calibrate_train_eval_export_verify(pqv, data: Path, weights: Path, tmp_
     assert json.loads(result.read_text())["images"] == 12
 
     done = pqv(
-        "train", "--recipe", IMAGENET, *TINY, *given, "--calibrated", calibrated, "-o", run,
-        "--set", "train.max_steps=2", "--json", result,
+        "-v", "train", "--recipe", IMAGENET, *TINY, *given, "--calibrated", calibrated, "-o", run,
+        "--set", "train.max_steps=2", "--tensorboard", "--json", result,
     )  # fmt: skip
     assert done.code == 0, done.err
     trained = json.loads(result.read_text())
     assert trained["step"] == 2 and trained["images"] == 16
+    assert all(f": {step} of 2\n" in done.err for step in (1, 2)) and " loss " in done.err
+    board = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert [event.step for event in board.Scalars("step/loss")] == [1, 2]
+    assert [event.value for event in board.Scalars("epoch/top1")] == [trained["top1"]]
 
     checkpoint = run / "last.safetensors"
     done = pqv("export", "--checkpoint", checkpoint, "-o", model, "--input", "uint8")
@@ -408,3 +415,11 @@ def test_two_processes_train_and_evaluate_as_one_does(
         assert [each["results"][0][key] for key in ("top1", "top5", "images")] == [
             trained[key] for key in ("top1", "top5", "images")
         ]
+
+
+def test_without_tensorboard(pqv, data: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    given = ("--random-weights", 0, "--data", data, "-o", tmp_path / "run")
+    done = pqv("train", "--recipe", IMAGENET, *TINY, *given, "--tensorboard")
+    assert "pip install tensorboard" in done.error
+    assert not (tmp_path / "run").exists()

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from pqv_onnx.qat.exact import full_precision  # noqa: E402
-from pqv_onnx.qat.noise import segment_sqnr  # noqa: E402
+from pqv_onnx.qat.noise import decibels, segment_sqnr  # noqa: E402
 
 
 def test_noise_of_parts(tiny_qat: dict[str, Any]) -> None:
@@ -33,3 +33,10 @@ def test_no_noise_without_rounding(tiny_qat: dict[str, Any]) -> None:
     with full_precision():
         found = segment_sqnr(model, model, torch.zeros(1, 3, 16, 16))
     assert set(found.values()) == {math.inf}
+
+
+def test_decibels_at_their_ends() -> None:
+    assert decibels(200.0, 2.0) == pytest.approx(20)
+    assert decibels(0.0, 0.0) == decibels(1.0, 0.0) == math.inf
+    assert decibels(0.0, 1.0) == -math.inf
+    assert math.isnan(decibels(1.0, math.nan))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import onnx
@@ -9,17 +10,15 @@ import pytest
 
 pytest.importorskip("torch")
 
-from pqv_onnx.checkpoint import load_qat  # noqa: E402
 from pqv_onnx.errors import PqvError  # noqa: E402
-from pqv_onnx.graph.standard import export_standard  # noqa: E402
 from pqv_onnx.verification.distance import standard_distances  # noqa: E402
 
 
 def test_every_value_is_compared_and_a_wrong_step_is_seen(
-    tiny_checkpoint: dict[str, Path], tmp_path: Path
+    tiny_checkpoint: dict[str, Path], tiny_qdq: Path, tmp_path: Path
 ) -> None:
     path, checkpoint = tmp_path / "m.onnx", tiny_checkpoint["w8a8"]
-    export_standard(load_qat(checkpoint), path, "qdq")
+    shutil.copy(tiny_qdq, path)
     found = {each.name: each for each in standard_distances(path, checkpoint)}
     assert found["quantizer"].equal == 1.0 and found["quantizer"].sqnr is None
     assert list(found)[-1] == "logits" and found["logits"].equal is None
@@ -38,7 +37,6 @@ def test_every_value_is_compared_and_a_wrong_step_is_seen(
     assert worse["quantizer"] == found["quantizer"]
 
 
-def test_another_checkpoint_is_refused(tiny_checkpoint: dict[str, Path], tmp_path: Path) -> None:
-    export_standard(load_qat(tiny_checkpoint["w8a8"]), tmp_path / "m.onnx", "qdq")
+def test_another_checkpoint_is_refused(tiny_checkpoint: dict[str, Path], tiny_qdq: Path) -> None:
     with pytest.raises(PqvError, match="was not exported from"):
-        standard_distances(tmp_path / "m.onnx", tiny_checkpoint["w4a4"])
+        standard_distances(tiny_qdq, tiny_checkpoint["w4a4"])

@@ -56,7 +56,7 @@ def test_a_name_and_photos_become_a_folder(
     done = pqv(
         *("quantize", striped.NAME, "--import", "striped", "--random-weights", 0),
         *("--num-classes", 3, "--data", photos, "--precision", "w8a8", "--quick"),
-        *("--images", 6, "-o", out, "--json", result),
+        *("--input", "image", "--top-k", 2, "--images", 6, "-o", out, "--json", result),
     )
     assert done.code == 0, done.err
     assert files(tmp_path) == {"out", "r.json"}
@@ -75,6 +75,7 @@ def test_a_name_and_photos_become_a_folder(
     shown = pqv("run", out / "model.onnx", out / "photo.jpg").out
     assert all(name in shown for name in NAMES) and "states top-1" in shown
     card = (out / "README.md").read_text()
+    assert "an image of any size" in card and "probabilities and classes of the 2 best" in card
     assert report["weights"]["sha256"] in card and "12 images held out of the data" in card
     monkeypatch.chdir(out)
     (code,) = re.findall(r"```python\n(.*?)```", card, re.S)
@@ -175,6 +176,7 @@ def test_nothing_holds(tried: list[str], photos: Path, tmp_path: Path) -> None:
         ({"max_drop": 1.0, "precision": "w8a8"}, "expected one of them"),
         ({"precision": "w2a2"}, "expected w4a4, w4a8, mixed, w8a8"),
         ({"precision": "mixed", "task": "tokens"}, "mixed need logits"),
+        ({"num_classes": 3, "top_k": 4}, "the best 4 classes were asked for, the model has 3"),
     ],
 )
 def test_what_is_refused_before_any_work(
