@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from PIL import Image
+from PIL import ExifTags, Image
 
 import pqv_onnx
 from pqv_onnx.android.archive import make_zip
@@ -131,17 +131,20 @@ def _write_special_images(folder: Path) -> None:
     """Images beside the ordinary ones, each with its logits in the file of its name."""
     turned = Image.open(folder / "0.png").transpose(Image.Transpose.ROTATE_270)
     images = {
-        "grey": picture("L", 50, 40),
-        "alpha": picture("RGBA", 50, 40),
-        "huge": Image.fromarray(np.tile(np.asarray(picture("RGB", 100, 75)), (40, 40, 1))),
-        "turned": turned,
+        "grey.png": picture("L", 50, 40),
+        "alpha.png": picture("RGBA", 50, 40),
+        "huge.png": Image.fromarray(np.tile(np.asarray(picture("RGB", 100, 75)), (40, 40, 1))),
+        "turned.png": turned,
+        "photo.jpg": picture("RGB", 120, 80),
     }
+    on_its_side = Image.Exif()
+    on_its_side[ExifTags.Base.Orientation] = 6
     session = pqv_onnx.InferenceSession(folder / "float.onnx")
     wanted = ModelInput.from_metadata(session.get_modelmeta().custom_metadata_map)
     for name, image in images.items():
-        image.save(folder / f"{name}.png", compress_level=1)
-        prepared = wanted.load(folder / f"{name}.png")
-        session.run(None, {"images": prepared})[0].tofile(folder / f"{name}.logits")
+        image.save(folder / name, compress_level=1, exif=on_its_side if "jpg" in name else None)
+        (logits,) = session.run(None, {"images": wanted.load(folder / name)})
+        logits.tofile((folder / name).with_suffix(".logits"))
 
 
 def _write_wrong_models(folder: Path) -> None:

@@ -41,10 +41,13 @@ BLOCKS = {
         "cmake -S custom_ops": "needs the official header",
     },
     "docs/android.md": {
-        "pqv export": NDK,
+        "pqv quantize": QUANTIZE,
+        "pqv verify": QUANTIZE,
+        "pqv android build": APP,
+        "pqv android bundle": NDK,
         "pqv android bench": NDK,
-        "pqv android maven": APP,
     },
+    "docs/android_library.md": {"pqv android build": APP},
     "docs/quantization.md": {"pqv calibrate": IMAGENET},
     "docs/inputs.md": {
         "pqv export": "needs a trained checkpoint; tests/graph/test_image.py runs it"

@@ -153,6 +153,12 @@ public class ClassifierTest {
     }
   }
 
+  /** Decoded as it lies in its file: EXIF says that it was taken on its side. */
+  @Test
+  public void photos() throws Exception {
+    checkSpecial("photo", Samples.plain("photo.jpg"));
+  }
+
   @Test
   public void hugeImages() throws Exception {
     checkSpecial("huge", Samples.plain("huge.png"));
