@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pqv_onnx.errors import PqvError
+from pqv_onnx.files import write_atomically
+
 BASELINE = Path(__file__).with_name("baseline.json")
 # Beyond what another compiler or version of onnxruntime may change.
 TOLERANCE = 0.01
@@ -29,6 +32,29 @@ def compare(report: dict[str, Any], baseline: Path = BASELINE) -> list[str]:
         for name, value in _values(report)
         if name in before and value > before[name] * (1 + TOLERANCE)
     ]
+
+
+def update(report: dict[str, Any], baseline: Path = BASELINE) -> None:
+    """Put what was counted into the baseline; the rest of it stays.
+
+    Args:
+        report: as `count` writes it.
+        baseline: a file of the same form.
+
+    Raises:
+        PqvError: the models of the two are not the same.
+    """
+    known = json.loads(baseline.read_text())
+    if report["model"] != known["model"]:
+        raise PqvError(f"the baseline is of {known['model']}, these counts of {report['model']}")
+    models = known["models"]
+    known["tools"] = report["tools"]
+    known["models"] = models | {
+        variant: models.get(variant, {}) | entries for variant, entries in report["models"].items()
+    }
+    for key in ("kernels", "loops"):
+        known[key] |= report[key]
+    write_atomically(baseline, json.dumps(known, indent=1).encode() + b"\n")
 
 
 def _values(report: dict[str, Any]) -> Iterator[tuple[str, float]]:

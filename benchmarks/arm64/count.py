@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.arm64 import mca
-from benchmarks.arm64.baseline import BASELINE, compare
+from benchmarks.arm64 import baseline, mca
 from benchmarks.arm64.blocks import CLASSES, Profile, count_classes, dot_macs, hottest
 from benchmarks.arm64.emulator import (
     CPUS,
@@ -39,6 +38,10 @@ LOOPS = (
     "IntSoftmax2n (log2) 3 x 197 x 64",
     "IntLayerNorm 197 x 192",
     "IntGELU 197 x 768",
+    "IntRMSNorm 197 x 192",
+    "IntAdd 197 x 192",
+    "IntGate 197 x 768",
+    "IntRotary 6 x 201 x 64",
 )
 
 WIDTH = 130  # of tables, where there is no terminal
@@ -63,7 +66,7 @@ def main(
     check: Annotated[
         bool, typer.Option(help="Fail where something is worse than the baseline.")
     ] = False,
-    update: Annotated[bool, typer.Option(help="Make these counts the baseline.")] = False,
+    update: Annotated[bool, typer.Option(help="Put these counts into the baseline.")] = False,
 ) -> None:
     """Count what our kernels, whole models and onnxruntime's execute, under qemu."""
     try:
@@ -73,9 +76,9 @@ def main(
         report = measure(chosen, model, names, kernels)
         show(report)
         write_atomically(output / "counts.json", json.dumps(report, indent=1).encode() + b"\n")
-        worse = compare(report) if check else []
+        worse = baseline.compare(report) if check else []
         if update:
-            write_atomically(BASELINE, json.dumps(report, indent=1).encode() + b"\n")
+            baseline.update(report)
     except PqvError as error:
         raise SystemExit(f"error: {error}") from None
     for line in worse:

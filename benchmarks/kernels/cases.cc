@@ -6,8 +6,10 @@
 #include <memory>
 #include <new>
 #include <random>
+#include <utility>
 
 #include "kernels/attention/window_attention.h"
+#include "kernels/packed_matmul/gelu.h"
 #include "kernels/packed_matmul/layout.h"
 
 namespace pqv {
@@ -142,6 +144,13 @@ void AddAttention(const Variant& variant, std::vector<Case>* cases) {
       cases->push_back({name + shape, double(pairs), false,
                         [=] { softmax({5, 20000, log2}, logits->data(), h * t, t, w->data()); }});
     }
+    const auto bias = std::make_shared<Vector<int16_t>>(Random<int16_t>(pairs, -999, 999));
+    const auto mask = std::make_shared<Vector<uint8_t>>(pairs);
+    cases->push_back({std::string("IntSoftmax2nBias") + shape, double(pairs), false,
+                      [=, softmax = variant.softmax2n_bias] {
+                        softmax({5, 20000, false}, logits->data(), bias->data(), mask->data(),
+                                h * t, t, w->data());
+                      }});
   }
 }
 
@@ -214,35 +223,112 @@ void AddFusedAttention(const Variant& variant, std::vector<Case>* cases) {
       {"IntWindowAttention 64 x 3 x 49 x 32", double(2 * side * side * places * width), true, run});
 }
 
-void AddElementwise(const Variant& variant, std::vector<Case>* cases) {
+void AddPackedForms(const Variant& variant, std::vector<Case>* cases) {
+  const size_t m = 197, k = 192, n = 768;
+  const auto table = std::make_shared<Vector<int8_t>>(Random<int8_t>(256, -128, 127));
+  const auto sums = std::make_shared<Vector<int32_t>>(m * n);
+  for (const int bits : {4, 8}) {
+    const PackedMatMulKernel* kernel =
+        bits == 4 ? variant.packed_int4_matmul : variant.packed_int8_matmul;
+    const auto packed = std::make_shared<Packed>(bits, m, k, n, false);
+    char name[64];
+    snprintf(name, sizeof(name), "PackedInt%dMatMulGELU %zu x %zu x %zu", bits, m, k, n);
+    const auto run = [=, &variant] {
+      RunMatMulGelu(variant, *kernel, packed->op, packed->block, table->data(), packed->y.data());
+    };
+    cases->push_back({name, double(m * k * n), true, run});
+    if (bits == 8) {
+      snprintf(name, sizeof(name), "PackedInt8MatMulToInt32 %zu x %zu x %zu", m, k, n);
+      cases->push_back({name, double(m * k * n), true,
+                        [=] { kernel->run_to_int32(packed->op, packed->block, sums->data()); }});
+    }
+  }
+}
+
+// What ops of rows [rows, channels] read and fix, and where they write.
+struct Rows {
+  size_t rows, channels;
+  Vector<int8_t> a, b, y, shift;
+  Vector<int16_t> ones, multiplier;
+  Vector<int32_t> right, rounding, left;
+
+  Rows(size_t rows_, size_t channels_)
+      : rows(rows_),
+        channels(channels_),
+        a(Random<int8_t>(rows * channels, -128, 127)),
+        b(Random<int8_t>(rows * channels, -128, 127)),
+        y(rows * channels) {
+    const size_t padded = PaddedChannels(channels);
+    shift.assign(padded, 13);
+    ones.assign(padded, 1);
+    multiplier.assign(padded, 20000);
+    right.assign(padded, 13);
+    rounding.assign(padded, 1 << 12);
+    left.assign(padded, 0);
+  }
+
+  LayerNorm norm() const {
+    return {channels,
+            100,
+            8,
+            ones.data(),
+            {shift.data(), multiplier.data(), right.data(), rounding.data(), left.data(), false},
+            ones.data()};
+  }
+};
+
+void AddRowwise(const Variant& variant, std::vector<Case>* cases) {
+  const size_t tokens = 197;
   for (const size_t channels : {192, 768}) {
-    const size_t rows = 197, padded = PaddedChannels(channels);
-    const auto x = std::make_shared<Vector<int8_t>>(Random<int8_t>(rows * channels * 4, -128, 127));
-    const auto y = std::make_shared<Vector<int8_t>>(x->size());
-    const auto ones = std::make_shared<Vector<int16_t>>(padded, int16_t{1});
-    const auto shift = std::make_shared<Vector<int8_t>>(padded, int8_t{13});
-    const auto right = std::make_shared<Vector<int32_t>>(padded, 13);
-    const auto rounding = std::make_shared<Vector<int32_t>>(padded, 1 << 12);
-    const auto left = std::make_shared<Vector<int32_t>>(padded, 0);
-    const auto multiplier = std::make_shared<Vector<int16_t>>(padded, int16_t{20000});
-    const auto norm = variant.layer_norm;
-    char shape[64];
-    snprintf(shape, sizeof(shape), " %zu x %zu", rows, channels);
-    cases->push_back({std::string("IntLayerNorm") + shape, double(rows * channels), false, [=] {
-                        const LayerNorm op = {channels,
-                                              100,
-                                              8,
-                                              ones->data(),
-                                              {shift->data(), multiplier->data(), right->data(),
-                                               rounding->data(), left->data(), false},
-                                              ones->data()};
-                        norm(op, x->data(), rows, y->data());
+    const auto data = std::make_shared<Rows>(tokens, channels);
+    const auto add = [&](const char* op, std::function<void()> run) {
+      char name[64];
+      snprintf(name, sizeof(name), "%s %zu x %zu", op, tokens, channels);
+      cases->push_back({name, double(tokens * channels), false, std::move(run)});
+    };
+    add("IntLayerNorm", [=, norm = variant.layer_norm] {
+      norm(data->norm(), data->a.data(), tokens, data->y.data());
+    });
+    add("IntRMSNorm", [=, norm = variant.rms_norm] {
+      norm(data->norm(), data->a.data(), tokens, data->y.data());
+    });
+    add("IntAdd", [=, sum = variant.add] {
+      const int16_t* multiplier = data->multiplier.data();
+      sum({channels, multiplier, multiplier, 8},
+          {0, tokens, data->a.data(), data->b.data(), tokens, data->y.data()});
+    });
+  }
+}
+
+void AddPointwise(const Variant& variant, std::vector<Case>* cases) {
+  const auto table = std::make_shared<Vector<int8_t>>(Random<int8_t>(256, -128, 127));
+  for (const size_t width : {768, 3072}) {
+    const auto data = std::make_shared<Rows>(197, width);
+    const size_t count = data->a.size();
+    const std::string shape = " 197 x " + std::to_string(width);
+    cases->push_back({"IntGELU" + shape, double(count), false, [=, gelu = variant.gelu] {
+                        gelu(table->data(), {1, count, 0, data->a.data(), data->y.data()});
                       }});
-    const auto gelu = variant.gelu;
-    const auto table = std::make_shared<Vector<int8_t>>(Random<int8_t>(256, -128, 127));
-    snprintf(shape, sizeof(shape), " %zu x %zu", rows, channels * 4);
-    cases->push_back({std::string("IntGELU") + shape, double(x->size()), false,
-                      [=] { gelu(table->data(), {1, x->size(), 0, x->data(), y->data()}); }});
+    cases->push_back({"IntGate" + shape, double(count), false, [=, gate = variant.gate] {
+                        gate({-100, 0, 5, 20000, 8}, data->a.data(), data->b.data(), count,
+                             data->y.data());
+                      }});
+  }
+}
+
+// Of queries or keys of all heads, with one table for all of them.
+void AddRotary(const Variant& variant, std::vector<Case>* cases) {
+  const size_t heads = 6, tokens = 201, depth = 64;
+  const auto data = std::make_shared<Rows>(heads * tokens, depth);
+  const auto tables =
+      std::make_shared<Vector<int16_t>>(Random<int16_t>(2 * tokens * depth, -16384, 16384));
+  for (const bool pairs : {true, false}) {
+    const std::string name = pairs ? "IntRotary 6 x 201 x 64" : "IntRotary (halves) 6 x 201 x 64";
+    cases->push_back({name, double(data->a.size()), false, [=, rotary = variant.rotary] {
+                        const int16_t* cos = tables->data();
+                        rotary({depth, pairs, tokens, cos, cos + tokens * depth, 5, 20000, 8},
+                               {0, heads * tokens, data->a.data(), data->y.data()});
+                      }});
   }
 }
 
@@ -253,7 +339,10 @@ std::vector<Case> MakeCases(const Variant& variant) {
   AddPacked(variant, &cases);
   AddAttention(variant, &cases);
   AddFusedAttention(variant, &cases);
-  AddElementwise(variant, &cases);
+  AddPackedForms(variant, &cases);
+  AddRowwise(variant, &cases);
+  AddPointwise(variant, &cases);
+  AddRotary(variant, &cases);
   return cases;
 }
 

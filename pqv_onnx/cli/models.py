@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import logging
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +35,8 @@ FAMILIES = (
 """Which names of timm are transformers of the kind that is converted."""
 
 _SHOWN_NAMES = 3
+_NAMES_PER_PROCESS = 30
+"""A process takes some seconds to begin, and a third of a second for a model."""
 _INITIALISERS = {
     *("uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "constant_"),
     *("erfinv_", "mul_", "add_", "clamp_", "fill_", "zero_"),
@@ -97,35 +103,53 @@ def model_names(name_filter: str) -> list[str]:
 
 
 def check_support(
-    names: Iterable[str],
+    names: Sequence[str],
     done: Callable[[], None] = lambda: None,
     size: tuple[int, int] | None = None,
 ) -> Support:
-    """Ask conversion about each model, as timm makes it by default.
+    """Ask conversion about each model, as timm makes it by default; many on all cores.
 
     Args:
         names: of timm.
         done: called after each.
         size: height and width of the images; by default what each model is made for.
     """
+    workers = min(os.cpu_count() or 1, len(names) // _NAMES_PER_PROCESS)
+    if workers < 2:
+        return _collect(names, (_refusal(name, size) for name in names), done)
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        return _collect(names, pool.map(partial(_refusal, size=size), names, chunksize=4), done)
+
+
+def _collect(
+    names: Sequence[str], refusals: Iterable[str | None], done: Callable[[], None]
+) -> Support:
+    support = Support([], {})
+    for name, refusal in zip(names, refusals, strict=True):
+        if refusal is None:
+            support.supported.append(name)
+        else:
+            support.refused[name] = refusal
+        done()
+    return support
+
+
+def _refusal(name: str, size: tuple[int, int] | None) -> str | None:
+    """Why conversion does not take a model; None if it does."""
     from pqv_onnx.qat.build import set_image_size
     from pqv_onnx.qat.convert import check
     from pqv_onnx.trace.repeats import drop_repeats
 
     logging.getLogger("timm").setLevel(logging.ERROR)  # weights that are missing do not matter
-    support = Support([], {})
-    for name in names:
-        try:
-            model = _on_meta(name)
-            if size is not None:
-                set_image_size(model, size)
-            drop_repeats(model)
-            check(model, QuantSpec.preset("w4a4"))
-            support.supported.append(name)
-        except PqvError as error:
-            support.refused[name] = str(error)
-        done()
-    return support
+    try:
+        model = _on_meta(name)
+        if size is not None:
+            set_image_size(model, size)
+        drop_repeats(model)
+        check(model, QuantSpec.preset("w4a4"))
+    except PqvError as error:
+        return str(error)
+    return None
 
 
 def _on_meta(name: str) -> Any:

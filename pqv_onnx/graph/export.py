@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -12,7 +13,10 @@ from typing import Any, Literal
 import onnx
 import onnx_ir as ir
 import torch
-from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+from onnx_ir.passes.common import (
+    ClearMetadataAndDocStringPass,
+    DeduplicateHashedInitializersPass,
+)
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, write_atomically
@@ -136,7 +140,13 @@ def finished(
     description: str,
 ) -> onnx.ModelProto:
     """A traced model as it is written: ``passes``, then what every file has."""
-    last = ClearMetadataAndDocStringPass(), AttachFunctions(), SetMetadata(metadata)
+    last = (
+        # Of the blocks' tables of positions and masks, which are large: one of each is enough.
+        DeduplicateHashedInitializersPass(size_limit=sys.maxsize),
+        ClearMetadataAndDocStringPass(),
+        AttachFunctions(),
+        SetMetadata(metadata),
+    )
     exported = ir.passes.Sequential(*passes, *last)(program).model
     exported.doc_string = description
     exported.producer_name, exported.producer_version = "pqv_onnx", __version__

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.arm64 import emulator
-from benchmarks.arm64.baseline import compare
+from benchmarks.arm64.baseline import compare, update
 from benchmarks.arm64.blocks import classify, count_classes, dot_macs, read_profiles
+from pqv_onnx.errors import PqvError
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,26 @@ def test_blocks_that_a_page_cuts_are_one(tmp_path: Path) -> None:
     a, b = int(add, 16), int(branch, 16)
     assert profile == Counter({(a, a, a, b): 10, (a, b): 3})
     assert count_classes(profile)["total"] == 46
+
+
+def test_counts_of_some_variants_leave_the_others(tmp_path: Path) -> None:
+    baseline = tmp_path / "baseline.json"
+    whole = {
+        "tools": {"qemu": "1"},
+        "model": "m",
+        "models": {"neon": {"pqv-w4a4": 1}, "i8mm": {"pqv-w4a4": 2}},
+        "kernels": {"neon": {"old": 3}, "i8mm": {"kernel": 4}},
+        "loops": {"neon": {}},
+    }
+    baseline.write_text(json.dumps(whole))
+    counted = {"tools": {"qemu": "2"}, "model": "m", "models": {"neon": {"pqv-w8a8": 5}}}
+    update(counted | {"kernels": {"neon": {"new": 6}}, "loops": {}}, baseline)
+    found = json.loads(baseline.read_text())
+    assert found["tools"] == {"qemu": "2"} and found["loops"] == {"neon": {}}
+    assert found["models"] == {"neon": {"pqv-w4a4": 1, "pqv-w8a8": 5}, "i8mm": {"pqv-w4a4": 2}}
+    assert found["kernels"] == {"neon": {"new": 6}, "i8mm": {"kernel": 4}}
+    with pytest.raises(PqvError, match="the baseline is of m, these counts of n"):
+        update(counted | {"model": "n"}, baseline)
 
 
 def test_what_is_worse_than_the_baseline_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ pytest.importorskip("timm")
 
 import timm
 
+from pqv_onnx.cli import models
 from pqv_onnx.cli.models import check_support, model_names
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat.convert import describe
@@ -60,6 +61,16 @@ def test_every_name_is_reported() -> None:
     reported = []
     support = check_support(["deit_tiny_patch16_224"] * 2, lambda: reported.append(1))
     assert (len(support.supported), len(reported)) == (2, 2)
+
+
+def test_processes_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of the names."""
+    names = ["vit_tiny_r_s16_p8_224", "deit_tiny_patch16_224"]
+    alone = check_support(names)
+    monkeypatch.setattr(models, "_NAMES_PER_PROCESS", 1)
+    monkeypatch.setattr(models.os, "cpu_count", lambda: 2)
+    assert check_support(names) == alone
+    assert alone.supported == names[1:] and list(alone.refused) == names[:1]
 
 
 def test_image_size(pqv: Pqv, tmp_path: Path) -> None:

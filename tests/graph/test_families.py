@@ -10,7 +10,8 @@ import pytest
 
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
-from pqv_onnx.qat import calibrate
+from pqv_onnx.qat import calibrate, convert_to_qat
+from pqv_onnx.spec import QuantSpec
 from pqv_onnx.verification.runners import all_runners
 from tests.qat.test_families import quantized
 from tests.trace.models import MODELS, images
@@ -39,3 +40,16 @@ def test_every_way_to_run_gives_the_oracles_bits(structure: str, tmp_path: Path)
     for runner in all_runners():
         found = runner.run(runner.session(exported.SerializeToString()), data.numpy())[name]
         assert np.array_equal(found, wanted), runner.name
+
+
+def test_blocks_share_their_table_of_positions(tmp_path: Path) -> None:
+    """Of a size at which the exporter by itself writes it for each of them."""
+    size = (3, 128, 128)
+    model = convert_to_qat(MODELS["dinov3"].make(), QuantSpec.preset("w8a8"), size=size)
+    calibrate(model, images(size, 2))
+    export_onnx(convert_to_integer(model), tmp_path / "m.onnx")
+    exported = onnx.load(tmp_path / "m.onnx")
+    turned = [node for node in exported.graph.node if node.op_type == "IntRotary"]
+    tables = {name for node in turned for name in node.input[1:]}
+    assert len(turned) == 4 and len(tables) == 2
+    assert tables <= {tensor.name for tensor in exported.graph.initializer}

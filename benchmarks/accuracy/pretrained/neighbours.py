@@ -14,16 +14,19 @@ import torch
 import typer
 from rich.console import Console
 from rich.progress import track
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from benchmarks.accuracy.pretrained.data import load_images, load_pixels, preprocessing
 from benchmarks.accuracy.pretrained.evaluate import session_options
 from benchmarks.accuracy.pretrained.model import HEAD_IMAGES, OUTPUT, load_model
+from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_writable, make_folder
+from pqv_onnx.files import check_writable, make_folder, write_atomically
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
-from pqv_onnx.qat import Calibration, calibrate, convert_to_qat
+from pqv_onnx.qat import Calibration, QuantModel, calibrate, convert_to_qat
+from pqv_onnx.qat.calibration import Watcher
 from pqv_onnx.runtime.session import InferenceSession
 from pqv_onnx.spec import PRESETS, QuantSpec
 from pqv_onnx.train.transforms import normalise
@@ -67,11 +70,30 @@ def of_file(path: Path, threads: int) -> Predict:
     return lambda images: torch.from_numpy(session.run(None, {name: images.numpy()})[0])
 
 
-def quantized(model: nn.Module, images: Tensor, precision: str, quick: bool, path: Path) -> None:
-    """Calibrate the model without its head, and write its file."""
+def quantized(
+    model: nn.Module, images: Tensor, precision: str, quick: bool, known: Path | None, path: Path
+) -> None:
+    """Calibrate the model without its head, and write its file.
+
+    Args:
+        model: the float model.
+        images: to calibrate on.
+        precision: a preset's name.
+        quick: whether steps are chosen only.
+        known: a checkpoint of the model with its head, of which all but the last part is taken.
+        path: of the file.
+    """
     made = convert_to_qat(model, QuantSpec.preset(precision), task="embedding")
-    calibrate(made, images, Calibration.of(quick=quick))
+    watcher = Watcher() if known is None else _behind(made, load_qat(known))
+    calibrate(made, images, Calibration.of(quick=quick), watcher)
     export_onnx(convert_to_integer(made.eval()), path)
+
+
+def _behind(made: QuantModel, known: QuantModel) -> Watcher:
+    """What goes on where only the norm and what is behind it are left to calibrate."""
+    own, found = made.state_dict(), known.state_dict()
+    state = {name: found.get(name, value) for name, value in own.items()}
+    return Watcher(finished=len(made.segments()) - 1, state=state)
 
 
 def top1(found: Embeddings, classes: tuple[Tensor, Tensor]) -> float:
@@ -82,7 +104,13 @@ def top1(found: Embeddings, classes: tuple[Tensor, Tensor]) -> float:
 
 
 def rows(
-    precisions: list[str], quick: bool, gallery: int, queries: int, calibration: int, threads: int
+    precisions: list[str],
+    quick: bool,
+    known: Path | None,
+    gallery: int,
+    queries: int,
+    calibration: int,
+    threads: int,
 ) -> Iterator[tuple[str, float, float, float]]:
     """Of float and each precision: name, top-1, median cosine to float, minutes of calibration."""
     model = load_model(112, OUTPUT, head_images=HEAD_IMAGES, progress=console.print)
@@ -96,12 +124,16 @@ def rows(
     def both(predict: Predict, name: str) -> Embeddings:
         return Embeddings(embed(predict, g_pixels, name), embed(predict, q_pixels, name))
 
-    reference = both(of_float(model), "float")
+    kept = folder / f"float_{gallery}_{queries}.safetensors"
+    if not kept.is_file():  # it takes minutes
+        made = both(of_float(model), "float")
+        write_atomically(kept, save(made._asdict()))
+    reference = Embeddings(**load_file(kept))
     yield "float", top1(reference, (g_classes, q_classes)), 1.0, 0.0
     for precision in precisions:
         started = time.monotonic()
         path = folder / f"{precision}.onnx"
-        quantized(model, images, precision, quick, path)
+        quantized(model, images, precision, quick, known, path)
         minutes = (time.monotonic() - started) / 60
         found = both(of_file(path, threads), precision)
         cosine = nn.functional.cosine_similarity(found.queries, reference.queries, dim=1)
@@ -111,6 +143,13 @@ def rows(
 def main(
     precision: Annotated[list[str] | None, typer.Option(help="Repeatable; by default all.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Without reconstruction.")] = False,
+    known: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibrated",
+            help="A checkpoint of the model with its head: its last part alone is calibrated.",
+        ),
+    ] = None,
     gallery: Annotated[int, typer.Option(min=1, help="Training images to search.")] = 5000,
     queries: Annotated[int, typer.Option(min=1, help="Test images to search for.")] = 1000,
     calibration_images: Annotated[int, typer.Option(min=1)] = 256,
@@ -124,7 +163,7 @@ def main(
         make_folder(OUTPUT)
         check_writable(output)
         found = rows(
-            precision or list(PRESETS), quick, gallery, queries, calibration_images, threads
+            precision or list(PRESETS), quick, known, gallery, queries, calibration_images, threads
         )
         with output.open("w", newline="") as file:
             writer = csv.writer(file)
