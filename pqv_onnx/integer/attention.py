@@ -20,8 +20,7 @@ class Attention(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend; int8 [..., H, N, D]."""
-        out: Tensor = self.mean(self.weights(self.matmul(q, k)), v)
-        return out
+        return self.mean(self.weights(self.matmul(q, k)), v)
 
     def weights(self, logits: Tensor) -> Tensor:
         """Attention weights, uint8, of int32 logits [B * W, H, M, N] for W windows."""
@@ -78,5 +77,4 @@ class WindowAttention(Attention):
 
     def weights(self, logits: Tensor) -> Tensor:
         """Attention weights, uint8, of int32 logits [B, W, H, M, N]."""
-        out: Tensor = self.softmax(logits)
-        return out
+        return self.softmax(logits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,7 @@ class OpLayer(nn.Module):
         codes: what the result stands for, if the maker of the layer knows.
     """
 
+    __call__: Callable[..., Tensor]
     weight_codes: Codes | None = None
     codes: Codes | None = None
 

@@ -19,7 +19,7 @@ from pqv_onnx.qat.grid import Grid
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
 from pqv_onnx.trace import nodes
-from pqv_onnx.trace.maps import moved, tokens
+from pqv_onnx.trace.maps import moved, tokens, width
 from pqv_onnx.trace.nodes import Linear, Move, Node
 
 Real = NDArray[np.float64]
@@ -46,7 +46,7 @@ class Route:
     def per_channel(self, values: Tensor) -> Tensor:
         """``values``, broadcast against one image, for each output of the layer, [N]."""
         shape = torch.broadcast_shapes(values.shape, self.channels.shape)
-        found = torch.full((int(self.linear.shape[-1]),), torch.nan, dtype=torch.float64)  # type: ignore[arg-type]
+        found = torch.full((width(self.linear),), torch.nan, dtype=torch.float64)
         channels = self.channels.expand(shape).flatten()
         found[channels] = values.double().cpu().expand(shape).flatten()
         return found
@@ -122,7 +122,7 @@ class MatMuls:
             source = source.nodes[0]
         if not isinstance(source, Linear):
             raise PqvError(f"a sum of what {source.kind} gives is not supported")
-        channels = torch.arange(int(source.shape[-1]))  # type: ignore[arg-type]
+        channels = torch.arange(width(source))
         factor = torch.ones((), dtype=torch.float64)
         for node in steps:
             if isinstance(node, Move):
@@ -143,7 +143,7 @@ class MatMuls:
         handler = self._handler(linear)
         if handler.quantizer is not None:
             return self.to_stream(self.route(linear), handler.quantizer)
-        count = int(linear.shape[-1])  # type: ignore[arg-type]
+        count = width(linear)
         step, factor, offset = np.full(count, np.nan), np.ones(count), np.zeros(count)
         zero_point, bits = np.zeros(count, np.int64), set()
         for sink, value in self._sinks[linear]:
@@ -161,15 +161,16 @@ class MatMuls:
         if len(bits) != 1:
             raise PqvError("readers of a linear layer's outputs have different bits")
         step[np.isnan(step)] = 1.0  # nobody reads these
-        module = self._packed(linear, factor, step, (width := bits.pop()), offset)
-        module.codes = Codes(width, step, zero_point)
+        (own_bits,) = bits
+        module = self._packed(linear, factor, step, own_bits, offset)
+        module.codes = Codes(own_bits, step, zero_point)
         return module
 
     def _offset(self, sink: Node, linear: Linear, factor: Real) -> NDArray[np.int32]:
         """What zero points of the reader's input add to the bias, [N]."""
         handler = self._model.handlers[sink]
         if not isinstance(handler, handlers.Activation):
-            return np.zeros(int(linear.shape[-1]), np.int32)  # type: ignore[arg-type]
+            return np.zeros(width(linear), np.int32)
         unit = torch.from_numpy(self._unit(linear) * factor)
         return handler.layer.input_offset(unit.to(handler.layer.step.device))
 
@@ -292,7 +293,7 @@ def residual_multiplier(step: Tensor, out_step: Tensor) -> NDArray[np.int16]:
 
 def _factors(route: Route) -> Real:
     """What each output is multiplied by, [N]."""
-    count = (int(route.linear.shape[-1]),)  # type: ignore[arg-type]
+    count = (width(route.linear),)
     factor = (
         route.per_channel(route.factor) if route.factor.numel() > 1 else route.factor.expand(count)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -141,6 +142,8 @@ class QuantNorm(nn.Module):
         input_quantizer: of sums that are normalised at once; None for what is quantized already.
     """
 
+    __call__: Callable[..., Tensor]
+
     def __init__(
         self,
         of: str,
@@ -169,8 +172,7 @@ class QuantNorm(nn.Module):
             real = F.rms_norm(x, self.weight.shape, self.weight, self.eps)
         else:
             real = F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
-        out: Tensor = self.quantizer(real, op)
-        return out
+        return self.quantizer(real, op)
 
 
 class QuantActivation(nn.Module):
@@ -179,6 +181,8 @@ class QuantActivation(nn.Module):
     The asymmetric scheme has no codes for what the function does not give (PackQViT,
     section 3.2), nor for inputs of which it is zero.
     """
+
+    __call__: Callable[..., Tensor]
 
     def __init__(self, function: str, factor: float, read: TensorSpec, written: TensorSpec) -> None:
         """Create uncalibrated quantizers for input and output of function(factor x) / factor."""
@@ -209,8 +213,7 @@ class QuantActivation(nn.Module):
             return self._table()[codes.long() - self.input_quantizer.bounds[0]]
 
         x = self.input_quantizer(sums.real, shifted)
-        out: Tensor = self.quantizer(self.exact(x), looked_up)
-        return out
+        return self.quantizer(self.exact(x), looked_up)
 
     def input_offset(self, unit: Tensor) -> NDArray[np.int32]:
         """What the bias of the layer before has to add for the zero point of the input."""

@@ -82,6 +82,7 @@ class Quantizer(nn.Module):
         observer: called with the input before it is quantized, if there is one.
     """
 
+    __call__: Callable[..., Tensor]
     sampled = 1 << 16
     observer: Callable[[Tensor], None] | None = None
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.arm64 import emulator
-from benchmarks.arm64.baseline import compare, update
+from benchmarks.arm64.baseline import BASELINE, compare, update
 from benchmarks.arm64.blocks import classify, count_classes, dot_macs, read_profiles
 from pqv_onnx.errors import PqvError
+from pqv_onnx.ops.domain import OPS
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,13 @@ def test_blocks_that_a_page_cuts_are_one(tmp_path: Path) -> None:
     a, b = int(add, 16), int(branch, 16)
     assert profile == Counter({(a, a, a, b): 10, (a, b): 3})
     assert count_classes(profile)["total"] == 46
+
+
+@pytest.mark.parametrize("variant", emulator.CPUS)
+def test_every_op_is_counted(variant: str) -> None:
+    """So it has a case in the benchmark of the kernels, too."""
+    counted = json.loads(BASELINE.read_text())["kernels"][variant]
+    assert {name.split()[0] for name in counted} == set(OPS)
 
 
 def test_counts_of_some_variants_leave_the_others(tmp_path: Path) -> None:

@@ -121,15 +121,13 @@ class Attention(Handler[nodes.Attention]):
         logits = exact.matmul(q, k, q_step, k_step, self.logit_scale)
         weights, attention = self._weights(logits)
         op = partial(exact.weighted_mean, weights, v, v_step)
-        out: Tensor = self.quantizer(attention @ v, op)
-        return out
+        return self.quantizer(attention @ v, op)
 
     def quantized_query(self) -> Tensor:
         """Constant queries, multiples of their step."""
         assert self.query is not None
         query, quantizer = self.query.value, self.quantizers[0]
-        out: Tensor = quantizer(query, lambda _step: quantizer.codes(query).float())
-        return out
+        return quantizer(query, lambda _step: quantizer.codes(query).float())
 
     def _weights(self, logits: Sums) -> tuple[Tensor, Tensor]:
         """Attention weights as `QuantSoftmax` gives them."""
@@ -209,8 +207,7 @@ class Rope(Handler[nodes.Rope]):
         cos, sin = self.tables()
         pairs = self.node.pairs
         op = partial(exact.rotary, x, cos, sin, pairs, self.source.step)
-        out: Tensor = self.quantizer(x * cos + rotated(x, pairs) * sin, op)
-        return out
+        return self.quantizer(x * cos + rotated(x, pairs) * sin, op)
 
     def constants(self) -> list[Tensor]:
         return [self.cos.value, self.sin.value]

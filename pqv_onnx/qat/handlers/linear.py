@@ -49,8 +49,7 @@ class Linear(Handler[nodes.Linear]):
         sums: Sums = self.linear(x, self.source.step)
         if self.quantizer is None:
             return sums
-        out: Tensor = self.quantizer(sums.real, sums.in_steps)
-        return out
+        return self.quantizer(sums.real, sums.in_steps)
 
     def constants(self) -> list[Tensor]:
         weight, bias = self.linear.weight, self.linear.bias

@@ -54,8 +54,7 @@ class Norm(Handler[nodes.Norm]):
     def __call__(self, *inputs: Value) -> Tensor:
         (x,) = self.narrowed(inputs)
         assert self.source is not None
-        out: Tensor = self.norm(x, self.source.step)
-        return out
+        return self.norm(x, self.source.step)
 
     def constants(self) -> list[Tensor]:
         named = ((self.node.weight, self.norm.weight), (self.node.bias, self.norm.bias))
@@ -79,8 +78,7 @@ class Activation(Handler[nodes.Activation]):
         self.grid = Grid.of(layer.quantizer)
 
     def __call__(self, *inputs: Value) -> Tensor:
-        out: Tensor = self.layer(*inputs)
-        return out
+        return self.layer(*inputs)
 
 
 class Gate(Handler[nodes.Gate]):
@@ -99,8 +97,7 @@ class Gate(Handler[nodes.Gate]):
     def __call__(self, *inputs: Value) -> Tensor:
         a, b = self.narrowed(inputs)
         op = partial(exact.gate, a, b, *(source.step for source in self.sources))
-        out: Tensor = self.quantizer(a * b, op)
-        return out
+        return self.quantizer(a * b, op)
 
 
 class Scale(Handler[nodes.Scale]):
@@ -192,13 +189,11 @@ class Add(Handler[nodes.Add]):
         total = sums._replace(real=real + sums.real, added=(codes, step))
         if self.quantizer is None:
             return total
-        out: Tensor = self.quantizer(total.real, total.in_steps)
-        return out
+        return self.quantizer(total.real, total.in_steps)
 
     def _sum_of_codes(self, a: Value, b: Value) -> Tensor:
         assert isinstance(a, Tensor) and isinstance(b, Tensor) and self.quantizer is not None
-        out: Tensor = self.quantizer(a + b, partial(exact.add, a, b, *self.steps()))
-        return out
+        return self.quantizer(a + b, partial(exact.add, a, b, *self.steps()))
 
     def constants(self) -> list[Tensor]:
         return [] if self.constant is None else [self.constant.value]

@@ -33,8 +33,7 @@ class Input(Handler[nodes.Input]):
 
     def __call__(self, *inputs: Value) -> Tensor:
         (images,) = inputs
-        out: Tensor = self.quantizer(images)
-        return out
+        return self.quantizer(images)
 
 
 class Concat(Handler[nodes.Concat]):
@@ -87,8 +86,7 @@ class Concat(Handler[nodes.Concat]):
         def op(step: Tensor) -> Tensor:
             return joined(lambda sums: sums.in_steps(step), lambda x: quantizer.codes(x).float())
 
-        out: Tensor = quantizer(joined(lambda sums: sums.real, lambda x: x), op)
-        return out
+        return quantizer(joined(lambda sums: sums.real, lambda x: x), op)
 
     def constants(self) -> list[Tensor]:
         return [part.value for part in self.parts if part is not None]
