@@ -47,6 +47,14 @@ def integer(tiny_qat: dict[str, Any]) -> IntegerModel:
     return convert_to_integer(tiny_qat["w4a4"])
 
 
+@pytest.fixture(scope="module")
+def of_images(integer: IntegerModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported file; do not change it."""
+    path = tmp_path_factory.mktemp("exported") / "m.onnx"
+    export_onnx(integer, path, input="image")
+    return path
+
+
 def photo(size: tuple[int, int], seed: int = 0) -> np.ndarray:
     """Noise, which is harder on rounding than a photo."""
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
@@ -95,39 +103,37 @@ def test_grey_images() -> None:
     assert np.array_equal(found.repeat(3, 1), colour)
 
 
-def test_the_rest_has_the_bits_of_the_file_of_pixels(integer: IntegerModel, tmp_path: Path) -> None:
-    export_onnx(integer, tmp_path / "image.onnx", input="image")
+def test_the_rest_has_the_bits_of_the_file_of_pixels(
+    integer: IntegerModel, of_images: Path, tmp_path: Path
+) -> None:
     export_onnx(integer, tmp_path / "pixels.onnx", input="uint8", layout="nchw")
     image = photo((40, 30))
     (pixels,) = front(integer.config.input).run(None, {"image": image})
     for use_library in (True, False):
         whole, rest = (
-            pqv_onnx.InferenceSession(tmp_path / f"{name}.onnx", use_library=use_library)
-            for name in ("image", "pixels")
+            pqv_onnx.InferenceSession(path, use_library=use_library)
+            for path in (of_images, tmp_path / "pixels.onnx")
         )
         (expected,) = rest.run(None, {"pixels": pixels})
         assert np.array_equal(whole.run(None, {"image": image})[0], expected)
 
 
-def test_what_the_file_says_of_itself(
-    integer: IntegerModel, tiny_checkpoint: dict[str, Path], tmp_path: Path
-) -> None:
-    export_onnx(integer, tmp_path / "m.onnx", input="image")
-    model = load_model(tmp_path / "m.onnx")
+def test_what_the_file_says_of_itself(of_images: Path, tiny_checkpoint: dict[str, Path]) -> None:
+    model = load_model(of_images)
     wanted = ModelInput.from_metadata(metadata(model))
     assert (wanted.input, wanted.layout) == ("image", "hwc")
     shape = model.graph.input[0].type.tensor_type.shape
     assert [dim.dim_param or dim.dim_value for dim in shape.dim] == ["height", "width", 3]
-    report = verify_model(tmp_path / "m.onnx", checkpoint=tiny_checkpoint["w4a4"])
+    report = verify_model(of_images, checkpoint=tiny_checkpoint["w4a4"])
     assert report.bit_exact and len(report.comparisons) > 1
     assert min(comparison.compared for comparison in report.comparisons) >= 16
-    report = verify_model(tmp_path / "m.onnx", images=photo((9, 11)))
+    report = verify_model(of_images, images=photo((9, 11)))
     assert report.bit_exact
     for images, words in ((photo((9, 11))[None], "takes uint8"), (np.zeros((9, 9, 3)), "float64")):
         with pytest.raises(PqvError, match=words):
-            verify_model(tmp_path / "m.onnx", images=images)
+            verify_model(of_images, images=images)
     with pytest.raises(PqvError, match="one image at a time, not 3"):
-        verify_model(tmp_path / "m.onnx", batches=[3])
+        verify_model(of_images, batches=[3])
 
 
 @pytest.mark.parametrize(
@@ -143,15 +149,12 @@ def test_what_a_graph_cannot_hold(changes: dict[str, Any], words: str) -> None:
         check_takes_image(replace(WANTED, **changes))
 
 
-def test_run_bench_and_eval(
-    integer: IntegerModel, tiny_onnx: dict[str, Path], tmp_path: Path
-) -> None:
+def test_run_bench_and_eval(of_images: Path, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
     from pqv_onnx.bench.session import TimedSession
     from pqv_onnx.train.data import Split
     from pqv_onnx.train.evaluate import evaluate_split, onnx_subject
 
-    path = tmp_path / "m.onnx"
-    export_onnx(integer, path, input="image")
+    path = of_images
     assert len(TimedSession(path).time(1)) == 1
     with pytest.raises(PqvError, match="one image at a time, not a batch of 2"):
         TimedSession(path, batch=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -71,13 +72,24 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if "PQV_DIST" in os.environ:
         return ROOT / os.environ["PQV_DIST"]
     need("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu")
-    folder = tmp_path_factory.mktemp("dist")
+    # One build for all workers of xdist, whose folders lie side by side.
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "dist"
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            _build_wheels(folder)
+    return folder
+
+
+def _build_wheels(folder: Path) -> None:
+    part = folder.with_suffix(".part")
     done = subprocess.run(
-        [ROOT / ".ci" / "build-wheels", folder],
+        [ROOT / ".ci" / "build-wheels", part],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHON": sys.executable},
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+    part.rename(folder)

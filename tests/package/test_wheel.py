@@ -22,7 +22,7 @@ from tests.package.conftest import VARIANTS, Installed, check_pip, clean_environ
 
 PYTHONS = os.environ.get("PQV_PYTHONS", sys.executable).split()
 NAME = "deit_tiny_patch16_224.w4a4"
-ARM64_PLATFORMS = ("manylinux_2_17", "manylinux2014", "manylinux_2_27", "manylinux_2_28")
+PLATFORMS = ("manylinux_2_17", "manylinux2014", "manylinux_2_27", "manylinux_2_28")
 
 
 @pytest.fixture(scope="module", params=PYTHONS, ids=lambda path: Path(path).name)
@@ -86,29 +86,63 @@ def test_what_is_missing(installed: Installed) -> None:
     assert "'timm>=" in done.stderr and "'torch>=" in done.stderr
 
 
-@pytest.mark.skipif("PQV_SLOW" not in os.environ, reason="takes minutes; PQV_SLOW=1 runs it")
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="builds for itself alone")
+SLOW = pytest.mark.skipif("PQV_SLOW" not in os.environ, reason="takes minutes; PQV_SLOW=1 runs it")
+ON_X86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="builds for itself alone")
+
+
+def debian_python(suite: str, version: str, architecture: str, root: Path) -> None:
+    """Debian's Python, taken out of its packages into a folder."""
+    need("mmdebstrap", "mmdebstrap")
+    packages = f"python{version},libstdc++6,libgcc-s1"
+    options = ("--variant=extract", f"--arch={architecture}", f"--include={packages}")
+    subprocess.run(["mmdebstrap", "--quiet", *options, suite, root], check=True)
+
+
+def install_for(machine: str, version: str, wheel: Path, folder: Path) -> None:
+    """A wheel and what it asks for, for another Python or machine."""
+    platforms = [f"--platform={name}_{machine}" for name in PLATFORMS]
+    install = ["install", "--quiet", "--target", folder, "--only-binary=:all:", *platforms]
+    command = [sys.executable, "-m", "pip", *install, f"--python-version={version}", wheel]
+    check_pip(subprocess.run(command, capture_output=True, text=True, check=False))
+
+
+@SLOW
+@ON_X86_64
+def test_debians_newer_python(
+    dist: Path, tiny_onnx: dict[str, Path], photo: Path, tmp_path: Path
+) -> None:
+    """Python 3.13 of Debian 13, with its own C library."""
+    root, packages = tmp_path / "root", tmp_path / "packages"
+    debian_python("trixie", "3.13", "amd64", root)
+    (wheel,) = dist.glob("*_x86_64.whl")
+    install_for("x86_64", "3.13", wheel, packages)
+    (tmp_path / "empty").mkdir()
+    libraries = root / "usr" / "lib" / "x86_64-linux-gnu"
+    newer = Installed(
+        (
+            *(libraries / "ld-linux-x86-64.so.2", "--library-path", libraries),
+            root / "usr" / "bin" / "python3.13",
+        ),
+        clean_environment(PYTHONPATH=str(packages), PYTHONHOME=str(root / "usr")),
+        tmp_path / "empty",
+    )
+    assert newer.run("-V").stdout.startswith("Python 3.13")
+    check_commands(newer, tiny_onnx["w4a4"], photo)
+
+
+@SLOW
+@ON_X86_64
 def test_emulated_arm64(
     dist: Path, tiny_onnx: dict[str, Path], photo: Path, tmp_path: Path
 ) -> None:
     """With Debian's Python for arm64, and the arm64 wheels of onnxruntime and the others."""
     need("qemu-aarch64", "qemu-user")
-    need("mmdebstrap", "mmdebstrap")
     root, packages = tmp_path / "root", tmp_path / "packages"
-    debian = ("--variant=extract", "--arch=arm64", "--include=python3.11,libstdc++6,libgcc-s1")
-    subprocess.run(["mmdebstrap", "--quiet", *debian, "bookworm", root], check=True)
+    debian_python("bookworm", "3.11", "arm64", root)
     (root / "proc").mkdir(exist_ok=True)
     (root / "proc" / "cpuinfo").write_text(cpu_info(CPUS["dotprod"]))
     (wheel,) = dist.glob("*_aarch64.whl")
-    platforms = [f"--platform={name}_aarch64" for name in ARM64_PLATFORMS]
-    install = ["install", "--quiet", "--target", packages, "--only-binary=:all:", *platforms]
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", *install, "--python-version=3.11", wheel],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    check_pip(done)
+    install_for("aarch64", "3.11", wheel, packages)
     (tmp_path / "empty").mkdir()
     emulator = ("qemu-aarch64", "-L", root, "-cpu", CPUS["dotprod"].name)
     arm64 = Installed(
