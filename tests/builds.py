@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -33,20 +35,50 @@ def need(tool: str, package: str) -> None:
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
 
 
+def need_package(name: str) -> None:
+    """Skip where a Python package is missing; fail there in CI, which installs the extra test."""
+    if importlib.util.find_spec(name) is None:
+        reason = f"{name} is not installed (pip install {name})"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+
+
+def cross_build(system: str, *targets: str) -> Path:
+    """The folder of a build by ``custom_ops/cmake/SYSTEM.cmake``, with the compiler of zig."""
+    need("cmake", "cmake")
+    need_package("ziglang")
+    package = importlib.util.find_spec("ziglang")
+    assert package is not None
+    zig = Path(str(package.origin)).with_name("zig")
+    # What is run here is not timed: building fast counts.
+    options = [f"--toolchain=cmake/{system}.cmake", "-DPQV_TESTS=ON", "-DPQV_OPTIMIZATION=-O1"]
+    return _build(system, options, targets, {"PQV_ZIG": str(zig)})
+
+
 def build(preset: str, *targets: str) -> Path:
     """The folder of a build with the programs of the tests, in which `targets` are up to date."""
     for tool, package in _TOOLS[preset].items():
         need(tool, package)
-    folder = ROOT / "build" / "tests" / preset
+    return _build(preset, ["--preset", preset, "-DPQV_TESTS=ON"], targets)
+
+
+def _build(
+    name: str, options: Sequence[str], targets: Sequence[str], variables: Mapping[str, str] = {}
+) -> Path:
+    folder = ROOT / "build" / "tests" / name
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for command in (
-            ["cmake", "--preset", preset, "-B", str(folder), "-DPQV_TESTS=ON"],
+            ["cmake", *options, "-B", str(folder)],
             ["cmake", "--build", str(folder), "--target", *targets],
         ):
             done = subprocess.run(
-                command, cwd=ROOT / "custom_ops", capture_output=True, text=True, check=False
+                command,
+                cwd=ROOT / "custom_ops",
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, **variables},
             )
             assert done.returncode == 0, done.stdout + done.stderr
     return folder

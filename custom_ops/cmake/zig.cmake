@@ -11,6 +11,8 @@ if(NOT PQV_ZIG)
 endif()
 set(CMAKE_C_COMPILER ${PQV_ZIG} cc)
 set(CMAKE_CXX_COMPILER ${PQV_ZIG} c++)
+# Linking a C++ program would build a C++ runtime, which the library does without.
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 set(CMAKE_RC_COMPILER ${PQV_ZIG}) # CMake wants one, and has no use for it
 set(CMAKE_C_COMPILER_TARGET ${PQV_ZIG_TARGET})
 set(CMAKE_CXX_COMPILER_TARGET ${PQV_ZIG_TARGET})

@@ -2,11 +2,12 @@
 // the C ABI, without onnxruntime. tests/custom_ops/test_abi_host.py writes the cases and says what
 // a case file holds.
 
-#include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host/stand_in.h"
+#include "host/system.h"
 #include "runner/file.h"
 
 namespace pqv {
@@ -75,7 +76,9 @@ class Case {
 
   const char* Text() {
     const uint32_t length = Number();
-    return strndup(Take(length), length);
+    char* text = static_cast<char*>(calloc(length + 1, 1));
+    memcpy(text, Take(length), length);
+    return text;
   }
 
   const OrtValue* Tensor() {
@@ -126,7 +129,7 @@ class Case {
 
 // Registers the ops by a function found as `name` under `handle`.
 void RegisterOps(void* handle, const char* name, OrtSessionOptions* options) {
-  const auto function = reinterpret_cast<Register>(dlsym(handle, name));
+  const auto function = reinterpret_cast<Register>(FindFunction(handle, name));
   if (function == nullptr) Fail("the library exports no %s", name);
   OrtStatus* status = function(options, StandIn());
   if (status != nullptr) Fail("%s: %s", name, status->message);
@@ -134,8 +137,8 @@ void RegisterOps(void* handle, const char* name, OrtSessionOptions* options) {
 
 int Main(int argc, char** argv) {
   if (argc < 2) FailUsage("expected a LIBRARY");
-  void* library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) Fail("%s", dlerror());
+  void* library = OpenLibrary(argv[1]);
+  if (library == nullptr) Fail("%s", LibraryError());
   OrtSessionOptions by_path;
   RegisterOps(library, "RegisterCustomOps", &by_path);
   // onnxruntime looks a function up by name in the whole process, where Android finds it because
