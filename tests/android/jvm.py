@@ -27,6 +27,12 @@ FRAMEWORK = "org.robolectric:android-all-instrumented:14-robolectric-10818077-i7
 """Android 14, as Robolectric loads it."""
 
 
+_SHORT_RUN = "-XX:TieredStopAtLevel=1"
+"""Has the JVM compile quickly rather than well."""
+
+_HANGS_AFTER = 1200
+"""Seconds: far more than anything here takes."""
+
 _VERDICT = re.compile(r"^(passed|FAILED) (\S+) ", re.MULTILINE)
 
 
@@ -67,7 +73,11 @@ def unpack(packages: Sequence[Path], folder: Path) -> list[Path]:
 def run(command: Sequence[object]) -> str:
     """What a program prints that ends well."""
     done = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, check=False
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_HANGS_AFTER,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -87,25 +97,24 @@ class Jvm:
         (folder / "libraries").mkdir()
         (folder / "libraries" / LIBRARY).symlink_to(Path(get_library_path()).resolve())
         self.plain_jars = [p for p in self.jars if p.name.startswith(("onnxruntime", "jspecify"))]
-        self._compile("classes", PACKAGE_SOURCES / "model", self.plain_jars)
-        self._compile("classes", PACKAGE_SOURCES / "android", self.jars)
-        self._compile("tests", SOURCES, self.jars)
+        self._compile(self.plain_jars, PACKAGE_SOURCES / "model")
+        self._compile(self.jars, PACKAGE_SOURCES / "android", SOURCES)
 
-    def _compile(self, name: str, sources: Path, jars: Sequence[Path]) -> None:
+    def _compile(self, jars: Sequence[Path], *folders: Path) -> None:
         path = _join([self.folder / "classes", *jars])
-        options = ["-Xlint:-options", "-encoding", "UTF-8", "-cp", path, "-d", self.folder / name]
-        run(["javac", *options, *sorted(sources.rglob("*.java"))])
+        options = ["-Xlint:-options", "-encoding", "UTF-8", "-cp", path]
+        sources = sorted(path for folder in folders for path in folder.rglob("*.java"))
+        run(["javac", "-J" + _SHORT_RUN, *options, "-d", self.folder / "classes", *sources])
 
     def run_plain(self, *words: object, library: bool = True) -> list[str]:
         """The lines that WithoutAndroid prints, with the op library or without."""
-        path = _join([self.folder / "classes", self.folder / "tests", *self.plain_jars])
+        path = _join([self.folder / "classes", *self.plain_jars])
         place = self.folder / ("libraries" if library else "none")
         main = ["-cp", path, f"-Djava.library.path={place}", "pqv.onnx.WithoutAndroid"]
         return run(["java", *main, *words]).splitlines()
 
     def run_tests(self, *names: str) -> dict[str, str]:
         """What became of each test, ``passed`` or the report of its failure."""
-        path = [self.folder / "classes", self.folder / "tests", SOURCES]
         options = {
             "java.library.path": self.folder / "libraries",
             "robolectric.offline": "true",
@@ -114,9 +123,10 @@ class Jvm:
             "pqv.variant": library_info()["selected"],
             "pqv.opens": os.environ.get("PQV_OPENS", "60"),
         }
-        flags = ["-Xmx1g", *(f"-D{name}={value}" for name, value in options.items())]
-        tests = [f"pqv.onnx.{name}" for name in names]
-        text = run(["java", "-cp", _join([*path, *self.jars]), *flags, "pqv.onnx.Run", *tests])
+        flags = [f"-D{name}={value}" for name, value in options.items()]
+        path = _join([self.folder / "classes", SOURCES, *self.jars])
+        jvm = ["java", "-Xmx1g", _SHORT_RUN, "-XX:+UseSerialGC", "-cp", path, *flags]
+        text = run([*jvm, "pqv.onnx.Run", *(f"pqv.onnx.{name}" for name in names)])
         results, begin = {}, 0
         for found in _VERDICT.finditer(text):
             results[found[2]] = found[1] if found[1] == "passed" else text[begin : found.start()]

@@ -1,6 +1,7 @@
 package pqv.onnx;
 
 import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
@@ -13,6 +14,8 @@ import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.robolectric.RobolectricTestRunner;
@@ -61,22 +64,14 @@ public class ClosingTest {
   public void onItsOwnThread() throws Exception {
     PqvClassifier classifier = open();
     Bitmap bitmap = Samples.plain("0.png");
-    CountDownLatch chained = new CountDownLatch(1);
     CompletableFuture<Integer> future =
-        classifier
-            .classifyAsync(bitmap, 1)
-            .thenApply(
-                best -> {
-                  try {
-                    chained.await();
-                    int count = classifier.classify(bitmap, 2).size();
-                    classifier.close();
-                    return count;
-                  } catch (Exception error) {
-                    throw new AssertionError(error);
-                  }
-                });
-    chained.countDown();
+        classifier.submit(
+            bitmap,
+            logits -> {
+              int count = classifier.classify(bitmap, 2).size();
+              classifier.close();
+              return count;
+            });
     assertEquals(2, (int) future.get());
     classifier.close();
   }
@@ -86,19 +81,22 @@ public class ClosingTest {
     try (PqvClassifier classifier = open()) {
       CountDownLatch hold = new CountDownLatch(1);
       Bitmap bitmap = Samples.plain("0.png");
-      CompletableFuture<Void> first =
-          classifier.classifyAsync(bitmap, 1).thenAccept(best -> await(hold));
-      CompletableFuture<List<Classification>> second = classifier.classifyAsync(bitmap, 1);
+      CompletableFuture<Boolean> first = classifier.submit(bitmap, logits -> await(hold));
+      AtomicBoolean ran = new AtomicBoolean();
+      CompletableFuture<Object> second =
+          classifier.submit(bitmap, logits -> ran.getAndSet(true));
       second.cancel(false);
       hold.countDown();
-      first.get();
+      assertTrue(first.get());
       assertThrows(CancellationException.class, second::get);
+      assertEquals(1, classifier.classify(bitmap, 1).size()); // behind the second's turn
+      assertFalse(ran.get());
     }
   }
 
-  private static void await(CountDownLatch latch) {
+  private static boolean await(CountDownLatch latch) {
     try {
-      latch.await();
+      return latch.await(10, TimeUnit.MINUTES);
     } catch (InterruptedException error) {
       throw new AssertionError(error);
     }

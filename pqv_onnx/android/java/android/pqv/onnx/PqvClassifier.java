@@ -101,7 +101,7 @@ public final class PqvClassifier extends PqvModel {
 
   /**
    * As {@link #classify}, without waiting. The future fails with the same {@link PqvException};
-   * what is chained to it without an executor of its own runs on the model's thread.
+   * what is chained to it without an executor may run on the model's thread.
    */
   public CompletableFuture<List<Classification>> classifyAsync(Bitmap image, int count) {
     return submit(image, logits -> Classification.best(logits, labels, count));

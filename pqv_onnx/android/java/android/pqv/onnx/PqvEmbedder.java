@@ -72,7 +72,7 @@ public final class PqvEmbedder extends PqvModel {
 
   /**
    * As {@link #embed}, without waiting. The future fails with the same {@link PqvException}; what
-   * is chained to it without an executor of its own runs on the model's thread.
+   * is chained to it without an executor may run on the model's thread.
    */
   public CompletableFuture<float[]> embedAsync(Bitmap image) {
     return submit(image, this::scaled);
