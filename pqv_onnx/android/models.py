@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -13,6 +14,7 @@ from onnx.external_data_helper import uses_external_data
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.load import load_model, metadata, takes_encoded, takes_image
 from pqv_onnx.ops.domain import DOMAIN
+from pqv_onnx.runtime.labels import stated_labels
 from pqv_onnx.runtime.preprocess import ModelInput
 
 KINDS = {"pqv": "pqv", "fp32": "onnxruntime fp32", "qdq": "onnxruntime QDQ int8"}
@@ -56,6 +58,43 @@ def check_model(path: str | os.PathLike[str], kind: str) -> int:
     if not sizes or min(sizes) < 1:
         raise PqvError(f"{path}: the input has axes of unknown size, expected only a free batch")
     return math.prod(sizes)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """What an app must know of a classifier.
+
+    Attributes:
+        classes: their number.
+        has_labels: whether the file names them.
+    """
+
+    classes: int
+    has_labels: bool
+
+
+def check_classifier(path: str | os.PathLike[str]) -> Classifier:
+    """Check that a model is a classifier of images that the class ``PqvClassifier`` can run.
+
+    Raises:
+        PqvError: as `check_model`; or it gives something else than logits, its metadata do not
+            say how an image is prepared, or name another number of classes than it has.
+    """
+    check_model(path, "pqv")
+    model = load_model(path)
+    entries = metadata(model)
+    task = entries.get("pqv.task", "logits")
+    if task != "logits":
+        raise PqvError(f"{path}: gives {task}, expected a classifier, which gives logits")
+    try:
+        ModelInput.from_metadata(entries)
+    except PqvError as error:
+        raise PqvError(f"{path}: {error}") from error
+    classes = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
+    labels = stated_labels(entries)
+    if labels and len(labels) != classes:
+        raise PqvError(f"{path}: has {len(labels)} labels for {classes} classes")
+    return Classifier(classes, bool(labels))
 
 
 def _load_peer(path: str | os.PathLike[str]) -> onnx.ModelProto:

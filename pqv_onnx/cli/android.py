@@ -230,6 +230,40 @@ def maven_command(
     console.print(COORDINATES)
 
 
+@app.command("app")
+def app_command(
+    model: Annotated[
+        Path, typer.Option("--model", "-m", metavar="MODEL", help="An exported classifier.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The project's folder.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the app. Default: that of the folder.")
+    ] = None,
+    package: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of the app's classes, and its id. Default: org.example.NAME."
+        ),
+    ] = None,
+    binaries: _BinariesOption = Path(ABI),
+    classpath: _ClasspathOption = None,
+) -> None:
+    """Write an Android project: an app that shows what MODEL sees in a photo.
+
+    It is a Gradle project in Kotlin, to open in Android Studio.
+
+    Example: `pqv android app -m w4a4.onnx -o MyApp`
+    """
+    from pqv_onnx.android.app import choose_names, write_app
+
+    names = choose_names(output, name, package)
+    files = write_app(output, model, names, binaries / LIBRARY, classpath)
+    console.print(f"{output}: {names.name}, {names.package}, {len(files)} files")
+    console.print(f"next: open {output} in Android Studio, or do what {output / 'README.md'} says")
+
+
 def _measure(
     device: Device, bundle: Bundle, plan: Plan, about: dict[str, Any], json_file: Path | None
 ) -> None:

@@ -44,6 +44,7 @@ BLOCKS = {
         "pqv quantize": QUANTIZE,
         "pqv verify": QUANTIZE,
         "pqv android build": APP,
+        "pqv android app": APP,
         "pqv android bundle": NDK,
         "pqv android bench": NDK,
     },

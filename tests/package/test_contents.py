@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from pqv_onnx.android.app import TEMPLATES
 from pqv_onnx.android.classes import SOURCES
 from pqv_onnx.version import __version__
 from tests.builds import ROOT
@@ -17,6 +18,7 @@ from tests.package.conftest import VARIANTS
 
 RECIPES = {path.name for path in (ROOT / "export" / "recipes").iterdir()}
 JAVA = {str(path.relative_to(SOURCES)) for path in SOURCES.rglob("*.java")}
+PROJECT = {str(path.relative_to(ROOT)) for path in TEMPLATES.rglob("*") if path.is_file()}
 HEADERS = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
 
 
@@ -37,7 +39,9 @@ def test_wheel(machine: str, dist: Path) -> None:
     assert sources | recipes <= names
     others = {name for name in names - sources - recipes if ".dist-info/" not in name}
     java = {name for name in others if name.endswith(".java")}
-    assert others - java == {"pqv_onnx/lib/libpqv_ops.so", "pqv_onnx/android/classes.jar"}
+    assert others >= PROJECT
+    data = {f"pqv_onnx/android/{name}" for name in ("classes.jar", "modelled.json")}
+    assert others - java - PROJECT == {"pqv_onnx/lib/libpqv_ops.so", *data}
     assert {name.removeprefix("pqv_onnx/android/java/") for name in java} == JAVA
     assert ELFFile(io.BytesIO(library)).header["e_machine"] == HEADERS[machine]
     for variant in VARIANTS[machine]:  # a compiler that lacks flags leaves one out

@@ -1,0 +1,7 @@
+plugins {
+    alias(libs.plugins.android.application) apply false
+}
+
+tasks.wrapper {
+    gradleVersion = "9.1.0"
+}
