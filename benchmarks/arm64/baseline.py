@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arm64.emulator import CPUS
+from pqv_onnx.android.report import MODELLED
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import write_atomically
 
 BASELINE = Path(__file__).with_name("baseline.json")
+CLOCK_GHZ = 3.2
 # Beyond what another compiler or version of onnxruntime may change.
 TOLERANCE = 0.01
 
@@ -55,6 +58,32 @@ def update(report: dict[str, Any], baseline: Path = BASELINE) -> None:
     for key in ("kernels", "loops"):
         known[key] |= report[key]
     write_atomically(baseline, json.dumps(known, indent=1).encode() + b"\n")
+
+
+def write_modelled() -> None:
+    """Write what `pqv android bench --report` holds a phone against, after an update."""
+    times = modelled_times(json.loads(BASELINE.read_text()))
+    write_atomically(MODELLED, json.dumps(times, indent=1).encode() + b"\n")
+
+
+def modelled_times(known: dict[str, Any]) -> dict[str, Any]:
+    """Of a baseline, the milliseconds of whole models for each variant of our kernels.
+
+    And the network, the clock and, for each variant, the core that was modelled.
+    """
+    return {
+        "model": known["model"],
+        "clock_ghz": CLOCK_GHZ,
+        "cores": {variant: CPUS[variant].core for variant in known["models"]},
+        "ms": {
+            variant: {
+                name: entry["modelled_ms"]
+                for name, entry in models.items()
+                if "modelled_ms" in entry  # else llvm-mca was not there
+            }
+            for variant, models in known["models"].items()
+        },
+    }
 
 
 def _values(report: dict[str, Any]) -> Iterator[tuple[str, float]]:

@@ -27,7 +27,6 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.files import make_folder, write_atomically
 
 CONTESTANT_NAMES = ("pqv-w4a4", "pqv-w8a8", "ort-fp32", "ort-static", "ort-nbits")
-CLOCK_GHZ = 3.2
 # Inner loops that are modelled: of these kernels, the block that most instructions run in.
 LOOPS = (
     "PackedInt4MatMul 197 x 192 x 768",
@@ -79,6 +78,7 @@ def main(
         worse = baseline.compare(report) if check else []
         if update:
             baseline.update(report)
+            baseline.write_modelled()
     except PqvError as error:
         raise SystemExit(f"error: {error}") from None
     for line in worse:
@@ -127,7 +127,7 @@ def describe_profile(profile: Profile, core: str) -> Entry:
     entry: Entry = dict(count_classes(profile))
     if mca.is_available():
         cycles = mca.profile_cycles(profile, core)
-        entry["modelled_ms"] = round(cycles / CLOCK_GHZ * 1e-6, 2)
+        entry["modelled_ms"] = round(cycles / baseline.CLOCK_GHZ * 1e-6, 2)
     return entry
 
 

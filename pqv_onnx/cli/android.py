@@ -11,6 +11,7 @@ from rich.table import Table
 from pqv_onnx.android.target import ABI, DEVICE_FOLDER, LIBRARY, RUNTIME_VERSION
 from pqv_onnx.cli.options import MAX_THREADS, JsonOption, check_json, console, megabytes, write_json
 from pqv_onnx.errors import PqvError
+from pqv_onnx.files import check_writable, write_atomically
 
 if TYPE_CHECKING:
     from pqv_onnx.android.adb import Device
@@ -159,6 +160,14 @@ def bench_command(
     profile: Annotated[
         bool, typer.Option("--profile", help="Put the time by op into the JSON, too.")
     ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a report in Markdown, beside what benchmarks/arm64 modelled: one file to "
+            "send.",
+        ),
+    ] = None,
     json_file: JsonOption = None,
 ) -> None:
     """Time the models of BUNDLE on the phone, side by side; push it first if it is not there.
@@ -174,6 +183,8 @@ def bench_command(
     from pqv_onnx.android.push import is_pushed, push
 
     check_json(json_file)
+    if report is not None:
+        check_writable(report)
     read = read_bundle(bundle)
     device = find_device(serial)
     about = bench.describe_device(device)
@@ -189,7 +200,7 @@ def bench_command(
     if not is_pushed(device, read):
         push(device, read)
     console.print(_device_line(about))
-    _measure(device, read, plan, about, json_file)
+    _measure(device, read, plan, about, json_file, report)
 
 
 @app.command("aar")
@@ -265,10 +276,16 @@ def app_command(
 
 
 def _measure(
-    device: Device, bundle: Bundle, plan: Plan, about: dict[str, Any], json_file: Path | None
+    device: Device,
+    bundle: Bundle,
+    plan: Plan,
+    about: dict[str, Any],
+    json_file: Path | None,
+    report: Path | None,
 ) -> None:
     """Measure and show; what was measured before an error is shown and written, too."""
     from pqv_onnx.android.bench import measure
+    from pqv_onnx.android.report import make_report
 
     total = len(plan.settings) * len(bundle.manifest["models"])
     results: list[dict[str, Any]] = []
@@ -283,10 +300,15 @@ def _measure(
         if entries:
             console.print(_table(f"threads {threads}, cores {cores.name}", entries))
     manifest = {key: value for key, value in bundle.manifest.items() if key != "files"}
-    complete = failure is None
-    write_json(
-        json_file, {"device": about, "bundle": manifest, "complete": complete, "results": results}
-    )
+    result = {
+        "device": about,
+        "bundle": manifest,
+        "complete": failure is None,
+        "results": results,
+    }
+    write_json(json_file, result)
+    if report is not None:
+        write_atomically(report, make_report(result, bundle).encode())
     if failure is not None:
         raise PqvError(f"{failure}; {len(results)} of {total} measurements were made") from failure
 

@@ -78,13 +78,16 @@ def test_unplugged_while_measuring(pqv: Pqv, phone: Phone, bundle: Path, tmp_pat
     target = tmp_path / "bench.json"
     phone.set(unplug_at=["./pqv_run", 2])
     setting = ("--threads", 1, "--cores", "all")
-    done = pqv("android", "bench", bundle, *setting, *QUICK, "--json", target)
+    report = tmp_path / "phone.md"
+    files = ("--json", target, "--report", report)
+    done = pqv("android", "bench", bundle, *setting, *QUICK, *files)
     assert "R5CT: the device went away" in done.error
     assert "1 of 2 measurements were made" in done.error
     assert "w4a4" in done.out
     result = json.loads(target.read_text())
     assert result["complete"] is False
     assert [entry["name"] for entry in result["results"]] == ["w4a4"]
+    assert "ended early" in report.read_text() and "w4a4 (pqv)" in report.read_text()
 
 
 @pytest.mark.usefixtures("runner")

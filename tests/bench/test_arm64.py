@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.arm64 import emulator
-from benchmarks.arm64.baseline import BASELINE, compare, update
+from benchmarks.arm64.baseline import BASELINE, compare, modelled_times, update
 from benchmarks.arm64.blocks import classify, count_classes, dot_macs, read_profiles
+from pqv_onnx.android.report import MODELLED
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.domain import OPS
 
@@ -133,3 +134,7 @@ def test_the_plugin_counts_a_loop_exactly(tmp_path: Path, monkeypatch: pytest.Mo
     counts = count_classes(profile)
     assert counts["vector"] == 1000
     assert counts["total"] == 3000
+
+
+def test_what_phones_are_held_against_is_of_the_baseline() -> None:
+    assert json.loads(MODELLED.read_text()) == modelled_times(json.loads(BASELINE.read_text()))
