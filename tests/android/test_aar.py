@@ -126,6 +126,7 @@ def test_the_classes_of_a_wheel(
 def test_what_is_missing(
     pqv: Pqv, android_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(classes, "_PREBUILT", tmp_path / "none")  # as in a checkout
     target = tmp_path / "x.aar"
     aar = ("android", "aar", "-o", target)
     assert "libpqv_ops.so: cannot be read" in pqv(*aar, "--binaries", tmp_path).error
