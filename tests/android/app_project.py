@@ -7,15 +7,23 @@ Android 14 with onnxruntime's own library.
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from pqv_onnx.android.classes import ARTIFACTS
 from pqv_onnx.android.target import LIBRARY, MINIMUM_API
 from pqv_onnx.runtime.library import get_library_path
-from tests.android.jvm import FRAMEWORK, JUNIT, ROBOLECTRIC, get_jars, run, unpack
+from tests.android.jvm import (
+    FRAMEWORK,
+    JUNIT,
+    ROBOLECTRIC,
+    SHORT_RUN,
+    get_jars,
+    join,
+    read_verdicts,
+    run,
+    unpack,
+)
 from tests.builds import need
 
 SOURCES = Path(__file__).with_name("kotlin")
@@ -31,7 +39,7 @@ _STANDARD_LIBRARY = f"org.jetbrains.kotlin:kotlin-stdlib:{_KOTLIN}"
 _ANDROID = "org.robolectric:android-all:16-robolectric-13921718"
 """Of the API level that the project's compileSdk names."""
 
-_QUICK = ("-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+_QUICK = ("-Xmx1g", SHORT_RUN, "-XX:+UseSerialGC")
 _ROBOLECTRIC = """sdk=34
 graphicsMode=NATIVE
 looperMode=INSTRUMENTATION_TEST
@@ -39,17 +47,21 @@ qualifiers=w411dp-h891dp-xhdpi
 """
 
 
+def get_runtime() -> list[Path]:
+    """What the app's tests run with; the classes of the package are compiled against it, too."""
+    need("aapt2", "aapt")
+    return get_jars(JUNIT, ROBOLECTRIC, FRAMEWORK, _STANDARD_LIBRARY, *ARTIFACTS)
+
+
 class AppBuild:
     """The app of a project, whose package is ``PACKAGE``."""
 
-    def __init__(self, project: Path, folder: Path) -> None:
-        """Compile everything; `folder` is an empty one."""
-        need("aapt2", "aapt")
+    def __init__(self, project: Path, folder: Path, jars: Sequence[Path]) -> None:
+        """Compile everything; `folder` is an empty one, `jars` are those of `get_runtime`."""
         self.folder = folder
         self.sources = project / "app" / "src"
         (package,) = project.rglob("*.aar")
         compiler = get_jars(_COMPILER, _ANDROID)
-        jars = get_jars(JUNIT, ROBOLECTRIC, FRAMEWORK, _STANDARD_LIBRARY, *ARTIFACTS)
         (self.framework,) = (path for path in jars if "android-all-instrumented" in path.name)
         (self.oldest,) = (path for path in jars if path.name.startswith("android-all-7"))
         others = [path for path in jars if path not in (self.framework, self.oldest)]
@@ -76,9 +88,9 @@ class AppBuild:
         (android,) = (path for path in compiler if "android-all" in path.name)
         classes = self.folder / "classes"
         run(["javac", "-d", classes, *(self.folder / "java").rglob("*.java")])
-        command = ["java", *_QUICK, "-cp", _join(compiler)]
+        command = ["java", *_QUICK, "-cp", join(compiler)]
         command += ["org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", "-no-stdlib", "-no-reflect"]
-        command += ["-jvm-target", "17", "-Werror", "-cp", _join([classes, *self.jars, android])]
+        command += ["-jvm-target", "17", "-Werror", "-cp", join([classes, *self.jars, android])]
         run([*command, "-d", classes, self.sources, SOURCES])
 
     def _configure(self) -> None:
@@ -112,16 +124,7 @@ class AppBuild:
         }
         flags = [f"-D{name}={value}" for name, value in options.items()]
         opens = ["--add-opens", "java.base/java.io=ALL-UNNAMED"]
-        path = _join([self.folder / "classes", *self.jars, self.oldest])
+        path = join([self.folder / "classes", *self.jars, self.oldest])
         tests = [f"{PACKAGE}.{name}" for name in names]
         command = ["java", *_QUICK, *opens, "-cp", path, *flags, f"{PACKAGE}.RunKt", *tests]
-        results, begin = {}, 0
-        text = run(command)
-        for found in re.finditer(r"^(passed|FAILED) (\S+) ", text, re.MULTILINE):
-            results[found[2]] = found[1] if found[1] == "passed" else text[begin : found.start()]
-            begin = found.end()
-        return results
-
-
-def _join(paths: Iterable[Path]) -> str:
-    return os.pathsep.join(map(str, paths))
+        return read_verdicts(run(command))

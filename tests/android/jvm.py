@@ -27,7 +27,7 @@ FRAMEWORK = "org.robolectric:android-all-instrumented:14-robolectric-10818077-i7
 """Android 14, as Robolectric loads it."""
 
 
-_SHORT_RUN = "-XX:TieredStopAtLevel=1"
+SHORT_RUN = "-XX:TieredStopAtLevel=1"
 """Has the JVM compile quickly rather than well."""
 
 _HANGS_AFTER = 1200
@@ -101,14 +101,14 @@ class Jvm:
         self._compile(self.jars, PACKAGE_SOURCES / "android", SOURCES)
 
     def _compile(self, jars: Sequence[Path], *folders: Path) -> None:
-        path = _join([self.folder / "classes", *jars])
+        path = join([self.folder / "classes", *jars])
         options = ["-Xlint:-options", "-encoding", "UTF-8", "-cp", path]
         sources = sorted(path for folder in folders for path in folder.rglob("*.java"))
-        run(["javac", "-J" + _SHORT_RUN, *options, "-d", self.folder / "classes", *sources])
+        run(["javac", "-J" + SHORT_RUN, *options, "-d", self.folder / "classes", *sources])
 
     def run_plain(self, *words: object, library: bool = True) -> list[str]:
         """The lines that WithoutAndroid prints, with the op library or without."""
-        path = _join([self.folder / "classes", *self.plain_jars])
+        path = join([self.folder / "classes", *self.plain_jars])
         place = self.folder / ("libraries" if library else "none")
         main = ["-cp", path, f"-Djava.library.path={place}", "pqv.onnx.WithoutAndroid"]
         return run(["java", *main, *words]).splitlines()
@@ -124,15 +124,21 @@ class Jvm:
             "pqv.opens": os.environ.get("PQV_OPENS", "60"),
         }
         flags = [f"-D{name}={value}" for name, value in options.items()]
-        path = _join([self.folder / "classes", SOURCES, *self.jars])
-        jvm = ["java", "-Xmx1g", _SHORT_RUN, "-XX:+UseSerialGC", "-cp", path, *flags]
+        path = join([self.folder / "classes", SOURCES, *self.jars])
+        jvm = ["java", "-Xmx1g", SHORT_RUN, "-XX:+UseSerialGC", "-cp", path, *flags]
         text = run([*jvm, "pqv.onnx.Run", *(f"pqv.onnx.{name}" for name in names)])
-        results, begin = {}, 0
-        for found in _VERDICT.finditer(text):
-            results[found[2]] = found[1] if found[1] == "passed" else text[begin : found.start()]
-            begin = found.end()
-        return results
+        return read_verdicts(text)
 
 
-def _join(paths: Iterable[Path]) -> str:
+def read_verdicts(text: str) -> dict[str, str]:
+    """What became of each test, of the lines that tell and the reports before them."""
+    results, begin = {}, 0
+    for found in _VERDICT.finditer(text):
+        results[found[2]] = found[1] if found[1] == "passed" else text[begin : found.start()]
+        begin = found.end()
+    return results
+
+
+def join(paths: Iterable[Path]) -> str:
+    """A class path."""
     return os.pathsep.join(map(str, paths))

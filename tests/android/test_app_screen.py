@@ -16,8 +16,9 @@ from PIL import Image
 
 from pqv_onnx.android.app import TEMPLATES, choose_names, write_app
 from pqv_onnx.android.target import LIBRARY
-from tests.android.app_project import PACKAGE, PICTURES, SOURCES, AppBuild
-from tests.android.test_app import change, classpath  # noqa: F401
+from tests.android.app_project import PACKAGE, PICTURES, SOURCES, AppBuild, get_runtime
+from tests.android.jvm import join
+from tests.android.test_app import change
 from tests.runner.test_images import picture
 
 NIGHT = (0x10, 0x16, 0x1C)
@@ -36,19 +37,19 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def build(
-    classpath: str,  # noqa: F811
     android_build: Path,
     tiny_onnx: dict[str, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AppBuild:
+    jars = get_runtime()
     folder = tmp_path_factory.mktemp("app")
     labels = {"pqv.labels": "fire truck\nblé\nzebra\nlamp\nboat"}
     model = change(tiny_onnx["w4a4"], folder / "m.onnx", labels)
     names = choose_names("MyApp", None, None)
     assert names.package == PACKAGE
-    write_app(folder / "MyApp", model, names, android_build / LIBRARY, classpath)
+    write_app(folder / "MyApp", model, names, android_build / LIBRARY, join(jars))
     (folder / "build").mkdir()
-    return AppBuild(folder / "MyApp", folder / "build")
+    return AppBuild(folder / "MyApp", folder / "build", jars)
 
 
 @pytest.fixture(scope="module")
