@@ -21,11 +21,19 @@ inline void* FindFunction(void* library, const char* name) {
 
 inline const char* LibraryError() { return "the library cannot be loaded"; }
 
+// A path as onnxruntime takes it: there, in wide characters, whatever its declaration says.
+inline const char* NativePath(const char* path) {
+  static wchar_t wide[1024];
+  MultiByteToWideChar(CP_UTF8, 0, path, -1, wide, 1024);
+  return reinterpret_cast<const char*>(wide);
+}
+
 #else
 
 inline void* OpenLibrary(const char* path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
 inline void* FindFunction(void* library, const char* name) { return dlsym(library, name); }
 inline const char* LibraryError() { return dlerror(); }
+inline const char* NativePath(const char* path) { return path; }
 
 #endif
 
