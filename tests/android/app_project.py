@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pqv_onnx.android.app import MODEL
 from pqv_onnx.android.classes import ARTIFACTS
 from pqv_onnx.android.target import LIBRARY, MINIMUM_API
 from pqv_onnx.runtime.library import get_library_path
@@ -60,6 +61,7 @@ class AppBuild:
         """Compile everything; `folder` is an empty one, `jars` are those of `get_runtime`."""
         self.folder = folder
         self.sources = project / "app" / "src"
+        self.model = project / MODEL
         (package,) = project.rglob("*.aar")
         compiler = get_jars(_COMPILER, _ANDROID)
         (self.framework,) = (path for path in jars if "android-all-instrumented" in path.name)
@@ -113,13 +115,20 @@ class AppBuild:
             link = LIBRARY if name == "libraries" else file.name
             (self.folder / name / link).symlink_to(file)
 
-    def run_tests(self, photo: Path, *names: str) -> dict[str, str]:
-        """What became of each test of some classes; pictures of the screen are in the folder."""
+    def run_tests(self, photo: Path, classes: str, *names: str) -> dict[str, str]:
+        """What became of each test of some classes; pictures of the screen are in the folder.
+
+        Args:
+            photo: what the model looks at.
+            classes: the numbers of the best five in it.
+            names: the classes of tests.
+        """
         options = {
             "java.library.path": self.folder / "libraries",
             "robolectric.offline": "true",
             "robolectric.dependency.dir": self.folder / "frameworks",
             "pqv.photo": photo,
+            "pqv.classes": classes,
             "pqv.pictures": self.folder,
         }
         flags = [f"-D{name}={value}" for name, value in options.items()]

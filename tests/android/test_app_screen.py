@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pqv_onnx
 from pqv_onnx.android.app import TEMPLATES, choose_names, write_app
 from pqv_onnx.android.target import LIBRARY
+from pqv_onnx.runtime.labels import best_classes
+from pqv_onnx.runtime.preprocess import ModelInput
 from tests.android.app_project import PACKAGE, PICTURES, SOURCES, AppBuild, get_runtime
 from tests.android.jvm import join
 from tests.android.test_app import change
@@ -52,11 +55,20 @@ def build(
     return AppBuild(folder / "MyApp", folder / "build", jars)
 
 
+def best_five(model: Path, photo: Path) -> str:
+    """The classes that Python finds in a photo, the best first."""
+    session = pqv_onnx.InferenceSession(model)
+    wanted = ModelInput.from_metadata(session.get_modelmeta().custom_metadata_map)
+    (given,) = session.get_inputs()
+    (logits,) = session.run(["logits"], {given.name: wanted.load(photo)})[0]
+    return " ".join(str(found["class"]) for found in best_classes(logits, 5))
+
+
 @pytest.fixture(scope="module")
 def results(build: AppBuild) -> dict[str, str]:
     photo = build.folder / "photo.png"
     picture("RGB", 640, 480).save(photo)
-    results = build.run_tests(photo, *TESTS)
+    results = build.run_tests(photo, best_five(build.model, photo), *TESTS)
     if "PQV_PICTURES" in os.environ:
         for name in PICTURES:
             shutil.copy(build.folder / f"{name}.png", os.environ["PQV_PICTURES"])

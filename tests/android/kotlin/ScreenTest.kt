@@ -97,7 +97,9 @@ class ScreenTest {
         onMain { recognizer.recognize(PhotoProvider.uri(context)) }
         awaitTheModel()
         assertNull(recognizer.state.error)
-        assertTrue(activity.findViewById<ViewGroup>(R.id.rows).childCount > 0)
+        val classes = recognizer.state.answer!!.best.map { it.index }
+        assertEquals(System.getProperty("pqv.classes"), classes.joinToString(" "))
+        assertEquals(classes.size, activity.findViewById<ViewGroup>(R.id.rows).childCount)
         save(name)
     }
 
