@@ -1,0 +1,97 @@
+"""`python -m benchmarks.accuracy.pretrained.noise`: which kind of tensor costs how much."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import torch
+import typer
+from torch import Tensor
+
+from benchmarks.accuracy.pretrained.data import load_images
+from benchmarks.accuracy.pretrained.model import HEAD_IMAGES, OUTPUT, load_model
+from pqv_onnx.qat import Calibration, QuantModel, calibrate, convert_to_qat
+from pqv_onnx.qat.exact import full_precision
+from pqv_onnx.qat.layers import QuantLinear
+from pqv_onnx.qat.noise import decibels
+from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
+from pqv_onnx.spec import QuantSpec
+
+_BATCH = 20
+
+
+def kinds_of(model: QuantModel) -> dict[str, list[Quantizer]]:
+    """The quantizers of a model by their names, of which those of all blocks are one kind."""
+    kinds: dict[str, list[Quantizer]] = defaultdict(list)
+    for name, module in model.named_modules():
+        if isinstance(module, Quantizer):
+            kinds[re.sub(r"\.\d+\.", ".*.", name).removesuffix(".quantizer")].append(module)
+    return dict(kinds)
+
+
+@contextmanager
+def rounding(model: QuantModel, chosen: list[Quantizer]) -> Iterator[None]:
+    """Inside of it the chosen quantizers round to the nearest, the rest of the model is float."""
+    linears = [m for m in model.modules() if isinstance(m, QuantLinear) and m.quantizer in chosen]
+    weights = [linear.weight.detach().clone() for linear in linears]
+    with torch.no_grad(), full_precision():
+        for linear in linears:
+            linear.settle()
+        for quantizer in chosen:
+            if not isinstance(quantizer, WeightQuantizer):
+                quantizer.forward = _nearest(quantizer)  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            for linear, weight in zip(linears, weights, strict=True):
+                linear.weight.copy_(weight)
+            for quantizer in chosen:
+                quantizer.__dict__.pop("forward", None)
+
+
+def _nearest(quantizer: Quantizer):  # type: ignore[no-untyped-def]
+    return lambda x, _op=None: quantizer.quantize(x.float())
+
+
+def sqnr_by_kind(model: QuantModel, images: Tensor) -> Iterator[tuple[str, int, float]]:
+    """Kind, quantizers of it, and the logits' SQNR in dB with that kind alone rounded."""
+
+    def logits() -> Tensor:
+        return torch.cat([model(batch) for batch in images.split(_BATCH)]).double()
+
+    with torch.no_grad(), full_precision():
+        wanted = logits()
+    signal = wanted.square().sum().item()
+    with torch.no_grad():
+        noise = (logits() - wanted).square().sum().item()
+    kinds = kinds_of(model)
+    yield "all, as it runs", sum(map(len, kinds.values())), decibels(signal, noise)
+    for name, quantizers in kinds.items():
+        with rounding(model, quantizers):
+            noise = (logits() - wanted).square().sum().item()
+        yield name, len(quantizers), decibels(signal, noise)
+
+
+def main(
+    precision: Annotated[str, typer.Option(help="A preset.")] = "w8a8",
+    calibration_images: Annotated[int, typer.Option(min=1)] = 128,
+    test_images: Annotated[int, typer.Option(min=1)] = 200,
+    threads: Annotated[int, typer.Option(min=1)] = 1,
+) -> None:
+    """Show the noise that each kind of tensor alone adds to the logits, with steps chosen only."""
+    torch.set_num_threads(threads)
+    model = convert_to_qat(
+        load_model(112, OUTPUT, head_images=HEAD_IMAGES), QuantSpec.preset(precision)
+    )
+    calibrate(model, load_images("train", calibration_images, 0)[0], Calibration())
+    images = load_images("test", test_images)[0]
+    for name, count, sqnr in sqnr_by_kind(model.eval(), images):
+        print(f"{name:30} {count:3} quantizers  {sqnr:5.1f} dB", flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
