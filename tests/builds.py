@@ -19,6 +19,12 @@ ARM64_LIBRARIES = "/usr/aarch64-linux-gnu"
 _TOOLS = {
     "host": {"cmake": "cmake"},
     "host-sanitize": {"cmake": "cmake"},
+    "host-threads": {"cmake": "cmake"},
+    "host-fuzz": {
+        "cmake": "cmake",
+        "clang-19": "clang-19",
+        "/usr/lib/llvm-19/lib/clang/19/lib": "libclang-rt-19-dev",
+    },
     "linux-arm64": {"cmake": "cmake", "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu"},
     "android-nondk": {"cmake": "cmake", "clang-19": "clang-19", "ld.lld-19": "lld-19"},
 }
@@ -29,8 +35,8 @@ SANITIZED = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrac
 
 
 def need(tool: str, package: str) -> None:
-    """Skip where a tool is missing; fail there in CI, which installs them all."""
-    if shutil.which(tool) is None:
+    """Skip where a tool, a program or a path, is missing; fail in CI, which installs them all."""
+    if shutil.which(tool) is None and not Path(tool).exists():
         reason = f"{tool} is not installed (Debian, Ubuntu: apt install {package})"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
 

@@ -4,7 +4,7 @@
 #ifndef PQV_RUNNER_NPY_H_
 #define PQV_RUNNER_NPY_H_
 
-#include "runner/session.h"
+#include "runner/port.h"
 
 namespace pqv {
 

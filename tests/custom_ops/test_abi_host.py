@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 import subprocess
 from pathlib import Path
 
@@ -13,44 +12,10 @@ import pytest
 from pqv_onnx.ops.domain import OPS
 from pqv_onnx.runtime.library import get_library_path
 from tests.builds import ARM64_LIBRARIES, SANITIZED, build, need
-from tests.custom_ops.models import constant_inputs, library_info
+from tests.custom_ops.case_file import case_bytes
+from tests.custom_ops.models import library_info
 from tests.ops.cases import random_case
 from tests.ops.oracle import ORACLES
-
-ELEMENT_TYPES = {"uint8": 2, "int8": 3, "int16": 5, "int32": 6}
-
-
-def text_bytes(text: str) -> bytes:
-    return struct.pack("<I", len(text)) + text.encode()
-
-
-def tensor_bytes(array: np.ndarray) -> bytes:
-    """Element type, rank and dimensions as uint32, then the elements."""
-    header = [ELEMENT_TYPES[str(array.dtype)], array.ndim, *array.shape]
-    return struct.pack(f"<{len(header)}I", *header) + np.ascontiguousarray(array).tobytes()
-
-
-def case_bytes(
-    op: str,
-    inputs: dict[str, np.ndarray],
-    attributes: dict[str, object],
-    expected: np.ndarray | str,
-) -> bytes:
-    """The op, its attributes (name, whether text, value), its inputs (whether constant, tensor),
-    and what must come: an error, or an empty text and a tensor."""
-    parts = [text_bytes(op), struct.pack("<I", len(attributes))]
-    for name, value in attributes.items():
-        parts.append(text_bytes(name) + struct.pack("<I", isinstance(value, str)))
-        parts.append(text_bytes(value) if isinstance(value, str) else struct.pack("<q", value))
-    parts.append(struct.pack("<I", len(inputs)))
-    constant = constant_inputs(op)
-    for name, array in inputs.items():
-        parts.append(struct.pack("<I", name in constant) + tensor_bytes(array))
-    if isinstance(expected, str):
-        parts.append(text_bytes(expected))
-    else:
-        parts += [text_bytes(""), tensor_bytes(expected)]
-    return b"".join(parts)
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +74,26 @@ def test_sanitized(cases: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     for isa in library_info()["available"]:
         drive([folder / "pqv_abi_host"], folder / "libpqv_ops.so", cases, isa)
+
+
+def test_threads(cases: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ThreadSanitizer: nodes that threads share and make, tasks on threads, every variant."""
+    monkeypatch.setenv("TSAN_OPTIONS", "halt_on_error=1")
+    folder = build("host-threads", "pqv_abi_host", "pqv_ops")
+    for isa in library_info()["available"]:
+        command = [folder / "pqv_abi_host", "--threads", "3"]
+        drive(command, folder / "libpqv_ops.so", cases, isa)
+
+
+def test_without_memory(cases: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each allocation of the library fails once: a status, or the right result."""
+    program = build("host", "pqv_memory_faults") / "pqv_memory_faults"
+    for isa in library_info()["available"]:
+        monkeypatch.setenv("PQV_ISA", isa)
+        command = [program, get_library_path(), *cases]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert int(done.stdout.split()[0]) > len(cases)
 
 
 @pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76", "max,sve=off,sme=off"])

@@ -37,6 +37,7 @@ BLOCKS = {
         "build/host/pqv_run": "tests/runner runs it",
         "PQV_LIBRARY=": "is the tests",
         "PQV_LIBRARY=build/host-sanitize": "tests/custom_ops and tests/runner run parts of it",
+        "python -m tests.fuzz": "tests/fuzz runs fewer",
         "cmake --preset host -B": "tests/custom_ops/test_fuzz.py runs fewer cases",
         "cmake -S custom_ops": "needs the official header",
     },
@@ -57,6 +58,7 @@ BLOCKS = {
         "pqv export": "needs a trained checkpoint; tests/graph/test_standard.py runs it"
     },
     "docs/quantize.md": {"pqv quantize": QUANTIZE},
+    "docs/reliability.md": {"python -m tests.fuzz": "are the long runs of what tests/fuzz does"},
     "docs/release.md": {"CI=true .ci/run": "is the list for a release"},
     "docs/training.md": {
         "M=deit": "tests/docs/test_training.py",

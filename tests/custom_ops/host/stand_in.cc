@@ -2,6 +2,10 @@
 
 #include <string.h>
 
+#include <atomic>
+
+#include "host/threads.h"
+
 struct OrtCustomOpDomain {
   pqv::Buffer<const OrtCustomOp*> ops;
 };
@@ -15,19 +19,25 @@ namespace pqv {
 
 namespace {
 
-int live_objects = 0;
+std::atomic<int> live_objects{0};
+size_t thread_count = 1;
 
 OrtStatus* CreateStatus(OrtErrorCode, const char* message) {
-  ++live_objects;
+  live_objects.fetch_add(1);
   OrtStatus* status = static_cast<OrtStatus*>(malloc(sizeof(OrtStatus)));
   status->message = strdup(message);
   return status;
 }
 
-void ReleaseStatus(OrtStatus* status) {
-  --live_objects;
-  free(status->message);
-  free(status);
+size_t TypeSize(ONNXTensorElementDataType type) {
+  switch (type) {
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16:
+      return 2;
+    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32:
+      return 4;
+    default:
+      return 1;
+  }
 }
 
 OrtStatus* CreateDomain(const char* name, OrtCustomOpDomain** out) {
@@ -57,14 +67,14 @@ OrtStatus* GetData(OrtValue* value, void** out) {
 }
 
 OrtStatus* GetTypeAndShape(const OrtValue* value, OrtTensorTypeAndShapeInfo** out) {
-  ++live_objects;
+  live_objects.fetch_add(1);
   *out = static_cast<OrtTensorTypeAndShapeInfo*>(malloc(sizeof(OrtTensorTypeAndShapeInfo)));
   (*out)->value = value;
   return nullptr;
 }
 
 void ReleaseTypeAndShape(OrtTensorTypeAndShapeInfo* info) {
-  --live_objects;
+  live_objects.fetch_add(-1);
   free(info);
 }
 
@@ -139,10 +149,10 @@ OrtStatus* GetOutput(OrtKernelContext* context, size_t, const int64_t* dims, siz
   OrtValue* value = static_cast<OrtValue*>(calloc(1, sizeof(OrtValue)));
   value->type = context->output_type;
   value->rank = rank;
-  value->bytes = TypeSize(value->type);
-  for (size_t i = 0; i < rank; ++i) {
-    value->dims[i] = dims[i];
-    value->bytes *= static_cast<size_t>(dims[i]);
+  memcpy(value->dims, dims, rank * sizeof(int64_t));
+  if (!CountBytes(value)) {
+    free(value);
+    return CreateStatus(ORT_FAIL, "no memory for the output");
   }
   value->data = static_cast<char*>(malloc(value->bytes + 1));
   memset(value->data, 0x55, value->bytes + 1);
@@ -150,16 +160,19 @@ OrtStatus* GetOutput(OrtKernelContext* context, size_t, const int64_t* dims, siz
   return nullptr;
 }
 
-// The last task first: their order must not matter.
+// Tasks that threads take one after the other, the last first: their order must not matter.
 OrtStatus* ParallelFor(const OrtKernelContext*, void (*task)(void*, size_t), size_t total, size_t,
                        void* data) {
-  while (total > 0) task(data, --total);
+  std::atomic<size_t> taken{0};
+  OnThreads(thread_count, [&] {
+    for (size_t i = taken.fetch_add(1); i < total; i = taken.fetch_add(1))
+      task(data, total - 1 - i);
+  });
   return nullptr;
 }
 
-const OrtApi* GetApi(uint32_t version) {
-  static OrtApi api;
-  if (version != kOrtApiVersion) return nullptr;
+OrtApi MakeApi() {
+  OrtApi api = {};
   api.CreateStatus = CreateStatus;
   api.ReleaseStatus = ReleaseStatus;
   api.CreateCustomOpDomain = CreateDomain;
@@ -181,7 +194,12 @@ const OrtApi* GetApi(uint32_t version) {
   api.KernelContext_GetInput = GetInput;
   api.KernelContext_GetOutput = GetOutput;
   api.KernelContext_ParallelFor = ParallelFor;
-  return &api;
+  return api;
+}
+
+const OrtApi* GetApi(uint32_t version) {
+  static const OrtApi api = MakeApi();
+  return version == kOrtApiVersion ? &api : nullptr;
 }
 
 }  // namespace
@@ -191,17 +209,34 @@ const OrtApiBase* StandIn() {
   return &base;
 }
 
-size_t TypeSize(ONNXTensorElementDataType type) {
-  switch (type) {
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16:
-      return 2;
-    case ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32:
-      return 4;
-    default:
-      return 1;
+bool CountBytes(OrtValue* value) {
+  constexpr size_t kMaxBytes = size_t{1} << 30;
+  value->bytes = TypeSize(value->type);
+  bool is_empty = false;
+  for (size_t i = 0; i < value->rank; ++i) is_empty |= value->dims[i] == 0;
+  for (size_t i = 0; i < value->rank; ++i) {
+    const size_t dim = is_empty ? 0 : static_cast<size_t>(value->dims[i]);
+    if (dim > kMaxBytes / (value->bytes > 0 ? value->bytes : 1)) return false;
+    value->bytes *= dim;
   }
+  return true;
 }
 
-int LiveObjects() { return live_objects; }
+void FreeValue(OrtValue* value) {
+  if (value == nullptr) return;
+  free(value->data);
+  free(value);
+}
+
+void ReleaseStatus(OrtStatus* status) {
+  if (status == nullptr) return;
+  live_objects.fetch_add(-1);
+  free(status->message);
+  free(status);
+}
+
+void SetThreads(size_t threads) { thread_count = threads; }
+
+int LiveObjects() { return live_objects.load(); }
 
 }  // namespace pqv

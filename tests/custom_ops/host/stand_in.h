@@ -7,11 +7,17 @@
 #include "ort/c_api.h"
 #include "runner/buffer.h"
 
+namespace pqv {
+
+constexpr size_t kMaxRank = 16;
+
+}  // namespace pqv
+
 // A tensor.
 struct OrtValue {
   ONNXTensorElementDataType type;
   size_t rank;
-  int64_t dims[16];
+  int64_t dims[pqv::kMaxRank];
   size_t bytes;
   char* data;
 };
@@ -50,7 +56,15 @@ namespace pqv {
 
 const OrtApiBase* StandIn();
 
-size_t TypeSize(ONNXTensorElementDataType type);
+// Sets the bytes of a tensor with type and shape; false if they are more than a gigabyte.
+bool CountBytes(OrtValue* value);
+
+// Both take null, too.
+void FreeValue(OrtValue* value);
+void ReleaseStatus(OrtStatus* status);
+
+// Has tasks of an op run on as many threads from now on; without it they run one after the other.
+void SetThreads(size_t threads);
 
 // Things that were made by calls of the stand-in and not released by now: statuses and descriptions
 // of tensors.

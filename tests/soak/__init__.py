@@ -1,0 +1,1 @@
+"""Long runs: sessions on threads, and commands that are killed."""

@@ -1,0 +1,59 @@
+"""`python -m tests.soak sessions MODEL`, `... models MODEL` and `... kills`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tests.soak import models as hostile
+from tests.soak.kills import COMMANDS, kill_often
+from tests.soak.sessions import soak
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def sessions(
+    model: Annotated[Path, typer.Argument(help="A file of float images.")],
+    threads: Annotated[int, typer.Option(min=1)] = 8,
+    runs: Annotated[int, typer.Option(min=10, help="Of each thread.")] = 10_000,
+) -> None:
+    """Make, run and let go of sessions on threads; exit 1 if an output differs."""
+    found = soak(model, threads, runs)
+    print("MB after each tenth:", " ".join(f"{memory:.0f}" for memory in found.memory))
+    print(f"{threads * runs} runs, {found.differences} differ")
+    raise typer.Exit(int(found.differences > 0))
+
+
+@app.command()
+def kills(
+    count: Annotated[int, typer.Option(min=1, help="For each command.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Of the moments.")] = 0,
+) -> None:
+    """Kill commands at random moments and let them go on; exit 1 if they end otherwise."""
+    wrong = []
+    for name in COMMANDS:
+        with tempfile.TemporaryDirectory() as folder:
+            found = kill_often(name, Path(folder), count, seed)
+        print(f"{name}: killed {found.killed} times", *found.wrong, sep="\n  ")
+        wrong += found.wrong
+    raise typer.Exit(int(bool(wrong)))
+
+
+@app.command()
+def models(
+    model: Annotated[Path, typer.Argument(help="A file to change.")],
+    count: Annotated[int, typer.Option(min=1)] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first change.")] = 0,
+) -> None:
+    """Load and run models with bytes or parts changed; exit 1 if one ends the process or hangs."""
+    found = hostile.run(model, count, seed)
+    print(", ".join(f"{number} {word}" for word, number in sorted(found.outcomes.items())))
+    print("\n".join(found.broken))
+    raise typer.Exit(int(bool(found.broken)))
+
+
+app()
