@@ -76,7 +76,7 @@ def _build(
         fcntl.flock(lock, fcntl.LOCK_EX)
         for command in (
             ["cmake", *options, "-B", str(folder)],
-            ["cmake", "--build", str(folder), "--target", *targets],
+            ["cmake", "--build", str(folder), "--parallel", "2", "--target", *targets],
         ):
             done = subprocess.run(
                 command,

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 import torch
 from onnx.defs import OpSchema
@@ -61,7 +62,17 @@ def to_onnx(
             verbose=False,
         )
     assert program is not None  # it is for dynamo=True
+    _make_contiguous(program.model)
     return program.model
+
+
+def _make_contiguous(model: ir.Model) -> None:
+    """Store parameters row by row: passes that look at the bytes refuse a transposed view."""
+    for value in model.graph.initializers.values():
+        assert value.const_value is not None
+        array = value.const_value.numpy()
+        if not array.flags.c_contiguous:
+            value.const_value = ir.tensor(np.ascontiguousarray(array), name=value.name)
 
 
 def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:

@@ -213,6 +213,7 @@ def test_an_interrupt_while_modules_are_imported(module: str) -> None:
     done = run_pqv(
         f"""
 import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background has it ignored
 class Interrupt:
     def find_spec(self, name, *_):
         if name == {module!r}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,11 @@ from tests.builds import cross_build, need
 from tests.custom_ops.models import library_info
 from tests.custom_ops.test_abi_host import cases, drive  # noqa: F401 - a fixture
 from tests.package.conftest import check_pip
+
+# zig makes Windows' C runtime before it links anything.
+pytestmark = pytest.mark.skipif(
+    "PQV_SLOW" not in os.environ, reason="takes minutes; PQV_SLOW=1 runs it"
+)
 
 
 @pytest.fixture(scope="module")
