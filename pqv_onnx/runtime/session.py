@@ -98,9 +98,18 @@ def InferenceSession(  # noqa: N802 - named after the class it makes
         session = _open(path_or_bytes, options, list(providers), **kwargs)
     except Exception as error:
         raise PqvError(f"{name}: {_one_line(error)}") from error
+    entries = _metadata(session, name)
     if options in _registered:
-        _check_domain_version(session, name)
+        _check_domain_version(entries, name)
     return session
+
+
+def _metadata(session: onnxruntime.InferenceSession, name: str) -> Mapping[str, str]:
+    try:
+        entries: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise PqvError(f"{name}: its metadata is not UTF-8") from error
+    return entries
 
 
 def _open(
@@ -116,13 +125,13 @@ def _open(
     return encoded.Session(model, options, *args, **kwargs)
 
 
-def _check_domain_version(session: onnxruntime.InferenceSession, name: str) -> None:
+def _check_domain_version(entries: Mapping[str, str], name: str) -> None:
     """Refuse ops of another version: onnxruntime hands them to any library that knows their names.
 
     Raises:
         PqvError: the model was exported for another version of the op domain.
     """
-    wanted = session.get_modelmeta().custom_metadata_map.get("pqv.op_domain_version")
+    wanted = entries.get("pqv.op_domain_version")
     if wanted is not None and wanted != str(VERSION):
         raise PqvError(
             f"{name}: the model wants version {wanted} of the op domain {DOMAIN}, the library has "

@@ -48,6 +48,17 @@ def test_a_missing_model_and_one_that_is_none(tmp_path: Path) -> None:
         pqv_onnx.InferenceSession(b"not a model")
 
 
+def test_metadata_that_is_no_text(tiny_onnx: dict[str, Path]) -> None:
+    model = tiny_onnx["w4a4"].read_bytes()
+    key = b"pqv.precision"
+    assert key in model
+    at = model.index(key) + len(key) + 2  # the value's tag and length
+    broken = model[:at] + b"\xff" + model[at + 1 :]
+    for use_library in (True, False):
+        with pytest.raises(PqvError, match="the model: its metadata is not UTF-8"):
+            pqv_onnx.InferenceSession(broken, use_library=use_library)
+
+
 def test_options_and_bytes_are_taken(tiny_onnx: dict[str, Path]) -> None:
     import onnxruntime
 
