@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files and folders that are either whole or not there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pqv_onnx.errors import PqvError
@@ -57,6 +59,53 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise PqvError(f"{folder}: cannot be made: {error.strerror}") from error
     return folder
+
+
+def check_whole_folder(path: str | os.PathLike[str]) -> Path:
+    """The path, if `whole_folder` can put one there; asked before long work. Nothing is made.
+
+    Raises:
+        PqvError: as `check_folder`, or the folder that it would be in is not there.
+    """
+    folder = check_folder(path)
+    if not folder.parent.is_dir():
+        raise PqvError(f"{folder}: cannot be written: there is no folder {folder.parent}")
+    return folder
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A new folder to fill, which takes the place of ``target`` at the end of the block.
+
+    If the block fails, what was at ``target`` before is still there, and nothing else.
+
+    Raises:
+        PqvError: it cannot be filled, or not be put there.
+    """
+    try:
+        with tempfile.TemporaryDirectory(
+            dir=target.parent, prefix=f".{target.name[:_NAME_SHOWN]}."
+        ) as made:
+            new, old = Path(made) / "new", Path(made) / "old"
+            new.mkdir()
+            yield new
+            if target.exists():
+                target.rename(old)
+            try:
+                new.rename(target)
+            except BaseException:  # an interrupt, too
+                if old.exists():
+                    old.rename(target)
+                raise
+    except OSError as error:
+        raise PqvError(f"{target}: cannot be written: {error.strerror}") from error
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files by their paths in a new folder, with the folders that they are in."""
+    for name, data in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

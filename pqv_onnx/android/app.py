@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import string
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -13,7 +12,7 @@ from xml.sax.saxutils import escape
 from pqv_onnx.android.aar import write_maven
 from pqv_onnx.android.models import Classifier, check_classifier
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_folder
+from pqv_onnx.files import check_whole_folder, whole_folder, write_files
 from pqv_onnx.text import printable
 from pqv_onnx.version import __version__
 
@@ -122,25 +121,15 @@ def write_app(
     target = Path(folder)
     _check_empty(target)
     texts = _fill_templates(names, Path(model).name, _options(check_classifier(model)))
-    try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as made:
-            new = Path(made) / "new"
-            contents = {name: text.encode() for name, text in texts.items()}
-            for name, data in {**contents, MODEL: Path(model).read_bytes()}.items():
-                (new / name).parent.mkdir(parents=True, exist_ok=True)
-                (new / name).write_bytes(data)
-            write_maven(new / REPOSITORY, library, classpath)
-            files = sorted(str(path.relative_to(new)) for path in new.rglob("*") if path.is_file())
-            new.replace(target)  # an empty folder may be there
-    except OSError as error:
-        raise PqvError(f"{target}: cannot be written: {error.strerror}") from error
-    return files
+    contents = {name: text.encode() for name, text in texts.items()}
+    with whole_folder(target) as new:
+        write_files(new, {**contents, MODEL: Path(model).read_bytes()})
+        write_maven(new / REPOSITORY, library, classpath)
+        return sorted(str(path.relative_to(new)) for path in new.rglob("*") if path.is_file())
 
 
 def _check_empty(target: Path) -> None:
-    check_folder(target)
-    if not target.parent.is_dir():
-        raise PqvError(f"{target}: cannot be written: there is no folder {target.parent}")
+    check_whole_folder(target)
     if target.is_dir() and any(target.iterdir()):
         raise PqvError(f"{target}: is not empty: the project needs a folder of its own")
 

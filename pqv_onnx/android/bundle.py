@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from pqv_onnx.android.models import KINDS, check_model
 from pqv_onnx.android.onnxruntime_aar import Runtime
 from pqv_onnx.android.target import ABI, LIBRARY, MINIMUM_API, RUNNER, RUNTIME, sha256
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_folder
+from pqv_onnx.files import check_whole_folder, whole_folder, write_files
 from pqv_onnx.ops.domain import VERSION
 from pqv_onnx.version import __version__
 
@@ -167,31 +166,13 @@ def _manifest(
 
 
 def _check_replaceable(target: Path) -> None:
-    check_folder(target)
-    if not target.parent.is_dir():
-        raise PqvError(f"{target}: cannot be written: there is no folder {target.parent}")
+    check_whole_folder(target)
     if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file():
         raise PqvError(f"{target}: cannot be written: there is something else than a bundle")
 
 
 def _write(target: Path, contents: dict[str, bytes]) -> None:
-    """Write to a folder beside ``target``, then rename it."""
-    try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as made:
-            new = Path(made) / "new"
-            for path, data in contents.items():
-                (new / path).parent.mkdir(parents=True, exist_ok=True)
-                (new / path).write_bytes(data)
-            for program in (RUNNER, SCRIPT):
-                (new / program).chmod(0o755)
-            old = Path(made) / "old"
-            if target.exists():
-                target.rename(old)
-            try:
-                new.rename(target)
-            except BaseException:  # an interrupt, too
-                if old.exists():
-                    old.rename(target)
-                raise
-    except OSError as error:
-        raise PqvError(f"{target}: cannot be written: {error.strerror}") from error
+    with whole_folder(target) as new:
+        write_files(new, contents)
+        for program in (RUNNER, SCRIPT):
+            (new / program).chmod(0o755)

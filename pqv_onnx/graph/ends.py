@@ -9,7 +9,7 @@ from pqv_onnx.graph.classes import GiveClasses, check_top_k
 from pqv_onnx.graph.encoded import TakeEncoded, check_takes_encoded
 from pqv_onnx.graph.image import TakeImage, check_takes_image
 from pqv_onnx.qat.config import ModelConfig
-from pqv_onnx.runtime.preprocess import LAYOUTS
+from pqv_onnx.runtime.preprocess import LAYOUTS, ONE_IMAGE
 
 
 def end_passes(config: ModelConfig, input: str, top_k: int | None) -> list[ir.passes.PassBase]:
@@ -20,7 +20,7 @@ def end_passes(config: ModelConfig, input: str, top_k: int | None) -> list[ir.pa
             that the graph cannot hold.
     """
     passes: list[ir.passes.PassBase] = []
-    if input in ("image", "encoded"):
+    if input in ONE_IMAGE:
         check_takes_image(config.input)
         passes.append(TakeImage(config.input))
     if input == "encoded":

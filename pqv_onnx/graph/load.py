@@ -10,10 +10,13 @@ from google.protobuf.message import DecodeError
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.domain import DOMAIN, OPS, VERSION
+from pqv_onnx.runtime.preprocess import ONE_IMAGE
 
 
-def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
+def load_model(path: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProto:
     """Read an ``.onnx`` file and check that it is a valid model that was exported here.
+
+    What it gave of a file before is given back.
 
     It has ``pqv`` ops, or says that it is in standard ones.
 
@@ -22,6 +25,8 @@ def load_model(path: str | os.PathLike[str]) -> onnx.ModelProto:
             op, wants another version of the op domain than this package knows, or has an op or
             an attribute that the domain lacks.
     """
+    if isinstance(path, onnx.ModelProto):
+        return path
     source = Path(path)
     if not source.is_file():
         raise PqvError(f"{source}: there is no such file")
@@ -79,7 +84,7 @@ def result_names(model: onnx.ModelProto) -> list[str]:
 
 def takes_image(model: onnx.ModelProto) -> bool:
     """Whether the model takes one image of any size, or its file, not a batch of its own size."""
-    return metadata(model).get("pqv.input") in ("image", "encoded")
+    return metadata(model).get("pqv.input") in ONE_IMAGE
 
 
 def takes_encoded(model: onnx.ModelProto) -> bool:

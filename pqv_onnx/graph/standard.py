@@ -20,7 +20,7 @@ from pqv_onnx.graph.translate import to_onnx
 from pqv_onnx.qat import QuantModel, exact
 from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.handlers import Attention
-from pqv_onnx.runtime.preprocess import InputFormat
+from pqv_onnx.runtime.preprocess import ONE_IMAGE, InputFormat
 
 Format = Literal["qdq", "float"]
 
@@ -68,7 +68,7 @@ def export_standard(
     if form == "qdq":
         round_by_qdq(traced)
     backbone = config.backbone
-    count = 2 if input in ("float", "uint8") else 1  # image, where the file is to take no more
+    count = 1 if input in ONE_IMAGE else 2  # image, where the file is to take no more
     images = torch.zeros(count, backbone.in_chans, *backbone.img_size)
     with exact.full_precision():
         program = to_onnx(traced, images, "images", backbone.outputs)

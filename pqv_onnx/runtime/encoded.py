@@ -45,7 +45,24 @@ def encoded_photo(seed: int = 0) -> np.ndarray:
 
 
 class Session(onnxruntime.InferenceSession):
-    """A session that looks at files before a model decodes them."""
+    """A session that looks at files before a model decodes them.
+
+    Attributes:
+        entries: the model's metadata, read once: it may be large.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Open a model; see onnxruntime.
+
+        Raises:
+            PqvError: its metadata is no text.
+        """
+        super().__init__(*args, **kwargs)
+        try:
+            self.entries: Mapping[str, str] = self.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise PqvError("its metadata is not UTF-8") from error
+        self._decodes = self.entries.get("pqv.input") == "encoded"
 
     def run(self, output_names: Any, input_feed: Mapping[str, Any], run_options: Any = None) -> Any:
         """Run the model; see onnxruntime.
@@ -53,13 +70,10 @@ class Session(onnxruntime.InferenceSession):
         Raises:
             PqvError: see `check_encoded`.
         """
-        if self._decodes():
+        if self._decodes:
             for data in input_feed.values():
                 check_encoded(data)
         return super().run(output_names, input_feed, run_options)
-
-    def _decodes(self) -> bool:
-        return self.get_modelmeta().custom_metadata_map.get("pqv.input") == "encoded"
 
 
 def _looking_first(name: str) -> Callable[..., Any]:
@@ -68,7 +82,7 @@ def _looking_first(name: str) -> Callable[..., Any]:
 
     @functools.wraps(run)
     def checked(session: Session, *args: Any, **kwargs: Any) -> Any:
-        if session._decodes():
+        if session._decodes:
             raise PqvError(f"{name} would not look at an image file first: use run")
         return run(session, *args, **kwargs)
 

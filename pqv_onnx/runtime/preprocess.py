@@ -40,6 +40,8 @@ LAYOUTS = {
     "encoded": ("bytes",),
 }
 """Of each, in which order the axes may be."""
+ONE_IMAGE = ("encoded", "image")
+"""Inputs that are one image of any size. Of each, all behind it can be made, and pixels."""
 _CROP_PCT = (0.01, 10.0)
 _MEAN = (-1e6, 1e6)
 _STD = (1e-6, 1e6)

@@ -98,23 +98,14 @@ def InferenceSession(  # noqa: N802 - named after the class it makes
         session = _open(path_or_bytes, options, list(providers), **kwargs)
     except Exception as error:
         raise PqvError(f"{name}: {_one_line(error)}") from error
-    entries = _metadata(session, name)
     if options in _registered:
-        _check_domain_version(entries, name)
+        _check_domain_version(session.entries, name)
     return session
-
-
-def _metadata(session: onnxruntime.InferenceSession, name: str) -> Mapping[str, str]:
-    try:
-        entries: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
-    except UnicodeDecodeError as error:
-        raise PqvError(f"{name}: its metadata is not UTF-8") from error
-    return entries
 
 
 def _open(
     model: str | bytes, options: onnxruntime.SessionOptions, *args: Any, **kwargs: Any
-) -> Any:
+) -> encoded.Session:
     """A session; a model that asks for the ops of onnxruntime-extensions gets them."""
     try:
         return encoded.Session(model, options, *args, **kwargs)

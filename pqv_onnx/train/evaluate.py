@@ -28,7 +28,7 @@ from pqv_onnx.progress import Progress, silent
 from pqv_onnx.qat.convert import for_task
 from pqv_onnx.qat.noise import decibels
 from pqv_onnx.runtime.images import as_image, open_image
-from pqv_onnx.runtime.preprocess import LAYOUTS, ModelInput
+from pqv_onnx.runtime.preprocess import LAYOUTS, ONE_IMAGE, ModelInput
 from pqv_onnx.runtime.session import InferenceSession, run_session
 from pqv_onnx.trace.values import all_results
 from pqv_onnx.train.data import ANY_CLASSES, Batch, Share, Split, eval_batches
@@ -37,8 +37,6 @@ from pqv_onnx.train.models import FloatSource, float_input
 from pqv_onnx.train.transforms import eval_transform, normalise
 
 _NO_RANK = 1 << 30
-_RAWER = ("encoded", "image")
-"""Inputs of which all others can be made, each of the ones before it."""
 
 
 @dataclass(frozen=True)
@@ -258,14 +256,14 @@ def common_preprocessing(subjects: Sequence[Subject]) -> ModelInput:
                 f"{other.name} has {other.classes or 'none'}"
             )
     inputs = {subject.preprocessing.input for subject in subjects}
-    given = next((kind for kind in _RAWER if kind in inputs), "float")
+    given = next((kind for kind in ONE_IMAGE if kind in inputs), "float")
     return replace(first.preprocessing, input=given, layout=LAYOUTS[given][0])
 
 
 def _given(subject: Subject, kind: str) -> Subject:
     """The subject, which is given what other models take: images of any size, or files."""
     own = subject.preprocessing.input
-    if kind not in _RAWER or own == kind:
+    if kind not in ONE_IMAGE or own == kind:
         return subject
     transform = eval_transform(subject.preprocessing)
 

@@ -64,7 +64,7 @@ def standard_distances(
     Raises:
         PqvError: a file is not what it should be, or images do not fit the model's input.
     """
-    proto = path if isinstance(path, onnx.ModelProto) else load_model(path)
+    proto = load_model(path)
     model = load_qat(checkpoint).eval()
     stated = metadata(proto).get("pqv.checkpoint_sha256")
     if stated != model.checkpoint_sha256:

@@ -70,7 +70,7 @@ def verify_model(
     Raises:
         PqvError: a file is not what it should be, or images do not fit the model's input.
     """
-    model = path if isinstance(path, onnx.ModelProto) else load_model(path)
+    model = load_model(path)
     nodes = [(node.name, node.op_type, node.output[0]) for node in model.graph.node]
     exposed, plain = expose_values(model), model.SerializeToString()
     batches = batches or default_batches(model)

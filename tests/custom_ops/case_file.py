@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+from pathlib import Path
 
 import numpy as np
 
+from pqv_onnx.ops.domain import OPS
 from tests.custom_ops.models import constant_inputs
 
 ELEMENT_TYPES = {"uint8": 2, "int8": 3, "int16": 5, "int32": 6}
@@ -45,3 +49,18 @@ def case_bytes(
     if isinstance(expected, str):
         return node + text_bytes(expected)
     return node + text_bytes("") + tensor_bytes(expected)
+
+
+def drive(
+    command: list[str | Path], library: str | Path, cases: list[Path], isa: str | None = None
+) -> None:
+    """Run ``pqv_abi_host`` on cases, all of which must pass."""
+    environment = {key: value for key, value in os.environ.items() if key != "PQV_ISA"}
+    if isa is not None:
+        environment["PQV_ISA"] = isa
+    done = subprocess.run(
+        [*command, library, *cases], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    # The ops of docs/ops.md, and Info.
+    assert done.stdout.strip().endswith(f"{len(OPS) + 1} ops, {len(cases)} cases passed")

@@ -16,8 +16,8 @@ import pytest
 
 import pqv_onnx
 from tests.builds import cross_build, need
+from tests.custom_ops.case_file import drive
 from tests.custom_ops.models import library_info
-from tests.custom_ops.test_abi_host import cases, drive  # noqa: F401 - a fixture
 from tests.package.conftest import check_pip
 
 # zig makes Windows' C runtime before it links anything.
@@ -46,7 +46,7 @@ def wine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield str(found)
 
 
-def test_every_op(wine: str, folder: Path, cases: list[Path]) -> None:  # noqa: F811
+def test_every_op(wine: str, folder: Path, cases: list[Path]) -> None:
     for isa in set(library_info()["available"]) - {"amx"}:  # which it knows on Linux only
         drive([wine, folder / "pqv_abi_host.exe"], folder / "pqv_ops.dll", cases, isa)
 

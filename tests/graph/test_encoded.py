@@ -23,7 +23,7 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.graph.summary import inspect_model
-from pqv_onnx.integer import IntegerModel, convert_to_integer
+from pqv_onnx.integer import IntegerModel
 from pqv_onnx.runtime.encoded import DOMAIN, register_extensions
 from pqv_onnx.runtime.preprocess import ModelInput
 from pqv_onnx.train.data import Split
@@ -34,21 +34,9 @@ extensions = pytest.importorskip("onnxruntime_extensions")
 
 
 @pytest.fixture(scope="module")
-def integer(tiny_qat: dict[str, Any]) -> IntegerModel:
-    return convert_to_integer(tiny_qat["w4a4"])
-
-
-@pytest.fixture(scope="module")
 def model(integer: IntegerModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("encoded") / "m.onnx"
     export_onnx(integer, path, input="encoded", top_k=2)
-    return path
-
-
-@pytest.fixture(scope="module")
-def of_images(integer: IntegerModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("image") / "m.onnx"
-    export_onnx(integer, path, input="image")
     return path
 
 

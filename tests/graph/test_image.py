@@ -20,7 +20,7 @@ from pqv_onnx.graph.export import IR_VERSION
 from pqv_onnx.graph.image import TakeImage, check_takes_image
 from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.graph.translate import OPSET
-from pqv_onnx.integer import IntegerModel, convert_to_integer
+from pqv_onnx.integer import IntegerModel
 from pqv_onnx.runtime.preprocess import ModelInput
 from pqv_onnx.verification import verify_model
 
@@ -40,19 +40,6 @@ def front(wanted: ModelInput) -> pqv_onnx.InferenceSession:
     proto = ir.to_proto(model)
     onnx.checker.check_model(proto, full_check=True)
     return pqv_onnx.InferenceSession(proto.SerializeToString(), use_library=False)
-
-
-@pytest.fixture(scope="module")
-def integer(tiny_qat: dict[str, Any]) -> IntegerModel:
-    return convert_to_integer(tiny_qat["w4a4"])
-
-
-@pytest.fixture(scope="module")
-def of_images(integer: IntegerModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported file; do not change it."""
-    path = tmp_path_factory.mktemp("exported") / "m.onnx"
-    export_onnx(integer, path, input="image")
-    return path
 
 
 def photo(size: tuple[int, int], seed: int = 0) -> np.ndarray:

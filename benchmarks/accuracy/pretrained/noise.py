@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from benchmarks.accuracy.pretrained.data import load_images
 from benchmarks.accuracy.pretrained.model import HEAD_IMAGES, OUTPUT, load_model
+from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import Calibration, QuantModel, calibrate, convert_to_qat
 from pqv_onnx.qat.exact import full_precision
 from pqv_onnx.qat.layers import QuantLinear
@@ -53,7 +54,7 @@ def rounding(model: QuantModel, chosen: list[Quantizer]) -> Iterator[None]:
                 quantizer.__dict__.pop("forward", None)
 
 
-def _nearest(quantizer: Quantizer):  # type: ignore[no-untyped-def]
+def _nearest(quantizer: Quantizer) -> Callable[..., Tensor]:
     return lambda x, _op=None: quantizer.quantize(x.float())
 
 
@@ -84,13 +85,15 @@ def main(
 ) -> None:
     """Show the noise that each kind of tensor alone adds to the logits, with steps chosen only."""
     torch.set_num_threads(threads)
-    model = convert_to_qat(
-        load_model(112, OUTPUT, head_images=HEAD_IMAGES), QuantSpec.preset(precision)
-    )
-    calibrate(model, load_images("train", calibration_images, 0)[0], Calibration())
-    images = load_images("test", test_images)[0]
-    for name, count, sqnr in sqnr_by_kind(model.eval(), images):
-        print(f"{name:30} {count:3} quantizers  {sqnr:5.1f} dB", flush=True)
+    try:
+        spec = QuantSpec.preset(precision)
+        model = convert_to_qat(load_model(112, OUTPUT, head_images=HEAD_IMAGES), spec)
+        calibrate(model, load_images("train", calibration_images, 0)[0], Calibration())
+        for name, count, sqnr in sqnr_by_kind(model.eval(), load_images("test", test_images)[0]):
+            typer.echo(f"{name:30} {count:3} quantizers  {sqnr:5.1f} dB")
+    except PqvError as error:
+        typer.echo(f"error: {error}")
+        raise typer.Exit(1) from None
 
 
 if __name__ == "__main__":

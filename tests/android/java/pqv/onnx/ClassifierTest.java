@@ -22,18 +22,9 @@ public class ClassifierTest {
     return PqvClassifier.fromFile(Samples.file(name + ".onnx"), options);
   }
 
-  private static void check(PqvClassifier classifier, String name) throws Exception {
-    float[] expected = Samples.floats(name + ".raw");
-    int classes = expected.length / Samples.IMAGES;
-    for (int i = 0; i < Samples.IMAGES; ++i) {
-      float[] one = Arrays.copyOfRange(expected, i * classes, (i + 1) * classes);
-      Samples.assertSameBits(name + ": " + i, one, classifier.logits(Samples.bitmap("" + i)));
-    }
-  }
-
   private static void check(String name, PqvOptions options) throws Exception {
     try (PqvClassifier classifier = open(name, options)) {
-      check(classifier, name);
+      Samples.assertPythons(name, Samples.IMAGES, classifier::logits);
     }
   }
 
@@ -85,7 +76,7 @@ public class ClassifierTest {
   public void anAsset() throws Exception {
     try (PqvClassifier classifier =
         PqvClassifier.fromAsset(Samples.app(), "float.onnx")) {
-      check(classifier, "float");
+      Samples.assertPythons("float", Samples.IMAGES, classifier::logits);
     }
     Samples.assertRefused(
         "none.onnx: the app has no such asset",
@@ -118,7 +109,7 @@ public class ClassifierTest {
             CompletableFuture.runAsync(
                 () -> {
                   try {
-                    check(shared, "float");
+                    Samples.assertPythons("float", Samples.IMAGES, shared::logits);
                     check(name, PqvOptions.DEFAULT.withThreads(2));
                   } catch (Exception error) {
                     throw new AssertionError(error);

@@ -15,6 +15,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.HashMap;
 import java.util.List;
@@ -80,6 +81,21 @@ final class Samples {
       entries.put(line[0], line[1]);
     }
     return entries;
+  }
+
+  /** What a model makes of a bitmap. */
+  interface Run {
+    float[] of(Bitmap bitmap) throws Exception;
+  }
+
+  /** Compares what a model makes of the first images with Python's, by the bits. */
+  static void assertPythons(String name, int images, Run run) throws Exception {
+    float[] expected = floats(name + ".raw");
+    int size = expected.length / IMAGES;
+    for (int i = 0; i < images; ++i) {
+      float[] one = Arrays.copyOfRange(expected, i * size, (i + 1) * size);
+      assertSameBits(name + ": " + i, one, run.of(bitmap("" + i)));
+    }
   }
 
   /** Compares floats by their bits. */
