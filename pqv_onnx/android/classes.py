@@ -49,6 +49,11 @@ def classes_jar(classpath: str | None = None) -> bytes:
     """
     if classpath is None and _PREBUILT.is_file():
         return _PREBUILT.read_bytes()
+    return compiled_jar(classpath)
+
+
+def compiled_jar(classpath: str | None = None) -> bytes:
+    """The jar of the sources as they are; see `classes_jar`."""
     javac = find_program(
         "javac", f"install a JDK (Debian, Ubuntu: apt install default-jdk-headless); {_ADVICE}"
     )
@@ -85,4 +90,4 @@ def _compile(
 
 
 if __name__ == "__main__":  # .ci/build-wheels has it write what a wheel holds
-    Path(sys.argv[1]).write_bytes(classes_jar())
+    Path(sys.argv[1]).write_bytes(compiled_jar())

@@ -72,6 +72,8 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if "PQV_DIST" in os.environ:
         return ROOT / os.environ["PQV_DIST"]
     need("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu")
+    need("javac", "default-jdk-headless")
+    need("mvn", "maven")
     # One build for all workers of xdist, whose folders lie side by side.
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "dist"
