@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -18,12 +17,11 @@ import pqv_onnx
 from tests.builds import cross_build, need
 from tests.custom_ops.case_file import drive
 from tests.custom_ops.models import library_info
+from tests.marks import slow
 from tests.package.conftest import check_pip
 
 # zig makes Windows' C runtime before it links anything.
-pytestmark = pytest.mark.skipif(
-    "PQV_SLOW" not in os.environ, reason="takes minutes; PQV_SLOW=1 runs it"
-)
+pytestmark = slow
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from PIL import Image
 from tests.builds import ROOT
 from tests.docs.scripts import run
 from tests.docs.test_options import SOURCES
+from tests.marks import slow
 
 NDK, APP = "needs a phone; tests/android runs it with a stand-in for adb", "tests/android runs it"
 IMAGENET = "needs pretrained weights and ImageNet; tests/cli/test_train.py runs it on small ones"
@@ -111,7 +111,7 @@ def test_the_tests_are_there() -> None:
     assert {path for path in named if not (ROOT / path.rstrip(".")).exists()} == set()
 
 
-@pytest.mark.skipif("PQV_SLOW" not in os.environ, reason="takes minutes; PQV_SLOW=1 runs it")
+@slow
 def test_60_seconds(tmp_path: Path) -> None:
     """The README's first commands on a photo of noise."""
     text = (ROOT / "README.md").read_text().split("## 60 seconds\n")[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from PIL import Image  # noqa: E402
 from pqv_onnx.train.models import FloatSource  # noqa: E402
 from tests.builds import ROOT  # noqa: E402
 from tests.docs.scripts import run  # noqa: E402
+from tests.marks import slow
 
 SHORT = "--set train.max_steps=2 --set train.batch_size=8 --set train.data.workers=0"
 
@@ -39,7 +39,7 @@ def make_images(folder: Path) -> None:
                 picture.save(folder / split / label / f"{index}.png")
 
 
-@pytest.mark.skipif("PQV_SLOW" not in os.environ, reason="takes minutes; PQV_SLOW=1 runs it")
+@slow
 def test_the_whole_way(tmp_path: Path) -> None:
     """Calibrate, train, export, verify and evaluate DeiT-Ti by the ImageNet recipe."""
     make_images(tmp_path / "imagenet")

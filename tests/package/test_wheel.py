@@ -18,6 +18,7 @@ from PIL import Image
 import pqv_onnx
 from benchmarks.arm64.emulator import CPUS, cpu_info
 from tests.builds import need
+from tests.marks import slow
 from tests.package.conftest import VARIANTS, Installed, check_pip, clean_environment
 
 PYTHONS = os.environ.get("PQV_PYTHONS", sys.executable).split()
@@ -86,7 +87,6 @@ def test_what_is_missing(installed: Installed) -> None:
     assert "'timm>=" in done.stderr and "'torch>=" in done.stderr
 
 
-SLOW = pytest.mark.skipif("PQV_SLOW" not in os.environ, reason="takes minutes; PQV_SLOW=1 runs it")
 ON_X86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="builds for itself alone")
 
 
@@ -106,7 +106,7 @@ def install_for(machine: str, version: str, wheel: Path, folder: Path) -> None:
     check_pip(subprocess.run(command, capture_output=True, text=True, check=False))
 
 
-@SLOW
+@slow
 @ON_X86_64
 def test_debians_newer_python(
     dist: Path, tiny_onnx: dict[str, Path], photo: Path, tmp_path: Path
@@ -130,7 +130,7 @@ def test_debians_newer_python(
     check_commands(newer, tiny_onnx["w4a4"], photo)
 
 
-@SLOW
+@slow
 @ON_X86_64
 def test_emulated_arm64(
     dist: Path, tiny_onnx: dict[str, Path], photo: Path, tmp_path: Path
