@@ -61,6 +61,23 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
+@contextmanager
+def filled_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """The path, made a folder if need be; a new one is gone if the block fails and it is empty.
+
+    Raises:
+        PqvError: as `make_folder`.
+    """
+    new = not Path(path).exists()
+    folder = make_folder(path)
+    try:
+        yield folder
+    except BaseException:  # an interrupt, too
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+
+
 def check_whole_folder(path: str | os.PathLike[str]) -> Path:
     """The path, if `whole_folder` can put one there; asked before long work. Nothing is made.
 

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_folder, check_writable, make_folder, write_atomically
+from pqv_onnx.files import (
+    check_folder,
+    check_writable,
+    filled_folder,
+    make_folder,
+    write_atomically,
+)
 
 
 def test_written_whole_with_the_usual_permissions(tmp_path: Path) -> None:
@@ -128,3 +134,13 @@ def test_folders(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "b" / "c"):
         with pytest.raises(PqvError, match=f"{path}: cannot be made: .*/file is no folder"):
             check_folder(path)
+
+
+def test_a_new_folder_that_nothing_was_put_into_is_gone(tmp_path: Path) -> None:
+    old = make_folder(tmp_path / "old")
+    for folder, names, there in ((old, [], True), ("new", [], False), ("kept", ["a"], True)):
+        with pytest.raises(KeyboardInterrupt), filled_folder(tmp_path / folder) as made:
+            for name in names:
+                (made / name).touch()
+            raise KeyboardInterrupt
+        assert (tmp_path / folder).exists() == there

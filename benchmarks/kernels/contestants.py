@@ -57,15 +57,11 @@ def _onnxruntime(
     make: Callable[[Case], onnx_models.OneOp | None], *, ours: bool
 ) -> Callable[[Case], Running | None]:
     def start(case: Case) -> Running | None:
-        import onnxruntime
-
-        from pqv_onnx.runtime.session import InferenceSession
+        from pqv_onnx.runtime.session import InferenceSession, session_options
 
         if (one := make(case)) is None:
             return None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = InferenceSession(one.serialize(), options, use_library=ours)
+        session = InferenceSession(one.serialize(), session_options(threads=1), use_library=ours)
         binding = _bind(session, one.feeds)
         return Running(one.op, lambda: session.run_with_iobinding(binding))
 

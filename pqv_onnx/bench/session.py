@@ -13,7 +13,7 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.runtime.encoded import encoded_photo
 from pqv_onnx.runtime.images import PHOTO
 from pqv_onnx.runtime.library import forced_isa
-from pqv_onnx.runtime.session import InferenceSession, run_session
+from pqv_onnx.runtime.session import InferenceSession, run_session, session_options
 
 _TYPES = {
     "tensor(float)": np.float32,
@@ -58,8 +58,7 @@ class TimedSession:
             PqvError: the model cannot be loaded, or has inputs that cannot be made up.
         """
         self._path = str(path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options = session_options(threads)
         if profile_prefix is not None:
             options.enable_profiling = True
             options.profile_file_prefix = profile_prefix

@@ -27,6 +27,7 @@ def command(
     Example: `pqv recipes deit_tiny_patch16_224.w4a4 > mine.toml`
     """
     if name is not None:
+        load_recipe(name)  # refuses what is none
         typer.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
         return
     check_json(json_file)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import typer
 
 from pqv_onnx.cli.options import (
@@ -24,7 +23,7 @@ from pqv_onnx.graph.accuracy import stated_accuracy
 from pqv_onnx.graph.load import load_model, metadata, result_names
 from pqv_onnx.runtime.labels import best_classes, stated_labels
 from pqv_onnx.runtime.preprocess import ModelInput
-from pqv_onnx.runtime.session import InferenceSession, run_session
+from pqv_onnx.runtime.session import InferenceSession, run_session, session_options
 from pqv_onnx.verification.verify import model_images
 
 
@@ -54,9 +53,7 @@ def command(
         raise typer.BadParameter("give image files, or --random SEED")
     check_json(json_file)
     proto = load_model(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = InferenceSession(model, options, use_library=not functions)
+    session = InferenceSession(model, session_options(threads), use_library=not functions)
     stated = stated_accuracy(metadata(proto))
     labels = stated_labels(metadata(proto))
     names = result_names(proto)

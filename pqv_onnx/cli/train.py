@@ -21,7 +21,7 @@ from pqv_onnx.cli.training import (
     float_source,
 )
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_folder, make_folder
+from pqv_onnx.files import check_folder, filled_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,8 +112,8 @@ def command(
         trainer = Trainer(options, model, teacher, data, output, accelerator, report)
         if resume:
             trainer.resume()
-        make_folder(output)  # not before: a run that is refused leaves none
-        result = trainer.run()
+        with filled_folder(output):  # not before: a run that is refused leaves none
+            result = trainer.run()
     if accelerator.is_main_process:
         console.print(f"{output / LAST}: top-1 {result.top1:.2f}%, top-5 {result.top5:.2f}%")
         run = {"step": trainer.progress.step, "processes": accelerator.num_processes}

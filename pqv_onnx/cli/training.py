@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pqv_onnx.cli.options import MAX_SEED
+from pqv_onnx.cli.options import MAX_SEED, MAX_THREADS
 
 if TYPE_CHECKING:
     from pqv_onnx.train.models import FloatSource
@@ -71,7 +71,9 @@ QuickOption = Annotated[
 ]
 StepsOption = Annotated[int | None, typer.Option(min=1, help="Updates of each part of the model.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the choice of images.")]
-WorkersOption = Annotated[int, typer.Option(min=0, help="Processes that load images.")]
+WorkersOption = Annotated[
+    int, typer.Option(min=0, max=MAX_THREADS, help="Processes that load images.")
+]
 BatchOption = Annotated[int, typer.Option(min=1, help="Images at a time.")]
 
 

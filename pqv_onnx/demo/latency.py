@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 
 from pqv_onnx import InferenceSession
+from pqv_onnx.runtime.session import session_options
 
 
 def median_latencies(paths: Sequence[Path], image: np.ndarray, runs: int) -> list[float]:
@@ -37,6 +38,4 @@ def median_latencies(paths: Sequence[Path], image: np.ndarray, runs: int) -> lis
 
 
 def _single_threaded(path: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return InferenceSession(path, options)
+    return InferenceSession(path, session_options(threads=1))

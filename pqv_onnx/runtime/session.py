@@ -26,6 +26,19 @@ def _one_line(error: BaseException) -> str:
     return " ".join(lines) or type(error).__name__
 
 
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """Options for so many threads within an op, or for one on every core (0).
+
+    More threads than cores do not spin: on a core that others share, they would wait for one
+    another's turns, for minutes if they are many.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    if threads > (os.cpu_count() or 1):
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
 _registered: weakref.WeakSet[onnxruntime.SessionOptions] = weakref.WeakSet()
 """Options that know the library: onnxruntime refuses a domain that is registered twice."""
 

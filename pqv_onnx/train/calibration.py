@@ -56,6 +56,18 @@ def quantize(
     return quantized.eval()
 
 
+def read_labels_of(file: Path, classes: int) -> tuple[str, ...]:
+    """Read a name for each of so many classes.
+
+    Raises:
+        PqvError: the file is no list of labels, or of another number.
+    """
+    labels = read_labels(file)
+    if len(labels) != classes:
+        raise PqvError(f"{file}: found {len(labels)} labels, the model has {classes} classes")
+    return labels
+
+
 def name_classes(model: QuantModel, file: Path | None, split: Split | None = None) -> None:
     """Give a model's classes the names in a file, else those of a data set's folders.
 
@@ -73,9 +85,7 @@ def name_classes(model: QuantModel, file: Path | None, split: Split | None = Non
     classes = model.config.backbone.num_classes
     labels = None
     if file is not None:
-        labels = read_labels(file)
-        if len(labels) != classes:
-            raise PqvError(f"{file}: found {len(labels)} labels, the model has {classes} classes")
+        labels = read_labels_of(file, classes)
     elif split is not None and classes:
         labels = folder_labels(split.open(model.config.backbone.in_chans, False, 1, 0), classes)
     if labels is not None:

@@ -209,6 +209,8 @@ def _collate(items: Sequence[tuple[Tensor, int] | PqvError]) -> Any:
 
 def _load(dataset: Dataset[Any], workers: int, classes: int, **kwargs: Any) -> Iterator[Batch]:
     """Batches of a loader; bad images and bad labels are raised here, in the main process."""
+    if "batch_sampler" in kwargs:  # no process without a batch
+        workers = min(workers, len(kwargs["batch_sampler"]))
     loader = DataLoader(dataset, num_workers=workers, collate_fn=_collate, **kwargs)
     try:
         for batch in loader:

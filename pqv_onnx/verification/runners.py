@@ -12,7 +12,7 @@ import onnxruntime
 
 from pqv_onnx.runtime.info import library_info
 from pqv_onnx.runtime.library import ISA_VARIABLE, forced_isa
-from pqv_onnx.runtime.session import InferenceSession, run_session
+from pqv_onnx.runtime.session import InferenceSession, run_session, session_options
 from pqv_onnx.verification.compare import Values
 
 
@@ -26,8 +26,7 @@ class Runner:
 
     def session(self, model: bytes) -> onnxruntime.InferenceSession:
         """A session of ``model`` for this way of running it."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
+        options = session_options(self.threads)
         with forced_isa(self.isa):
             return InferenceSession(model, options, use_library=self.isa is not None)
 

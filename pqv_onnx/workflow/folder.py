@@ -6,7 +6,7 @@ import os
 import shutil
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_folder, make_folder, write_atomically
+from pqv_onnx.files import check_folder, filled_folder, write_atomically
 
 _KEY = "key.txt"
 
@@ -29,7 +29,8 @@ class ResultFolder:
         self.path = self.output.with_name(f"{self.output.name}.part")
         if self.output.exists() and any(self.output.iterdir()):
             raise PqvError(f"{output}: is there already and not empty: give another folder")
-        if self.path.exists() and not (self.path / _KEY).is_file():
+        left = self.path.exists() and any(self.path.iterdir())
+        if left and not (self.path / _KEY).is_file():
             raise PqvError(f"{self.path}: is there already, and not of a run that was stopped")
 
     def open(self, key: str) -> bool:
@@ -42,11 +43,11 @@ class ResultFolder:
             Whether a run that was stopped has left something.
         """
         if self.path.exists():
-            if (self.path / _KEY).read_text() == key:
+            if (self.path / _KEY).is_file() and (self.path / _KEY).read_text() == key:
                 return True
             shutil.rmtree(self.path)
-        make_folder(self.path)
-        write_atomically(self.path / _KEY, key.encode())
+        with filled_folder(self.path):
+            write_atomically(self.path / _KEY, key.encode())
         return False
 
     def finish(self, names: set[str]) -> None:

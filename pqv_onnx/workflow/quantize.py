@@ -30,6 +30,7 @@ from pqv_onnx.train.calibration import (
     calibrate_to,
     name_classes,
     read_images,
+    read_labels_of,
 )
 from pqv_onnx.train.evaluate import (
     Accuracy,
@@ -196,6 +197,8 @@ def _start(model: str, options: Options) -> _Start:
         classes = int(float_model.num_classes) if task == "logits" else 0  # type: ignore[arg-type]
     if options.top_k is not None:
         check_top_k(options.top_k, task, classes)
+    if options.labels is not None:
+        read_labels_of(options.labels, classes)
     if task == "logits":
         check_names(parts.classes, classes, options.data)
     elif options.max_drop is not None:

@@ -22,3 +22,8 @@ def test_print(pqv) -> None:
 
 def test_training_takes_names(pqv, tmp_path: Path) -> None:
     assert "no ready-made recipe" in pqv("train", "--recipe", "mine", "-o", tmp_path / "r").error
+
+
+def test_what_is_no_recipe_is_not_printed(pqv, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_bytes(b"\xff\x1b[31m")
+    assert "r.toml: not TOML" in pqv("recipes", tmp_path / "r.toml").error

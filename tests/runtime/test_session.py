@@ -9,6 +9,7 @@ import pytest
 import pqv_onnx
 from pqv_onnx.errors import PqvError
 from pqv_onnx.runtime import library
+from pqv_onnx.runtime.session import session_options
 
 
 def test_a_named_library_that_is_missing_is_an_error(
@@ -79,3 +80,12 @@ def test_a_model_of_another_op_domain_version(tiny_onnx: dict[str, Path], tmp_pa
         pqv_onnx.InferenceSession(tmp_path / "m.onnx")
     # The functions of the file are of its own version.
     pqv_onnx.InferenceSession(tmp_path / "m.onnx", use_library=False)
+
+
+def test_more_threads_than_cores_do_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    key = "session.intra_op.allow_spinning"
+    assert session_options(1000).get_session_config_entry(key) == "0"
+    assert session_options(1000).intra_op_num_threads == 1000
+    with pytest.raises(RuntimeError):
+        session_options(2).get_session_config_entry(key)

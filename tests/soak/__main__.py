@@ -1,4 +1,4 @@
-"""`python -m tests.soak sessions MODEL`, `... models MODEL` and `... kills`."""
+"""`python -m tests.soak sessions MODEL`, and `models MODEL`, `kills`, `commands`, `full`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from tests.soak import commands as bad
 from tests.soak import models as hostile
+from tests.soak.full import stopped_writes
 from tests.soak.kills import COMMANDS, kill_often
 from tests.soak.sessions import soak
 
@@ -54,6 +56,28 @@ def models(
     print(", ".join(f"{number} {word}" for word, number in sorted(found.outcomes.items())))
     print("\n".join(found.broken))
     raise typer.Exit(int(bool(found.broken)))
+
+
+@app.command()
+def commands(
+    count: Annotated[int, typer.Option(min=1)] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first command line.")] = 0,
+) -> None:
+    """Try bad command lines; exit 1 if one is not refused as it should be."""
+    found = bad.run(count, seed)
+    print(", ".join(f"{number} {word}" for word, number in sorted(found.outcomes.items())))
+    print("\n".join(found.broken))
+    raise typer.Exit(int(bool(found.broken)))
+
+
+@app.command()
+def full() -> None:
+    """Let each command's files grow too large; exit 1 if one is not refused as it should be."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = list(stopped_writes(Path(folder)))
+    wrong = [" ".join(one) for one in found if one[-1] not in ("done", "refused")]
+    print(f"{sum(one[-1] == 'refused' for one in found)} stopped", *wrong, sep="\n")
+    raise typer.Exit(int(bool(wrong)))
 
 
 app()

@@ -10,7 +10,7 @@ import striped
 import torch
 from PIL import Image
 from striped import PLAIN
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.train.data import (
@@ -92,6 +92,19 @@ def test_a_broken_image_is_named(workers: int, tmp_path: Path) -> None:
     bad.write_bytes(bad.read_bytes()[:300])
     with pytest.raises(PqvError, match=f"{bad}: not an image that can be read"):
         list(train_data(root, workers=workers).epoch(0, 0))
+
+
+def test_no_more_processes_than_batches(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def loader(dataset: Any, num_workers: int, **kwargs: Any) -> DataLoader:
+        asked.append(num_workers)
+        return DataLoader(dataset, num_workers=0, **kwargs)
+
+    monkeypatch.setattr("pqv_onnx.train.data.DataLoader", loader)
+    batches, images = eval_batches(Split("", str(folders), "validation", 1000), PLAIN, 2, 16)
+    assert len(list(batches)) * 16 >= images
+    assert asked == [-(-images // 16)]
 
 
 def test_a_class_that_the_model_lacks_is_named(folders: Path) -> None:

@@ -193,3 +193,11 @@ def test_a_name_that_is_nearly_right(photos: Path, tmp_path: Path) -> None:
         pqv_onnx.quantize(striped.NAME[:-1], tmp_path / "out", data=photos, random_weights=0)
     with pytest.raises(PqvError, match="none.safetensors: no such file"):
         pqv_onnx.quantize(tmp_path / "none.safetensors", tmp_path / "out", data=photos)
+
+
+def test_labels_that_do_not_fit_are_refused_before_any_work(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    options = Options(data=photos, random_weights=0, num_classes=3, labels=tmp_path / "labels.txt")
+    with pytest.raises(PqvError, match="found 2 labels, the model has 3 classes"):
+        workflow.quantize(striped.NAME, tmp_path / "out", options)
+    assert files(tmp_path) == {"labels.txt"}

@@ -20,7 +20,7 @@ from benchmarks.accuracy.pretrained.data import batches
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import write_atomically
 from pqv_onnx.qat.rotation import mean_keeping
-from pqv_onnx.runtime.session import InferenceSession
+from pqv_onnx.runtime.session import InferenceSession, session_options
 from pqv_onnx.train.sensitivity import distance
 
 Runner = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -134,10 +134,3 @@ def _openvino_runner(path: Path, threads: int) -> Runner:
         return found["logits"], found["features"]
 
     return predict
-
-
-def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """Options of a session that runs on so many threads."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return options

@@ -15,14 +15,13 @@ from rich.progress import track
 from torch import nn
 
 from benchmarks.accuracy.pretrained.data import load_images
-from benchmarks.accuracy.pretrained.evaluate import session_options
 from benchmarks.accuracy.pretrained.model import OUTPUT, load_model
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import make_folder
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import calibrate, convert_to_qat
-from pqv_onnx.runtime.session import InferenceSession
+from pqv_onnx.runtime.session import InferenceSession, session_options
 from pqv_onnx.spec import PRESETS, QuantSpec
 from pqv_onnx.train.models import FloatSource
 

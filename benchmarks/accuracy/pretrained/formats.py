@@ -19,7 +19,7 @@ from rich.progress import track
 from torch import Tensor
 
 from benchmarks.accuracy.pretrained.data import batches, load_images, load_pixels
-from benchmarks.accuracy.pretrained.evaluate import openvino_model, session_options
+from benchmarks.accuracy.pretrained.evaluate import openvino_model
 from benchmarks.accuracy.pretrained.model import HEAD_IMAGES, OUTPUT, load_model
 from pqv_onnx.bench.turns import take_turns
 from pqv_onnx.errors import PqvError
@@ -28,7 +28,7 @@ from pqv_onnx.graph import export_onnx
 from pqv_onnx.graph.standard import export_standard
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import Calibration, QuantModel, calibrate, convert_to_qat
-from pqv_onnx.runtime.session import InferenceSession
+from pqv_onnx.runtime.session import InferenceSession, session_options
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.sensitivity import distance
 

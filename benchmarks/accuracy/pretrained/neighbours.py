@@ -18,7 +18,6 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from benchmarks.accuracy.pretrained.data import load_images, load_pixels, preprocessing
-from benchmarks.accuracy.pretrained.evaluate import session_options
 from benchmarks.accuracy.pretrained.model import HEAD_IMAGES, OUTPUT, load_model
 from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.errors import PqvError
@@ -27,7 +26,7 @@ from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import Calibration, QuantModel, calibrate, convert_to_qat
 from pqv_onnx.qat.calibration import Watcher
-from pqv_onnx.runtime.session import InferenceSession
+from pqv_onnx.runtime.session import InferenceSession, session_options
 from pqv_onnx.spec import PRESETS, QuantSpec
 from pqv_onnx.train.transforms import normalise
 
