@@ -20,7 +20,7 @@ from torch import nn
 from benchmarks.accuracy.float_model import SCHEDULE, normalized, train_float
 from benchmarks.accuracy.report import write_report
 from benchmarks.accuracy.rows import ROWS, Row
-from benchmarks.end_to_end.files import ROOT
+from benchmarks.end_to_end.folders import ROOT
 from pqv_onnx.checkpoint import load_float, load_qat, save_qat
 from pqv_onnx.demo.train import Schedule, fit
 from pqv_onnx.errors import PqvError

@@ -10,23 +10,27 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.arm64 import baseline, mca
+from benchmarks.arm64 import baseline, mca, mobile
 from benchmarks.arm64.blocks import CLASSES, Profile, count_classes, dot_macs, hottest
 from benchmarks.arm64.emulator import (
     CPUS,
     FOLDER,
     Cpu,
     build,
+    build_plugin,
     describe,
     profile_kernels,
     profile_model,
 )
 from benchmarks.end_to_end.files import prepare
-from benchmarks.end_to_end.peers import CONTESTANTS
+from benchmarks.end_to_end.peers import CONTESTANTS, MOBILE
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import make_folder, write_atomically
 
-CONTESTANT_NAMES = ("pqv-w4a4", "pqv-w8a8", "ort-fp32", "ort-static", "ort-nbits")
+CONTESTANT_NAMES = (
+    *("pqv-w4a4", "pqv-w8a8", "ort-fp32", "ort-static", "ort-nbits"),
+    *(name for name, contestant in CONTESTANTS.items() if contestant.environment == MOBILE),
+)
 # Inner loops that are modelled: of these kernels, the block that most instructions run in.
 LOOPS = (
     "PackedInt4MatMul 197 x 192 x 768",
@@ -100,12 +104,17 @@ def _known(
 
 def measure(variants: list[str], model: str, contestants: list[str], kernels: bool) -> Entry:
     """Everything that is counted and modelled, as it is written to counts.json."""
-    build()
-    files, errors = prepare(model, {name: CONTESTANTS[name] for name in contestants})
-    for name, error in errors.items():
-        print(f"skipped {name}: {error}")
+    if kernels or any(CONTESTANTS[name].environment != MOBILE for name in contestants):
+        build()
+    else:
+        build_plugin()
+    files = _files(model, contestants)
     report: Entry = {
-        "tools": describe() | {"llvm-mca": mca.VERSION if mca.is_available() else "not installed"},
+        "tools": describe()
+        | {"llvm-mca": mca.VERSION if mca.is_available() else "not installed"}
+        | (
+            mobile.describe_wheels() if any(CONTESTANTS[name].environment for name in files) else {}
+        ),
         "model": model,
         "models": {},
         "kernels": {},
@@ -113,13 +122,39 @@ def measure(variants: list[str], model: str, contestants: list[str], kernels: bo
     }
     for variant in variants:
         cpu = CPUS[variant]
-        report["models"][variant] = {
-            name: describe_profile(profile_model(cpu, file), cpu.core)
-            for name, file in files.items()
-        }
+        report["models"][variant] = _measure_models(cpu, files)
         if kernels:
             report |= measure_kernels(cpu, report)
     return report
+
+
+def _files(model: str, contestants: list[str]) -> dict[str, Path]:
+    """The file of each contestant that can be made here."""
+    present = {}
+    for name in contestants:
+        if missing := CONTESTANTS[name].missing():
+            print(f"skipped {name}: {', '.join(missing)} not installed")
+        else:
+            present[name] = CONTESTANTS[name]
+    files, errors = prepare(model, present)
+    for name, error in errors.items():
+        print(f"skipped {name}: {error}")
+    return files
+
+
+def _measure_models(cpu: Cpu, files: dict[str, Path]) -> Entry:
+    entries: Entry = {}
+    for name, file in files.items():
+        if CONTESTANTS[name].environment != MOBILE:
+            profile = profile_model(cpu, file)
+        else:
+            try:
+                profile = mobile.profile_mobile(cpu, name, file)
+            except PqvError as error:
+                print(f"skipped {name}: {error}")
+                continue
+        entries[name] = describe_profile(profile, cpu.core)
+    return entries
 
 
 def describe_profile(profile: Profile, core: str) -> Entry:

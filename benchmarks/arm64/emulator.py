@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.arm64.blocks import Profile, read_profiles
-from benchmarks.end_to_end.files import CACHE, ROOT
+from benchmarks.end_to_end.folders import CACHE, ROOT
 from pqv_onnx.errors import PqvError
 
 FOLDER = CACHE / "arm64"
@@ -54,7 +54,7 @@ CPUS = {
 }
 
 
-def _run(*command: str | Path, cwd: Path = ROOT) -> str:
+def run(*command: str | Path, cwd: Path = ROOT) -> str:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
@@ -72,20 +72,20 @@ def check_tools() -> None:
 
 def build() -> None:
     """Build our library, its programs and the plugin."""
-    check_tools()
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    build_plugin()
     sources = ROOT / "custom_ops"
-    _run(
+    run(
         "cmake", "--preset", "linux-arm64", "-B", BUILD, "-DPQV_BENCHMARKS=ON", "-DPQV_RUNNER=ON",
         cwd=sources,
     )  # fmt: skip
-    _run("cmake", "--build", BUILD, cwd=sources)
-    build_plugin()
+    run("cmake", "--build", BUILD, cwd=sources)
 
 
 def build_plugin() -> None:
+    check_tools()
+    FOLDER.mkdir(parents=True, exist_ok=True)
     source = Path(__file__).with_name("block_count.c")
-    _run("cc", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", source, "-o", _plugin())
+    run("cc", "-O2", "-shared", "-fPIC", "-fvisibility=hidden", source, "-o", _plugin())
 
 
 def _plugin() -> Path:
@@ -101,7 +101,7 @@ def onnxruntime_library() -> Path:
     if not (found := list(folder.glob(pattern))):
         FOLDER.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=FOLDER) as wheels:
-            _run(
+            run(
                 sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
                 "--platform", "manylinux_2_28_aarch64", "--only-binary=:all:",
                 "--dest", wheels, f"onnxruntime=={version('onnxruntime')}",
@@ -147,12 +147,15 @@ def profile(cpu: Cpu, *command: str | Path) -> tuple[str, list[Profile]]:
     Returns:
         What it printed, and the profile of each of its regions.
     """
+    return profile_command(cpu, prefix(cpu), BUILD / command[0], *command[1:])
+
+
+def profile_command(cpu: Cpu, root: Path, *command: str | Path) -> tuple[str, list[Profile]]:
+    """The same for any program, with what it sees as /; options of qemu may come first."""
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         dump = Path(folder) / "blocks"
-        output = _run(
-            "qemu-aarch64", "-L", prefix(cpu), "-cpu", cpu.name,
-            "-plugin", f"{_plugin()},out={dump}", BUILD / command[0], *command[1:],
-        )  # fmt: skip
+        plugin = ("-plugin", f"{_plugin()},out={dump}")
+        output = run("qemu-aarch64", "-L", root, "-cpu", cpu.name, *plugin, *command)
         return output, read_profiles(dump)
 
 
@@ -183,8 +186,8 @@ def describe() -> dict[str, str]:
     from importlib.metadata import version
 
     first = {
-        "qemu": _run("qemu-aarch64", "--version"),
-        "compiler": _run("aarch64-linux-gnu-g++", "--version"),
+        "qemu": run("qemu-aarch64", "--version"),
+        "compiler": run("aarch64-linux-gnu-g++", "--version"),
     }
     versions = {name: text.splitlines()[0] for name, text in first.items()}
     return versions | {"onnxruntime": version("onnxruntime")}

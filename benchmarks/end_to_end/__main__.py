@@ -14,8 +14,10 @@ import typer
 from benchmarks.end_to_end import report
 from benchmarks.end_to_end.caps import CAPS, NATIVE, hold_down
 from benchmarks.end_to_end.child import Child, ChildError
-from benchmarks.end_to_end.files import CACHE, prepare, size
-from benchmarks.end_to_end.peers import CONTESTANTS, OURS, PEERS
+from benchmarks.end_to_end.files import prepare, size
+from benchmarks.end_to_end.folders import CACHE
+from benchmarks.end_to_end.peers import CONTESTANTS, MOBILE, MOBILE_PACKAGES, OURS, PEERS
+from benchmarks.end_to_end.pythons import find_python, versions
 from pqv_onnx.bench.machine import describe_machine
 from pqv_onnx.bench.statistics import ratio, summarize
 from pqv_onnx.bench.turns import spin_pause, take_turns
@@ -92,7 +94,7 @@ def main(
         seconds = min(seconds, 30.0)
     make_folder(output)
     result: dict[str, Any] = {
-        "machine": describe_machine(PACKAGES),
+        "machine": _describe_machine(names),
         "titles": {name: CONTESTANTS[name].title for name in names},
         "skipped": [],
         "records": [],
@@ -108,6 +110,14 @@ def main(
     report.write(result, output)
     typer.echo((output / "end_to_end.md").read_text())
     typer.echo(f"written: {output}/end_to_end.{{json,md,png}}")
+
+
+def _describe_machine(names: list[str]) -> dict[str, Any]:
+    machine = describe_machine(PACKAGES)
+    if any(CONTESTANTS[name].environment for name in names):
+        found = versions(find_python(MOBILE), (*MOBILE_PACKAGES, "torch"))
+        machine["versions"] |= {f"{name} ({MOBILE})": text for name, text in found.items()}
+    return machine
 
 
 def _chosen(peers: list[str] | None, isa: list[str] | None) -> list[str]:
@@ -189,7 +199,7 @@ def _start(setting: Setting, name: str, path: Path) -> Child:
         "batch": setting.batch,
         "settings": settings,
     }
-    return Child(config, environment)
+    return Child(config, environment, contestant.python)
 
 
 def _ask_more(children: dict[str, Child]) -> dict[str, dict[str, Any]]:

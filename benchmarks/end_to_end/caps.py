@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.end_to_end.child import ChildError
-from benchmarks.end_to_end.files import CACHE
+from benchmarks.end_to_end.folders import CACHE
 from benchmarks.end_to_end.peers import OPENVINO_FLOAT32, Contestant
 
 NATIVE = "native"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from benchmarks.end_to_end.files import ROOT
+from benchmarks.end_to_end.folders import ROOT
+from benchmarks.end_to_end.pythons import PYTHON
 
 
 class ChildError(Exception):
@@ -20,11 +21,13 @@ class ChildError(Exception):
 class Child:
     """A worker process with one model; can be timed in turns with others."""
 
-    def __init__(self, config: dict[str, Any], environment: dict[str, str]) -> None:
+    def __init__(
+        self, config: dict[str, Any], environment: dict[str, str], python: Path = PYTHON
+    ) -> None:
         """Start the process and wait until its model is loaded; raises ChildError."""
         self._log = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 - lives as long as self
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.end_to_end.worker", json.dumps(config)],
+            [python, "-m", "benchmarks.end_to_end.worker", json.dumps(config)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -5,9 +5,11 @@ Needs none of the runtimes it names, so that it can say which of them are missin
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from benchmarks.end_to_end.pythons import find_python, missing
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Contestant:
         needs: modules that must be installed.
         settings: what else the runtime is told.
         native_only: whether it is another contestant when the ISA is held down.
+        environment: where its tools live if not among ours: a virtual environment in build/bench.
     """
 
     title: str
@@ -31,10 +34,16 @@ class Contestant:
     needs: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     native_only: bool = False
+    environment: str = ""
+
+    @property
+    def python(self) -> Path:
+        """The interpreter that makes its file and runs it; ours without the environment."""
+        return find_python(self.environment)
 
     def missing(self) -> list[str]:
         """Needed modules that are not installed."""
-        return [name for name in self.needs if importlib.util.find_spec(name) is None]
+        return missing(self.python, self.needs)
 
 
 OURS = {
@@ -44,6 +53,20 @@ OURS = {
 
 OPENVINO_FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32"}
 _NNCF = ("openvino", "nncf")
+# What makes and runs the files of the runtimes that phones use.
+MOBILE = "mobile"
+MOBILE_PACKAGES = ("executorch", "torchao", "litert-torch", "ai-edge-litert", "ncnn", "pnnx")
+_MOBILE_NEEDS = {
+    "executorch": ("torch", "timm", "executorch", "torchao"),
+    "litert": ("torch", "timm", "litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
+    "ncnn": ("torch", "timm", "pnnx", "ncnn"),
+}
+
+
+def _mobile(title: str, recipe: str, suffix: str) -> Contestant:
+    runtime = recipe.partition("-")[0]
+    return Contestant(title, runtime, recipe, suffix, _MOBILE_NEEDS[runtime], environment=MOBILE)
+
 
 PEERS = {
     "ort-fp32": Contestant("onnxruntime fp32", "onnxruntime", "fp32", ".onnx"),
@@ -68,6 +91,13 @@ PEERS = {
         native_only=True,
     ),
     "openvino-int8": Contestant("OpenVINO int8 (nncf)", "openvino", "nncf", ".xml", _NNCF),
+    "executorch-fp32": _mobile("ExecuTorch fp32", "executorch", ".pte"),
+    "executorch-int8": _mobile("ExecuTorch static int8", "executorch-int8", ".pte"),
+    "litert-fp32": _mobile("LiteRT fp32", "litert", ".tflite"),
+    "litert-int8": _mobile("LiteRT static int8", "litert-int8", ".tflite"),
+    "litert-dynamic": _mobile("LiteRT dynamic int8", "litert-dynamic", ".tflite"),
+    "ncnn-fp32": _mobile("ncnn fp32", "ncnn", ".param"),
+    "ncnn-int8": _mobile("ncnn dynamic int8", "ncnn-int8", ".param"),
 }
 
 CONTESTANTS = OURS | PEERS

@@ -144,11 +144,19 @@ RECIPES: dict[str, Callable[[str, Path, Path], None]] = {
 }
 
 
+def find_recipe(name: str) -> Callable[[str, Path, Path], None]:
+    if name in RECIPES:
+        return RECIPES[name]
+    from benchmarks.end_to_end import mobile  # which imports from here
+
+    return mobile.RECIPES[name]
+
+
 def make(model: str, recipe: str, fp32: Path, target: Path) -> None:
     """Make one file, whole or not at all."""
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         made = Path(folder) / target.name
-        RECIPES[recipe](model, fp32, made)
+        find_recipe(recipe)(model, fp32, made)
         for part in sorted(made.parent.glob(f"{made.stem}.*")):  # OpenVINO: .bin, then .xml
             part.replace(target.parent / part.name)
 

@@ -8,6 +8,7 @@ stdout, until stdin ends.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import sys
@@ -16,7 +17,16 @@ import time
 from pathlib import Path
 from typing import Any, Protocol
 
+from benchmarks.end_to_end.mobile_runtimes import OPENERS, MobileModel
 from benchmarks.end_to_end.prepare import stdout_to_stderr
+
+# What each runtime is imported as; the others are onnxruntime.
+MODULES = {
+    "openvino": "openvino",
+    "executorch": "executorch.runtime",
+    "litert": "ai_edge_litert.interpreter",
+    "ncnn": "ncnn",
+}
 
 
 class Model(Protocol):
@@ -77,6 +87,8 @@ class OpenvinoModel:
 
 
 def load(config: dict[str, Any]) -> Model:
+    if config["runtime"] in OPENERS:
+        return MobileModel(config)
     return OpenvinoModel(config) if config["runtime"] == "openvino" else OnnxruntimeModel(config)
 
 
@@ -90,8 +102,8 @@ def resident(entry: str) -> int:
 
 def import_runtime(config: dict[str, Any]) -> dict[str, Any]:
     """Import the runtime, so that memory before the model can be told from that of the model."""
-    if config["runtime"] == "openvino":
-        import openvino  # noqa: F401
+    if config["runtime"] in MODULES:
+        importlib.import_module(MODULES[config["runtime"]])
     else:
         import pqv_onnx.bench.session  # noqa: F401
     if config["runtime"] != "pqv":

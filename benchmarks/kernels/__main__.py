@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.end_to_end.caps import CAPS, NATIVE, trap
-from benchmarks.end_to_end.files import CACHE, ROOT
+from benchmarks.end_to_end.folders import CACHE, ROOT
 from benchmarks.kernels import report
 from benchmarks.kernels.contestants import CONTESTANTS, OURS, PEERS
 from pqv_onnx.bench.machine import describe_machine
