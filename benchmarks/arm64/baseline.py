@@ -51,7 +51,7 @@ def update(report: dict[str, Any], baseline: Path = BASELINE) -> None:
     if report["model"] != known["model"]:
         raise PqvError(f"the baseline is of {known['model']}, these counts of {report['model']}")
     models = known["models"]
-    known["tools"] = report["tools"]
+    known["tools"] |= report["tools"]
     known["models"] = models | {
         variant: models.get(variant, {}) | entries for variant, entries in report["models"].items()
     }
@@ -79,7 +79,8 @@ def modelled_times(known: dict[str, Any]) -> dict[str, Any]:
             variant: {
                 name: entry["modelled_ms"]
                 for name, entry in models.items()
-                if "modelled_ms" in entry  # else llvm-mca was not there
+                # Of what onnxruntime runs; llvm-mca may not have been there.
+                if name.startswith((_OURS, "ort-")) and "modelled_ms" in entry
             }
             for variant, models in known["models"].items()
         },

@@ -136,5 +136,11 @@ def test_the_plugin_counts_a_loop_exactly(tmp_path: Path, monkeypatch: pytest.Mo
     assert counts["total"] == 3000
 
 
+def test_phones_are_held_against_what_onnxruntime_runs() -> None:
+    entries = {name: {"total": 1, "modelled_ms": 2.5} for name in ("pqv-w8a8", "ncnn-int8")}
+    times = modelled_times({"model": "m", "models": {"dotprod": entries}})
+    assert times["ms"] == {"dotprod": {"pqv-w8a8": 2.5}}
+
+
 def test_what_phones_are_held_against_is_of_the_baseline() -> None:
     assert json.loads(MODELLED.read_text()) == modelled_times(json.loads(BASELINE.read_text()))
