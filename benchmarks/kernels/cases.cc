@@ -48,7 +48,7 @@ struct Packed {
   size_t m, k, n;
   Vector<int8_t> a, y, residual, shift;
   Vector<uint8_t> file, prepared;
-  Vector<int32_t> bias, right, rounding, left;
+  Vector<int32_t> bias, rounded_bias, right, rounding, left, upper;
   Vector<int16_t> multiplier, residual_multiplier;
   PackedMatMul op = {};
   PackedMatMulBlock block = {};
@@ -68,14 +68,18 @@ struct Packed {
     right.assign(padded, 8);
     rounding.assign(padded, 128);
     left.assign(padded, 0);
+    upper.assign(padded, 8);
+    rounded_bias = bias;
+    for (int32_t& x : rounded_bias) x += 128;
     multiplier = Random<int16_t>(padded, -32767, 32767);
     residual_multiplier = Random<int16_t>(padded, 0, 32767);
     op.k = k;
     op.n = n;
     op.weights = file.data();
     op.bias = bias.data();
-    op.requantizer = {shift.data(),    multiplier.data(), right.data(),
-                      rounding.data(), left.data(),       false};
+    op.rounded_bias = rounded_bias.data();
+    op.requantizer = {shift.data(), multiplier.data(), right.data(), rounding.data(),
+                      left.data(),  upper.data(),      false};
     op.residual_multiplier = has_residual ? residual_multiplier.data() : nullptr;
     op.y_bits = 8;
     block = {0, m, 0, n, a.data(), k, residual.data(), n, m, n, nullptr, 0};
@@ -250,7 +254,7 @@ struct Rows {
   size_t rows, channels;
   Vector<int8_t> a, b, y, shift;
   Vector<int16_t> ones, multiplier;
-  Vector<int32_t> right, rounding, left;
+  Vector<int32_t> right, rounding, left, upper;
 
   Rows(size_t rows_, size_t channels_)
       : rows(rows_),
@@ -265,6 +269,7 @@ struct Rows {
     right.assign(padded, 13);
     rounding.assign(padded, 1 << 12);
     left.assign(padded, 0);
+    upper.assign(padded, 3);
   }
 
   LayerNorm norm() const {
@@ -272,7 +277,8 @@ struct Rows {
             100,
             8,
             ones.data(),
-            {shift.data(), multiplier.data(), right.data(), rounding.data(), left.data(), false},
+            {shift.data(), multiplier.data(), right.data(), rounding.data(), left.data(),
+             upper.data(), false},
             ones.data()};
   }
 };

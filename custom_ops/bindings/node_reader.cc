@@ -152,7 +152,7 @@ OrtStatus* RequantizerArrays::Create(const NodeReader& reader, size_t channels) 
   PQV_RETURN_IF_ERROR(reader.Channels("multiplier", channels, &multiplier_));
   const size_t padded = PaddedChannels(channels);
   if (!right_shift_.Allocate(padded) || !rounding_.Allocate(padded) ||
-      !left_shift_.Allocate(padded)) {
+      !left_shift_.Allocate(padded) || !upper_shift_.Allocate(padded)) {
     return OutOfMemory(reader.id(), "the requantizer");
   }
   for (size_t i = 0; i < channels; ++i) {
@@ -160,6 +160,7 @@ OrtStatus* RequantizerArrays::Create(const NodeReader& reader, size_t channels) 
     right_shift_[i] = shift > 0 ? shift : 0;
     rounding_[i] = shift > 0 ? 1 << (shift - 1) : 0;
     left_shift_[i] = shift < 0 ? -shift : 0;
+    upper_shift_[i] = 16 - shift;
     has_left_shift_ = has_left_shift_ || shift < 0;
   }
   return nullptr;

@@ -84,8 +84,8 @@ class RequantizerArrays {
   OrtStatus* Create(const NodeReader& reader, size_t channels);
 
   ChannelRequantizer View() const {
-    return {shift_.data(),    multiplier_.data(), right_shift_.data(),
-            rounding_.data(), left_shift_.data(), has_left_shift_};
+    return {shift_.data(),      multiplier_.data(),  right_shift_.data(), rounding_.data(),
+            left_shift_.data(), upper_shift_.data(), has_left_shift_};
   }
 
  private:
@@ -94,6 +94,7 @@ class RequantizerArrays {
   Array<int32_t> right_shift_;
   Array<int32_t> rounding_;
   Array<int32_t> left_shift_;
+  Array<int32_t> upper_shift_;
   bool has_left_shift_ = false;
 };
 

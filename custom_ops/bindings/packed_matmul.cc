@@ -75,6 +75,7 @@ class PackedMatMulNode {
     if (epilogue == Epilogue::kNone) return nullptr;
     PQV_RETURN_IF_ERROR(requantizer_.Create(reader, op_.n));
     op_.requantizer = requantizer_.View();
+    PQV_RETURN_IF_ERROR(CreateRoundedBias(reader));
     if (epilogue == Epilogue::kRequantizeGelu) {
       op_.y_bits = kTableBits;
       return reader.Channels("table", kGeluTableSize, &table_);
@@ -127,6 +128,17 @@ class PackedMatMulNode {
                           static_cast<int64_t>(GroupBytes(bits))}};
     PQV_RETURN_IF_ERROR(reader.Constant("B", shape, &op_.weights));
     return ValidateWeights(reader, bits, op_.k, op_.n, op_.weights);
+  }
+
+  OrtStatus* CreateRoundedBias(const NodeReader& reader) {
+    if (!rounded_bias_.Allocate(PaddedChannels(op_.n))) {
+      return OutOfMemory(reader.id(), "the bias");
+    }
+    for (size_t i = 0; i < op_.n; ++i) {
+      rounded_bias_[i] = bias_[i] + op_.requantizer.rounding[i];
+    }
+    op_.rounded_bias = rounded_bias_.data();
+    return nullptr;
   }
 
   OrtStatus* ReadResidual(const RunContext& context, const Shape& y_shape,
@@ -195,6 +207,7 @@ class PackedMatMulNode {
   Epilogue epilogue_ = Epilogue::kNone;
   PackedMatMul op_ = {};
   Array<int32_t> bias_;
+  Array<int32_t> rounded_bias_;
   RequantizerArrays requantizer_;
   Array<int16_t> residual_multiplier_;
   Array<int8_t> table_;

@@ -44,14 +44,24 @@ ChannelRequantizer Requantizer(Fuzz& fuzz, size_t channels) {
   int32_t* right = fuzz.Memory<int32_t>(padded);
   int32_t* rounding = fuzz.Memory<int32_t>(padded);
   int32_t* left = fuzz.Memory<int32_t>(padded);
+  int32_t* upper = fuzz.Memory<int32_t>(padded);
   bool has_left = false;
   for (size_t i = 0; i < padded; ++i) {
     right[i] = std::max<int>(shift[i], 0);
     rounding[i] = shift[i] > 0 ? 1 << (shift[i] - 1) : 0;
     left[i] = std::max<int>(-shift[i], 0);
+    upper[i] = 16 - shift[i];
     has_left |= left[i] > 0;
   }
-  return {shift, multiplier, right, rounding, left, has_left};
+  return {shift, multiplier, right, rounding, left, upper, has_left};
+}
+
+const int32_t* RoundedBias(Fuzz& fuzz, const PackedMatMul& op) {
+  int32_t* bias = fuzz.Memory<int32_t>(PaddedChannels(op.n));
+  for (size_t i = 0; i < PaddedChannels(op.n); ++i) {
+    bias[i] = op.bias[i] + op.requantizer.rounding[i];
+  }
+  return bias;
 }
 
 // Random weights in the layout of the file.
@@ -151,6 +161,7 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
   if (kEpilogue != Epilogue::kNone) {
     op.y_bits = YBits(fuzz);
     op.requantizer = Requantizer(fuzz, n);
+    op.rounded_bias = RoundedBias(fuzz, op);
   }
   const int8_t* table = nullptr;
   if (kEpilogue == Epilogue::kRequantizeGelu) {

@@ -27,17 +27,19 @@ static PQV_INLINE uint8x16_t LoadPartial8(const void* x, size_t count) {
   return vld1q_u8(bytes);
 }
 
+// The last `count` of 16 bytes or more that end at `end`, the rest zero. 0 < count < 16.
+static PQV_INLINE uint8x16_t LoadLast8(const uint8_t* end, size_t count) {
+  // Beyond 15, TBL gives zero.
+  static constexpr uint8_t kIndex[32] = {0,   1,   2,   3,   4,   5,   6,   7,   8,   9,   10,
+                                         11,  12,  13,  14,  15,  255, 255, 255, 255, 255, 255,
+                                         255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+  return vqtbl1q_u8(vld1q_u8(end - 16), vld1q_u8(kIndex + (16 - count)));
+}
+
 static PQV_INLINE void StorePartial8(void* y, uint8x16_t x, size_t count) {
   uint8_t bytes[16];
   vst1q_u8(bytes, x);
   memcpy(y, bytes, count);
-}
-
-static PQV_INLINE void StorePartial32(int32_t* y, int32x4_t low, int32x4_t high, size_t count) {
-  int32_t values[kLanes16];
-  vst1q_s32(values, low);
-  vst1q_s32(values + 4, high);
-  memcpy(y, values, count * sizeof(int32_t));
 }
 
 struct Requantizer {
@@ -66,6 +68,15 @@ static PQV_INLINE int16x8_t RoundShift16(const Requantizer& r, int32x4_t low, in
 // SQRDMULH is mul_q15; no multiplier is -32768, its only overflow.
 static PQV_INLINE int16x8_t Requantize16(const Requantizer& r, int32x4_t low, int32x4_t high) {
   return vqrdmulhq_s16(RoundShift16(r, low, high), r.multiplier);
+}
+
+// sat16(round_shift(x, shift)) of x to which the rounding is already added, with 16 - shift for
+// each lane: the upper halves of int32 that saturate where they do. SQSHL by fewer than 0 shifts to
+// the right.
+static PQV_INLINE int16x8_t UpperHalves(int32x4_t low, int32x4_t high, int32x4_t shift_low,
+                                        int32x4_t shift_high) {
+  return vuzp2q_s16(vreinterpretq_s16_s32(vqshlq_s32(low, shift_low)),
+                    vreinterpretq_s16_s32(vqshlq_s32(high, shift_high)));
 }
 
 // The range of an output of 4 or 8 bits.

@@ -23,6 +23,7 @@ struct ChannelRequantizer {
   const int32_t* right_shift;  // max(shift, 0)
   const int32_t* rounding;     // 2^(shift - 1) for shift > 0, else 0
   const int32_t* left_shift;   // max(-shift, 0)
+  const int32_t* upper_shift;  // 16 - shift: to the left, of sums whose upper half is wanted
   bool has_left_shift;         // some channel has shift < 0, as most of 4-bit models do
 };
 

@@ -57,6 +57,18 @@ static constexpr bool StrassenPays(const StrassenTile& tile, size_t rows, size_t
   return saved > kTileCost + of_rows + of_weights;
 }
 
+// The sums of four blocks, [2 * row block + channel block], each of 8 rows by 8 channels.
+struct StrassenSums {
+  alignas(16) int32_t block[4][64];
+};
+
+// What sums begin with, for each channel: those of the left blocks, and how much more it is in the
+// right ones.
+struct StrassenStart {
+  alignas(16) int32_t left[8];
+  int32_t difference[8];
+};
+
 }  // namespace pqv
 
 #endif  // PQV_KERNELS_COMMON_STRASSEN_H_

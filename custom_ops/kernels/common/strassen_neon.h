@@ -119,91 +119,146 @@ class FastTile {
 
   // The tile at `row` and channel `n`, from the factors of both.
   PQV_INLINE void Run(const uint8_t* rows, const uint8_t* panel, size_t row, size_t n) const {
-    alignas(16) int32_t x[kSize];
-    alignas(16) int32_t y[kSize];
-    const size_t next_row = row + kFastRows / 2;
-    const size_t next_n = n + kPanelChannels;
-    Accumulator sums;
-    sums.Begin(First(row, n));
-    sums.AddBlocks(&rows, &panel, pass_.blocks);  // P1
-    sums.Save(x);
-    sums.AddBlocks(&rows, &panel, pass_.blocks);  // P2
-    End(sums, row, n);
-    sums.Load(x);
-    sums.AddBlocks(&rows, &panel, pass_.blocks);  // P6
-    sums.Save(x);
-    sums.AddBlocks(&rows, &panel, pass_.blocks);  // P7
-    sums.Save(y);
-    sums.AddBlocks(&rows, &panel, pass_.blocks);  // -P4
-    End(sums, next_row, n);
-    sums.Begin(Difference(row, n));
-    sums.AddBlocks(&rows, &panel, pass_.blocks);  // P5
-    sums.AddTo(y);
-    sums.Add(x);
-    sums.AddBlocks(&rows, &panel, pass_.blocks);  // P3
-    End(sums, row, next_n);
-    sums.Load(y);
-    End(sums, next_row, next_n);
+    StrassenStart start;
+    StrassenSums sums;
+    Begin(row, n, &start);
+    Tile::StrassenProducts(rows, panel, pass_.blocks, start, &sums);
+    if (pass_.is_first && pass_.is_last) return End(sums, row, n);
+    EndPass(sums, row, n);
   }
 
  private:
-  using Accumulator = typename Tile::template Accumulator<kFastRows / 2>;
-  using Sums = arm64::Sums<kFastRows / 2>;
-  static constexpr size_t kSize = kFastRows / 2 * kPanelChannels;
+  static constexpr size_t kHalfRows = kFastRows / 2;
+  using Rows = typename Epilogue::template Rows<kHalfRows>;
+  using Sums = arm64::Sums<kHalfRows>;
 
-  PQV_INLINE Sums First(size_t row, size_t n) const {
-    Sums sums = {};
-    if (pass_.is_first) epilogue_.Begin(row, n, &sums);
-    return sums;
-  }
-
-  // What the right half of the tile begins with, less what P1 brings into it.
-  PQV_INLINE Sums Difference(size_t row, size_t n) const {
-    Sums sums = First(row, n + kPanelChannels);
-    const Sums left = First(row, n);
-#pragma GCC unroll 8
-    for (size_t r = 0; r < kFastRows / 2; ++r) {
-      sums.row[r][0] = vsubq_s32(sums.row[r][0], left.row[r][0]);
-      sums.row[r][1] = vsubq_s32(sums.row[r][1], left.row[r][1]);
-    }
-    return sums;
-  }
-
-  PQV_INLINE void End(const Accumulator& accumulator, size_t row, size_t n) const {
-    Sums sums;
-    accumulator.End(&sums);
-    int32_t* partial = pass_.partial + (row - pass_.row_begin) * kFastBlockChannels;
-    partial += n - pass_.channel_begin;
+  PQV_INLINE void Begin(size_t row, size_t n, StrassenStart* start) const {
     if (!pass_.is_first) {
-#pragma GCC unroll 8
-      for (size_t r = 0; r < kFastRows / 2; ++r) {
-        const int32_t* before = partial + r * kFastBlockChannels;
-        sums.row[r][0] = vaddq_s32(sums.row[r][0], vld1q_s32(before));
-        sums.row[r][1] = vaddq_s32(sums.row[r][1], vld1q_s32(before + 4));
+      *start = {};
+      return;
+    }
+    Sums left, right;
+    Rows(epilogue_, row, n).Begin(&left);
+    Rows(epilogue_, row, n + kPanelChannels).Begin(&right);
+    for (size_t v = 0; v < 2; ++v) {
+      vst1q_s32(start->left + 4 * v, left.row[0][v]);
+      vst1q_s32(start->difference + 4 * v, vsubq_s32(right.row[0][v], left.row[0][v]));
+    }
+  }
+
+  PQV_INLINE void End(const StrassenSums& sums, size_t row, size_t n) const {
+#pragma GCC unroll 1
+    for (size_t right = 0; right < 2; ++right) {
+      Rows ends(epilogue_, row, n + right * kPanelChannels);
+      ends.End(SumsOf(sums.block[right]), kPanelChannels);
+      ends.NextRows();
+      ends.End(SumsOf(sums.block[2 + right]), kPanelChannels);
+    }
+  }
+
+  // With the sums of the passes before, or for those that follow.
+  __attribute__((noinline)) void EndPass(const StrassenSums& all, size_t row, size_t n) const {
+    for (size_t b = 0; b < 4; ++b) {
+      const size_t block_row = row + b / 2 * kHalfRows;
+      const size_t block_n = n + b % 2 * kPanelChannels;
+      int32_t* partial = pass_.partial + (block_row - pass_.row_begin) * kFastBlockChannels;
+      partial += block_n - pass_.channel_begin;
+      Sums sums = SumsOf(all.block[b]);
+      if (!pass_.is_first) AddPartial(partial, &sums);
+      if (pass_.is_last) {
+        Rows(epilogue_, block_row, block_n).End(sums, kPanelChannels);
+      } else {
+        StoreRows(sums, kPanelChannels, partial, kFastBlockChannels);
       }
     }
-    if (pass_.is_last) return epilogue_.End(row, n, sums);
-    StoreRows(sums, kPanelChannels, partial, kFastBlockChannels);
+  }
+
+  static PQV_INLINE Sums SumsOf(const int32_t* block) {
+    Sums sums;
+    LoadSums(block, &sums);
+    return sums;
+  }
+
+  static PQV_INLINE void AddPartial(const int32_t* partial, Sums* sums) {
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kHalfRows; ++r, partial += kFastBlockChannels) {
+      sums->row[r][0] = vaddq_s32(sums->row[r][0], vld1q_s32(partial));
+      sums->row[r][1] = vaddq_s32(sums->row[r][1], vld1q_s32(partial + 4));
+    }
   }
 
   const FastPass& pass_;
   const Epilogue& epilogue_;
 };
 
-// One pass over k of a block of rows and channels.
+// The rows that are no whole tile, by the blocks of weights that are factors, too, while no sum is
+// in the place of B12: B11 beside B12, then B21 beside B22.
+template <typename Tile, typename Epilogue>
+class RestRows {
+ public:
+  // Rows begin .. end of `op`.
+  RestRows(const Product& op, size_t begin, size_t end, const Epilogue& epilogue)
+      : op_(op), begin_(begin), end_(end), epilogue_(epilogue) {}
+
+  // For a pass from k on.
+  void Pack(size_t k, size_t half_k) {
+    for (size_t row = begin_; row < end_; row += Tile::kRows) {
+      for (size_t half = 0; half < 2; ++half) {
+        const uint8_t* a = op_.a + row * op_.a_stride + k + half * half_k;
+        Tile::PackRows(a, op_.a_stride, RowsFrom(row), half_k, packed_[(row - begin_) / 8][half]);
+      }
+    }
+  }
+
+  // Channels n .. n + 15, whose blocks of weights are at `panel`.
+  void Run(const FastPass& pass, size_t n, const uint8_t* panel) {
+    const size_t bytes = pass.blocks * kBlockK * kPanelChannels;
+    for (size_t row = begin_; row < end_; row += Tile::kRows) {
+      for (size_t half = 0; half < 2; ++half) {
+        TilePass tile;
+        tile.rows = packed_[(row - begin_) / 8][half];
+        tile.is_narrow = false;
+        tile.panels = {panel + kStrassenB[2 * half] * bytes, kStrassenB[1] * bytes};
+        tile.groups = pass.blocks * kBlockGroups;
+        tile.is_first = pass.is_first && half == 0;
+        tile.is_last = pass.is_last && half == 1;
+        tile.partial = partial_ + (row - begin_) * kPartialChannels + n - pass.channel_begin;
+        RunTileOf<Tile, Tile::kRows, typename Tile::Form>(RowsFrom(row), tile, row, n,
+                                                          n + kFastChannels, epilogue_);
+      }
+    }
+  }
+
+ private:
+  static_assert(kStrassenB[3] - kStrassenB[2] == kStrassenB[1] - kStrassenB[0], "one stride");
+
+  size_t RowsFrom(size_t row) const { return Min(end_ - row, Tile::kRows); }
+
+  const Product& op_;
+  const size_t begin_;
+  const size_t end_;
+  const Epilogue& epilogue_;
+  alignas(64) uint8_t packed_[2][2][Tile::RowsBytes(kMaxFastPassK / 2)];
+  alignas(64) int32_t partial_[kFastRows * kPartialChannels];
+};
+
+// One pass over k of a block of rows and channels; of `rest`, too, unless it is null.
 template <typename Tile, typename Panels, typename Epilogue>
 static PQV_INLINE void RunFastPass(const Product& op, const FastPass& pass, size_t k,
                                    const RowFactors& rows, const Panels& panels,
-                                   const Epilogue& epilogue, uint8_t* scratch) {
+                                   const Epilogue& epilogue, RestRows<Tile, Epilogue>* rest,
+                                   uint8_t* scratch) {
   const size_t half_k = pass.blocks * kBlockK;
   const size_t bytes = half_k * kPanelChannels;
   const size_t factor_bytes = FactorBytes(2 * half_k);
   uint8_t* panel = scratch;
+  if (rest != nullptr) rest->Pack(k, half_k);
   for (size_t n = op.channel_begin; n < op.channel_end; n += kFastChannels) {
     for (size_t b = 0; b < 4; ++b) {
       panels.Make(n + b % 2 * kPanelChannels, k + b / 2 * half_k, kPanelChannels, half_k,
                   panel + kStrassenB[b] * bytes);
     }
+    if (rest != nullptr) rest->Run(pass, n, panel);
     SumPanels(panel, bytes);
     panel += factor_bytes;
   }
@@ -217,25 +272,29 @@ static PQV_INLINE void RunFastPass(const Product& op, const FastPass& pass, size
   }
 }
 
-// A product of values whose sums fit in bytes. Its rows and channels are whole tiles, its k a
-// multiple of 2 * kBlockK.
+// A product of values whose sums fit in bytes. Its channels are whole tiles, its k a multiple of
+// 2 * kBlockK. The rows that are no whole tile come last, and have no factors.
 template <typename Tile, typename Panels, typename Epilogue>
 static void RunFastProduct(const Product& op, const RowFactors& rows, const Panels& panels,
-                           const Epilogue& epilogue) {
+                           const Epilogue& shared_epilogue) {
+  const Epilogue epilogue = shared_epilogue;  // a copy, which stores of int8 cannot change
   alignas(64) uint8_t scratch[kFastBlockChannels / kFastChannels * FactorBytes(kMaxFastPassK)];
   alignas(64) int32_t partial[kFastBlockRows * kFastBlockChannels];
   const size_t pass_k = FastPassK(op.k);
-  for (size_t row = op.row_begin; row < op.row_end; row += kFastBlockRows) {
+  const size_t whole_end = op.row_end - op.row_end % kFastRows;
+  RestRows<Tile, Epilogue> rest(op, whole_end, op.row_end, epilogue);
+  for (size_t row = op.row_begin; row < whole_end; row += kFastBlockRows) {
     for (size_t n = op.channel_begin; n < op.channel_end; n += kFastBlockChannels) {
       Product part = op;
       part.row_begin = row;
-      part.row_end = Min(row + kFastBlockRows, op.row_end);
+      part.row_end = Min(row + kFastBlockRows, whole_end);
       part.channel_begin = n;
       part.channel_end = Min(n + kFastBlockChannels, op.channel_end);
       for (size_t k = 0; k < op.k; k += pass_k) {
         const size_t count = Min(op.k - k, pass_k);
         const FastPass pass = {count / 2 / kBlockK, k == 0, k + count == op.k, partial, row, n};
-        RunFastPass<Tile>(part, pass, k, rows, panels, epilogue, scratch);
+        RunFastPass<Tile>(part, pass, k, rows, panels, epilogue,
+                          row == op.row_begin ? &rest : nullptr, scratch);
       }
     }
   }

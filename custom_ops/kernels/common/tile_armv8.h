@@ -14,24 +14,49 @@ namespace arm64 {
 
 // The values of a panel.
 enum class PanelRange {
-  kInt4,     // [-7, 7]
-  kAnyInt4,  // [-8, 7]
-  kInt8,     // [-127, 127]
-  kAnyInt8,  // [-128, 127]
-  kUint4,    // [0, 15], and rows are unsigned
-  kUint8,    // [0, 255], and rows are unsigned
+  kInt4,         // [-7, 7]
+  kAnyInt4,      // [-8, 7]
+  kInt8,         // [-127, 127]
+  kAnyInt8,      // [-128, 127]
+  kNegatedInt4,  // [-7, 8], those of kAnyInt4 negated, and rows are in [-8, 7]
+  kUint4,        // [0, 15], and rows are unsigned
+  kUint8,        // [0, 255], and rows are unsigned
+};
+
+// Two products of [-8, 7] by [-8, 7] are 128 at most, those by [-7, 8] -128 at least: a byte.
+struct NegatedForm : GroupForm<8> {
+  static PQV_INLINE void Store(const Group8* groups, uint8_t* target) {
+    Group8 negated[kBlockGroups];
+#pragma GCC unroll 4
+    for (size_t g = 0; g < kBlockGroups; ++g) {
+      negated[g] = {vnegq_s8(groups[g].low), vnegq_s8(groups[g].high)};
+    }
+    GroupForm<8>::Store(negated, target);
+  }
+};
+
+template <PanelRange kRange>
+struct FormFor {
+  using Type = GroupForm<8>;
+};
+template <>
+struct FormFor<PanelRange::kNegatedInt4> {
+  using Type = NegatedForm;
 };
 
 // Packed rows: for each 16 k, of each row, a vector for each group, four times the same 4 k.
-template <PanelRange kRange, size_t kMaxRows = kRange == PanelRange::kInt4 ? 8 : 4>
+template <PanelRange kRange,
+          size_t kMaxRows =
+              kRange == PanelRange::kInt4 || kRange == PanelRange::kNegatedInt4 ? 8 : 4>
 struct Armv8Tile {
-  using Form = GroupForm<8>;
+  using Form = typename FormFor<kRange>::Type;
   static constexpr size_t kRows = kMaxRows;
   // Two products of sums do not fit in a byte.
   static constexpr StrassenTile kStrassen = {};
   static constexpr bool kIsUnsigned = kRange == PanelRange::kUint4 || kRange == PanelRange::kUint8;
   static constexpr size_t kRowBlockBytes = kBlockGroups * 16;
   static constexpr size_t kBlockBytes = kRows * kRowBlockBytes;
+  static constexpr size_t kLowerRowsBytes = kHalfRows * kRowBlockBytes;
 
   // Products that 16 bits hold the sum of.
   static constexpr size_t kMaxTerms = kRange == PanelRange::kInt4      ? 32767 / (7 * 128)
@@ -57,18 +82,22 @@ struct Armv8Tile {
       StoreBytes(tail, LoadBlock(a, i, k));
       PackBlock(tail, target, &seen);
     }
+    if constexpr (kRange == PanelRange::kNegatedInt4) return true;
     return kRange == PanelRange::kInt4 && vmaxvq_u8(seen) < 16;
   }
 
   template <size_t kCount>
   class Accumulator {
    public:
-    PQV_INLINE void Begin(const Sums<kCount>& sums) { sums_ = sums; }
+    PQV_INLINE void Begin(const Sums<kCount>& sums) { sums_ = Signed(sums); }
 
-    PQV_INLINE void End(Sums<kCount>* sums) const { *sums = sums_; }
+    PQV_INLINE void End(Sums<kCount>* sums) const { *sums = Signed(sums_); }
 
     template <typename PanelForm>
     PQV_INLINE void Add(const uint8_t* rows, bool is_narrow, const uint8_t* panel, size_t groups) {
+      if constexpr (kRange == PanelRange::kNegatedInt4) {
+        return AddNarrow<PanelForm>(rows, panel, groups);
+      }
       if constexpr (kRange == PanelRange::kInt4) {
         if (is_narrow) return AddNarrow<PanelForm>(rows, panel, groups);
       }
@@ -77,6 +106,17 @@ struct Armv8Tile {
     }
 
    private:
+    // Negative sums for a negated panel.
+    static PQV_INLINE Sums<kCount> Signed(Sums<kCount> sums) {
+      if constexpr (kRange != PanelRange::kNegatedInt4) return sums;
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kCount; ++r) {
+        sums.row[r][0] = vnegq_s32(sums.row[r][0]);
+        sums.row[r][1] = vnegq_s32(sums.row[r][1]);
+      }
+      return sums;
+    }
+
     // Sums of two products of a channel side by side: those of channels 2 i and 2 i + 1.
     template <size_t kHalfCount>
     struct WideSums {
@@ -246,7 +286,7 @@ struct Armv8Tile {
     // int4 times int4: int8 holds 2 products, int16 those of a whole pass.
     template <typename PanelForm>
     PQV_INLINE void AddNarrow(const uint8_t* rows, const uint8_t* panel, size_t groups) {
-      static_assert(kMaxPassK / 2 * (7 * 8) <= 32767, "each int16 sums half of the products");
+      static_assert(kMaxPassK / 2 * (8 * 8) <= 32768, "each int16 sums half of the products");
       int16x8_t sums[kCount][2];
 #pragma GCC unroll 8
       for (size_t r = 0; r < kCount; ++r) sums[r][0] = sums[r][1] = vdupq_n_s16(0);

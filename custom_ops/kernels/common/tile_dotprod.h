@@ -5,6 +5,7 @@
 #define PQV_KERNELS_COMMON_TILE_DOTPROD_H_
 
 #include "kernels/common/strassen.h"
+#include "kernels/common/strassen_dotprod.h"
 #include "kernels/common/tile_neon.h"
 
 namespace pqv {
@@ -45,6 +46,7 @@ template <Sign kSign, size_t kMaxRows = 8>
 struct DotprodTile {
   using Form = GroupForm<8>;
   static constexpr size_t kRows = kMaxRows;
+  static constexpr size_t kLowerRowsBytes = 0;  // all rows at once
   static constexpr StrassenTile kStrassen = {kRows, kPanelChannels, kBlockK, 16};
 
   static constexpr size_t RowsBytes(size_t k) { return 2 * k * kHalfRows; }
@@ -61,6 +63,12 @@ struct DotprodTile {
       PackHalf(a, stride, rows, first, k, packed, store);
     }
     return false;
+  }
+
+  static PQV_INLINE void StrassenProducts(const uint8_t* rows, const uint8_t* panel, size_t blocks,
+                                          const StrassenStart& start, StrassenSums* sums) {
+    static_assert(kSign == Sign::kSigned && kRows == 8, "what it is written for");
+    arm64::StrassenProducts(rows, panel, blocks, start, sums);
   }
 
   template <size_t kCount>
@@ -89,17 +97,6 @@ struct DotprodTile {
         panel += PanelForm::kGroupBytes;
       }
     }
-
-    // Whole blocks of 16 k; both pointers move behind them.
-    PQV_INLINE void AddBlocks(const uint8_t** rows, const uint8_t** panel, size_t blocks) {
-      for (; blocks != 0; --blocks) AddBlock<Form>(rows, panel);
-    }
-
-    // Sums that are kept for later, in the order of this class.
-    PQV_INLINE void Save(int32_t* y) const { SaveSums(sums_.row, y); }
-    PQV_INLINE void Load(const int32_t* x) { LoadSums(x, sums_.row); }
-    PQV_INLINE void Add(const int32_t* x) { AddSums(x, sums_.row); }
-    PQV_INLINE void AddTo(int32_t* y) const { AddSumsTo(sums_.row, y); }
 
    private:
     template <typename PanelForm>

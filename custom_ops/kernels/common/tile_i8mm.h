@@ -32,7 +32,8 @@ template <Sign kRowSign>
 struct I8mmTile {
   using Form = PairForm;
   static constexpr size_t kRows = 8;
-  static constexpr size_t kPairs = 4;  // of channels
+  static constexpr size_t kLowerRowsBytes = 0;  // all rows at once
+  static constexpr size_t kPairs = 4;           // of channels
   // Its sums take about as many instructions as the products that are saved.
   static constexpr StrassenTile kStrassen = {};
 

@@ -117,10 +117,11 @@ static PQV_INLINE void MakePanel(size_t groups, const Load& load, uint8_t* targe
   Form::Store(block, target);
 }
 
-// 16 bytes of a row whose k ends at `k`, zero beyond.
+// 16 bytes of a row whose k ends at `k`, zero beyond. `i` is a multiple of 16.
 static PQV_INLINE int8x16_t LoadBlock(const void* row, size_t i, size_t k) {
   const uint8_t* x = static_cast<const uint8_t*>(row) + i;
-  return i + kBlockK <= k ? LoadBytes(x) : vreinterpretq_s8_u8(LoadPartial8(x, k - i));
+  if (i + kBlockK <= k) return LoadBytes(x);
+  return vreinterpretq_s8_u8(i > 0 ? LoadLast8(x + (k - i), k - i) : LoadPartial8(x, k - i));
 }
 
 constexpr size_t kHalfRows = 4;  // of a tile
@@ -165,6 +166,31 @@ struct Sums {
   int32x4_t row[kRows][2];
 };
 
+// 8 bytes, and the pointer a stride behind them. Compilers would compute each address apart.
+static PQV_INLINE void StoreNextLow(int8_t** y, size_t stride, int8x16_t x) {
+  __asm__ volatile("st1 {%1.d}[0], [%0], %2" : "+r"(*y) : "w"(x), "r"(stride) : "memory");
+}
+
+static PQV_INLINE void StoreNextHigh(int8_t** y, size_t stride, int8x16_t x) {
+  __asm__ volatile("st1 {%1.d}[1], [%0], %2" : "+r"(*y) : "w"(x), "r"(stride) : "memory");
+}
+
+static PQV_INLINE int8x8_t LoadNext8(const int8_t** x, size_t stride) {
+  int8x8_t y;
+  __asm__ volatile("ld1 {%0.8b}, [%1], %2" : "=w"(y), "+r"(*x) : "r"(stride) : "memory");
+  return y;
+}
+
+// `bytes` of each row of a tile whose rows lie one after the other. Apart, as few tiles are cut.
+static __attribute__((noinline, unused)) void CopyRows(const void* tile, size_t row_bytes,
+                                                       size_t rows, size_t bytes, void* y,
+                                                       size_t stride) {
+  for (size_t r = 0; r < rows; ++r) {
+    memcpy(static_cast<uint8_t*>(y) + r * stride, static_cast<const uint8_t*>(tile) + r * row_bytes,
+           bytes);
+  }
+}
+
 // Stores `count` channels of the rows of a tile. All loops over rows are unrolled: with an index
 // that is not constant, the rows would live in memory.
 
@@ -172,27 +198,17 @@ struct Sums {
 template <size_t kRows>
 static PQV_INLINE void StoreRows(const int16x8_t (&u)[kRows], const Limits& limits, size_t count,
                                  int8_t* y, size_t stride) {
-  int8x16_t pairs[(kRows + 1) / 2];
+  const bool is_whole = count == kPanelChannels;
+  int8_t buffer[kRows * kPanelChannels];
+  int8_t* next = is_whole ? y : buffer;
+  const size_t next_stride = is_whole ? stride : kPanelChannels;
 #pragma GCC unroll 4
   for (size_t r = 0; r < kRows; r += 2) {
-    pairs[r / 2] = Narrow16(u[r], u[r + 1 < kRows ? r + 1 : r], limits);
+    const int8x16_t pair = Narrow16(u[r], u[r + 1 < kRows ? r + 1 : r], limits);
+    StoreNextLow(&next, next_stride, pair);
+    if (r + 1 < kRows) StoreNextHigh(&next, next_stride, pair);
   }
-#pragma GCC unroll 4
-  for (size_t r = 0; r < kRows; r += 2) {
-    const int8x16_t pair = pairs[r / 2];
-    const bool has_second = r + 1 < kRows;
-    if (count == kPanelChannels) {
-      vst1_s8(y, vget_low_s8(pair));
-      if (has_second) {
-        vst1q_lane_s64(reinterpret_cast<int64_t*>(y + stride), vreinterpretq_s64_s8(pair), 1);
-      }
-    } else {
-      StorePartial8(y, vreinterpretq_u8_s8(pair), count);
-      if (has_second)
-        StorePartial8(y + stride, vreinterpretq_u8_s8(vextq_s8(pair, pair, 8)), count);
-    }
-    y += 2 * stride;
-  }
+  if (!is_whole) CopyRows(buffer, kPanelChannels, kRows, count, y, stride);
 }
 
 template <size_t kRows>
@@ -205,10 +221,10 @@ static PQV_INLINE void StoreRows(const Sums<kRows>& x, size_t count, int32_t* y,
     }
     return;
   }
-#pragma GCC unroll 8
-  for (size_t r = 0; r < kRows; ++r, y += stride) {
-    StorePartial32(y, x.row[r][0], x.row[r][1], count);
-  }
+  int32_t buffer[kRows * kPanelChannels];
+  StoreRows(x, kPanelChannels, buffer, kPanelChannels);
+  constexpr size_t kBytes = sizeof(int32_t);
+  CopyRows(buffer, kPanelChannels * kBytes, kRows, count * kBytes, y, stride * kBytes);
 }
 
 // Two vectors at a time, and the pointer behind them. gcc would store and load them one by one.
@@ -220,46 +236,11 @@ static PQV_INLINE void LoadNextPair(const int32_t** x, int32x4_t* first, int32x4
   __asm__ volatile("ldp %q0, %q1, [%2], #32" : "=w"(*first), "=w"(*second), "+r"(*x) : : "memory");
 }
 
-// Sums that wait in memory.
-
-template <size_t kCount, size_t kColumns>
-static PQV_INLINE void SaveSums(const int32x4_t (&x)[kCount][kColumns], int32_t* y) {
-#pragma GCC unroll 16
-  for (size_t i = 0; i < kCount * kColumns; i += 2) {
-    StoreNextPair(&y, x[i / kColumns][i % kColumns], x[i / kColumns][i % kColumns + 1]);
-  }
-}
-
-template <size_t kCount, size_t kColumns>
-static PQV_INLINE void LoadSums(const int32_t* x, int32x4_t (&y)[kCount][kColumns]) {
-#pragma GCC unroll 16
-  for (size_t i = 0; i < kCount * kColumns; i += 2) {
-    LoadNextPair(&x, &y[i / kColumns][i % kColumns], &y[i / kColumns][i % kColumns + 1]);
-  }
-}
-
-template <size_t kCount, size_t kColumns>
-static PQV_INLINE void AddSums(const int32_t* x, int32x4_t (&y)[kCount][kColumns]) {
-#pragma GCC unroll 16
-  for (size_t i = 0; i < kCount * kColumns; i += 2) {
-    int32x4_t first, second;
-    LoadNextPair(&x, &first, &second);
-    int32x4_t* sums = &y[i / kColumns][i % kColumns];
-    sums[0] = vaddq_s32(sums[0], first);
-    sums[1] = vaddq_s32(sums[1], second);
-  }
-}
-
-template <size_t kCount, size_t kColumns>
-static PQV_INLINE void AddSumsTo(const int32x4_t (&x)[kCount][kColumns], int32_t* y) {
-  const int32_t* before = y;
-#pragma GCC unroll 16
-  for (size_t i = 0; i < kCount * kColumns; i += 2) {
-    int32x4_t first, second;
-    LoadNextPair(&before, &first, &second);
-    const int32x4_t* sums = &x[i / kColumns][i % kColumns];
-    StoreNextPair(&y, vaddq_s32(sums[0], first), vaddq_s32(sums[1], second));
-  }
+// Sums of a tile, row after row.
+template <size_t kRows>
+static PQV_INLINE void LoadSums(const int32_t* x, Sums<kRows>* sums) {
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r) LoadNextPair(&x, &sums->row[r][0], &sums->row[r][1]);
 }
 
 // One pass over k of a block of channels, for a tile of rows.
@@ -273,15 +254,17 @@ struct TilePass {
 };
 
 template <typename Tile, size_t kRows, typename Form, typename Epilogue>
-static PQV_INLINE void RunTile(const TilePass& pass, size_t row, size_t channel, size_t channel_end,
-                               const Epilogue& epilogue) {
+static PQV_INLINE void RunTile(const TilePass& shared_pass, size_t row, size_t channel,
+                               size_t channel_end, const Epilogue& epilogue) {
+  const TilePass pass = shared_pass;  // a copy, which stores of int8 cannot change
   const uint8_t* panel = pass.panels.data;
   int32_t* partial = pass.partial;
-  for (; channel < channel_end; channel += kPanelChannels) {
+  typename Epilogue::template Rows<kRows> rows(epilogue, row, channel);
+  for (; channel < channel_end; channel += kPanelChannels, rows.Next()) {
     typename Tile::template Accumulator<kRows> accumulator;
     Sums<kRows> sums;
     if (pass.is_first) {
-      epilogue.Begin(row, channel, &sums);
+      rows.Begin(&sums);
       accumulator.Begin(sums);
     } else {
 #pragma GCC unroll 8
@@ -294,7 +277,7 @@ static PQV_INLINE void RunTile(const TilePass& pass, size_t row, size_t channel,
     accumulator.template Add<Form>(pass.rows, pass.is_narrow, panel, pass.groups);
     accumulator.End(&sums);
     if (pass.is_last) {
-      epilogue.End(row, channel, sums);
+      rows.End(sums, Min(channel_end - channel, kPanelChannels));
     } else {
 #pragma GCC unroll 8
       for (size_t r = 0; r < kRows; ++r) {
@@ -307,11 +290,23 @@ static PQV_INLINE void RunTile(const TilePass& pass, size_t row, size_t channel,
   }
 }
 
-// 1 <= rows <= kMaxRows.
+// 1 <= rows <= kMaxRows. Tiles that say where their rows 4 .. 7 are packed run few rows in two
+// parts, for less code.
 template <typename Tile, size_t kMaxRows, typename Form, typename Epilogue>
 static void RunTileOf(size_t rows, const TilePass& pass, size_t row, size_t channel,
                       size_t channel_end, const Epilogue& epilogue) {
-  if constexpr (kMaxRows > 1) {
+  if constexpr (kMaxRows > kHalfRows && Tile::kLowerRowsBytes > 0) {
+    if (rows < kMaxRows) {
+      RunTileOf<Tile, kHalfRows, Form>(Min(rows, kHalfRows), pass, row, channel, channel_end,
+                                       epilogue);
+      if (rows <= kHalfRows) return;
+      TilePass lower = pass;
+      lower.rows += Tile::kLowerRowsBytes;
+      lower.partial += kHalfRows * kPartialChannels;
+      return RunTileOf<Tile, kHalfRows, Form>(rows - kHalfRows, lower, row + kHalfRows, channel,
+                                              channel_end, epilogue);
+    }
+  } else if constexpr (kMaxRows > 1) {
     if (rows < kMaxRows) {
       return RunTileOf<Tile, kMaxRows - 1, Form>(rows, pass, row, channel, channel_end, epilogue);
     }
@@ -323,7 +318,8 @@ static void RunTileOf(size_t rows, const TilePass& pass, size_t row, size_t chan
 //
 //   Tile:     Form; PackRows, Accumulator; kRows rows at a time
 //   Panels:   Form; Make(n, k, channels, count, scratch) -> PanelBlock
-//   Epilogue: Begin(row, n, sums) before, End(row, n, sums) after all products
+//   Epilogue: Rows, what is done with some rows from a channel on: Begin(sums) before the products
+//             of a tile, End(sums, count) after them, Next() to go on to the next 8 channels
 template <typename Tile, typename Panels, typename Epilogue>
 static void RunBlock(const Product& op, size_t row_begin, size_t row_end, const Panels& panels,
                      const Epilogue& epilogue) {

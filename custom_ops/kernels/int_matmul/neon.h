@@ -57,21 +57,39 @@ struct RowPanels {
 
 class ToLogits {
  public:
-  PQV_INLINE explicit ToLogits(const IntMatMul& op) : op_(op) {}
+  PQV_INLINE explicit ToLogits(const IntMatMul& op) : y_(op.y), stride_(op.y_stride) {}
 
   template <size_t kRows>
-  PQV_INLINE void Begin(size_t, size_t, Sums<kRows>* sums) const {
+  class Rows {
+   public:
+    PQV_INLINE Rows(const ToLogits& to, size_t row, size_t n) : stride_(to.stride_) {
 #pragma GCC unroll 8
-    for (size_t r = 0; r < kRows; ++r) sums->row[r][0] = sums->row[r][1] = vdupq_n_s32(0);
-  }
+      for (size_t r = 0; r < kRows; ++r) y_[r] = to.y_ + (row + r) * to.stride_ + n;
+    }
 
-  template <size_t kRows>
-  PQV_INLINE void End(size_t row, size_t n, const Sums<kRows>& sums) const {
-    StoreRows(sums, Min(op_.n - n, kPanelChannels), op_.y + row * op_.y_stride + n, op_.y_stride);
-  }
+    PQV_INLINE void Next() {}
+
+    PQV_INLINE void Begin(Sums<kRows>* sums) const {
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) sums->row[r][0] = sums->row[r][1] = vdupq_n_s32(0);
+    }
+
+    PQV_INLINE void End(const Sums<kRows>& sums, size_t count) {
+      if (count < kPanelChannels) return StoreRows(sums, count, y_[0], stride_);
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) {
+        StoreNextPair(&y_[r], sums.row[r][0], sums.row[r][1]);
+      }
+    }
+
+   private:
+    int32_t* y_[kRows];  // where the next 8 logits of a row belong
+    size_t stride_;
+  };
 
  private:
-  const IntMatMul op_;
+  int32_t* const y_;
+  const size_t stride_;
 };
 
 template <typename Tile>

@@ -70,7 +70,77 @@ static PQV_INLINE void BeginWithBias(const int32_t* bias, Sums<kRows>* sums) {
   }
 }
 
-template <bool kHasResidual>
+// The residual of some rows, from a channel on. Row r of the output has row r % count of it.
+class ResidualRows {
+ public:
+  PQV_INLINE ResidualRows(const PackedMatMul& op, const PackedMatMulBlock& block, size_t row,
+                          size_t n)
+      : multiplier_(op.residual_multiplier + n),
+        rows_(block.residual + n),
+        stride_(block.residual_stride),
+        count_(block.residual_rows),
+        first_(row < count_ ? row : row % count_) {}
+
+  PQV_INLINE void Next() {
+    multiplier_ += kPanelChannels;
+    rows_ += kPanelChannels;
+  }
+
+  PQV_INLINE void NextRows(size_t count) {
+    first_ += count;
+    if (first_ >= count_) first_ %= count_;
+  }
+
+  // Of `count` channels.
+  template <size_t kRows>
+  PQV_INLINE void AddTo(size_t count, int16x8_t (&u)[kRows]) const {
+    const int16x8_t multiplier = vld1q_s16(multiplier_);
+    int8x8_t x[kRows];
+    Load(count, x);
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+      u[r] = vqaddq_s16(u[r], vqrdmulhq_s16(vshll_n_s8(x[r], 8), multiplier));
+    }
+  }
+
+ private:
+  template <size_t kRows>
+  PQV_INLINE void Load(size_t count, int8x8_t (&x)[kRows]) const {
+    const int8_t* row = rows_ + first_ * stride_;
+    if (count == kPanelChannels && first_ + kRows <= count_) {
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) x[r] = LoadNext8(&row, stride_);
+      return;
+    }
+    int8_t buffer[kRows * kPanelChannels] = {};
+    CopyEach(kRows, count, buffer);
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) x[r] = vld1_s8(buffer + r * kPanelChannels);
+  }
+
+  // Rows that are not one after the other, or cut.
+  __attribute__((noinline)) void CopyEach(size_t rows, size_t count, int8_t* buffer) const {
+    for (size_t r = 0; r < rows; ++r) {
+      memcpy(buffer + r * kPanelChannels, rows_ + (first_ + r) % count_ * stride_, count);
+    }
+  }
+
+  const int16_t* multiplier_;
+  const int8_t* rows_;
+  size_t stride_;
+  size_t count_;
+  size_t first_;
+};
+
+struct NoResidual {
+  PQV_INLINE NoResidual(const PackedMatMul&, const PackedMatMulBlock&, size_t, size_t) {}
+  PQV_INLINE void Next() {}
+  PQV_INLINE void NextRows(size_t) {}
+  template <size_t kRows>
+  PQV_INLINE void AddTo(size_t, int16x8_t (&)[kRows]) const {}
+};
+
+template <typename Residual>
 class ToInt8 {
  public:
   using Output = int8_t;
@@ -79,51 +149,57 @@ class ToInt8 {
       : op_(op), block_(block), y_(y), limits_(MakeLimits(op.y_bits)) {}
 
   template <size_t kRows>
-  PQV_INLINE void Begin(size_t, size_t n, Sums<kRows>* sums) const {
-    BeginWithBias(op_.bias + n, sums);
-  }
+  class Rows {
+   public:
+    PQV_INLINE Rows(const ToInt8& to, size_t row, size_t n)
+        : bias_(to.op_.rounded_bias + n),
+          shift_(to.op_.requantizer.upper_shift + n),
+          multiplier_(to.op_.requantizer.multiplier + n),
+          residual_(to.op_, to.block_, row, n),
+          y_(to.y_ + row * to.block_.y_stride + n),
+          stride_(to.block_.y_stride),
+          limits_(to.limits_) {}
 
-  template <size_t kRows>
-  PQV_INLINE void End(size_t row, size_t n, const Sums<kRows>& sums) const {
-    const Requantizer requantizer = LoadRequantizer(op_.requantizer, n);
-    const size_t count = Min(block_.channel_end - n, kPanelChannels);
-    int16x8_t u[kRows];
-#pragma GCC unroll 8
-    for (size_t r = 0; r < kRows; ++r) {
-      u[r] = Requantize16(requantizer, sums.row[r][0], sums.row[r][1]);
+    PQV_INLINE void Next() {
+      bias_ += kPanelChannels;
+      shift_ += kPanelChannels;
+      multiplier_ += kPanelChannels;
+      residual_.Next();
+      y_ += kPanelChannels;
     }
-    if constexpr (kHasResidual) AddResidual<kRows>(row, n, count, u);
-    StoreRows(u, limits_, count, y_ + row * block_.y_stride + n, block_.y_stride);
-  }
+
+    // The same channels of the next rows.
+    PQV_INLINE void NextRows() {
+      residual_.NextRows(kRows);
+      y_ += kRows * stride_;
+    }
+
+    PQV_INLINE void Begin(Sums<kRows>* sums) const { BeginWithBias(bias_, sums); }
+
+    PQV_INLINE void End(const Sums<kRows>& sums, size_t count) const {
+      const int32x4_t shift[2] = {vld1q_s32(shift_), vld1q_s32(shift_ + 4)};
+      const int16x8_t multiplier = vld1q_s16(multiplier_);
+      int16x8_t u[kRows];
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) {
+        u[r] = UpperHalves(sums.row[r][0], sums.row[r][1], shift[0], shift[1]);
+        u[r] = vqrdmulhq_s16(u[r], multiplier);
+      }
+      residual_.AddTo(count, u);
+      StoreRows(u, limits_, count, y_, stride_);
+    }
+
+   private:
+    const int32_t* bias_;
+    const int32_t* shift_;
+    const int16_t* multiplier_;
+    Residual residual_;
+    int8_t* y_;
+    size_t stride_;
+    Limits limits_;
+  };
 
  private:
-  template <size_t kRows>
-  PQV_INLINE void LoadResidual(size_t row, size_t n, size_t count, int8x8_t* x) const {
-    const size_t first = row < block_.residual_rows ? row : row % block_.residual_rows;
-    const int8_t* source = block_.residual + first * block_.residual_stride + n;
-    if (count == kPanelChannels && first + kRows <= block_.residual_rows) {
-#pragma GCC unroll 8
-      for (size_t r = 0; r < kRows; ++r) x[r] = vld1_s8(source + r * block_.residual_stride);
-      return;
-    }
-    for (size_t r = 0; r < kRows; ++r) {
-      const size_t at = (row + r) % block_.residual_rows;
-      source = block_.residual + at * block_.residual_stride + n;
-      x[r] = vget_low_s8(vreinterpretq_s8_u8(LoadPartial8(source, count)));
-    }
-  }
-
-  template <size_t kRows>
-  PQV_INLINE void AddResidual(size_t row, size_t n, size_t count, int16x8_t* u) const {
-    const int16x8_t multiplier = vld1q_s16(op_.residual_multiplier + n);
-    int8x8_t x[kRows];
-    LoadResidual<kRows>(row, n, count, x);
-#pragma GCC unroll 8
-    for (size_t r = 0; r < kRows; ++r) {
-      u[r] = vqaddq_s16(u[r], vqrdmulhq_s16(vshll_n_s8(x[r], 8), multiplier));
-    }
-  }
-
   const PackedMatMul op_;
   const PackedMatMulBlock block_;
   int8_t* const y_;
@@ -135,23 +211,35 @@ class ToInt32 {
   using Output = int32_t;
 
   PQV_INLINE ToInt32(const PackedMatMul& op, const PackedMatMulBlock& block, int32_t* y)
-      : op_(op), block_(block), y_(y) {}
+      : bias_(op.bias), y_(y), stride_(block.y_stride) {}
 
   template <size_t kRows>
-  PQV_INLINE void Begin(size_t, size_t n, Sums<kRows>* sums) const {
-    BeginWithBias(op_.bias + n, sums);
-  }
+  class Rows {
+   public:
+    PQV_INLINE Rows(const ToInt32& to, size_t row, size_t n)
+        : bias_(to.bias_ + n), y_(to.y_ + row * to.stride_ + n), stride_(to.stride_) {}
 
-  template <size_t kRows>
-  PQV_INLINE void End(size_t row, size_t n, const Sums<kRows>& sums) const {
-    StoreRows(sums, Min(block_.channel_end - n, kPanelChannels), y_ + row * block_.y_stride + n,
-              block_.y_stride);
-  }
+    PQV_INLINE void Next() {
+      bias_ += kPanelChannels;
+      y_ += kPanelChannels;
+    }
+
+    PQV_INLINE void Begin(Sums<kRows>* sums) const { BeginWithBias(bias_, sums); }
+
+    PQV_INLINE void End(const Sums<kRows>& sums, size_t count) const {
+      StoreRows(sums, count, y_, stride_);
+    }
+
+   private:
+    const int32_t* bias_;
+    int32_t* y_;
+    size_t stride_;
+  };
 
  private:
-  const PackedMatMul op_;
-  const PackedMatMulBlock block_;
+  const int32_t* const bias_;
   int32_t* const y_;
+  const size_t stride_;
 };
 
 // `Tile` for any number of rows, `FewTile` for kMaxDirectRows or fewer.
@@ -177,22 +265,15 @@ static PQV_INLINE RowFactors FactorsOf(const PackedMatMulBlock& block) {
 
 static PQV_INLINE size_t WholeRows(size_t row_end) { return row_end - row_end % kFastRows; }
 
-// Strassen's product of whole tiles, and the rows and channels that are left directly.
+// Strassen's product, and the channels that are no whole tile directly.
 template <typename Tile, typename FewTile, typename Epilogue>
 static void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block,
                     const Epilogue& epilogue) {
   Product whole = MakeProduct(op, block);
   Product rest = whole;
-  whole.row_end = WholeRows(whole.row_end);
   whole.channel_end -= (whole.channel_end - whole.channel_begin) % kFastChannels;
   RunFastProduct<Tile>(whole, FactorsOf(block), MadePanels<4, typename Tile::Form>{op}, epilogue);
-  if (rest.row_end > whole.row_end) {
-    rest.row_begin = whole.row_end;
-    RunDirect<Tile, FewTile, 4>(op, rest, epilogue);
-  }
   if (rest.channel_end > whole.channel_end) {
-    rest.row_begin = whole.row_begin;
-    rest.row_end = whole.row_end;
     rest.channel_begin = whole.channel_end;
     RunDirect<Tile, FewTile, 4>(op, rest, epilogue);
   }
@@ -211,9 +292,9 @@ static void RunPacked(const PackedMatMul& op, const PackedMatMulBlock& block,
 template <typename Tile, typename FewTile, int kBits>
 static void RunPackedToInt8(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
   if (op.residual_multiplier != nullptr) {
-    return RunPacked<Tile, FewTile, kBits, ToInt8<true>>(op, block, y);
+    return RunPacked<Tile, FewTile, kBits, ToInt8<ResidualRows>>(op, block, y);
   }
-  RunPacked<Tile, FewTile, kBits, ToInt8<false>>(op, block, y);
+  RunPacked<Tile, FewTile, kBits, ToInt8<NoResidual>>(op, block, y);
 }
 
 // Whether all values of `rows` rows are in [-8, 7]. k is a multiple of 2 * kBlockK.

@@ -16,6 +16,7 @@ struct PackedMatMul {
   size_t n;
   const void* weights;  // in the layout n8k4.v1 of the file, already validated
   const int32_t* bias;
+  const int32_t* rounded_bias;         // with the requantizer's rounding; not for run_to_int32
   ChannelRequantizer requantizer;      // not read by run_to_int32
   const int16_t* residual_multiplier;  // null where the op has no residual
   int y_bits;

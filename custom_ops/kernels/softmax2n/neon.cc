@@ -39,14 +39,26 @@ PQV_INLINE uint8x16_t PowersOfTwo(uint16x8_t low, uint16x8_t high) {
 
 // mul_q15(T, 256 >> whole) is T shifted right by 7 + whole with rounding, which gives 0 from 9 on.
 // URSHL reads shifts modulo 256: beyond 128 to the right they are to the left, and give 0, too.
-PQV_INLINE uint16x8_t Uniform(uint16x8_t distance) {
-  const int16x8_t x =
-      vreinterpretq_s16_u16(vandq_u16(vshlq_n_u16(distance, 7), vdupq_n_u16(0x7FFF)));
-  const int16x8_t curve = vqrdmulhq_s16(x, vdupq_n_s16(kSoftmaxCurve));
+// `right` has the shifts in its lower bytes, the only ones that URSHL reads.
+PQV_INLINE uint8x16_t Uniform(uint16x8_t x, int8x16_t right) {
+  const int16x8_t t = vreinterpretq_s16_u16(x);
+  const int16x8_t curve = vqrdmulhq_s16(t, vdupq_n_s16(kSoftmaxCurve));
   const int16x8_t slope = vsubq_s16(vdupq_n_s16(kSoftmaxSlope), curve);
-  const int16x8_t fraction = vsubq_s16(vdupq_n_s16(kSoftmaxOne), vqrdmulhq_s16(x, slope));
-  const int16x8_t whole = vreinterpretq_s16_u16(vshrq_n_u16(distance, 8));
-  return vrshlq_u16(vreinterpretq_u16_s16(fraction), vsubq_s16(vdupq_n_s16(-7), whole));
+  const int16x8_t fraction = vsubq_s16(vdupq_n_s16(kSoftmaxOne), vqrdmulhq_s16(t, slope));
+  return vreinterpretq_u8_u16(
+      vrshlq_u16(vreinterpretq_u16_s16(fraction), vreinterpretq_s16_s8(right)));
+}
+
+// The lower bytes of distances are fractions, the upper ones are whole.
+PQV_INLINE uint8x16_t Uniform(uint16x8_t low, uint16x8_t high) {
+  const uint8x16_t a = vreinterpretq_u8_u16(low);
+  const uint8x16_t b = vreinterpretq_u8_u16(high);
+  const uint8x16_t fraction = vuzp1q_u8(a, b);
+  const int8x16_t right = vsubq_s8(vdupq_n_s8(-7), vreinterpretq_s8_u8(vtrn2q_u8(a, b)));
+  const int8x16_t right_high = vreinterpretq_s8_u16(vshrq_n_u16(vreinterpretq_u16_s8(right), 8));
+  // Even bytes, and the odd ones are zero.
+  return vuzp1q_u8(Uniform(vshll_n_u8(vget_low_u8(fraction), 7), right),
+                   Uniform(vshll_high_n_u8(fraction, 7), right_high));
 }
 
 // The weights of saturated differences from the row's maximum.
@@ -55,8 +67,7 @@ PQV_INLINE uint8x16_t Weights(int16x8_t multiplier, Int16x16 difference) {
   const uint16x8_t low = vreinterpretq_u16_s16(vqrdmulhq_s16(difference.low, multiplier));
   const uint16x8_t high = vreinterpretq_u16_s16(vqrdmulhq_s16(difference.high, multiplier));
   if (kLog2) return PowersOfTwo(low, high);
-  // Even bytes, and the odd ones are zero.
-  return vuzp1q_u8(vreinterpretq_u8_u16(Uniform(low)), vreinterpretq_u8_u16(Uniform(high)));
+  return Uniform(low, high);
 }
 
 // The differences are the upper halves of int32 that saturate where they do. SQSHL by fewer than 0

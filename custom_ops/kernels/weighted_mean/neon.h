@@ -65,49 +65,95 @@ static inline uint32_t WeightSum(const uint8_t* w, size_t n) {
     sums = vpadalq_u16(sums, vpadalq_u8(vpadalq_u8(low, x.val[2]), x.val[3]));
   }
   for (; i + 16 <= n; i += 16) sums = vpadalq_u16(sums, vpaddlq_u8(vld1q_u8(w + i)));
-  if (i < n) sums = vpadalq_u16(sums, vpaddlq_u8(LoadPartial8(w + i, n - i)));
+  if (i < n) {
+    const uint8x16_t x = i > 0 ? LoadLast8(w + n, n - i) : LoadPartial8(w, n);
+    sums = vpadalq_u16(sums, vpaddlq_u8(x));
+  }
   return vaddvq_u32(sums);
 }
 
 // How the rows of a block are requantized, and what their sums begin with: less the share of the
 // offset of V.
 struct MeanRows {
-  RowScale scale[kMaxBlockRows];
-  int32_t first[kMaxBlockRows];
+  static constexpr size_t kPadded = kMaxBlockRows + kLanes16;  // vectors may be loaded at the end
+
+  int32_t first[kPadded];  // with the rounding
+  int32_t upper_shift[kPadded];
+  int16_t multiplier[kPadded];
+
+  void Set(size_t row, const RowScale& scale, int32_t sum) {
+    first[row] = sum + (scale.shift > 0 ? 1 << (scale.shift - 1) : 0);
+    upper_shift[row] = 16 - scale.shift;
+    multiplier[row] = static_cast<int16_t>(scale.multiplier);
+  }
 };
 
 class ToMean {
  public:
   PQV_INLINE ToMean(const WeightedMean& op, const MeanRows& rows, size_t row_begin)
-      : op_(op), rows_(rows), row_begin_(row_begin), limits_(MakeLimits(op.y_bits)) {}
+      : y_(op.y),
+        stride_(op.y_stride),
+        rows_(rows),
+        row_begin_(row_begin),
+        limits_(MakeLimits(op.y_bits)) {}
 
   template <size_t kRows>
-  PQV_INLINE void Begin(size_t row, size_t, Sums<kRows>* sums) const {
-    const int32_t* first = rows_.first + (row - row_begin_);
-#pragma GCC unroll 8
-    for (size_t r = 0; r < kRows; ++r) {
-      sums->row[r][0] = sums->row[r][1] = vdupq_n_s32(first[r]);
-    }
-  }
+  class Rows {
+   public:
+    PQV_INLINE Rows(const ToMean& to, size_t row, size_t d)
+        : first_(to.rows_.first + (row - to.row_begin_)),
+          shift_(to.rows_.upper_shift + (row - to.row_begin_)),
+          multiplier_(vld1q_s16(to.rows_.multiplier + (row - to.row_begin_))),
+          y_(to.y_ + row * to.stride_ + d),
+          stride_(to.stride_),
+          limits_(to.limits_) {}
 
-  template <size_t kRows>
-  PQV_INLINE void End(size_t row, size_t d, const Sums<kRows>& sums) const {
-    const RowScale* scale = rows_.scale + (row - row_begin_);
-    int16x8_t u[kRows];
+    PQV_INLINE void Next() { y_ += kPanelChannels; }
+
+    PQV_INLINE void Begin(Sums<kRows>* sums) const {
 #pragma GCC unroll 8
-    for (size_t r = 0; r < kRows; ++r) {
-      const Requantizer requantizer = UniformRequantizer(scale[r].shift, scale[r].multiplier);
-      u[r] = Requantize16(requantizer, sums.row[r][0], sums.row[r][1]);
+      for (size_t r = 0; r < kRows; ++r) {
+        sums->row[r][0] = sums->row[r][1] = vld1q_dup_s32(first_ + r);
+      }
     }
-    StoreRows(u, limits_, Min(op_.d - d, kPanelChannels), op_.y + row * op_.y_stride + d,
-              op_.y_stride);
-  }
+
+    PQV_INLINE void End(const Sums<kRows>& sums, size_t count) const {
+      int16x8_t u[kRows];
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) {
+        const int32x4_t shift = vld1q_dup_s32(shift_ + r);
+        u[r] = UpperHalves(sums.row[r][0], sums.row[r][1], shift, shift);
+      }
+      Multiply(u);
+      StoreRows(u, limits_, count, y_, stride_);
+    }
+
+   private:
+    PQV_INLINE void Multiply(int16x8_t (&u)[kRows]) const {
+      u[0] = vqrdmulhq_laneq_s16(u[0], multiplier_, 0);
+      if constexpr (kRows > 1) u[1] = vqrdmulhq_laneq_s16(u[1], multiplier_, 1);
+      if constexpr (kRows > 2) u[2] = vqrdmulhq_laneq_s16(u[2], multiplier_, 2);
+      if constexpr (kRows > 3) u[3] = vqrdmulhq_laneq_s16(u[3], multiplier_, 3);
+      if constexpr (kRows > 4) u[4] = vqrdmulhq_laneq_s16(u[4], multiplier_, 4);
+      if constexpr (kRows > 5) u[5] = vqrdmulhq_laneq_s16(u[5], multiplier_, 5);
+      if constexpr (kRows > 6) u[6] = vqrdmulhq_laneq_s16(u[6], multiplier_, 6);
+      if constexpr (kRows > 7) u[7] = vqrdmulhq_laneq_s16(u[7], multiplier_, 7);
+    }
+
+    const int32_t* first_;
+    const int32_t* shift_;
+    int16x8_t multiplier_;
+    int8_t* y_;
+    size_t stride_;
+    Limits limits_;
+  };
 
  private:
-  const WeightedMean op_;
+  int8_t* const y_;
+  const size_t stride_;
   const MeanRows& rows_;
-  size_t row_begin_;
-  Limits limits_;
+  const size_t row_begin_;
+  const Limits limits_;
 };
 
 template <typename Tile, int kOffset>
@@ -118,8 +164,8 @@ static void RunWeightedMeanWith(const WeightedMean& op) {
     const size_t end = Min(begin + kMaxBlockRows, op.m);
     for (size_t row = begin; row < end; ++row) {
       const uint32_t sum = WeightSum(op.w + row * op.w_stride, op.n);
-      rows.scale[row - begin] = WeightedMeanScale(op.shift, op.multiplier, sum);
-      rows.first[row - begin] = -static_cast<int32_t>(kOffset * sum);
+      rows.Set(row - begin, WeightedMeanScale(op.shift, op.multiplier, sum),
+               -static_cast<int32_t>(kOffset * sum));
     }
     RunBlock<Tile>(product, begin, end, ColumnPanels<typename Tile::Form, kOffset>{op},
                    ToMean(op, rows, begin));
