@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
 
@@ -16,7 +17,7 @@ from pqv_onnx.demo.data import Split, augment, normalize
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train."""
+    """How long and how fast to train, and by which of timm's optimizers."""
 
     epochs: int
     learning_rate: float
@@ -24,6 +25,7 @@ class Schedule:
     weight_decay: float = 0.05
     batch_size: int = 64
     label_smoothing: float = 0.1
+    optimizer: str = "adamw"
 
 
 def augmented(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -41,7 +43,7 @@ def fit(
     teacher: nn.Module | None = None,
     prepare: Callable[[Tensor, torch.Generator], Tensor] = augmented,
 ) -> None:
-    """Train ``model`` in place with AdamW and a cosine learning rate.
+    """Train ``model`` in place with a cosine learning rate.
 
     Args:
         model: float images [n, 1, h, w] to logits [n, classes].
@@ -53,7 +55,9 @@ def fit(
         prepare: uint8 images of a batch to the input of the model, with random changes.
     """
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(_parameter_groups(model, schedule), lr=schedule.learning_rate)
+    optimizer = create_optimizer_v2(
+        _parameter_groups(model, schedule), schedule.optimizer, lr=schedule.learning_rate
+    )
     steps_per_epoch = len(data) // schedule.batch_size
     scheduler = CosineLRScheduler(
         optimizer,

@@ -40,15 +40,25 @@ def round_by_qdq(model: QuantModel) -> None:
 
 @torch.no_grad()
 def _activation(quantizer: Quantizer) -> Callable[..., Tensor]:
-    """What rounds as a quantizer does."""
+    """What rounds as a quantizer does.
+
+    Where channels have steps of their own, powers of two apart, they are multiplied before and
+    behind, which is exact: hardly a runtime rounds activations by channels, and OpenVINO 2026.4
+    takes the steps of such for those of another axis.
+    """
     step, zero_point = quantizer.channel_step.float(), quantizer.zero_point
-    lo, hi = (bound * step for bound in quantizer.bounds)
+    base = step.min()
+    ratio = step / base if step.ndim else None
+    lo, hi = (bound * base for bound in quantizer.bounds)
     narrow = quantizer.bits < 8
 
     def hook(_module: nn.Module, _args: Any, x: Tensor) -> Tensor:
+        if ratio is not None:
+            x = x * (1 / ratio)
         if narrow:  # int8 has more codes
             x = x.clamp(lo, hi)
-        return _round_trip(x, step, zero_point, torch.int8)
+        rounded = _round_trip(x, base, zero_point, torch.int8)
+        return rounded if ratio is None else rounded * ratio
 
     return hook
 

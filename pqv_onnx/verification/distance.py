@@ -77,9 +77,10 @@ def standard_distances(
     normalised = found.get("images", torch.from_numpy(given))
     wanted, results = _quantized(model, normalised)
     distances = [
-        Distance(name, value.equal(found[key]), _sqnr(value.real, found[key]))
+        Distance(name, value.equal(own), _sqnr(value.real, own))
         for name, value in wanted.items()
         if (key := f"{name}/DequantizeLinear") in found
+        for own in [value.in_channels(found[key])]
     ]
     last = zip(result_names(proto), results, strict=True)
     return distances + [Distance(name, None, _sqnr(one, found[name])) for name, one in last]
@@ -98,6 +99,10 @@ class _Quantized:
 
     real: Tensor
     step: Tensor
+
+    def in_channels(self, found: Tensor) -> Tensor:
+        """What was dequantized by the smallest step, by that of each channel."""
+        return found * (self.step / self.step.min()).to(found.dtype)
 
     def equal(self, found: Tensor) -> float:
         """The share of ``found`` within half a step."""

@@ -272,7 +272,7 @@ def test_only_rows_with_epochs_are_trained(monkeypatch: pytest.MonkeyPatch) -> N
     )
     model, teacher = nn.Identity(), nn.Identity()
     pixels = torch.zeros(1, 28, 28, 3), torch.zeros(1)
-    once = {"epochs": 1, "learning_rate": 1e-4}
+    once = {"epochs": 1, "optimizer": "lamb", "learning_rate": 1e-4}
     for options in ({}, once, once | {"soft_labels": True}):
         quantize.train(Row("w8a8", "x", options=options), model, teacher, lambda: pixels, 0)
     assert teachers == [None, teacher]

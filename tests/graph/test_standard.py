@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,32 @@ def test_qdq_has_the_codes_steps_and_clips_of_the_model(
     gelu = model.get_submodule("blocks.0.mlp.act").quantizer
     zero = constants[nodes["blocks.0.mlp.act.quantizer/QuantizeLinear"].input[2]]
     assert zero == gelu.zero_point
+
+
+def test_qdq_has_one_step_for_all_channels_of_an_activation(
+    tiny_qat: dict[str, Any], tmp_path: Path
+) -> None:
+    model = copy.deepcopy(tiny_qat["w8a8"])
+    residual = model.get_submodule("blocks.0.residual1")
+    residual.exponent[:3] = torch.tensor([2, 0, 1])
+    export_standard(model, tmp_path / "m.onnx", "qdq")
+    proto = load_model(tmp_path / "m.onnx")
+    constants = {
+        tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer
+    }
+    for node in proto.graph.node:
+        if node.op_type == "QuantizeLinear":
+            assert constants[node.input[1]].ndim == 0
+    (given,) = (n for n in proto.graph.node if n.name == "blocks.0.residual1/DequantizeLinear")
+    (scaled,) = (n for n in proto.graph.node if given.output[0] in n.input)
+    assert scaled.op_type == "Mul"
+    ratio = next(constants[name] for name in scaled.input if name in constants)
+    step = residual.channel_step.detach().float().numpy()
+    np.testing.assert_array_equal(constants[given.input[1]] * ratio, step)
+    images = torch.randn(5, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        wanted = model.eval()(images)
+    assert (run(tmp_path / "m.onnx", images) - wanted).norm() < 0.5 * wanted.norm()
 
 
 def test_qdq_is_near_the_model_for_any_batch(tiny_qat: dict[str, Any], tiny_qdq: Path) -> None:

@@ -23,7 +23,7 @@ from pqv_onnx.train.transforms import normalise
 
 _SCHEMES = ("attention", "gelu", "residual", "qkv")
 _CALIBRATION = ("initialization", "bias_correction", "reconstruction")
-_TRAINING = ("epochs", "learning_rate", "soft_labels")
+_TRAINING = ("epochs", "learning_rate", "optimizer", "soft_labels")
 _OPTIONS = (*_SCHEMES, *_CALIBRATION, *_TRAINING)
 _BATCH = 32
 
@@ -92,7 +92,13 @@ def train(
     fit(
         model,
         Split(pixels, labels),
-        Schedule(epochs, row.options["learning_rate"], 0, batch_size=_BATCH),
+        Schedule(
+            epochs,
+            row.options["learning_rate"],
+            warmup_epochs=0,
+            batch_size=_BATCH,
+            optimizer=row.options["optimizer"],
+        ),
         seed=seed,
         title=row.key,
         teacher=teacher if row.options.get("soft_labels") else None,
