@@ -101,7 +101,7 @@ def _load_peer(path: str | os.PathLike[str]) -> onnx.ModelProto:
     if not Path(path).is_file():
         raise PqvError(f"{path}: there is no such file")
     try:
-        model = onnx.load(path, load_external_data=False)
+        model = onnx.load(path, "protobuf", load_external_data=False)
     except DecodeError as error:
         raise PqvError(f"{path}: not an ONNX model, or a truncated one") from error
     except OSError as error:

@@ -99,7 +99,7 @@ def write_accuracy(path: str | os.PathLike[str], accuracy: StatedAccuracy) -> No
         PqvError: see `load_model`; or the file cannot be written.
     """
     load_model(path)  # checks it
-    model = onnx.load(path, load_external_data=False)
+    model = onnx.load(path, "protobuf", load_external_data=False)
     entry = next((e for e in model.metadata_props if e.key == ACCURACY_KEY), None)
     if entry is None:
         entry = model.metadata_props.add(key=ACCURACY_KEY)

@@ -31,7 +31,7 @@ def load_model(path: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProt
     if not source.is_file():
         raise PqvError(f"{source}: there is no such file")
     try:
-        model = onnx.load(source)
+        model = onnx.load(source, "protobuf")  # whatever its name ends in
         onnx.checker.check_model(model)
     except DecodeError as error:
         raise PqvError(f"{source}: not an ONNX model, or a truncated one") from error

@@ -67,7 +67,7 @@ def write_noise(path: str | os.PathLike[str], sqnr: Mapping[str, float | None]) 
         PqvError: see `load_model`; or the file cannot be written.
     """
     load_model(path)  # checks it
-    model = onnx.load(path, load_external_data=False)
+    model = onnx.load(path, "protobuf", load_external_data=False)
     last = {
         node.name.rpartition(".")[0] or node.name: node
         for node, op in pqv_nodes(model)

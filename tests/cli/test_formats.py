@@ -40,3 +40,10 @@ def test_a_float_file_of_photos_gives_classes(
     Image.new("RGB", (30, 20), "red").save(tmp_path / "x.png")
     assert "%" in pqv("run", model, tmp_path / "x.png").out
     assert "logits" in pqv("verify", model, "--checkpoint", checkpoint).out
+
+
+def test_the_ending_of_a_name_does_not_matter(pqv, tiny_checkpoint, tmp_path: Path) -> None:
+    for name in ("m.json", "m.txt", "m.textproto"):
+        done = pqv("export", "--checkpoint", tiny_checkpoint["w4a4"], "-o", tmp_path / name)
+        assert done.code == 0, done.err
+        assert pqv("run", tmp_path / name, "--random", 0).code == 0
