@@ -110,18 +110,23 @@ void AddRows(Vector a, Vector b, Sum* sums) {
   AddRow<7>(a, b, sums);
 }
 
-// SMLAL of bytes: the products of 4-bit codes are summed in 16 bits.
-struct Bytes {
-  alignas(16) int8_t a[kDepth][kRows];
-  alignas(16) int8_t b[kDepth][kChannels];
+// Codes as they are, each in an element of its own.
+template <typename T>
+struct Plain {
+  alignas(16) T a[kDepth][kRows];
+  alignas(16) T b[kDepth][kChannels];
 };
 
-void Pack(const Codes& codes, Bytes* packed) {
+template <typename T>
+void Pack(const Codes& codes, Plain<T>* packed) {
   for (int k = 0; k < kDepth; ++k) {
     for (int r = 0; r < kRows; ++r) packed->a[k][r] = codes.a[r][k];
     for (int n = 0; n < kChannels; ++n) packed->b[k][n] = codes.b[k][n];
   }
 }
+
+// SMLAL of bytes: the products of 4-bit codes are summed in 16 bits.
+using Bytes = Plain<int8_t>;
 
 __attribute__((noinline)) void Multiply(const Bytes& packed, Output* output) {
   static_assert(kDepth * 64 < 32768, "sums must fit in 16 bits");
@@ -137,17 +142,7 @@ __attribute__((noinline)) void Multiply(const Bytes& packed, Output* output) {
 }
 
 // SMLAL of 16-bit codes, summed in 32 bits: what codes of 8 bits take, and those of any depth.
-struct Words {
-  alignas(16) int16_t a[kDepth][kRows];
-  alignas(16) int16_t b[kDepth][kChannels];
-};
-
-void Pack(const Codes& codes, Words* packed) {
-  for (int k = 0; k < kDepth; ++k) {
-    for (int r = 0; r < kRows; ++r) packed->a[k][r] = codes.a[r][k];
-    for (int n = 0; n < kChannels; ++n) packed->b[k][n] = codes.b[k][n];
-  }
-}
+using Words = Plain<int16_t>;
 
 __attribute__((noinline)) void Multiply(const Words& packed, Output* output) {
   Sums sums[kRows];

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 from onnx.external_data_helper import uses_external_data
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.graph.load import load_model, metadata, takes_encoded, takes_image
+from pqv_onnx.graph.load import load_model, metadata, read_proto, takes_encoded, takes_image
 from pqv_onnx.ops.domain import DOMAIN
 from pqv_onnx.runtime.labels import stated_labels
 from pqv_onnx.runtime.preprocess import ModelInput
@@ -98,14 +96,7 @@ def check_classifier(path: str | os.PathLike[str]) -> Classifier:
 
 
 def _load_peer(path: str | os.PathLike[str]) -> onnx.ModelProto:
-    if not Path(path).is_file():
-        raise PqvError(f"{path}: there is no such file")
-    try:
-        model = onnx.load(path, "protobuf", load_external_data=False)
-    except DecodeError as error:
-        raise PqvError(f"{path}: not an ONNX model, or a truncated one") from error
-    except OSError as error:
-        raise PqvError(f"{path}: cannot be read: {error.strerror}") from error
+    model = read_proto(path, external_data=False)
     if any(node.domain == DOMAIN for node in model.graph.node):
         raise PqvError(f"{path}: has ops of the domain {DOMAIN}, expected a model without them")
     if any(uses_external_data(tensor) for tensor in model.graph.initializer):

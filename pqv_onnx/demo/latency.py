@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from pqv_onnx import InferenceSession
 from pqv_onnx.runtime.session import session_options
@@ -24,7 +23,7 @@ def median_latencies(paths: Sequence[Path], image: np.ndarray, runs: int) -> lis
         image: the input of each, of batch 1.
         runs: how often each model is timed, after a tenth as many runs for warming up.
     """
-    sessions = [_single_threaded(path) for path in paths]
+    sessions = [InferenceSession(path, session_options(threads=1)) for path in paths]
     times: list[list[float]] = [[] for _ in sessions]
     warmup = max(runs // 10, 1)
     for turn in range(warmup + runs):
@@ -35,7 +34,3 @@ def median_latencies(paths: Sequence[Path], image: np.ndarray, runs: int) -> lis
             if turn >= warmup:
                 measured.append(1e3 * (time.perf_counter() - start))
     return [statistics.median(measured) for measured in times]
-
-
-def _single_threaded(path: Path) -> onnxruntime.InferenceSession:
-    return InferenceSession(path, session_options(threads=1))

@@ -14,11 +14,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import onnx
-
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import write_atomically
-from pqv_onnx.graph.load import load_model
+from pqv_onnx.graph.load import load_model, read_proto
 
 ACCURACY_KEY = "pqv.accuracy"
 
@@ -99,7 +97,7 @@ def write_accuracy(path: str | os.PathLike[str], accuracy: StatedAccuracy) -> No
         PqvError: see `load_model`; or the file cannot be written.
     """
     load_model(path)  # checks it
-    model = onnx.load(path, "protobuf", load_external_data=False)
+    model = read_proto(path, external_data=False)
     entry = next((e for e in model.metadata_props if e.key == ACCURACY_KEY), None)
     if entry is None:
         entry = model.metadata_props.add(key=ACCURACY_KEY)

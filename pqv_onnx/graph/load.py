@@ -13,6 +13,27 @@ from pqv_onnx.ops.domain import DOMAIN, OPS, VERSION
 from pqv_onnx.runtime.preprocess import ONE_IMAGE
 
 
+def read_proto(path: str | os.PathLike[str], *, external_data: bool = True) -> onnx.ModelProto:
+    """Parse an ONNX file, whatever its name ends in; what is in it is not looked at.
+
+    Args:
+        path: the file.
+        external_data: whether to read weights that it keeps in other files, too.
+
+    Raises:
+        PqvError: the file is missing, truncated, or cannot be read.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise PqvError(f"{source}: there is no such file")
+    try:
+        return onnx.load(source, "protobuf", load_external_data=external_data)
+    except DecodeError as error:
+        raise PqvError(f"{source}: not an ONNX model, or a truncated one") from error
+    except OSError as error:
+        raise PqvError(f"{source}: cannot be read: {error.strerror}") from error
+
+
 def load_model(path: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProto:
     """Read an ``.onnx`` file and check that it is a valid model that was exported here.
 
@@ -28,15 +49,9 @@ def load_model(path: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProt
     if isinstance(path, onnx.ModelProto):
         return path
     source = Path(path)
-    if not source.is_file():
-        raise PqvError(f"{source}: there is no such file")
     try:
-        model = onnx.load(source, "protobuf")  # whatever its name ends in
+        model = read_proto(source)
         onnx.checker.check_model(model)
-    except DecodeError as error:
-        raise PqvError(f"{source}: not an ONNX model, or a truncated one") from error
-    except OSError as error:
-        raise PqvError(f"{source}: cannot be read: {error.strerror}") from error
     except (onnx.checker.ValidationError, ValueError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise PqvError(f"{source}: not a valid ONNX model: {first_line}") from error

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from pqv_onnx.files import write_atomically
-from pqv_onnx.graph.load import load_model
+from pqv_onnx.graph.load import load_model, read_proto
 from pqv_onnx.graph.summary import node_macs, pqv_nodes, value_types
 from pqv_onnx.integer.codes import Codes
 from pqv_onnx.ops.documentation import OUTPUT, summary
@@ -67,7 +67,7 @@ def write_noise(path: str | os.PathLike[str], sqnr: Mapping[str, float | None]) 
         PqvError: see `load_model`; or the file cannot be written.
     """
     load_model(path)  # checks it
-    model = onnx.load(path, "protobuf", load_external_data=False)
+    model = read_proto(path, external_data=False)
     last = {
         node.name.rpartition(".")[0] or node.name: node
         for node, op in pqv_nodes(model)
