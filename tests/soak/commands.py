@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.progress import track
+
 from tests.soak.pool import hostile, valid
 
 _OF_A_PROCESS = 100
@@ -236,7 +238,7 @@ def run(count: int, seed: int = 0) -> Commands:
     with tempfile.TemporaryDirectory() as place:
         command = [sys.executable, "-m", "tests.soak.commands", f"{place}/pool"]
         subprocess.run([*command, "prepare"], check=True)
-        for begin in range(seed, seed + count, _OF_A_PROCESS):
+        for begin in track(range(seed, seed + count, _OF_A_PROCESS), "command lines"):
             end = min(begin + _OF_A_PROCESS, seed + count)
             done = subprocess.run(
                 [*command, str(begin), str(end)], check=True, stdout=subprocess.PIPE, text=True
@@ -262,7 +264,8 @@ def _attempts(folder: Path, begin: int, end: int) -> Iterator[str]:
     files = valid(folder)
     names = [*files.values(), *hostile(folder)]
     kept = folder.with_name(f"{folder.name}.kept")
-    shutil.copytree(folder, kept, symlinks=True, dirs_exist_ok=True)
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(folder, kept, symlinks=True)
     before = _state(folder)
     for seed in range(begin, end):
         line = command_line(seed, bases(files), names)
