@@ -93,7 +93,7 @@ void Run(const PackedMatMulKernel& kernel, Packed* packed) {
   packed->prepared.resize(bytes);
   block.prepared = bytes > 0 ? packed->prepared.data() : nullptr;
   block.prepared_rows = packed->m - packed->m % kernel.row_tile;
-  if (bytes > 0) kernel.prepare(packed->op, block);
+  if (bytes > 0 && !kernel.prepare(packed->op, block)) block.prepared = nullptr;
   kernel.run(packed->op, block, packed->y.data());
 }
 

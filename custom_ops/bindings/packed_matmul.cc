@@ -1,3 +1,5 @@
+#include <atomic>
+
 #include "bindings/ops.h"
 #include "bindings/scratch_pool.h"
 #include "kernels/packed_matmul/gelu.h"
@@ -116,7 +118,7 @@ class PackedMatMulNode {
     const ScratchPool::Lease scratch(&pool, bytes);
     block.prepared = static_cast<uint8_t*>(scratch.data());
     block.prepared_rows = rows - rows % kernel_->row_tile;
-    if (block.prepared != nullptr) PQV_RETURN_IF_ERROR(Prepare(context, block));
+    if (block.prepared != nullptr) PQV_RETURN_IF_ERROR(Prepare(context, &block));
     return RunTasks(context, block, y);
   }
 
@@ -151,16 +153,21 @@ class PackedMatMulNode {
     return nullptr;
   }
 
-  OrtStatus* Prepare(const RunContext& context, const PackedMatMulBlock& whole) const {
+  // Leaves the block without prepared rows if the kernel must do without.
+  OrtStatus* Prepare(const RunContext& context, PackedMatMulBlock* whole) const {
     constexpr size_t kPrepareCost = 8;  // of a byte of `a`
     const size_t row_tile = kernel_->row_tile;
-    return context.ParallelRanges(whole.prepared_rows / row_tile, kPrepareCost * row_tile * op_.k,
-                                  [&](size_t begin, size_t end) {
-                                    PackedMatMulBlock block = whole;
-                                    block.row_begin = begin * row_tile;
-                                    block.row_end = end * row_tile;
-                                    kernel_->prepare(op_, block);
-                                  });
+    std::atomic<bool> is_prepared{true};
+    const auto prepare = [&](size_t begin, size_t end) {
+      PackedMatMulBlock block = *whole;
+      block.row_begin = begin * row_tile;
+      block.row_end = end * row_tile;
+      if (!kernel_->prepare(op_, block)) is_prepared.store(false);
+    };
+    PQV_RETURN_IF_ERROR(context.ParallelRanges(whole->prepared_rows / row_tile,
+                                               kPrepareCost * row_tile * op_.k, prepare));
+    if (!is_prepared.load()) whole->prepared = nullptr;
+    return nullptr;
   }
 
   // A grid of tasks. Channels are cut first, as every task prepares the weights of its channels

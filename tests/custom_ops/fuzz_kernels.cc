@@ -123,7 +123,7 @@ void Prepare(Fuzz& fuzz, const PackedMatMulKernel& kernel, const PackedMatMul& o
   block->prepared = bytes > 0 ? fuzz.Memory<uint8_t>(bytes) : nullptr;
   if (bytes == 0) return;
   block->prepared_rows = rows - rows % kernel.row_tile;
-  kernel.prepare(op, *block);
+  if (!kernel.prepare(op, *block)) block->prepared = nullptr;
 }
 
 enum class Epilogue { kRequantize, kRequantizeAdd, kRequantizeGelu, kNone };

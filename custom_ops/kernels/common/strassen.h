@@ -24,13 +24,12 @@ constexpr int kMaxStrassenTerms = 4;  // of a sum
 static_assert(kMaxStrassenTerms * 8 <= 128, "sums of codes of 4 bits are bytes");
 
 // Products in the order in which their sums are chained: P1 P2 P6 P7 P4 P5 P3. The factors of one
-// matrix lie in memory in that order. P4 is subtracted, and its factor is -T4.
+// matrix lie in memory in that order, A11 A12 S2 S3 A22 S1 S4 and B11 B21 T2 T3 -T4 T1 B22: P4 is
+// subtracted. Behind those of B comes B12, for rows that are multiplied directly.
 constexpr size_t kStrassenProducts = 7;
 
-// Where blocks are put before the sums are made in place. A block is at
-// [2 * row block + k block] of A, [2 * k block + channel block] of B.
-constexpr size_t kStrassenA[4] = {0, 1, 3, 4};  // S3 takes the place of A21
-constexpr size_t kStrassenB[4] = {0, 5, 1, 6};  // T1 takes the place of B12
+// Where the blocks of B are, [k block][channel block].
+constexpr size_t kStrassenB[2][2] = {{0, 7}, {1, 6}};
 
 // What a tile has to do with it.
 struct StrassenTile {
@@ -62,11 +61,16 @@ struct StrassenSums {
   alignas(16) int32_t block[4][64];
 };
 
-// What sums begin with, for each channel: those of the left blocks, and how much more it is in the
-// right ones.
-struct StrassenStart {
-  alignas(16) int32_t left[8];
-  int32_t difference[8];
+// What output is made of the sums of a tile: 16 rows by 16 channels, from where the pointers are.
+struct StrassenEnds {
+  const int32_t* shift;  // ChannelRequantizer::upper_shift; null where sums are wanted
+  const int16_t* multiplier;
+  const int8_t* limits;  // 16 times the lowest, then 16 times the highest value
+  int8_t* y;
+  size_t y_stride;
+  const int16_t* residual_multiplier;  // null where there is no residual
+  const int8_t* residual;
+  size_t residual_stride;
 };
 
 }  // namespace pqv

@@ -10,6 +10,7 @@
 #ifndef PQV_KERNELS_COMMON_STRASSEN_DOTPROD_H_
 #define PQV_KERNELS_COMMON_STRASSEN_DOTPROD_H_
 
+#include "kernels/common/limits.h"
 #include "kernels/common/strassen.h"
 
 namespace pqv {
@@ -48,10 +49,9 @@ namespace arm64 {
   "subs %[left], %[left], #1\n\t"      \
   "b.ne 1b\n"                          \
   "2:\n\t"
-// All rows begin with the same two vectors of `start`.
+// All rows are like the first one.
 #define PQV_COPY(to, from) "mov v" #to ".16b, v" #from ".16b\n\t"
-#define PQV_BEGIN(offset)                          \
-  "ldp q16, q17, [%[start], #" #offset "]\n\t"     \
+#define PQV_COPY_ROW                               \
   PQV_COPY(18, 16) PQV_COPY(19, 17)                \
   PQV_COPY(20, 16) PQV_COPY(21, 17)                \
   PQV_COPY(22, 16) PQV_COPY(23, 17)                \
@@ -59,6 +59,16 @@ namespace arm64 {
   PQV_COPY(26, 16) PQV_COPY(27, 17)                \
   PQV_COPY(28, 16) PQV_COPY(29, 17)                \
   PQV_COPY(30, 16) PQV_COPY(31, 17)
+// What sums begin with: the bias of the left blocks, and how much more it is in the right ones.
+#define PQV_BEGIN_LEFT                             \
+  "ldp q16, q17, [%[bias]]\n\t"                    \
+  PQV_COPY_ROW
+#define PQV_BEGIN_DIFFERENCE                       \
+  "ldp q0, q1, [%[bias]]\n\t"                      \
+  "ldp q16, q17, [%[bias], #32]\n\t"               \
+  "sub v16.4s, v16.4s, v0.4s\n\t"                  \
+  "sub v17.4s, v17.4s, v1.4s\n\t"                  \
+  PQV_COPY_ROW
 // All rows and those of a block of sums, `block` bytes from their start.
 #define PQV_ROWS(row, block)                            \
   row(block, 0, 16, 17) row(block, 32, 18, 19)          \
@@ -69,48 +79,121 @@ namespace arm64 {
   "stp q" #low ", q" #high ", [%[sums], #(" #block " + " #offset ")]\n\t"
 #define PQV_LOAD(block, offset, low, high) \
   "ldp q" #low ", q" #high ", [%[sums], #(" #block " + " #offset ")]\n\t"
-#define PQV_ADD(block, offset, low, high)       \
-  PQV_LOAD(block, offset, 0, 1)                 \
-  "add v" #low ".4s, v" #low ".4s, v0.4s\n\t"   \
-  "add v" #high ".4s, v" #high ".4s, v1.4s\n\t"
 #define PQV_ADD_TO(block, offset, low, high)    \
   PQV_LOAD(block, offset, 0, 1)                 \
   "add v0.4s, v0.4s, v" #low ".4s\n\t"          \
   "add v1.4s, v1.4s, v" #high ".4s\n\t"         \
   PQV_STORE(block, offset, 0, 1)
+// Requantizes two rows of sums, as UpperHalves and Narrow16 do.
+#define PQV_NARROW(residual, low, high, next_low, next_high)                          \
+  "sqshl v" #low ".4s, v" #low ".4s, v0.4s\n\t"                                       \
+  "sqshl v" #high ".4s, v" #high ".4s, v1.4s\n\t"                                     \
+  "sqshl v" #next_low ".4s, v" #next_low ".4s, v0.4s\n\t"                             \
+  "sqshl v" #next_high ".4s, v" #next_high ".4s, v1.4s\n\t"                           \
+  "uzp2 v" #low ".8h, v" #low ".8h, v" #high ".8h\n\t"                                \
+  "uzp2 v" #next_low ".8h, v" #next_low ".8h, v" #next_high ".8h\n\t"                 \
+  "sqrdmulh v" #low ".8h, v" #low ".8h, v2.8h\n\t"                                    \
+  "sqrdmulh v" #next_low ".8h, v" #next_low ".8h, v2.8h\n\t"                          \
+  residual(low) residual(next_low)                                                    \
+  "sqrshrn v" #low ".8b, v" #low ".8h, %[fraction]\n\t"                               \
+  "sqrshrn2 v" #low ".16b, v" #next_low ".8h, %[fraction]\n\t"                        \
+  "smax v" #low ".16b, v" #low ".16b, v3.16b\n\t"                                     \
+  "smin v" #low ".16b, v" #low ".16b, v4.16b\n\t"                                     \
+  "st1 {v" #low ".d}[0], [%[y]], %[y_stride]\n\t"                                     \
+  "st1 {v" #low ".d}[1], [%[y]], %[y_stride]\n\t"
+#define PQV_NO_RESIDUAL(row)
+#define PQV_RESIDUAL(row)                                     \
+  "ld1 {v6.8b}, [%[residual]], %[residual_stride]\n\t"        \
+  "shll v6.8h, v6.8b, #8\n\t"                                 \
+  "sqrdmulh v6.8h, v6.8h, v5.8h\n\t"                          \
+  "sqadd v" #row ".8h, v" #row ".8h, v6.8h\n\t"
+// Rows of sums, or of their total with what waits at `block`, which leaves them alone.
+#define PQV_NARROW_SUMS(residual, block)                                              \
+  PQV_NARROW(residual, 16, 17, 18, 19) PQV_NARROW(residual, 20, 21, 22, 23)           \
+  PQV_NARROW(residual, 24, 25, 26, 27) PQV_NARROW(residual, 28, 29, 30, 31)
+#define PQV_NARROW_TOTAL(residual, block, offset, low, high, next_low, next_high)     \
+  PQV_LOAD(block, offset, 8, 9)                                                       \
+  PQV_LOAD(block, offset + 32, 10, 11)                                                \
+  "add v8.4s, v8.4s, v" #low ".4s\n\t"                                                \
+  "add v9.4s, v9.4s, v" #high ".4s\n\t"                                               \
+  "add v10.4s, v10.4s, v" #next_low ".4s\n\t"                                         \
+  "add v11.4s, v11.4s, v" #next_high ".4s\n\t"                                        \
+  PQV_NARROW(residual, 8, 9, 10, 11)
+#define PQV_NARROW_TOTALS(residual, block)                                            \
+  PQV_NARROW_TOTAL(residual, block, 0, 16, 17, 18, 19)                                \
+  PQV_NARROW_TOTAL(residual, block, 64, 20, 21, 22, 23)                               \
+  PQV_NARROW_TOTAL(residual, block, 128, 24, 25, 26, 27)                              \
+  PQV_NARROW_TOTAL(residual, block, 192, 28, 29, 30, 31)
+// A block of output, of the left or of the right channels; where there is no place for output, its
+// sums are left at `block`.
+#define PQV_LEFT(bytes) "0"
+#define PQV_RIGHT(bytes) #bytes
+#define PQV_END(rows, store, block, side)                                             \
+  "cbz %[shift], 2f\n\t"                                                                  \
+  "ldp q0, q1, [%[shift], #" side(32) "]\n\t"                                         \
+  "ldr q2, [%[multiplier], #" side(16) "]\n\t"                                        \
+  "ldp q3, q4, [%[limits]]\n\t"                                                       \
+  "cbnz %[residual_multiplier], 1f\n\t"                                                          \
+  rows(PQV_NO_RESIDUAL, block)                                                        \
+  "b 3f\n"                                                                            \
+  "1:\n\t"                                                                            \
+  "ldr q5, [%[residual_multiplier], #" side(16) "]\n\t"                               \
+  rows(PQV_RESIDUAL, block)                                                           \
+  "b 3f\n"                                                                            \
+  "2:\n\t"                                                                            \
+  PQV_ROWS(store, block)                                                              \
+  "3:\n\t"
+#define PQV_END_SUMS(block, side) PQV_END(PQV_NARROW_SUMS, PQV_STORE, block, side)
+#define PQV_END_TOTALS(block, side) PQV_END(PQV_NARROW_TOTALS, PQV_ADD_TO, block, side)
+// From the end of the left blocks to the lower right one, and from its end to the upper right one.
+#define PQV_GO_RIGHT(pointer, stride)                         \
+  "sub %[" #pointer "], %[" #pointer "], %[" #stride "], lsl #3\n\t"  \
+  "add %[" #pointer "], %[" #pointer "], #8\n\t"
+#define PQV_GO_UP(pointer, stride)                            \
+  "sub %[" #pointer "], %[" #pointer "], %[" #stride "], lsl #4\n\t"
 #define PQV_C11 0
 #define PQV_C12 256
 #define PQV_C21 512
 #define PQV_C22 768
 
-// From the factors of rows and channels, `blocks` times 16 k each, one or more. X = P1 + P6 waits
-// where C12 will be, Y = X + P7 where C22 will be.
+// From the factors of rows and channels, `blocks` times 16 k each, one or more, to output or, where
+// ends.shift is null, to `sums`. X = P1 + P6 waits where C12 would be, Y = X + P7 where C22 would be.
 static __attribute__((noinline, unused)) void StrassenProducts(const uint8_t* rows,
                                                                const uint8_t* panel, size_t blocks,
-                                                               const StrassenStart& start,
+                                                               const int32_t* bias,
+                                                               const StrassenEnds& ends,
                                                                StrassenSums* sums) {
   size_t left;
+  int8_t* y = ends.y;
+  const int8_t* residual = ends.residual;
   __asm__ volatile(
-      PQV_BEGIN(0)
+      PQV_BEGIN_LEFT
       PQV_PRODUCT  // P1
       PQV_ROWS(PQV_STORE, PQV_C12)
       PQV_PRODUCT  // P2
-      PQV_ROWS(PQV_STORE, PQV_C11)
+      PQV_END_SUMS(PQV_C11, PQV_LEFT)
       PQV_ROWS(PQV_LOAD, PQV_C12)
       PQV_PRODUCT  // P6
       PQV_ROWS(PQV_STORE, PQV_C12)
       PQV_PRODUCT  // P7
       PQV_ROWS(PQV_STORE, PQV_C22)
       PQV_PRODUCT  // -P4
-      PQV_ROWS(PQV_STORE, PQV_C21)
-      PQV_BEGIN(32)
+      PQV_END_SUMS(PQV_C21, PQV_LEFT)
+      PQV_GO_RIGHT(y, y_stride)
+      PQV_GO_RIGHT(residual, residual_stride)
+      PQV_BEGIN_DIFFERENCE
       PQV_PRODUCT  // P5
-      PQV_ROWS(PQV_ADD_TO, PQV_C22)
-      PQV_ROWS(PQV_ADD, PQV_C12)
+      PQV_END_TOTALS(PQV_C22, PQV_RIGHT)
+      PQV_GO_UP(y, y_stride)
+      PQV_GO_UP(residual, residual_stride)
       PQV_PRODUCT  // P3
-      PQV_ROWS(PQV_STORE, PQV_C12)
-      : [rows] "+r"(rows), [panel] "+r"(panel), [left] "=&r"(left)
-      : [blocks] "r"(blocks), [start] "r"(&start), [sums] "r"(sums)
+      PQV_END_TOTALS(PQV_C12, PQV_RIGHT)
+      : [rows] "+&r"(rows), [panel] "+&r"(panel), [left] "=&r"(left), [y] "+&r"(y),
+        [residual] "+&r"(residual)
+      : [blocks] "r"(blocks), [bias] "r"(bias), [sums] "r"(sums), [shift] "r"(ends.shift),
+        [multiplier] "r"(ends.multiplier), [limits] "r"(ends.limits), [y_stride] "r"(ends.y_stride),
+        [residual_multiplier] "r"(ends.residual_multiplier),
+        [residual_stride] "r"(ends.residual_stride), [fraction] "i"(kFractionBits)
       : "cc", "memory", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11",
         "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24",
         "v25", "v26", "v27", "v28", "v29", "v30", "v31");
@@ -123,12 +206,26 @@ static __attribute__((noinline, unused)) void StrassenProducts(const uint8_t* ro
 #undef PQV_BLOCK
 #undef PQV_PRODUCT
 #undef PQV_COPY
-#undef PQV_BEGIN
+#undef PQV_COPY_ROW
+#undef PQV_BEGIN_LEFT
+#undef PQV_BEGIN_DIFFERENCE
 #undef PQV_ROWS
 #undef PQV_STORE
 #undef PQV_LOAD
-#undef PQV_ADD
 #undef PQV_ADD_TO
+#undef PQV_NARROW
+#undef PQV_NO_RESIDUAL
+#undef PQV_RESIDUAL
+#undef PQV_NARROW_SUMS
+#undef PQV_NARROW_TOTAL
+#undef PQV_NARROW_TOTALS
+#undef PQV_LEFT
+#undef PQV_RIGHT
+#undef PQV_END
+#undef PQV_END_SUMS
+#undef PQV_END_TOTALS
+#undef PQV_GO_RIGHT
+#undef PQV_GO_UP
 #undef PQV_C11
 #undef PQV_C12
 #undef PQV_C21

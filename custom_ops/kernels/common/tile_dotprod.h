@@ -66,9 +66,10 @@ struct DotprodTile {
   }
 
   static PQV_INLINE void StrassenProducts(const uint8_t* rows, const uint8_t* panel, size_t blocks,
-                                          const StrassenStart& start, StrassenSums* sums) {
+                                          const int32_t* bias, const StrassenEnds& ends,
+                                          StrassenSums* sums) {
     static_assert(kSign == Sign::kSigned && kRows == 8, "what it is written for");
-    arm64::StrassenProducts(rows, panel, blocks, start, sums);
+    arm64::StrassenProducts(rows, panel, blocks, bias, ends, sums);
   }
 
   template <size_t kCount>

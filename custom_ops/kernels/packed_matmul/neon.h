@@ -47,6 +47,19 @@ struct MadePanels {
   }
 };
 
+// The factors of Strassen's product, of 16 channels.
+struct FactorPanels {
+  const PackedMatMul& op;
+
+  PQV_INLINE void Make(size_t n, size_t k, size_t block_k, uint8_t* factors) const {
+    const auto block = [&](size_t i, size_t j) __attribute__((always_inline)) {
+      return Group(op.weights, 4, op.k, k + i * block_k, n + j * kPanelChannels);
+    };
+    MakeFactorsOfPanels(block(0, 0), block(0, 1), block(1, 0), block(1, 1), block_k / kGroupSize,
+                        factors);
+  }
+};
+
 // int4 is always widened, int8 used as it is where the tile can.
 template <int kBits, typename TileForm>
 struct PanelsFor {
@@ -73,6 +86,8 @@ static PQV_INLINE void BeginWithBias(const int32_t* bias, Sums<kRows>* sums) {
 // The residual of some rows, from a channel on. Row r of the output has row r % count of it.
 class ResidualRows {
  public:
+  static constexpr bool kIsNone = false;
+
   PQV_INLINE ResidualRows(const PackedMatMul& op, const PackedMatMulBlock& block, size_t row,
                           size_t n)
       : multiplier_(op.residual_multiplier + n),
@@ -84,11 +99,6 @@ class ResidualRows {
   PQV_INLINE void Next() {
     multiplier_ += kPanelChannels;
     rows_ += kPanelChannels;
-  }
-
-  PQV_INLINE void NextRows(size_t count) {
-    first_ += count;
-    if (first_ >= count_) first_ %= count_;
   }
 
   // Of `count` channels.
@@ -133,9 +143,10 @@ class ResidualRows {
 };
 
 struct NoResidual {
+  static constexpr bool kIsNone = true;
+
   PQV_INLINE NoResidual(const PackedMatMul&, const PackedMatMulBlock&, size_t, size_t) {}
   PQV_INLINE void Next() {}
-  PQV_INLINE void NextRows(size_t) {}
   template <size_t kRows>
   PQV_INLINE void AddTo(size_t, int16x8_t (&)[kRows]) const {}
 };
@@ -147,6 +158,28 @@ class ToInt8 {
 
   PQV_INLINE ToInt8(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y)
       : op_(op), block_(block), y_(y), limits_(MakeLimits(op.y_bits)) {}
+
+  PQV_INLINE const int32_t* bias(size_t n) const { return op_.rounded_bias + n; }
+
+  // Of a tile, unless the rows of its residual are not one after the other.
+  PQV_INLINE StrassenEnds EndsOf(size_t row, size_t n) const {
+    StrassenEnds ends = {op_.requantizer.upper_shift + n,
+                         op_.requantizer.multiplier + n,
+                         reinterpret_cast<const int8_t*>(&limits_),
+                         y_ + row * block_.y_stride + n,
+                         block_.y_stride,
+                         nullptr,
+                         nullptr,
+                         0};
+    if constexpr (!Residual::kIsNone) {
+      const size_t first = row % block_.residual_rows;
+      if (first + kFastRows > block_.residual_rows) return {};
+      ends.residual_multiplier = op_.residual_multiplier + n;
+      ends.residual = block_.residual + first * block_.residual_stride + n;
+      ends.residual_stride = block_.residual_stride;
+    }
+    return ends;
+  }
 
   template <size_t kRows>
   class Rows {
@@ -166,12 +199,6 @@ class ToInt8 {
       multiplier_ += kPanelChannels;
       residual_.Next();
       y_ += kPanelChannels;
-    }
-
-    // The same channels of the next rows.
-    PQV_INLINE void NextRows() {
-      residual_.NextRows(kRows);
-      y_ += kRows * stride_;
     }
 
     PQV_INLINE void Begin(Sums<kRows>* sums) const { BeginWithBias(bias_, sums); }
@@ -272,7 +299,7 @@ static void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block,
   Product whole = MakeProduct(op, block);
   Product rest = whole;
   whole.channel_end -= (whole.channel_end - whole.channel_begin) % kFastChannels;
-  RunFastProduct<Tile>(whole, FactorsOf(block), MadePanels<4, typename Tile::Form>{op}, epilogue);
+  RunFastProduct<Tile>(whole, FactorsOf(block), FactorPanels{op}, epilogue);
   if (rest.channel_end > whole.channel_end) {
     rest.channel_begin = whole.channel_end;
     RunDirect<Tile, FewTile, 4>(op, rest, epilogue);
@@ -297,32 +324,27 @@ static void RunPackedToInt8(const PackedMatMul& op, const PackedMatMulBlock& blo
   RunPacked<Tile, FewTile, kBits, ToInt8<NoResidual>>(op, block, y);
 }
 
-// Whether all values of `rows` rows are in [-8, 7]. k is a multiple of 2 * kBlockK.
-static inline bool IsInt4(const int8_t* a, size_t rows, size_t k, size_t stride) {
-  const uint8x16_t offset = vdupq_n_u8(8);
-  for (size_t row = 0; row < rows; ++row, a += stride) {
-    uint8x16_t seen = vdupq_n_u8(0);
-    for (size_t i = 0; i < k; i += 2 * kBlockK) {
-      const uint8x16x2_t x = vld1q_u8_x2(reinterpret_cast<const uint8_t*>(a + i));
-      seen = vorrq_u8(seen, vorrq_u8(vaddq_u8(x.val[0], offset), vaddq_u8(x.val[1], offset)));
-    }
-    if (vmaxvq_u8(seen) >= 16) return false;
+// Whether the values of a row are in [-8, 7]. k is a multiple of kBlockK.
+static inline bool IsInt4(const int8_t* row, size_t k) {
+  uint8x16_t seen = vdupq_n_u8(0);
+  for (size_t i = 0; i < k; i += kBlockK) {
+    seen = vorrq_u8(seen, vaddq_u8(vreinterpretq_u8_s8(vld1q_s8(row + i)), vdupq_n_u8(8)));
   }
-  return true;
+  return vmaxvq_u8(seen) < 16;
 }
 
+// Activations of 8 bits are mostly told by their first row; preparing finds out the others.
 template <typename Tile>
 static size_t PreparedBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
   if (!StrassenPays(Tile::kStrassen, whole.row_end, whole.channel_end, op.k)) return 0;
-  if (!IsInt4(whole.a, whole.row_end, op.k, whole.a_stride)) return 0;
+  if (!IsInt4(whole.a, op.k)) return 0;
   return WholeRows(whole.row_end) / kFastRows * FactorBytes(op.k);
 }
 
-template <typename Tile>
-static void PrepareRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
+static inline bool PrepareRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
   Product product = MakeProduct(op, block);
   product.row_end = WholeRows(product.row_end);
-  MakeRowFactors<Tile>(product, FactorsOf(block));
+  return MakeRowFactors(product, FactorsOf(block));
 }
 
 template <typename Tile, typename FewTile, int kBits>
@@ -333,7 +355,7 @@ static constexpr PackedMatMulKernel MakePackedMatMulKernel() {
   if constexpr (kBits == 4 && Tile::kStrassen.step_macs > 0) {
     kernel.row_tile = kFastRows;
     kernel.prepared_bytes = PreparedBytes<Tile>;
-    kernel.prepare = PrepareRows<Tile>;
+    kernel.prepare = PrepareRows;
   }
   return kernel;
 }

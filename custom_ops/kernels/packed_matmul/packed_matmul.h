@@ -46,11 +46,11 @@ struct PackedMatMulKernel {
   // Rows that are cut only into pieces of about as many: each prepares its weights anew.
   size_t min_task_rows = 128;
   // For kernels that may want rows prepared once, before the blocks of a product are run; else
-  // null. The bytes of `prepared` for the whole output, 0 where this product does without: it
-  // depends on the values of `a`.
+  // null. The bytes of `prepared` for the whole output, 0 where this product does without.
   size_t (*prepared_bytes)(const PackedMatMul& op, const PackedMatMulBlock& whole) = nullptr;
   // Prepares rows row_begin .. row_end of the block, those of them that are below prepared_rows.
-  void (*prepare)(const PackedMatMul& op, const PackedMatMulBlock& block) = nullptr;
+  // False if their values are such that the product must do without.
+  bool (*prepare)(const PackedMatMul& op, const PackedMatMulBlock& block) = nullptr;
 };
 
 namespace scalar {
