@@ -6,10 +6,13 @@ this module makes of ``pqv_onnx.ops.domain``.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from pqv_onnx.errors import PqvError
 from pqv_onnx.ops import domain
 from pqv_onnx.ops.domain import Attribute, Input, Op
 from pqv_onnx.ops.shapes import LEADING
@@ -19,6 +22,7 @@ _NOTE = (
     "// Written by `python -m pqv_onnx.ops.declarations` after pqv_onnx/ops/domain.py; "
     "not to be edited.\n// clang-format off"
 )
+_TYPES = ("int8", "uint8", "int16", "int32")
 _LIMITS = {
     "MAX_REDUCTION": "size_t",
     "MAX_NORM_CHANNELS": "size_t",
@@ -34,11 +38,63 @@ _LIMITS = {
 
 
 def headers() -> dict[Path, str]:
-    """The text of each header, by its path."""
+    """The text of each header, by its path.
+
+    Raises:
+        PqvError: an op is declared wrong; the sentence names it.
+    """
+    for op in domain.OPS.values():
+        check(op)
     return {
         _FOLDER / "kernels" / "common" / "limits.h": _limits(),
         _FOLDER / "bindings" / "declarations.h": _declarations(),
     }
+
+
+def check(op: Op) -> None:
+    """Raise PqvError for what Python, ONNX and C++ could not have in the same way."""
+    for mistake in (*_of_names(op), *_of_types(op), *_of_attributes(op)):
+        raise PqvError(f"pqv_onnx/ops/domain.py: {op.name}: {mistake}")
+
+
+def _of_names(op: Op) -> Iterator[str]:
+    names = [entry.name for entry in op.inputs] + [entry.name for entry in op.attributes]
+    yield from (f"{name} is declared twice" for name in names if names.count(name) > 1)
+    known = {axis for entry in op.inputs for axis in _axes(entry.dims)} | set(names)
+    used = _axes((*op.sizes, *op.macs, *op.output_dims))
+    yield from (f"no input has the axis {axis}" for axis in sorted(used - known))
+
+
+def _axes(dims: Iterable[str]) -> set[str]:
+    """The names in ``dims``, such as C in C/3."""
+    parts = {part for dim in dims for part in re.split("/| or ", dim)}
+    return {part for part in parts if not part.isdigit()}
+
+
+def _of_types(op: Op) -> Iterator[str]:
+    types = {entry.name: entry.dtype for entry in op.inputs} | {"the output": op.output_dtype}
+    for name, dtype in types.items():
+        if dtype not in _TYPES:
+            yield f"{name} is {dtype}, expected {', '.join(_TYPES)}"
+    for entry in op.inputs:
+        if entry.values is None or entry.dtype not in _TYPES:
+            continue
+        info = np.iinfo(entry.dtype)
+        if not entry.constant:
+            yield f"{entry.name} has values, but is no constant"
+        elif entry.values[0] < info.min or entry.values[-1] > info.max:
+            yield f"{entry.name} has values that no {entry.dtype} holds"
+
+
+def _of_attributes(op: Op) -> Iterator[str]:
+    names = [attribute.name for attribute in op.attributes]
+    for entry in op.attributes:
+        if not isinstance(entry.values, str) and len(entry.values) < 2:
+            yield f"{entry.name} may be one number, expected several"
+        elif entry.default is not None and entry.default not in entry.values:
+            yield f"{entry.name} is {entry.default} by default, which it may not be"
+        if entry.below is not None and entry.below not in names:
+            yield f"{entry.name} is below {entry.below}, which is no attribute"
 
 
 def _limits() -> str:
@@ -124,8 +180,12 @@ def _camel(name: str) -> str:
 
 
 def main() -> None:
-    """Write the headers."""
-    for path, text in headers().items():
+    """Write the headers, or say which declaration is wrong."""
+    try:
+        found = headers()
+    except PqvError as error:
+        raise SystemExit(f"error: {error}") from error
+    for path, text in found.items():
         path.write_text(text)
         print(path.relative_to(_FOLDER.parent))
 

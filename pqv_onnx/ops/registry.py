@@ -2,50 +2,36 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 
 import onnx
 import torch
 from onnxscript import OnnxFunction
 
+from pqv_onnx import ops
 from pqv_onnx.errors import PqvError
-from pqv_onnx.ops import (
-    arithmetic,
-    int_add,
-    int_attention,
-    int_gate,
-    int_gelu,
-    int_layer_norm,
-    int_matmul,
-    int_rms_norm,
-    int_rotary,
-    int_softmax2n,
-    int_weighted_mean,
-    int_window_attention,
-    packed_matmul,
-)
+from pqv_onnx.ops import arithmetic
 from pqv_onnx.ops.documentation import document
 from pqv_onnx.ops.domain import DOMAIN, OPS
 
-_MODULES = (
-    packed_matmul,
-    int_matmul,
-    int_softmax2n,
-    int_weighted_mean,
-    int_attention,
-    int_window_attention,
-    int_layer_norm,
-    int_rms_norm,
-    int_gelu,
-    int_add,
-    int_rotary,
-    int_gate,
+_MODULES = tuple(
+    import_module(f"{ops.__name__}.{entry.name}")
+    for entry in pkgutil.iter_modules(ops.__path__)
+    if entry.name.startswith(("int_", "packed_"))
 )
 
-FUNCTIONS: dict[str, OnnxFunction] = {
-    name: next(getattr(module, name) for module in _MODULES if hasattr(module, name))
-    for name in OPS
-}
+
+def _function(name: str) -> OnnxFunction:
+    for module in _MODULES:
+        if hasattr(module, name):
+            function: OnnxFunction = getattr(module, name)
+            return function
+    raise ImportError(f"domain.py declares {name}, but no pqv_onnx/ops/int_*.py defines it")
+
+
+FUNCTIONS: dict[str, OnnxFunction] = {name: _function(name) for name in OPS}
 """The ONNX function of each op."""
 
 TORCH_OPS: dict[str, torch._ops.OpOverload] = {

@@ -258,7 +258,8 @@ def tensor_requantizer(draw: Draw, largest: int) -> dict[str, int]:
     return {"shift": shift, "multiplier": draw.multiplier(), "y_bits": draw.y_bits()}
 
 
-_MAKERS: dict[str, Callable[[str, Draw], Case]] = {
+MAKERS: dict[str, Callable[[str, Draw], Case]] = {
+    **dict.fromkeys((name for name in OPS if name.startswith("Packed")), packed_matmul),
     "IntMatMul": int_matmul,
     "IntSoftmax2n": int_softmax2n,
     "IntSoftmax2nBias": int_softmax2n_bias,
@@ -276,4 +277,4 @@ _MAKERS: dict[str, Callable[[str, Draw], Case]] = {
 
 def random_case(name: str, seed: int, small: bool = False) -> Case:
     """The case of an op and a seed; small ones are for slow definitions."""
-    return _MAKERS.get(name, packed_matmul)(name, Draw(seed + 1000 * list(OPS).index(name), small))
+    return MAKERS[name](name, Draw(seed + 1000 * list(OPS).index(name), small))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pqv_onnx.ops.declarations import headers
-from pqv_onnx.ops.domain import OPS
+from pqv_onnx.errors import PqvError
+from pqv_onnx.ops.declarations import check, headers
+from pqv_onnx.ops.domain import OPS, Attribute, Input, Op
 from pqv_onnx.ops.registry import FUNCTIONS
 
 
@@ -15,6 +17,37 @@ from pqv_onnx.ops.registry import FUNCTIONS
 def test_headers_are_fresh(path: Path) -> None:
     hint = "run `python -m pqv_onnx.ops.declarations`"
     assert path.read_text() == headers()[path], hint
+
+
+X = Input("X", "int8", ("...", "C"))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "attributes", "dims", "sentence"),
+    [
+        ((X, X), (), (), "X is declared twice"),
+        ((X,), (), ("...", "D"), "no input has the axis D"),
+        ((Input("X", "float", ("C",)),), (), (), "X is float, expected int8, uint8, int16, int32"),
+        ((replace(X, values=range(3)),), (), (), "X has values, but is no constant"),
+        (
+            (replace(X, constant=True, values=range(129)),),
+            (),
+            (),
+            "X has values that no int8 holds",
+        ),
+        ((X,), (Attribute("k", range(1)),), (), "k may be one number, expected several"),
+        ((X,), (Attribute("k", (4, 8), 5),), (), "k is 5 by default, which it may not be"),
+        ((X,), (Attribute("k", (0, 1), below="K"),), (), "k is below K, which is no attribute"),
+    ],
+)
+def test_mistakes_are_named(
+    inputs: tuple[Input, ...],
+    attributes: tuple[Attribute, ...],
+    dims: tuple[str, ...],
+    sentence: str,
+) -> None:
+    with pytest.raises(PqvError, match=f"^pqv_onnx/ops/domain.py: IntX: {sentence}$"):
+        check(Op("IntX", inputs, attributes, "int8", dims))
 
 
 @pytest.mark.parametrize("name", [name for name, op in OPS.items() if op.fused_from])
