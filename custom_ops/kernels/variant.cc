@@ -38,13 +38,13 @@ const Variant kVariants[] = {
     PQV_OWN_VARIANT(avx2, CpuHasAvx2),
 #endif
 #if defined(PQV_HAS_I8MM)
-    PQV_VARIANT(i8mm, CpuHasI8mm, i8mm, i8mm, i8mm, neon, composed, neon, neon),
+    PQV_VARIANT(i8mm, CpuHasI8mm, i8mm, i8mm, i8mm, neon, i8mm, neon, neon),
 #endif
 #if defined(PQV_HAS_DOTPROD)
-    PQV_VARIANT(dotprod, CpuHasDotprod, dotprod, dotprod, dotprod, neon, composed, neon, neon),
+    PQV_VARIANT(dotprod, CpuHasDotprod, dotprod, dotprod, dotprod, neon, dotprod, neon, neon),
 #endif
 #if defined(PQV_HAS_NEON)
-    PQV_OWN_VARIANT(neon, CpuIsAny),
+    PQV_VARIANT(neon, CpuIsAny, neon, neon, neon, neon, neon, neon, neon),
 #endif
     PQV_OWN_VARIANT(scalar, CpuIsAny),
 };

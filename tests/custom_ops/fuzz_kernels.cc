@@ -321,7 +321,8 @@ bool FuzzAttention(Fuzz& fuzz) {
   op.softmax = Softmax(fuzz, ProductBits(op.depth));
   op.stride = 3 * op.depth + Stride(fuzz, 0);
   op.y_stride = Stride(fuzz, op.depth);
-  int8_t* qkv = fuzz.Fill<int8_t>(Span(op.tokens, op.stride, 3 * op.depth), -128, 127);
+  const int limit = fuzz.random().OneIn(2) ? 8 : 128;  // codes of 4 bits take a way of their own
+  int8_t* qkv = fuzz.Fill<int8_t>(Span(op.tokens, op.stride, 3 * op.depth), -limit, limit - 1);
   MakeSimilar(fuzz, qkv, op.tokens, op.stride, op.depth, op.depth);
   op.q = qkv;
   op.k = qkv + op.depth;

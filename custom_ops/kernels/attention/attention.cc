@@ -48,28 +48,60 @@ size_t ScratchBytes(const Attention& op) {
   return BlockBytes(op.tokens) + (op.places != nullptr ? 4 * PartBytes(op) : 0);
 }
 
+// A block of rows.
+struct Block {
+  size_t row, rows;
+  void* logits;
+  size_t logits_stride;
+  uint8_t* weights;
+  size_t weights_stride;
+};
+
+IntMatMul Product(const Attention& op, const Block& block) {
+  return {block.rows,         op.tokens, op.depth,  op.q + block.row * op.stride,
+          op.stride,          op.k,      op.stride, static_cast<int32_t*>(block.logits),
+          block.logits_stride};
+}
+
+// Where queries and keys are codes of 4 bits; else it returns false.
+bool MakeNarrowWeights(const NarrowLogits& kernel, const Attention& op, const Block& block) {
+  constexpr size_t kMaxDepth = kMaxNarrowLogit / (8 * 8);
+  if (kernel.int_matmul == nullptr || op.bias != nullptr || op.depth > kMaxDepth ||
+      op.tokens < kMinNarrowPlaces || op.softmax.shift > kMaxNarrowShift) {
+    return false;
+  }
+  int16_t* const logits = static_cast<int16_t*>(block.logits);
+  if (!kernel.int_matmul(Product(op, block), logits)) return false;
+  kernel.softmax2n(op.softmax, {logits, block.logits_stride, block.rows, op.tokens, block.weights,
+                                block.weights_stride});
+  return true;
+}
+
+void MakeWeights(const Variant& variant, const Attention& op, const Block& block) {
+  if (MakeNarrowWeights(variant.attention->narrow, op, block)) return;
+  const int32_t* const logits = static_cast<const int32_t*>(block.logits);
+  variant.int_matmul(Product(op, block));
+  if (op.bias != nullptr) {
+    const size_t pairs = block.row * op.tokens;
+    return variant.softmax2n_bias(op.softmax, logits, op.bias + pairs, op.mask + pairs, block.rows,
+                                  op.tokens, block.weights);
+  }
+  for (size_t r = 0; r < block.rows; ++r) {
+    variant.softmax2n(op.softmax, logits + r * block.logits_stride, 1, op.tokens,
+                      block.weights + r * block.weights_stride);
+  }
+}
+
 void RunInOrder(const Variant& variant, const Attention& op, void* scratch) {
   const size_t block_rows = AttentionBlockRows(op.tokens);
   const bool has_bias = op.bias != nullptr;
   const size_t logits_stride = has_bias ? op.tokens : LogitsStride(op.tokens);
   const size_t weights_stride = has_bias ? op.tokens : WeightsStride(op.tokens);
-  int32_t* const logits = static_cast<int32_t*>(scratch);
   uint8_t* const weights =
       static_cast<uint8_t*>(scratch) + block_rows * LogitsStride(op.tokens) * sizeof(int32_t);
   for (size_t row = 0; row < op.rows; row += block_rows) {
     const size_t rows = Min(op.rows - row, block_rows);
-    variant.int_matmul({rows, op.tokens, op.depth, op.q + row * op.stride, op.stride, op.k,
-                        op.stride, logits, logits_stride});
-    if (has_bias) {
-      const size_t pairs = row * op.tokens;
-      variant.softmax2n_bias(op.softmax, logits, op.bias + pairs, op.mask + pairs, rows, op.tokens,
-                             weights);
-    } else {
-      for (size_t r = 0; r < rows; ++r) {
-        variant.softmax2n(op.softmax, logits + r * logits_stride, 1, op.tokens,
-                          weights + r * weights_stride);
-      }
-    }
+    MakeWeights(variant, op, {row, rows, scratch, logits_stride, weights, weights_stride});
     variant.weighted_mean({op.mean_shift, op.mean_multiplier, op.y_bits, rows, op.tokens, op.depth,
                            weights, weights_stride, op.v, op.stride, op.y + row * op.y_stride,
                            op.y_stride});
@@ -118,4 +150,20 @@ void Run(const Variant& variant, const Attention& op, void* scratch) {
 const AttentionKernel kAttention = {ScratchBytes, Run};
 
 }  // namespace composed
+
+#define PQV_NARROW_ATTENTION(isa, softmax2n)                                                       \
+  namespace isa {                                                                                  \
+  const AttentionKernel kAttention = {                                                             \
+      composed::ScratchBytes, composed::Run, {RunNarrowIntMatMul, softmax2n::RunNarrowSoftmax2n}}; \
+  }
+#if defined(PQV_HAS_NEON)
+PQV_NARROW_ATTENTION(neon, neon)
+#endif
+#if defined(PQV_HAS_DOTPROD)
+PQV_NARROW_ATTENTION(dotprod, neon)
+#endif
+#if defined(PQV_HAS_I8MM)
+PQV_NARROW_ATTENTION(i8mm, neon)
+#endif
+
 }  // namespace pqv

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/int_matmul/int_matmul.h"
 #include "kernels/softmax2n/softmax2n.h"
 
 namespace pqv {
@@ -36,11 +37,18 @@ struct Attention {
   const size_t* places;  // [tokens], or null: in order
 };
 
+// Kernels for logits in int16, see int_matmul.h and softmax2n.h.
+struct NarrowLogits {
+  bool (*int_matmul)(const IntMatMul& op, int16_t* y);
+  void (*softmax2n)(const Softmax2n& op, const NarrowRows& rows);
+};
+
 struct AttentionKernel {
   // For tokens, depth and, if not null, places of `op`.
   size_t (*scratch_bytes)(const Attention& op);
   // `scratch` is aligned to 64 bytes.
   void (*run)(const Variant& variant, const Attention& op, void* scratch);
+  NarrowLogits narrow = {};  // of a composed kernel that has them
 };
 
 // The number of rows per block that evenly cut `tokens` rows.
@@ -50,6 +58,15 @@ namespace composed {
 extern const AttentionKernel kAttention;
 }
 namespace amx {
+extern const AttentionKernel kAttention;
+}
+namespace neon {
+extern const AttentionKernel kAttention;
+}
+namespace dotprod {
+extern const AttentionKernel kAttention;
+}
+namespace i8mm {
 extern const AttentionKernel kAttention;
 }
 

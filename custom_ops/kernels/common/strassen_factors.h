@@ -6,27 +6,11 @@
 #ifndef PQV_KERNELS_COMMON_STRASSEN_FACTORS_H_
 #define PQV_KERNELS_COMMON_STRASSEN_FACTORS_H_
 
+#include "kernels/common/saturation_neon.h"
 #include "kernels/common/strassen.h"
 
 namespace pqv {
 namespace arm64 {
-
-// Whether some instruction has saturated since ForgetSaturation(): they set the flag QC, and none
-// clears it.
-static inline void ForgetSaturation() {
-  uint64_t status;
-  __asm__ volatile(
-      "mrs %[status], fpsr\n\t"
-      "bic %[status], %[status], #(1 << 27)\n\t"
-      "msr fpsr, %[status]"
-      : [status] "=r"(status));
-}
-
-static inline bool HasSaturated() {
-  uint64_t status;
-  __asm__ volatile("mrs %[status], fpsr" : [status] "=r"(status));
-  return (status >> 27 & 1) != 0;
-}
 
 // clang-format off
 #define PQV_OF_FOUR(op, x0, x1, x2, x3, y0, y1, y2, y3, z0, z1, z2, z3)         \

@@ -19,6 +19,10 @@ struct IntMatMul {
   size_t y_stride;
 };
 
+// RunNarrowIntMatMul: Y in int16, where all values of A and B are in [-8, 7] and k is 511 or less;
+// else it returns false. It writes whole steps of 8 columns: y_stride is n rounded up, or more.
+// op.y is not read.
+
 namespace scalar {
 void RunIntMatMul(const IntMatMul& op);
 }
@@ -33,13 +37,16 @@ void RunIntMatMul(const IntMatMul& op);
 }
 namespace neon {
 void RunIntMatMul(const IntMatMul& op);
-}
+bool RunNarrowIntMatMul(const IntMatMul& op, int16_t* y);
+}  // namespace neon
 namespace dotprod {
 void RunIntMatMul(const IntMatMul& op);
-}
+bool RunNarrowIntMatMul(const IntMatMul& op, int16_t* y);
+}  // namespace dotprod
 namespace i8mm {
 void RunIntMatMul(const IntMatMul& op);
-}
+bool RunNarrowIntMatMul(const IntMatMul& op, int16_t* y);
+}  // namespace i8mm
 
 }  // namespace pqv
 

@@ -46,5 +46,9 @@ void RunIntMatMul(const IntMatMul& op) {
   arm64::RunIntMatMulWith<Armv8Tile<PanelRange::kAnyInt8>>(op);
 }
 
+bool RunNarrowIntMatMul(const IntMatMul& op, int16_t* y) {
+  return arm64::RunNarrowIntMatMulWith<Armv8Tile<PanelRange::kNegatedInt4>>(op, y);
+}
+
 }  // namespace neon
 }  // namespace pqv

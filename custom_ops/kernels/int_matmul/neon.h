@@ -3,6 +3,7 @@
 #ifndef PQV_KERNELS_INT_MATMUL_NEON_H_
 #define PQV_KERNELS_INT_MATMUL_NEON_H_
 
+#include "kernels/common/saturation_neon.h"
 #include "kernels/common/tile_neon.h"
 #include "kernels/int_matmul/int_matmul.h"
 
@@ -21,7 +22,8 @@ static PQV_INLINE void TransposeGroups(int8x16_t* x) {
   x[3] = Zip2x32(even_high, odd_high);
 }
 
-template <typename TileForm>
+// kIsChecked: values beyond [-8, 7] saturate.
+template <typename TileForm, bool kIsChecked = false>
 struct RowPanels {
   using Form = TileForm;
   const IntMatMul& op;
@@ -48,6 +50,10 @@ struct RowPanels {
     int8x16_t x[kPanelChannels];
 #pragma GCC unroll 8
     for (size_t c = 0; c < kPanelChannels; ++c) x[c] = LoadBlock(row[c], i, count);
+    if constexpr (kIsChecked) {
+#pragma GCC unroll 8
+      for (size_t c = 0; c < kPanelChannels; ++c) SaturateBeyondInt4(x[c]);
+    }
     TransposeGroups(x);
     TransposeGroups(x + 4);
     const Group8 groups[kBlockGroups] = {{x[0], x[4]}, {x[1], x[5]}, {x[2], x[6]}, {x[3], x[7]}};
@@ -55,9 +61,11 @@ struct RowPanels {
   }
 };
 
+// Of int32, or of int16 and then in whole steps of 8.
+template <typename Logit>
 class ToLogits {
  public:
-  PQV_INLINE explicit ToLogits(const IntMatMul& op) : y_(op.y), stride_(op.y_stride) {}
+  PQV_INLINE ToLogits(Logit* y, size_t stride) : y_(y), stride_(stride) {}
 
   template <size_t kRows>
   class Rows {
@@ -75,28 +83,56 @@ class ToLogits {
     }
 
     PQV_INLINE void End(const Sums<kRows>& sums, size_t count) {
-      if (count < kPanelChannels) return StoreRows(sums, count, y_[0], stride_);
-#pragma GCC unroll 8
-      for (size_t r = 0; r < kRows; ++r) {
-        StoreNextPair(&y_[r], sums.row[r][0], sums.row[r][1]);
+      if constexpr (sizeof(Logit) == sizeof(int32_t)) {
+        if (count < kPanelChannels) return StoreRows(sums, count, y_[0], stride_);
       }
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) StoreNext(sums.row[r], &y_[r]);
     }
 
    private:
-    int32_t* y_[kRows];  // where the next 8 logits of a row belong
+    static PQV_INLINE void StoreNext(const int32x4_t* sums, int32_t** y) {
+      StoreNextPair(y, sums[0], sums[1]);
+    }
+
+    static PQV_INLINE void StoreNext(const int32x4_t* sums, int16_t** y) {
+      const int16x8_t low =
+          vuzp1q_s16(vreinterpretq_s16_s32(sums[0]), vreinterpretq_s16_s32(sums[1]));
+      __asm__ volatile("str %q1, [%0], #16" : "+&r"(*y) : "w"(low) : "memory");
+    }
+
+    Logit* y_[kRows];  // where the next 8 logits of a row belong
     size_t stride_;
   };
 
  private:
-  int32_t* const y_;
+  Logit* const y_;
   const size_t stride_;
 };
 
+static PQV_INLINE Product MakeProduct(const IntMatMul& op) {
+  return {0, op.m, 0, op.n, op.k, reinterpret_cast<const uint8_t*>(op.a), op.a_stride};
+}
+
 template <typename Tile>
 static void RunIntMatMulWith(const IntMatMul& op) {
-  const Product product = {0,          op.m, 0, op.n, op.k, reinterpret_cast<const uint8_t*>(op.a),
-                           op.a_stride};
-  RunProduct<Tile>(product, RowPanels<typename Tile::Form>{op}, ToLogits(op));
+  RunProduct<Tile>(MakeProduct(op), RowPanels<typename Tile::Form>{op},
+                   ToLogits<int32_t>(op.y, op.y_stride));
+}
+
+// Values of 8 bits are mostly told by the first row of A.
+template <typename Tile>
+static bool RunNarrowIntMatMulWith(const IntMatMul& op, int16_t* y) {
+  ForgetSaturation();
+  for (size_t row = 0; row < op.m; ++row) {
+    const int8_t* const a = op.a + row * op.a_stride;
+    for (size_t i = 0; i < op.k; i += kBlockK) SaturateBeyondInt4(LoadBlock(a, i, op.k));
+    if (row == 0 && HasSaturated()) return false;
+  }
+  if (HasSaturated()) return false;
+  RunProduct<Tile>(MakeProduct(op), RowPanels<typename Tile::Form, true>{op},
+                   ToLogits<int16_t>(y, op.y_stride));
+  return !HasSaturated();
 }
 
 }  // namespace arm64

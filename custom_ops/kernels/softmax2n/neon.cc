@@ -147,6 +147,38 @@ void RunShortRows(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, 
   }
 }
 
+// The same of logits in int16.
+PQV_INLINE Int16x16 Load(const int16_t* x) { return {vld1q_s16(x), vld1q_s16(x + 8)}; }
+
+PQV_INLINE int16x8_t NarrowOrigin(int shift, int16x8_t x) {
+  const int32_t origin = DifferenceOrigin(shift, vmaxvq_s16(x));
+  return vdupq_n_s16(static_cast<int16_t>(origin));
+}
+
+template <bool kLog2>
+void RunNarrowRows(const Softmax2n& op, const NarrowRows& rows) {
+  const int shift = op.shift;  // copies, which stores of bytes cannot change
+  const size_t n = rows.n, x_stride = rows.x_stride, y_stride = rows.y_stride;
+  const int16x8_t left = vdupq_n_s16(static_cast<int16_t>(-shift));
+  const int16x8_t multiplier = vdupq_n_s16(static_cast<int16_t>(op.multiplier));
+  const int16_t* x = rows.x;
+  uint8_t* y = rows.y;
+  for (size_t row = rows.rows; row != 0; --row, x += x_stride, y += y_stride) {
+    int16x8_t max = vdupq_n_s16(INT16_MIN);
+    ForEachStep(n, [&](size_t i) {
+      const Int16x16 logits = Load(x + i);
+      max = vmaxq_s16(max, vmaxq_s16(logits.low, logits.high));
+    });
+    const int16x8_t origin = NarrowOrigin(shift, max);
+    ForEachStep(n, [&](size_t i) {
+      const Int16x16 logits = Load(x + i);
+      const Int16x16 difference = {vqshlq_s16(vsubq_s16(origin, logits.low), left),
+                                   vqshlq_s16(vsubq_s16(origin, logits.high), left)};
+      vst1q_u8(y + i, Weights<kLog2>(multiplier, difference));
+    });
+  }
+}
+
 struct BiasParameters {
   explicit BiasParameters(const Softmax2n& softmax)
       : op(softmax),
@@ -254,6 +286,11 @@ void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, 
   const auto run = n < kStep ? (op.log2 ? RunShortRows<true> : RunShortRows<false>)
                              : (op.log2 ? RunRows<true> : RunRows<false>);
   run(op, x, rows, n, y);
+}
+
+void RunNarrowSoftmax2n(const Softmax2n& op, const NarrowRows& rows) {
+  const auto run = op.log2 ? RunNarrowRows<true> : RunNarrowRows<false>;
+  run(op, rows);
 }
 
 void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,

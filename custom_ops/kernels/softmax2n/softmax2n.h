@@ -36,6 +36,21 @@ static inline int32_t DifferenceOrigin(int shift, int32_t max) {
   return static_cast<int32_t>(rounded + unit / 2 - 1);
 }
 
+// Rows of logits in [-2^13, 2^13], with n >= 16, for op.shift <= kMaxNarrowShift: differences then
+// are int16. Strides are in elements, from row to row.
+struct NarrowRows {
+  const int16_t* x;
+  size_t x_stride;
+  size_t rows;
+  size_t n;
+  uint8_t* y;
+  size_t y_stride;
+};
+
+constexpr int kMaxNarrowLogit = 1 << 13;
+constexpr int kMaxNarrowShift = 13;
+constexpr size_t kMinNarrowPlaces = 16;
+
 // A row of t that is saturated to int16 has the weights of t itself if its maximum is this or more
 // and below INT16_MAX: none above was cut off, and the lowest are too far below to have a weight,
 // or farther than a difference counts.
@@ -64,6 +79,7 @@ namespace neon {
 void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y);
 void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
                       const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
+void RunNarrowSoftmax2n(const Softmax2n& op, const NarrowRows& rows);
 }  // namespace neon
 
 }  // namespace pqv
