@@ -22,8 +22,7 @@ static PQV_INLINE void TransposeGroups(int8x16_t* x) {
   x[3] = Zip2x32(even_high, odd_high);
 }
 
-// kIsChecked: values beyond [-8, 7] saturate.
-template <typename TileForm, bool kIsChecked = false>
+template <typename TileForm>
 struct RowPanels {
   using Form = TileForm;
   const IntMatMul& op;
@@ -50,10 +49,6 @@ struct RowPanels {
     int8x16_t x[kPanelChannels];
 #pragma GCC unroll 8
     for (size_t c = 0; c < kPanelChannels; ++c) x[c] = LoadBlock(row[c], i, count);
-    if constexpr (kIsChecked) {
-#pragma GCC unroll 8
-      for (size_t c = 0; c < kPanelChannels; ++c) SaturateBeyondInt4(x[c]);
-    }
     TransposeGroups(x);
     TransposeGroups(x + 4);
     const Group8 groups[kBlockGroups] = {{x[0], x[4]}, {x[1], x[5]}, {x[2], x[6]}, {x[3], x[7]}};
@@ -61,18 +56,21 @@ struct RowPanels {
   }
 };
 
-// Of int32, or of int16 and then in whole steps of 8.
-template <typename Logit>
+// Of int32, or of int16 and then in whole steps of 8. Code for both at once, which takes less room.
 class ToLogits {
  public:
-  PQV_INLINE ToLogits(Logit* y, size_t stride) : y_(y), stride_(stride) {}
+  PQV_INLINE ToLogits(void* y, size_t logit_bytes, size_t stride)
+      : y_(static_cast<uint8_t*>(y)), logit_bytes_(logit_bytes), stride_(stride) {}
 
   template <size_t kRows>
   class Rows {
    public:
-    PQV_INLINE Rows(const ToLogits& to, size_t row, size_t n) : stride_(to.stride_) {
+    PQV_INLINE Rows(const ToLogits& to, size_t row, size_t n)
+        : is_narrow_(to.logit_bytes_ == sizeof(int16_t)), stride_(to.stride_) {
 #pragma GCC unroll 8
-      for (size_t r = 0; r < kRows; ++r) y_[r] = to.y_ + (row + r) * to.stride_ + n;
+      for (size_t r = 0; r < kRows; ++r) {
+        y_[r] = to.y_ + ((row + r) * to.stride_ + n) * to.logit_bytes_;
+      }
     }
 
     PQV_INLINE void Next() {}
@@ -83,30 +81,40 @@ class ToLogits {
     }
 
     PQV_INLINE void End(const Sums<kRows>& sums, size_t count) {
-      if constexpr (sizeof(Logit) == sizeof(int32_t)) {
-        if (count < kPanelChannels) return StoreRows(sums, count, y_[0], stride_);
+      // One branch, which compilers cannot see through: they would make the loop around it twice.
+      __asm__ goto("cbnz %0, %l[narrow]" : : "r"(is_narrow_) : : narrow);
+      if (count < kPanelChannels) {
+        return StoreRows(sums, count, reinterpret_cast<int32_t*>(y_[0]), stride_);
       }
 #pragma GCC unroll 8
-      for (size_t r = 0; r < kRows; ++r) StoreNext(sums.row[r], &y_[r]);
+      for (size_t r = 0; r < kRows; ++r) {
+        int32_t* next = reinterpret_cast<int32_t*>(y_[r]);
+        StoreNextPair(&next, sums.row[r][0], sums.row[r][1]);
+        y_[r] = reinterpret_cast<uint8_t*>(next);
+      }
+      return;
+    narrow:
+      StoreNarrow(sums);
     }
 
    private:
-    static PQV_INLINE void StoreNext(const int32x4_t* sums, int32_t** y) {
-      StoreNextPair(y, sums[0], sums[1]);
+    PQV_INLINE void StoreNarrow(const Sums<kRows>& sums) {
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) {
+        const int16x8_t low = vuzp1q_s16(vreinterpretq_s16_s32(sums.row[r][0]),
+                                         vreinterpretq_s16_s32(sums.row[r][1]));
+        __asm__ volatile("str %q1, [%0], #16" : "+&r"(y_[r]) : "w"(low) : "memory");
+      }
     }
 
-    static PQV_INLINE void StoreNext(const int32x4_t* sums, int16_t** y) {
-      const int16x8_t low =
-          vuzp1q_s16(vreinterpretq_s16_s32(sums[0]), vreinterpretq_s16_s32(sums[1]));
-      __asm__ volatile("str %q1, [%0], #16" : "+&r"(*y) : "w"(low) : "memory");
-    }
-
-    Logit* y_[kRows];  // where the next 8 logits of a row belong
+    uint8_t* y_[kRows];  // where the next 8 logits of a row belong
+    size_t is_narrow_;
     size_t stride_;
   };
 
  private:
-  Logit* const y_;
+  uint8_t* const y_;
+  const size_t logit_bytes_;
   const size_t stride_;
 };
 
@@ -117,22 +125,27 @@ static PQV_INLINE Product MakeProduct(const IntMatMul& op) {
 template <typename Tile>
 static void RunIntMatMulWith(const IntMatMul& op) {
   RunProduct<Tile>(MakeProduct(op), RowPanels<typename Tile::Form>{op},
-                   ToLogits<int32_t>(op.y, op.y_stride));
+                   ToLogits(op.y, sizeof(int32_t), op.y_stride));
 }
 
-// Values of 8 bits are mostly told by the first row of A.
-template <typename Tile>
-static bool RunNarrowIntMatMulWith(const IntMatMul& op, int16_t* y) {
+// Whether all values are in [-8, 7]. Those of 8 bits are mostly told by the first row.
+static inline bool AreInt4(const int8_t* x, size_t rows, size_t stride, size_t k) {
   ForgetSaturation();
-  for (size_t row = 0; row < op.m; ++row) {
-    const int8_t* const a = op.a + row * op.a_stride;
-    for (size_t i = 0; i < op.k; i += kBlockK) SaturateBeyondInt4(LoadBlock(a, i, op.k));
+  for (size_t row = 0; row < rows; ++row, x += stride) {
+    for (size_t i = 0; i < k; i += kBlockK) SaturateBeyondInt4(LoadBlock(x, i, k));
     if (row == 0 && HasSaturated()) return false;
   }
-  if (HasSaturated()) return false;
-  RunProduct<Tile>(MakeProduct(op), RowPanels<typename Tile::Form, true>{op},
-                   ToLogits<int16_t>(y, op.y_stride));
   return !HasSaturated();
+}
+
+template <typename Tile>
+static bool RunNarrowIntMatMulWith(const IntMatMul& op, int16_t* y) {
+  if (!AreInt4(op.a, op.m, op.a_stride, op.k) || !AreInt4(op.b, op.n, op.b_stride, op.k)) {
+    return false;
+  }
+  RunProduct<Tile>(MakeProduct(op), RowPanels<typename Tile::Form>{op},
+                   ToLogits(y, sizeof(int16_t), op.y_stride));
+  return true;
 }
 
 }  // namespace arm64
