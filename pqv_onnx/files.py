@@ -12,6 +12,8 @@ from pathlib import Path
 
 from pqv_onnx.errors import PqvError
 
+LARGEST_TEXT = 2**24
+"""Bytes of a text that a user gives: a device may have no end."""
 _NAME_SHOWN = 30
 """Characters of a file's name that the name of its temporary file has: both must fit."""
 
@@ -143,6 +145,26 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             _replace(target, data, 0o666 & ~_umask() if mode is None else stat.S_IMODE(mode))
     except OSError as error:
         raise PqvError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a file in UTF-8, a byte order mark or none in front.
+
+    Raises:
+        PqvError: it is not there, cannot be read, is no text or has over ``LARGEST_TEXT`` bytes.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(LARGEST_TEXT + 1)
+        if len(data) > LARGEST_TEXT:
+            raise PqvError(f"{path}: is too long: over {LARGEST_TEXT >> 20} MB of text")
+        return data.decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise PqvError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise PqvError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise PqvError(f"{path}: is no text in UTF-8") from error
 
 
 def file_hash(path: str | os.PathLike[str]) -> str:

@@ -12,6 +12,7 @@ from pqv_onnx.files import (
     check_writable,
     filled_folder,
     make_folder,
+    read_text,
     write_atomically,
 )
 
@@ -144,3 +145,26 @@ def test_a_new_folder_that_nothing_was_put_into_is_gone(tmp_path: Path) -> None:
                 (made / name).touch()
             raise KeyboardInterrupt
         assert (tmp_path / folder).exists() == there
+
+
+def test_text_is_read_with_and_without_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "t").write_bytes(b"\xef\xbb\xbfa\nb")
+    assert read_text(tmp_path / "t") == "a\nb"
+    (tmp_path / "t").write_bytes(b"a\nb")
+    assert read_text(tmp_path / "t") == "a\nb"
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/full"])
+def test_a_device_without_an_end_is_no_text(device: str) -> None:
+    with pytest.raises(PqvError, match=f"{device}: is too long: over 16 MB of text"):
+        read_text(device)
+
+
+def test_what_is_no_text(tmp_path: Path) -> None:
+    with pytest.raises(PqvError, match="none: there is no such file"):
+        read_text(tmp_path / "none")
+    with pytest.raises(PqvError, match="cannot be read: Is a directory"):
+        read_text(tmp_path)
+    (tmp_path / "t").write_bytes(b"\xff")
+    with pytest.raises(PqvError, match="t: is no text in UTF-8"):
+        read_text(tmp_path / "t")

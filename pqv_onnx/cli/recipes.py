@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
+from pqv_onnx.files import read_text
 from pqv_onnx.train.collection import find_recipe, recipe_names
 from pqv_onnx.train.recipe import load_recipe
 
@@ -28,7 +29,7 @@ def command(
     """
     if name is not None:
         load_recipe(name)  # refuses what is none
-        typer.echo(find_recipe(name).read_text(encoding="utf-8"), nl=False)
+        typer.echo(read_text(find_recipe(name)), nl=False)
         return
     check_json(json_file)
     recipes = {name: load_recipe(name) for name in fnmatch.filter(recipe_names(), name_filter)}

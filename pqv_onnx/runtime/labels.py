@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.files import read_text
 
 LABELS_KEY = "pqv.labels"
 
@@ -24,16 +24,9 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """Read a text file with a name on each line, in the order of the classes.
 
     Raises:
-        PqvError: the file cannot be read, is empty, or has an empty line.
+        PqvError: see `read_text`; or the file is empty, or has an empty line.
     """
-    try:
-        lines = Path(path).read_text("utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise PqvError(f"{path}: there is no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise PqvError(
-            f"{path}: cannot be read as UTF-8 text, expected one label a line"
-        ) from error
+    lines = read_text(path).splitlines()
     labels = tuple(line.strip() for line in lines)
     if not labels:
         raise PqvError(f"{path}: is empty, expected one label a line")

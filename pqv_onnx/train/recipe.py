@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.files import read_text
 from pqv_onnx.spec import PRESETS, QuantSpec
 from pqv_onnx.train.collection import find_recipe
 
@@ -291,10 +292,8 @@ def load_recipe(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Re
     """
     source = find_recipe(path)
     try:
-        tables = tomllib.loads(source.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PqvError(f"{source}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        tables = tomllib.loads(read_text(source))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise PqvError(f"{source}: not TOML: {error}") from error
     for change in changes:
         _change(tables, change)

@@ -26,4 +26,4 @@ def test_training_takes_names(pqv, tmp_path: Path) -> None:
 
 def test_what_is_no_recipe_is_not_printed(pqv, tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_bytes(b"\xff\x1b[31m")
-    assert "r.toml: not TOML" in pqv("recipes", tmp_path / "r.toml").error
+    assert "r.toml: is no text in UTF-8" in pqv("recipes", tmp_path / "r.toml").error

@@ -27,10 +27,10 @@ _SECONDS, _MEGABYTES = 20, 2000
 """What a command line may take until it is refused."""
 _OUTPUT = 2**20
 """Bytes of output that are kept."""
-_SECONDS_OF_WORK = 120
+_SECONDS_OF_WORK = 600
 """What one may take that is valid."""
 _USAGE = 2
-_LONG_WORK = {"--runs", "--warmup", "--steps"}
+_LONG_WORK = {"--runs", "--warmup", "--steps", "--batch"}
 """What takes as long as one asks for."""
 _TEXTS = [
     *("", " ", "-", "--", "-1", "0", "1", "2", "1.5", "nan", "inf", "1e309", "9" * 30, "1" * 5000),

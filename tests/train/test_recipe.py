@@ -133,5 +133,5 @@ def test_bad_changes_and_files(tmp_path: Path) -> None:
         load(tmp_path, HEAD, "train.epochs")
     with pytest.raises(PqvError, match="model is no table"):
         load(tmp_path, HEAD, "model.name=1")
-    with pytest.raises(PqvError, match="No such file"):
+    with pytest.raises(PqvError, match="there is no such file"):
         load_recipe(tmp_path / "missing.toml")
