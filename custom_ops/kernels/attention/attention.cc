@@ -64,27 +64,32 @@ IntMatMul Product(const Attention& op, const Block& block) {
 }
 
 // Where queries and keys are codes of 4 bits; else it returns false.
-bool MakeNarrowWeights(const NarrowLogits& kernel, const Attention& op, const Block& block) {
+bool MakeNarrowWeights(const LogitKernels& kernels, const Attention& op, const Block& block) {
   constexpr size_t kMaxDepth = kMaxNarrowLogit / (8 * 8);
-  if (kernel.int_matmul == nullptr || op.bias != nullptr || op.depth > kMaxDepth ||
+  if (kernels.narrow_int_matmul == nullptr || op.bias != nullptr || op.depth > kMaxDepth ||
       op.tokens < kMinNarrowPlaces || op.softmax.shift > kMaxNarrowShift) {
     return false;
   }
   int16_t* const logits = static_cast<int16_t*>(block.logits);
-  if (!kernel.int_matmul(Product(op, block), logits)) return false;
-  kernel.softmax2n(op.softmax, {logits, block.logits_stride, block.rows, op.tokens, block.weights,
-                                block.weights_stride});
+  if (!kernels.narrow_int_matmul(Product(op, block), logits)) return false;
+  kernels.narrow_softmax2n(op.softmax, {logits, block.logits_stride, block.rows, op.tokens,
+                                        block.weights, block.weights_stride});
   return true;
 }
 
 void MakeWeights(const Variant& variant, const Attention& op, const Block& block) {
-  if (MakeNarrowWeights(variant.attention->narrow, op, block)) return;
+  const LogitKernels& kernels = variant.attention->logits;
+  if (MakeNarrowWeights(kernels, op, block)) return;
   const int32_t* const logits = static_cast<const int32_t*>(block.logits);
   variant.int_matmul(Product(op, block));
   if (op.bias != nullptr) {
     const size_t pairs = block.row * op.tokens;
     return variant.softmax2n_bias(op.softmax, logits, op.bias + pairs, op.mask + pairs, block.rows,
                                   op.tokens, block.weights);
+  }
+  if (kernels.softmax2n != nullptr) {
+    return kernels.softmax2n(op.softmax, {logits, block.logits_stride, block.rows, op.tokens,
+                                          block.weights, block.weights_stride});
   }
   for (size_t r = 0; r < block.rows; ++r) {
     variant.softmax2n(op.softmax, logits + r * block.logits_stride, 1, op.tokens,
@@ -151,19 +156,21 @@ const AttentionKernel kAttention = {ScratchBytes, Run};
 
 }  // namespace composed
 
-#define PQV_NARROW_ATTENTION(isa, softmax2n)                                                       \
-  namespace isa {                                                                                  \
-  const AttentionKernel kAttention = {                                                             \
-      composed::ScratchBytes, composed::Run, {RunNarrowIntMatMul, softmax2n::RunNarrowSoftmax2n}}; \
+#define PQV_LOGIT_ATTENTION(isa, softmax2n)                                              \
+  namespace isa {                                                                        \
+  const AttentionKernel kAttention = {                                                   \
+      composed::ScratchBytes,                                                            \
+      composed::Run,                                                                     \
+      {softmax2n::RunSoftmax2nRows, RunNarrowIntMatMul, softmax2n::RunNarrowSoftmax2n}}; \
   }
 #if defined(PQV_HAS_NEON)
-PQV_NARROW_ATTENTION(neon, neon)
+PQV_LOGIT_ATTENTION(neon, neon)
 #endif
 #if defined(PQV_HAS_DOTPROD)
-PQV_NARROW_ATTENTION(dotprod, neon)
+PQV_LOGIT_ATTENTION(dotprod, neon)
 #endif
 #if defined(PQV_HAS_I8MM)
-PQV_NARROW_ATTENTION(i8mm, neon)
+PQV_LOGIT_ATTENTION(i8mm, neon)
 #endif
 
 }  // namespace pqv

@@ -67,10 +67,10 @@ class ToLogits {
    public:
     PQV_INLINE Rows(const ToLogits& to, size_t row, size_t n)
         : is_narrow_(to.logit_bytes_ == sizeof(int16_t)), stride_(to.stride_) {
+      const size_t row_bytes = to.stride_ * to.logit_bytes_;
+      y_[0] = to.y_ + row * row_bytes + n * to.logit_bytes_;
 #pragma GCC unroll 8
-      for (size_t r = 0; r < kRows; ++r) {
-        y_[r] = to.y_ + ((row + r) * to.stride_ + n) * to.logit_bytes_;
-      }
+      for (size_t r = 1; r < kRows; ++r) y_[r] = y_[r - 1] + row_bytes;
     }
 
     PQV_INLINE void Next() {}

@@ -126,9 +126,12 @@ PQV_INLINE int32x4_t Origin(const Parameters& p, int32x4_t x) {
 }
 
 template <bool kLog2>
-void RunRows(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
+void RunRows(const Softmax2n& op, const SoftmaxRows<int32_t>& rows) {
   const Parameters p(op);
-  for (size_t row = 0; row < rows; ++row, x += n, y += n) {
+  const size_t n = rows.n, x_stride = rows.x_stride, y_stride = rows.y_stride;
+  const int32_t* x = rows.x;
+  uint8_t* y = rows.y;
+  for (size_t row = rows.rows; row != 0; --row, x += x_stride, y += y_stride) {
     const int32x4_t origin = Origin(p, RowMax(x, n));
     ForEachStep(n, [&](size_t i) {
       const Int16x16 difference = Difference(origin, p.to_upper_half, Load(x + i));
@@ -138,12 +141,13 @@ void RunRows(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8
 }
 
 template <bool kLog2>
-void RunShortRows(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
+void RunShortRows(const Softmax2n& op, const SoftmaxRows<int32_t>& rows) {
   const Parameters p(op);
-  for (size_t row = 0; row < rows; ++row, x += n, y += n) {
-    const Logits logits = LoadFew(x, n);
+  const size_t n = rows.n;
+  for (size_t row = 0; row < rows.rows; ++row) {
+    const Logits logits = LoadFew(rows.x + row * rows.x_stride, n);
     const Int16x16 difference = Difference(Origin(p, Max(logits)), p.to_upper_half, logits);
-    StorePartial8(y, Weights<kLog2>(p.multiplier, difference), n);
+    StorePartial8(rows.y + row * rows.y_stride, Weights<kLog2>(p.multiplier, difference), n);
   }
 }
 
@@ -156,7 +160,7 @@ PQV_INLINE int16x8_t NarrowOrigin(int shift, int16x8_t x) {
 }
 
 template <bool kLog2>
-void RunNarrowRows(const Softmax2n& op, const NarrowRows& rows) {
+void RunNarrowRows(const Softmax2n& op, const SoftmaxRows<int16_t>& rows) {
   const int shift = op.shift;  // copies, which stores of bytes cannot change
   const size_t n = rows.n, x_stride = rows.x_stride, y_stride = rows.y_stride;
   const int16x8_t left = vdupq_n_s16(static_cast<int16_t>(-shift));
@@ -283,12 +287,16 @@ void RunShortBiasRow(const BiasParameters& p, BiasedRow row, size_t n, uint8_t* 
 }  // namespace
 
 void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
-  const auto run = n < kStep ? (op.log2 ? RunShortRows<true> : RunShortRows<false>)
-                             : (op.log2 ? RunRows<true> : RunRows<false>);
-  run(op, x, rows, n, y);
+  RunSoftmax2nRows(op, {x, n, rows, n, y, n});
 }
 
-void RunNarrowSoftmax2n(const Softmax2n& op, const NarrowRows& rows) {
+void RunSoftmax2nRows(const Softmax2n& op, const SoftmaxRows<int32_t>& rows) {
+  const auto run = rows.n < kStep ? (op.log2 ? RunShortRows<true> : RunShortRows<false>)
+                                  : (op.log2 ? RunRows<true> : RunRows<false>);
+  run(op, rows);
+}
+
+void RunNarrowSoftmax2n(const Softmax2n& op, const SoftmaxRows<int16_t>& rows) {
   const auto run = op.log2 ? RunNarrowRows<true> : RunNarrowRows<false>;
   run(op, rows);
 }

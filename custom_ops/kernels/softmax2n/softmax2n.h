@@ -36,10 +36,10 @@ static inline int32_t DifferenceOrigin(int shift, int32_t max) {
   return static_cast<int32_t>(rounded + unit / 2 - 1);
 }
 
-// Rows of logits in [-2^13, 2^13], with n >= 16, for op.shift <= kMaxNarrowShift: differences then
-// are int16. Strides are in elements, from row to row.
-struct NarrowRows {
-  const int16_t* x;
+// Strides are in elements, from row to row.
+template <typename Logit>
+struct SoftmaxRows {
+  const Logit* x;
   size_t x_stride;
   size_t rows;
   size_t n;
@@ -47,6 +47,8 @@ struct NarrowRows {
   size_t y_stride;
 };
 
+// RunNarrowSoftmax2n takes logits of at most this magnitude, shifts of at most this, and so many
+// places or more: differences then are int16.
 constexpr int kMaxNarrowLogit = 1 << 13;
 constexpr int kMaxNarrowShift = 13;
 constexpr size_t kMinNarrowPlaces = 16;
@@ -79,7 +81,8 @@ namespace neon {
 void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y);
 void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
                       const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
-void RunNarrowSoftmax2n(const Softmax2n& op, const NarrowRows& rows);
+void RunSoftmax2nRows(const Softmax2n& op, const SoftmaxRows<int32_t>& rows);
+void RunNarrowSoftmax2n(const Softmax2n& op, const SoftmaxRows<int16_t>& rows);
 }  // namespace neon
 
 }  // namespace pqv
