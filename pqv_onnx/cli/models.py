@@ -31,8 +31,9 @@ from pqv_onnx.spec import QuantSpec
 FAMILIES = (
     *("vit_*", "deit*", "flexivit*", "beit*", "eva*"),
     *("swin_*", "swinv2_*", "aimv2*", "naflexvit*"),
+    *("hiera_*", "mixer_*", "gmixer_*", "gmlp_*", "resmlp_*"),
 )
-"""Which names of timm are transformers of the kind that is converted."""
+"""What is listed where no filter is given: transformers of the kind that is converted."""
 
 _SHOWN_NAMES = 3
 _NAMES_PER_PROCESS = 30
@@ -63,14 +64,16 @@ class Support:
 
 def command(
     name_filter: Annotated[
-        str, typer.Option("--filter", metavar="GLOB", help="Only names like this: 'deit*'.")
-    ] = "*",
+        str | None,
+        typer.Option("--filter", metavar="GLOB", help="Names of timm like this instead: 'deit*'."),
+    ] = None,
     size: ImageSizeOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """List timm's transformers that can be quantized, and why the others cannot.
 
-    Each is built without memory for its weights, and without blocks that repeat those before them.
+    With a filter any models of timm are asked for. Each is built without memory for its weights,
+    and without blocks that repeat those before them.
 
     Example: `pqv models --filter 'deit*' --json deit.json`
     """
@@ -85,21 +88,20 @@ def command(
     write_json(json_file, support.to_dict())
 
 
-def model_names(name_filter: str) -> list[str]:
-    """The names of timm in ``FAMILIES`` that match a glob.
+def model_names(name_filter: str | None) -> list[str]:
+    """The names of timm that match a glob; without one those in ``FAMILIES``.
 
     Raises:
         PqvError: there are none.
     """
     import timm
 
-    names = {name for family in FAMILIES for name in timm.list_models(family)}
-    chosen = sorted(fnmatch.filter(names, name_filter))
+    globs = FAMILIES if name_filter is None else (name_filter,)
+    names = timm.list_models()
+    chosen = {name for glob in globs for name in fnmatch.filter(names, glob)}
     if not chosen:
-        raise PqvError(
-            f"--filter is {name_filter!r}, which none of timm's {len(names)} transformers matches"
-        )
-    return chosen
+        raise PqvError(f"--filter is {name_filter!r}, which none of timm's models matches")
+    return sorted(chosen)
 
 
 def check_support(

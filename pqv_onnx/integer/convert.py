@@ -18,7 +18,7 @@ from pqv_onnx.integer.layers import Constants, Dequantize, OpLayer, Quantize, To
 from pqv_onnx.integer.layouts import Layout, find_layout
 from pqv_onnx.integer.matmuls import MatMuls, Route, residual_multiplier
 from pqv_onnx.integer.model import IntegerModel, Result
-from pqv_onnx.integer.moves import Join, Moves, Patches, TakeTokens
+from pqv_onnx.integer.moves import Join, Largest, Moves, Patches, TakeTokens
 from pqv_onnx.integer.program import Program
 from pqv_onnx.ops import fixed_point
 from pqv_onnx.qat import handlers
@@ -165,7 +165,8 @@ class _Conversion(Program):
         if route.added is not None:
             constant = route.added.quantized_constant()
             step = constant.channel_step
-            module = self.matmuls.adding(route, step, quantizer, constant.codes)
+            codes = _in_full(constant.codes, value.shape)
+            module = self.matmuls.adding(route, step, quantizer, codes)
             return self._matmul(route.linear, module, x)
         return self._matmul(route.linear, self.matmuls.to_stream(route, quantizer), x)
 
@@ -259,6 +260,19 @@ class _Conversion(Program):
         x = self.value(node.nodes[0])
         self.values[node] = self.call(self.names[handler.quantizer], module, [x], node.shape)
 
+    def scale(self, node: nodes.Scale, handler: handlers.Scale) -> None:
+        """IntRotary that turns nothing; a factor of sums is part of what reads them."""
+        if handler.quantizer is None:
+            return
+        table = fixed_point.rotary_table(array(handler.table()))
+        ratio = array(handler.source.step * handler.largest / handler.quantizer.step).item()
+        module = _rotary(table, np.zeros_like(table), False, ratio, handler.quantizer.bits)
+        rows = table.shape[1:]
+        shape = (Batch(1), math.prod(sizes(node)) // math.prod(rows), *rows)
+        x = self.reshaped(self.value(node.nodes[0]), shape, node.path)
+        x = self.call(self.names[handler.quantizer], module, [x], shape)
+        self.values[node] = self.reshaped(x, node.shape, node.path)
+
     def gate(self, node: nodes.Gate, handler: handlers.Gate) -> None:
         """IntGate."""
         a, b = (source.quantizer for source in handler.sources)
@@ -323,7 +337,8 @@ class _Conversion(Program):
         multipliers = [residual_multiplier(step, out) for step in handler.steps()]
         constants: Constants = {}
         if handler.constant is not None:
-            constants["B"] = handler.quantized_constant().codes.to(torch.int8).cpu()
+            codes = _in_full(handler.quantized_constant().codes, node.shape)
+            constants["B"] = codes.to(torch.int8).cpu()
             if isinstance(node.inputs[0], Const):
                 multipliers.reverse()
         constants["a_multiplier"], constants["b_multiplier"] = multipliers
@@ -366,6 +381,12 @@ class _Conversion(Program):
         mean = self.call(self.names[handler.quantizer], module, [x], (Batch(1), 1, channels))
         self.values[node] = self.reshaped(mean, node.shape, node.path)
 
+    def max(self, node: nodes.Max, handler: handlers.Max) -> None:
+        """A standard op: larger codes of one step stand for larger values."""
+        module = Largest(node.axes, node.keep)
+        x = self.value(node.nodes[0])
+        self.values[node] = self.call(f"{node.path}.max", module, [x], node.shape)
+
     def _dequantize(self, node: Node) -> Dequantize:
         """The last border, behind the integers of an output."""
         grid = self.model.handlers[node].grid
@@ -390,6 +411,14 @@ def _rotary(
     return OpLayer("IntRotary", {"cos": cos, "sin": sin}, pairs=int(pairs), y_bits=bits, **scale)
 
 
+def _in_full(constant: Tensor, shape: Shape) -> Tensor:
+    """A constant in the rank of a value of ``shape``, in its sizes but for ones in front."""
+    constant = constant.reshape(*(1,) * (len(shape) - constant.ndim), *constant.shape)
+    first = next((axis for axis, size in enumerate(constant.shape) if size > 1), len(shape) - 1)
+    rest = [size.times if isinstance(size, Batch) else size for size in shape[first:]]
+    return constant.expand(*constant.shape[:first], *rest)
+
+
 def _neighbours(parts: list[Tensor | None], axis: int) -> list[Tensor | None]:
     """The same with constants that follow each other made one."""
     joined: list[Tensor | None] = []
@@ -409,8 +438,10 @@ _CONVERTERS: dict[type[Node], Callable[[_Conversion, Any, Any], None]] = {
     nodes.Attention: _Conversion.attention,
     nodes.Rope: _Conversion.rope,
     nodes.Gate: _Conversion.gate,
+    nodes.Scale: _Conversion.scale,
     nodes.Activation: _Conversion.activation,
     nodes.Add: _Conversion.add,
     nodes.Concat: _Conversion.concat,
     nodes.Mean: _Conversion.mean,
+    nodes.Max: _Conversion.max,
 }

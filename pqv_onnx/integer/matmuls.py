@@ -19,7 +19,7 @@ from pqv_onnx.qat.grid import Grid
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
 from pqv_onnx.trace import nodes
-from pqv_onnx.trace.maps import moved, tokens, width
+from pqv_onnx.trace.maps import moved, split_factors, tokens, width
 from pqv_onnx.trace.nodes import Linear, Move, Node
 
 Real = NDArray[np.float64]
@@ -68,8 +68,8 @@ class MatMuls:
         """
         graph = model.config.backbone.graph
         self._model, self._readers, self._in_order = model, graph.readers, in_image_order
-        sources = map(_through, graph.outputs)
-        self.heads = {source for source in sources if isinstance(source, Linear)}
+        sources = map(split_factors, graph.outputs)
+        self.heads = {source for source, _ in sources if isinstance(source, Linear)}
         self._sinks = {
             node: self._find_sinks(node) for node in graph.nodes if isinstance(node, Linear)
         }
@@ -95,7 +95,10 @@ class MatMuls:
     def is_fused(self, linear: Linear) -> bool:
         """Whether the matmul belongs to the one node that reads its sums, by a residual."""
         sinks = self._sinks[linear]
-        joined = [isinstance(sink, nodes.Add | nodes.Concat) for sink, _ in sinks]
+        joined = [
+            isinstance(sink, nodes.Add | nodes.Concat) and not _quantizers(self._model, sink, value)
+            for sink, value in sinks
+        ]
         if any(joined) and len(sinks) > 1:
             raise PqvError("the sums of a linear layer are read twice")
         return any(joined)
@@ -115,11 +118,7 @@ class MatMuls:
             branch = value.inputs[handler.branch]
             assert isinstance(branch, Node)
             value = branch
-        steps: list[Node] = []
-        source = value
-        while isinstance(source, Move | nodes.Scale):
-            steps.insert(0, source)
-            source = source.nodes[0]
+        source, steps = split_factors(value)
         if not isinstance(source, Linear):
             raise PqvError(f"a sum of what {source.kind} gives is not supported")
         channels = torch.arange(width(source))
@@ -128,7 +127,7 @@ class MatMuls:
             if isinstance(node, Move):
                 channels = moved(node, channels)
                 factor = _moved_factor(node, factor)
-            elif isinstance(node, nodes.Scale):
+            else:
                 factor = factor * _factor(self._model, node)
         moves = [node for node in steps if isinstance(node, Move)]
         return Route(source, channels, factor, self._order(source, moves), added)
@@ -303,12 +302,6 @@ def _factors(route: Route) -> Real:
 
 def _sizes(weights: NDArray[np.int8]) -> dict[str, int]:
     return dict(zip("KN", weights.shape, strict=True))
-
-
-def _through(value: Node) -> Node:
-    while isinstance(value, Move | nodes.Scale):
-        value = value.nodes[0]
-    return value
 
 
 def _factor(model: QuantModel, node: nodes.Scale) -> Tensor:

@@ -44,6 +44,19 @@ class Moves(nn.Module):
         return x
 
 
+class Largest(nn.Module):
+    """The largest codes over some axes."""
+
+    def __init__(self, axes: tuple[int, ...], keep: bool) -> None:
+        """Set the axes, and whether they stay with size 1."""
+        super().__init__()
+        self.axes, self.keep = axes, keep
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reduce ``x``."""
+        return x.amax(self.axes, self.keep)
+
+
 class TakeTokens(nn.Module):
     """Tokens in another order."""
 

@@ -17,6 +17,7 @@ from pqv_onnx.qat.layers import Constant
 from pqv_onnx.qat.quantizers import ActivationQuantizer, ResidualQuantizer
 from pqv_onnx.spec import QuantSpec, TensorSpec
 from pqv_onnx.trace.graph import Graph
+from pqv_onnx.trace.maps import width
 from pqv_onnx.trace.nodes import (
     Add,
     Attention,
@@ -110,6 +111,11 @@ class Assembly:
             return self.residual(node, node.path, f"residual{self._added[node.path]}")
         return self.residual(node, node.path, "residual") if node in self._starts else None
 
+    def sum(self, node: Add) -> ResidualQuantizer:
+        """A quantizer of a sum that is no value of a stream: one step, wherever it is moved."""
+        spec = replace(self.spec.residual, scheme="per-tensor")
+        return self.add(f"{node.path}.sum", ResidualQuantizer(spec, width(node)))
+
     def residual(self, node: Node, path: str, name: str) -> ResidualQuantizer:
         """A quantizer of a node's sums or sum."""
         channels = node.shape[-1]
@@ -163,6 +169,13 @@ class Assembly:
     def is_joined(self, node: Node) -> bool:
         """Whether only a concatenation reads a value."""
         return all(isinstance(reader, Concat) for reader in self._readers[node])
+
+    def is_alone(self, value: Node | Const) -> bool:
+        """Whether nobody else reads what was moved and scaled to ``value``, or a part of it."""
+        return isinstance(value, Node) and (
+            len(self._readers[value]) == 1
+            and (not isinstance(value, Move | Scale) or self.is_alone(value.nodes[0]))
+        )
 
     def is_shared(self, value: Node | Const) -> bool:
         """Whether the matmul behind a value also gives what is not read by attention.

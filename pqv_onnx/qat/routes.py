@@ -123,7 +123,11 @@ class Routes:
         elif isinstance(value, nodes.Linear):
             found.writers.append((self._linear(value), scales))
         elif isinstance(value, nodes.Scale):
-            factor = self._handlers[value].factor  # type: ignore[attr-defined]
+            handler = self._handlers[value]
+            assert isinstance(handler, handlers.Scale)
+            if handler.quantizer is not None:
+                raise _Lost
+            factor = handler.factor
             more = [factor] if isinstance(factor, Constant) else []
             self._write(found, value.nodes[0], [*more, *scales], value)
         elif isinstance(value, nodes.Move):

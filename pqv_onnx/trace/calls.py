@@ -129,11 +129,11 @@ class Builder:
             site = Site(name, recorded.path, args, kwargs, inputs, shape, call)
             self._values[output] = self._node(site, recorded, output)
 
-    def _node(self, site: Site, recorded: Recorded, output: Value) -> Node:
+    def _node(self, site: Site, recorded: Recorded, output: Value) -> Node | Const:
         if output.dtype != torch.float32:
             site.refuse(f"{site.name} gives {output.dtype}", "torch.float32")
         if _is_same(site):
-            return site.x
+            return site.inputs[0]  # a constant, if it only takes a value's type
         if site.name in _MOVES:
             return _move(site)
         if site.name not in self.readers:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
 from pqv_onnx.trace.graph import Graph
-from pqv_onnx.trace.nodes import Add, Concat, Heads, Linear, Node, Scale
+from pqv_onnx.trace.nodes import Add, Concat, Heads, Linear, Node, Norm, Scale
 from pqv_onnx.trace.values import Const, Shape, constant
 
 
@@ -41,6 +42,20 @@ def embedding(node: Node, uses: Callable[[Node], int]) -> Node | None:
             parts.append(Add(node.path, (part, piece), part.shape))
         start += size
     return Concat(joined.path, tuple(parts), joined.shape, joined.axis)
+
+
+def norm_factor(node: Node, uses: Callable[[Node], int]) -> Node | None:
+    """c * norm(x) becomes a norm whose weight and bias are c times as much."""
+    if not isinstance(node, Scale) or isinstance(node.by, Const):
+        return None
+    norm = node.nodes[0]
+    if not isinstance(norm, Norm) or norm.weight is None or uses(norm) > 1:
+        return None
+    scaled = [
+        None if const is None else constant(torch.mul, const, node.by, shape=const.shape)
+        for const in (norm.weight, norm.bias)
+    ]
+    return replace(norm, weight=scaled[0], bias=scaled[1])
 
 
 def heads(graph: Graph) -> Graph:

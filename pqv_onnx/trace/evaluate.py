@@ -23,6 +23,7 @@ from pqv_onnx.trace.nodes import (
     Heads,
     Input,
     Linear,
+    Max,
     Mean,
     Move,
     Negation,
@@ -190,6 +191,10 @@ def _mean(run: _Run, node: Mean, x: Tensor) -> Tensor:
     return x.mean(node.axes, keepdim=node.keep)
 
 
+def _max(run: _Run, node: Max, x: Tensor) -> Tensor:
+    return x.amax(node.axes, keepdim=node.keep)
+
+
 def _move(run: _Run, node: Move, *inputs: Tensor) -> Tensor:
     return move(node, *inputs, batch=run.batch)
 
@@ -207,6 +212,7 @@ _MEANINGS: dict[type[Node], Callable[..., Tensor]] = {
     Add: _add,
     Concat: _concat,
     Mean: _mean,
+    Max: _max,
     Move: _move,
     Negation: lambda run, node, x: -x,
 }

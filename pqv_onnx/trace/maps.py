@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pqv_onnx.trace.evaluate import move
-from pqv_onnx.trace.nodes import Linear, Move, Node
-from pqv_onnx.trace.values import Batch
+from pqv_onnx.trace.nodes import Linear, Move, Node, Scale
+from pqv_onnx.trace.values import Batch, Const
 
 
 def sizes(node: Node) -> tuple[int, ...]:
@@ -55,6 +55,27 @@ def split_chain(value: Node) -> tuple[Node, list[Move]]:
         chain.insert(0, value)
         value = value.nodes[0]
     return value, chain
+
+
+def split_factors(value: Node) -> tuple[Node, list[Move | Scale]]:
+    """The same, back through factors, too."""
+    chain: list[Move | Scale] = []
+    while isinstance(value, Move | Scale):
+        chain.insert(0, value)
+        value = value.nodes[0]
+    return value, chain
+
+
+def keeps_channels(value: Node | Const) -> bool:
+    """Whether what is moved and scaled still has all its channels, in order, in the last axis."""
+    if isinstance(value, Const):
+        return True
+    source, chain = split_factors(value)
+    in_order = torch.arange(width(source), device="cpu")
+    found = in_order
+    for node in chain:
+        found = moved(node, found) if isinstance(node, Move) else found
+    return torch.equal(found, in_order)
 
 
 def places(source: Node, chain: Sequence[Move]) -> Tensor | None:

@@ -223,6 +223,14 @@ class Mean(Node):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Max(Node):
+    """The largest value over ``axes``, as of ``Mean``."""
+
+    axes: tuple[int, ...]
+    keep: bool = False
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Move(Node):
     """Elements of the inputs at other places, and zeros: reshape, permute, slices, roll, ...
 

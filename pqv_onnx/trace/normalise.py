@@ -5,7 +5,7 @@ from __future__ import annotations
 from pqv_onnx.trace.attention import attention
 from pqv_onnx.trace.branches import branches
 from pqv_onnx.trace.calls import Builder
-from pqv_onnx.trace.constants import embedding, heads, is_factor
+from pqv_onnx.trace.constants import embedding, heads, is_factor, norm_factor
 from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.nodes import Negation, Node, Product, Scale, Softmax
 from pqv_onnx.trace.pointwise import pointwise
@@ -31,7 +31,7 @@ def normalise(recording: Recording) -> Graph:
         PqvError: a call that no rule takes; the sentence says in which module, and what it is.
     """
     graph = Graph.of(*Builder(READERS).build(recording))
-    for rule in (rope, attention, pointwise, embedding):
+    for rule in (rope, attention, pointwise, norm_factor, embedding):
         graph = graph.rewrite(rule)
     graph = heads(graph).rewrite(branches).rewrite(neighbours).rewrite(early)
     for node in graph.nodes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from pqv_onnx.trace.nodes import (
     Concat,
     Gate,
     Linear,
+    Max,
     Mean,
     Move,
     Negation,
@@ -23,7 +25,8 @@ from pqv_onnx.trace.nodes import (
     Scale,
     Softmax,
 )
-from pqv_onnx.trace.values import Batch, Call, Const, Operand
+from pqv_onnx.trace.patches import convolution
+from pqv_onnx.trace.values import Batch, Const, constant
 
 
 def _linear(site: Site) -> Node:
@@ -35,36 +38,6 @@ def _linear(site: Site) -> Node:
     if isinstance(weight.source, str):
         path = weight.source.removesuffix(".weight")
     return Linear(path, (bound["input"],), site.shape, weight, bound.get("bias"))
-
-
-def _patches(site: Site) -> Node:
-    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-    bound = site.bind(*names)
-    weight, x = bound["weight"], site.x
-    kernel, stride = tuple(weight.shape[2:]), _pair(bound.get("stride", 1))
-    plain = bound.get("padding", 0) in (0, (0, 0), "valid") and bound.get("groups", 1) == 1
-    if kernel != stride or not plain or _pair(bound.get("dilation", 1)) != (1, 1):
-        site.refuse(f"a convolution of kernel {kernel}, stride {stride}", "patches")
-    batch, channels, rows, columns = site.shape
-    whole = (batch, x.shape[1], _times(rows, kernel[0]), _times(columns, kernel[1]))
-    if x.shape != whole:  # a convolution leaves out what is less than a patch
-        call = Call(
-            torch.Tensor.__getitem__, (Operand(0), tuple(map(slice, (None, None, *whole[2:]))))
-        )
-        x = Move(site.path, (x,), whole, call)
-    shape = (batch, rows, columns, channels)
-    linear = Linear(site.path, (x,), shape, weight, bound.get("bias"), kernel)
-    call = Call(torch.permute, (Operand(0), (0, 3, 1, 2)))
-    return Move(site.path, (linear,), site.shape, call)
-
-
-def _times(count: int | Batch, size: int) -> int:
-    assert isinstance(count, int)  # rows and columns of an image
-    return count * size
-
-
-def _pair(size: Any) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 def _layer_norm(site: Site) -> Node:
@@ -139,7 +112,29 @@ def _add(site: Site) -> Node:
 
 
 def _sub(site: Site) -> Node:
-    site.refuse(f"{site.name} of tensors")
+    """a - b as a + (-1) b, the -1 in b's own factor if it has one."""
+    minuend, subtrahend = site.args[:2] if site.name != "rsub" else site.args[1::-1]
+    if site.kwargs.get("alpha", 1) != 1 or len(site.inputs) != 2:
+        site.refuse("subtracts a number or a multiple")
+    if isinstance(subtrahend, Const):
+        shape = subtrahend.shape
+        return Add(site.path, (minuend, constant(torch.neg, subtrahend, shape=shape)), site.shape)
+    negative = Scale(site.path, (subtrahend,), subtrahend.shape, -1.0)
+    if isinstance(subtrahend, Scale):
+        by = subtrahend.by
+        by = constant(torch.neg, by, shape=by.shape) if isinstance(by, Const) else -by
+        negative = replace(subtrahend, by=by)
+    return Add(site.path, (minuend, negative), site.shape)
+
+
+def _addcmul(site: Site) -> Node:
+    """bias + factor * x, which is how a layer without statistics is written."""
+    bias, *factors = site.args
+    constants = [value for value in factors if isinstance(value, Const)]
+    if site.kwargs.get("value", 1) != 1 or len(constants) != 1 or not isinstance(bias, Const):
+        site.refuse("addcmul of computed values", "a constant factor and a constant")
+    (factor,) = constants
+    return Add(site.path, (Scale(site.path, (site.x,), site.shape, factor), bias), site.shape)
 
 
 def _mul(site: Site) -> Node:
@@ -194,20 +189,25 @@ def _mean(site: Site) -> Node:
     axes = bound.get("dim")
     if axes is None:
         site.refuse("a mean over all axes")
-    return _mean_over(site, axes, bool(bound.get("keepdim", False)))
+    return _over(Mean, site, axes, bool(bound.get("keepdim", False)))
+
+
+def _max(site: Site) -> Node:
+    bound = site.bind("input", "dim", "keepdim")
+    return _over(Max, site, bound.get("dim", ()), bool(bound.get("keepdim", False)))
 
 
 def _pool(site: Site) -> Node:
     size = site.bind("input", "output_size")["output_size"]
     if size not in (1, (1, 1), [1, 1]):
         site.refuse(f"pools to {size}", "one value")
-    return _mean_over(site, (-2, -1), True)
+    return _over(Mean, site, (-2, -1), True)
 
 
-def _mean_over(site: Site, axes: Any, keep: bool) -> Node:
+def _over(kind: type[Mean | Max], site: Site, axes: Any, keep: bool) -> Node:
     count = len(site.x.shape)
     axes = tuple(axis % count for axis in ((axes,) if isinstance(axes, int) else axes))
-    return Mean(site.path, (site.x,), site.shape, axes, keep)
+    return kind(site.path, (site.x,), site.shape, axes, keep)
 
 
 def _sum(site: Site) -> Node:
@@ -232,7 +232,7 @@ def _stack_axis(stack: Move) -> object:
 
 READERS: dict[str, Reader] = {
     "linear": _linear,
-    "conv2d": _patches,
+    "conv2d": convolution,
     "layer_norm": _layer_norm,
     "rms_norm": _rms_norm,
     "normalize": _l2_norm,
@@ -242,12 +242,14 @@ READERS: dict[str, Reader] = {
     **dict.fromkeys(("add", "add_"), _add),
     **dict.fromkeys(("sub", "sub_", "rsub"), _sub),
     **dict.fromkeys(("mul", "mul_"), _mul),
+    "addcmul": _addcmul,
     **dict.fromkeys(("div", "div_", "true_divide"), _div),
     "matmul": _matmul,
     "softmax": _softmax,
     "neg": _negation,
     **dict.fromkeys(("cat", "concat", "concatenate"), _concat),
     "mean": _mean,
+    "amax": _max,
     "adaptive_avg_pool2d": _pool,
     "sum": _sum,
 }

@@ -44,7 +44,7 @@ _MOVES: dict[str, Callable[..., Any]] = {
         for name in (
             *("reshape", "flatten", "unflatten", "expand", "unbind", "chunk", "split"),
             *("tensor_split", "permute", "transpose", "swapaxes", "movedim", "unsqueeze"),
-            *("squeeze", "__getitem__", "narrow", "select", "roll", "repeat_interleave"),
+            *("squeeze", "__getitem__", "narrow", "select", "roll", "repeat_interleave", "unfold"),
         )
     },
     "view": Tensor.reshape,

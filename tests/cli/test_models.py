@@ -49,12 +49,13 @@ def test_refusals_are_those_of_conversion(pqv: Pqv, tmp_path: Path) -> None:
 
 
 def test_names() -> None:
-    names = model_names("*")
+    names = model_names(None)
     assert names == sorted(set(names))
     assert len(names) > 250
     for name in ("swin_tiny_patch4_window7_224", "naflexvit_base_patch16_gap", "flexivit_small"):
         assert name in names
     assert "resnet50" not in names
+    assert model_names("resnet5[0]") == ["resnet50"]
 
 
 def test_every_name_is_reported() -> None:
@@ -89,8 +90,8 @@ def test_image_size(pqv: Pqv, tmp_path: Path) -> None:
 
 def test_bad_filter(pqv: Pqv, tmp_path: Path) -> None:
     file = tmp_path / "models.json"
-    error = pqv("models", "--filter", "resnet*", "--json", file).error
-    assert "--filter is 'resnet*', which none of timm's" in error
+    error = pqv("models", "--filter", "restnet*", "--json", file).error
+    assert "--filter is 'restnet*', which none of timm's models matches" in error
     assert not file.exists()
 
 

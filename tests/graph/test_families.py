@@ -23,6 +23,9 @@ OPS = {
     "siglip": {"IntAttention", "IntSoftmax2n"},
     "swinv2": {"IntRMSNorm", "IntRotary", "IntAdd", "IntSoftmax2nBias"},
     "aimv2": {"IntRMSNorm", "IntGate", "IntAdd"},
+    "hiera": {"ReduceMax"},
+    "mixer": {"IntAdd"},
+    "resmlp": {"IntRotary", "IntAdd"},
 }
 """Ops that some structures need, by structure."""
 

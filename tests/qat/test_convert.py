@@ -84,6 +84,7 @@ def test_names_of_timm(name: str) -> None:
         {"act_layer": nn.Tanh},
         {"pool_include_prefix": True, "global_pool": "avg"},
         {"global_pool": "map"},
+        {"global_pool": "max"},
         {"final_norm": False},
         {"num_classes": 0},
         {"qk_norm": True},
@@ -106,7 +107,6 @@ def test_other_features(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"global_pool": "max"}, "model: amax is not supported"),
         ({"embed_norm_layer": nn.LayerNorm}, "model: a constant beside values that are quantized"),
     ],
 )

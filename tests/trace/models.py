@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import timm
 import torch
+from timm.layers import GatedMlp
+from timm.models.hiera import Hiera
+from timm.models.mlp_mixer import Affine, MlpMixer, ResBlock, SpatialGatingBlock
 from torch import Tensor, nn
 
 from pqv_onnx.trace import Graph, normalise, record
@@ -20,19 +23,21 @@ class Small:
     """A timm model made small.
 
     Attributes:
-        name: in timm.
+        name: in timm; or the class, where timm's function of the name fixes sizes.
         kwargs: what makes it small.
         size: of its images.
     """
 
-    name: str
+    name: str | type[nn.Module]
     kwargs: dict[str, Any] = field(default_factory=dict)
     size: Size = (3, 32, 32)
 
     def make(self, device: str = "cpu") -> nn.Module:
         torch.manual_seed(0)
         with torch.device(device):
-            model: nn.Module = timm.create_model(self.name, num_classes=5, **self.kwargs).eval()
+            named = isinstance(self.name, str)
+            make: Any = partial(timm.create_model, self.name) if named else self.name
+            model: nn.Module = make(num_classes=5, **self.kwargs).eval()
         if device != "meta":
             randomize(model)
         return model
@@ -54,6 +59,11 @@ def _swin(name: str, **kwargs: Any) -> Small:
 def _naflex(name: str, **kwargs: Any) -> Small:
     sizes = dict(patch_size=8, embed_dim=24, depth=2, num_heads=2)
     return Small(name, sizes | kwargs)
+
+
+def _mixer(**kwargs: Any) -> Small:
+    sizes = dict(img_size=32, patch_size=8, embed_dim=24, num_blocks=2)
+    return Small(MlpMixer, sizes | kwargs)
 
 
 MODELS = {
@@ -78,6 +88,24 @@ MODELS = {
     "swinv2_cr": _swin("swinv2_cr_tiny_224"),
     "naflex": _naflex("naflexvit_base_patch16_gap"),
     "naflex_map": _naflex("naflexvit_base_patch16_siglip"),
+    "resmlp": _mixer(
+        mlp_ratio=4, block_layer=partial(ResBlock, init_values=0.5), norm_layer=Affine
+    ),
+    "differential": _vit("vit_dlittle_patch16_reg1_gap_256"),
+    "mixer": _mixer(),
+    "gmlp": _mixer(mlp_ratio=2, block_layer=SpatialGatingBlock, mlp_layer=GatedMlp),
+    "hiera": Small(
+        Hiera,
+        dict(
+            img_size=(32, 32),
+            embed_dim=16,
+            num_heads=2,
+            stages=(1, 1, 2),
+            q_pool=2,
+            mask_unit_size=(4, 4),
+            mask_unit_attn=(True, False, False),
+        ),
+    ),
     "aimv2": Small(
         "aimv2_large_patch14_224",
         dict(img_size=32, patch_size=8, embed_dim=24, depth=2, num_heads=2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 import timm.layers
@@ -11,7 +12,7 @@ from torch import nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.trace import Graph, evaluate, normalise, record
-from pqv_onnx.trace.nodes import FUNCTIONS, Activation, Attention, Linear, Norm, Rope
+from pqv_onnx.trace.nodes import FUNCTIONS, Activation, Attention, Linear, Max, Norm, Rope, Scale
 from pqv_onnx.trace.values import Batch
 from tests.trace.models import MODELS, Small, graph, images, tensors
 
@@ -165,6 +166,19 @@ def test_scalars_and_constants() -> None:
     ]
 
 
+def test_differences() -> None:
+    """A factor of what is subtracted takes the sign; a constant that only takes a type stays."""
+
+    class Difference(Model):
+        def body(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.one(x) - self.two.weight[0].type_as(x) * x
+            x = x - self.two.bias
+            return self.one.bias - torch.addcmul(self.one.bias, x, self.two.weight[1])
+
+    factors = [node.by for node in check(Difference()).nodes if isinstance(node, Scale)]
+    assert [by for by in factors if isinstance(by, float)] == [-1.0]
+
+
 def test_moves() -> None:
     class Moved(Model):
         def body(self, x: torch.Tensor) -> torch.Tensor:
@@ -181,6 +195,30 @@ def test_less_than_a_patch_is_left_out() -> None:
     normal = normalise(record(model, (3, 10, 9)))
     x = images((3, 10, 9))
     torch.testing.assert_close(evaluate(normal, tensors(model), x), model(x))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"),
+    [(7, 4, 3), ((3, 4), (2, 4), (1, 0)), (1, 3, 0), (3, 1, "valid")],
+)
+def test_patches_of_an_image_may_overlap_or_lie_apart(
+    kernel: int | tuple[int, int], stride: int | tuple[int, int], padding: Any
+) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 5, kernel, stride, padding)).eval()
+    normal = normalise(record(model, (3, 16, 18)))
+    x = images((3, 16, 18))
+    torch.testing.assert_close(evaluate(normal, tensors(model), x), model(x))
+
+
+def test_maxima() -> None:
+    class Largest(Model):
+        def body(self, x: torch.Tensor) -> torch.Tensor:
+            return self.one(x).unflatten(1, (2, 2)).amax(1) + self.two(x).amax((-2,), keepdim=True)
+
+    assert {(node.axes, node.keep) for node in check(Largest()).nodes if isinstance(node, Max)} == {
+        ((1,), False),
+        ((1,), True),
+    }
 
 
 def test_grouped_heads() -> None:

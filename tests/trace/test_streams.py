@@ -6,7 +6,7 @@ import pytest
 
 from pqv_onnx.trace.nodes import Concat, Node
 from pqv_onnx.trace.streams import origin
-from tests.trace.models import graph
+from tests.trace.models import MODELS, graph
 
 STREAMS = {
     "vit": [4],
@@ -25,6 +25,11 @@ STREAMS = {
     "swinv2_cr": [4, 4],
     "naflex": [4],
     "naflex_map": [4, 1],
+    "hiera": [2, 1, 3],
+    "mixer": [4],
+    "resmlp": [4],
+    "differential": [0, 4, 0],
+    "gmlp": [2],
     "aimv2": [4],
 }
 """How many links each stream has."""
@@ -35,7 +40,7 @@ def test_links(structure: str) -> None:
     assert [len(stream.links) for stream in graph(structure).streams] == STREAMS[structure]
 
 
-@pytest.mark.parametrize("structure", STREAMS)
+@pytest.mark.parametrize("structure", MODELS)
 def test_links_are_chains(structure: str) -> None:
     """Each link's carried input is the value before, moved; the branch is computed from it."""
     for stream in graph(structure).streams:
@@ -45,7 +50,7 @@ def test_links_are_chains(structure: str) -> None:
             value = link.node
 
 
-@pytest.mark.parametrize("structure", STREAMS)
+@pytest.mark.parametrize("structure", MODELS)
 def test_segments_see_one_value_each(structure: str) -> None:
     whole = graph(structure)
     segments = whole.segments()

@@ -12,7 +12,7 @@ from pqv_onnx.qat.handlers.attention import Attention, Rope
 from pqv_onnx.qat.handlers.base import Handler, Value
 from pqv_onnx.qat.handlers.linear import Heads, Linear
 from pqv_onnx.qat.handlers.pointwise import Activation, Add, Gate, Norm, Scale
-from pqv_onnx.qat.handlers.tokens import Concat, Input, Mean, Move
+from pqv_onnx.qat.handlers.tokens import Concat, Input, Max, Mean, Move
 from pqv_onnx.trace import nodes
 from pqv_onnx.trace.nodes import Node
 
@@ -29,6 +29,7 @@ HANDLERS: dict[type[Node], type[Handler[Any]]] = {
     nodes.Add: Add,
     nodes.Concat: Concat,
     nodes.Mean: Mean,
+    nodes.Max: Max,
     nodes.Move: Move,
 }
 """The handler of each kind of node."""
@@ -44,6 +45,7 @@ __all__ = [
     "Heads",
     "Input",
     "Linear",
+    "Max",
     "Mean",
     "Move",
     "Norm",

@@ -62,7 +62,8 @@ class Handler(ABC, Generic[N]):
         source = assembly.grid(self.node.inputs[place])
         if source is None:
             reader = assembly.narrowing(self.node, name, 8)
-            self.readers[place], source = reader, Grid.of(reader)
+            before = sum(isinstance(value, Node) for value in self.node.inputs[:place])
+            self.readers[before], source = reader, Grid.of(reader)
         return source
 
     def refuse(self, found: str) -> PqvError:

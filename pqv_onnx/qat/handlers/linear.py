@@ -33,7 +33,9 @@ class Linear(Handler[nodes.Linear]):
         self.source = source = self.source_of(0, assembly, "input_quantizer")
         layer = self._layer(fan_in(node), width(node), assembly)
         self.linear = assembly.add(assembly.path(node), layer)
-        if source.ratios is not None:
+        if source.exponent is not None:
+            if source.exponent.numel() != fan_in(node):
+                raise self.refuse("a linear layer of moved channels with different steps")
             self.linear.source = source
         self.quantizer = assembly.stream_start(node)
         self.grid = None if self.quantizer is None else Grid.of(self.quantizer)

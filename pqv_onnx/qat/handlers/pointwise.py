@@ -21,7 +21,7 @@ from pqv_onnx.qat.layers import (
 )
 from pqv_onnx.qat.quantizers import ActivationQuantizer, Quantizer, ResidualQuantizer
 from pqv_onnx.trace import nodes
-from pqv_onnx.trace.maps import width
+from pqv_onnx.trace.maps import keeps_channels, sizes, width
 from pqv_onnx.trace.nodes import Node
 from pqv_onnx.trace.values import Const
 
@@ -100,24 +100,84 @@ class Gate(Handler[nodes.Gate]):
         return self.quantizer(a * b, op)
 
 
+_SMALLEST = 1e-12
+"""What a factor of codes counts at least as: a layer may begin with zeros."""
+
+
 class Scale(Handler[nodes.Scale]):
-    """A factor of the sums of a matmul, or one per channel: part of their unit."""
+    """A factor of the sums of a matmul, or one per channel: part of their unit.
+
+    What is in codes is multiplied: IntRotary without a rotation.
+
+    Attributes:
+        factor: a number, or one per channel.
+        source: the grid of codes that are multiplied.
+        quantizer: of their product.
+    """
 
     def __init__(self, node: nodes.Scale, assembly: Assembly) -> None:
         super().__init__(node, assembly)
-        if assembly.grid(node.inputs[0]) is not None:
-            raise self.refuse("a factor of what no linear layer gives")
+        value = node.nodes[0]
+        self.quantizer: Quantizer | None = None
+        in_codes = assembly.grid(value) is not None
+        if in_codes or (isinstance(node.by, Const) and not keeps_channels(value)):
+            if width(node) % 2:
+                raise self.refuse("a factor of codes of an odd number of channels")
+            self.source = self.source_of(0, assembly, "input_quantizer")
+            self.quantizer = assembly.add(f"{node.path}.scaled", ActivationQuantizer(8))
+            self.grid = Grid.of(self.quantizer)
         self.factor: Constant | float
         if isinstance(node.by, Const):
             self.factor = assembly.constant(assembly.path(node, "scale"), node.by)
         else:
             self.factor = node.by
 
-    def __call__(self, *inputs: Value) -> Sums:
+    @property
+    def by(self) -> Tensor:
+        """The factors, broadcast against the value."""
+        if isinstance(self.factor, Constant):
+            return self.factor.value
+        return torch.tensor(self.factor, dtype=torch.float64)
+
+    @property
+    def _ratio(self) -> Tensor | float:
+        """Steps of codes relative to the first, broadcast against the value."""
+        exponent = self.source.exponent
+        return 1.0 if exponent is None else torch.exp2(exponent.double())
+
+    @property
+    def largest(self) -> Tensor:
+        """The size of the largest factor of codes, float64 []."""
+        return (self.by.detach() * self._ratio).abs().max().clamp_min(_SMALLEST).double()
+
+    def table(self) -> Tensor:
+        """The factors of codes, relative to the largest: [1, N, D], or [1, 1, D] if one for all N.
+
+        Tokens of [..., D] are then [..., N, D].
+        """
+        relative = torch.atleast_1d(self.by * self._ratio / self.largest)
+        if relative.numel() > relative.shape[-1]:
+            relative = relative.broadcast_to(1, *sizes(self.node)[1:])
+        return relative.reshape(1, -1, relative.shape[-1]).expand(-1, -1, width(self.node))
+
+    def __call__(self, *inputs: Value) -> Value:
+        if self.quantizer is not None:
+            return self._of_codes(*self.narrowed(inputs))
         (sums,) = inputs
         assert isinstance(sums, Sums)
-        by = self.factor.value if isinstance(self.factor, Constant) else self.factor
+        by = self.by
         return sums._replace(real=sums.real * by, unit=(sums.unit * by).detach())
+
+    def _of_codes(self, x: Tensor) -> Tensor:
+        assert self.quantizer is not None
+        table = self.table()
+        tokens = (x / self._ratio).reshape(len(x), -1, *table.shape[1:])
+
+        def op(out_step: Tensor) -> Tensor:
+            steps = self.source.step, out_step / self.largest
+            return exact.rotary(tokens, table, torch.zeros_like(table), False, *steps).view_as(x)
+
+        return self.quantizer(x * self.by, op)
 
     def constants(self) -> list[Tensor]:
         return [self.factor.value] if isinstance(self.factor, Constant) else []
@@ -125,6 +185,8 @@ class Scale(Handler[nodes.Scale]):
 
 class Add(Handler[nodes.Add]):
     """A sum of what a matmul gives and of codes, or of two values in codes.
+
+    A matmul gives codes, too, if another one is added to it or if its channels are moved.
 
     Attributes:
         branch: which input is the sums of a matmul; None if none is.
@@ -141,21 +203,24 @@ class Add(Handler[nodes.Add]):
             for place, value in enumerate(node.inputs)
             if isinstance(value, Node) and self.sources[place] is None
         ]
-        if len(wide) > 1:
-            raise self.refuse("a sum of two linear layers")
-        self.branch = wide[0] if wide else None
+        in_order = [place for place in wide if keeps_channels(node.inputs[place])]
+        self.branch = in_order[-1] if in_order else None
+        for place in wide:
+            if place != self.branch:  # a second matmul, or one of mixed tokens
+                self.sources[place] = self.source_of(place, assembly, "term")
         self.constant: Constant | None = None
         for value in node.inputs:
             if isinstance(value, Const):
                 self.constant = assembly.constant(assembly.path(node, "added"), value)
         self.quantizer = assembly.stream_value(node)
-        if self.quantizer is None and self.branch is None:
-            self.quantizer = assembly.residual(node, node.path, "sum")
+        is_part = self.branch is not None and self.constant is not None and assembly.is_joined(node)
+        if self.quantizer is None and not is_part:
+            self.quantizer = assembly.sum(node)
+        if self.branch is not None and not assembly.is_alone(node.inputs[self.branch]):
+            raise self.refuse("a sum with a linear layer's outputs, of which others read more")
         if self.quantizer is not None:
             self.grid = Grid.of(self.quantizer)
             assembly.limit(self.quantizer, self.largest_step)
-        elif not assembly.is_joined(node):
-            raise self.refuse("a constant that is added to a linear layer's outputs")
 
     def quantized_constant(self) -> QuantizedConstant:
         """The codes of the constant that is added."""
@@ -176,7 +241,10 @@ class Add(Handler[nodes.Add]):
         return steps[0] if len(steps) == 1 else torch.maximum(*steps)
 
     def __call__(self, *inputs: Value) -> Value:
-        terms = list(inputs)
+        terms: list[Value] = [
+            x if reader is None or isinstance(x, Tensor) else reader(x.real, x.in_steps)
+            for x, reader in zip(inputs, self.readers, strict=True)
+        ]
         if self.constant is not None:
             place = next(i for i, v in enumerate(self.node.inputs) if isinstance(v, Const))
             terms.insert(place, self.quantized_constant().real)

@@ -11,7 +11,7 @@ from torch import Tensor
 from pqv_onnx.qat import exact
 from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.grid import Grid
-from pqv_onnx.qat.handlers.base import Handler, Value
+from pqv_onnx.qat.handlers.base import Handler, Value, one_step
 from pqv_onnx.qat.layers import Constant
 from pqv_onnx.qat.quantizers import ActivationQuantizer, ResidualQuantizer
 from pqv_onnx.trace import nodes
@@ -131,6 +131,22 @@ class Mean(Handler[nodes.Mean]):
         shape = [1 if axis in self.node.axes else size for axis, size in enumerate(x.shape)]
         out = out.reshape(shape if self.node.keep else (x.shape[0], *tokens.shape[2:]))
         return out * scale
+
+
+class Max(Handler[nodes.Max]):
+    """The largest of values that have one step in each channel."""
+
+    grid: Grid
+
+    def __init__(self, node: nodes.Max, assembly: Assembly) -> None:
+        super().__init__(node, assembly)
+        self.grid = self.source_of(0, assembly, "input_quantizer")
+        if len(node.nodes[0].shape) - 1 in node.axes or self.grid.channels is not None:
+            one_step(self, self.grid)
+
+    def __call__(self, *inputs: Value) -> Tensor:
+        (x,) = self.narrowed(inputs)
+        return x.amax(self.node.axes, self.node.keep)
 
 
 class Move(Handler[nodes.Move]):
