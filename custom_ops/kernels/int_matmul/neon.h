@@ -132,7 +132,12 @@ static void RunIntMatMulWith(const IntMatMul& op) {
 static inline bool AreInt4(const int8_t* x, size_t rows, size_t stride, size_t k) {
   ForgetSaturation();
   for (size_t row = 0; row < rows; ++row, x += stride) {
-    for (size_t i = 0; i < k; i += kBlockK) SaturateBeyondInt4(LoadBlock(x, i, k));
+    size_t i = 0;
+    for (; i + 4 * kBlockK <= k; i += 4 * kBlockK) {
+#pragma GCC unroll 4
+      for (size_t b = 0; b < 4; ++b) SaturateBeyondInt4(LoadBytes(x + i + b * kBlockK));
+    }
+    for (; i < k; i += kBlockK) SaturateBeyondInt4(LoadBlock(x, i, k));
     if (row == 0 && HasSaturated()) return false;
   }
   return !HasSaturated();
