@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arm64.emulator import CPUS
-from pqv_onnx.android.report import MODELLED
+from pqv_onnx.bench.modelled import MODELLED
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import write_atomically
 
 BASELINE = Path(__file__).with_name("baseline.json")
-CLOCK_GHZ = 3.2
 # Beyond what another compiler or version of onnxruntime may change.
 TOLERANCE = 0.01
 
@@ -21,7 +20,7 @@ _OURS = "pqv-"
 
 
 def compare(report: dict[str, Any], baseline: Path = BASELINE) -> list[str]:
-    """A line for every count of ours, and every modelled time, above that of the baseline.
+    """A line for every count of ours, and all modelled cycles, above that of the baseline.
 
     Only what both have is compared.
 
@@ -62,25 +61,27 @@ def update(report: dict[str, Any], baseline: Path = BASELINE) -> None:
 
 def write_modelled() -> None:
     """Write what `pqv android bench --report` holds a phone against, after an update."""
-    times = modelled_times(json.loads(BASELINE.read_text()))
-    write_atomically(MODELLED, json.dumps(times, indent=1).encode() + b"\n")
+    cycles = modelled_cycles(json.loads(BASELINE.read_text()))
+    write_atomically(MODELLED, json.dumps(cycles, indent=1).encode() + b"\n")
 
 
-def modelled_times(known: dict[str, Any]) -> dict[str, Any]:
-    """Of a baseline, the milliseconds of whole models for each variant of our kernels.
+def modelled_cycles(known: dict[str, Any]) -> dict[str, Any]:
+    """Of a baseline, the cycles of whole models for each variant of our kernels.
 
-    And the network, the clock and, for each variant, the core that was modelled.
+    And the network and, for each variant, the cores that were modelled.
     """
     return {
         "model": known["model"],
-        "clock_ghz": CLOCK_GHZ,
-        "cores": {variant: CPUS[variant].core for variant in known["models"]},
-        "ms": {
+        "cores": {
+            variant: {"big": CPUS[variant].big, "little": CPUS[variant].little}
+            for variant in known["models"]
+        },
+        "cycles": {
             variant: {
-                name: entry["modelled_ms"]
+                name: entry["cycles"]
                 for name, entry in models.items()
                 # Of what onnxruntime runs; llvm-mca may not have been there.
-                if name.startswith((_OURS, "ort-")) and "modelled_ms" in entry
+                if name.startswith((_OURS, "ort-")) and "cycles" in entry
             }
             for variant, models in known["models"].items()
         },
@@ -92,9 +93,10 @@ def _values(report: dict[str, Any]) -> Iterator[tuple[str, float]]:
         for name, entry in models.items():
             if not name.startswith(_OURS):
                 continue
-            for key in ("total", "modelled_ms"):
-                if key in entry:
-                    yield f"{report['model']}, {variant}, {name}, {key}", entry[key]
+            title = f"{report['model']}, {variant}, {name}"
+            yield f"{title}, total", entry["total"]
+            for core, cycles in entry.get("cycles", {}).items():
+                yield f"{title}, cycles, {core}", cycles
     for variant, kernels in report["kernels"].items():
         for name, entry in kernels.items():
             yield f"{variant}, {name}, instructions", entry["total"]

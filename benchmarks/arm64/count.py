@@ -153,16 +153,16 @@ def _measure_models(cpu: Cpu, files: dict[str, Path]) -> Entry:
             except PqvError as error:
                 print(f"skipped {name}: {error}")
                 continue
-        entries[name] = describe_profile(profile, cpu.core)
+        entries[name] = {"file_bytes": file.stat().st_size} | describe_profile(profile, cpu)
     return entries
 
 
-def describe_profile(profile: Profile, core: str) -> Entry:
-    """Instructions by class, and the modelled milliseconds of one core."""
+def describe_profile(profile: Profile, cpu: Cpu) -> Entry:
+    """Instructions by class, and the modelled cycles of a big and of a little core."""
     entry: Entry = dict(count_classes(profile))
     if mca.is_available():
-        cycles = mca.profile_cycles(profile, core)
-        entry["modelled_ms"] = round(cycles / baseline.CLOCK_GHZ * 1e-6, 2)
+        cores = (cpu.big, cpu.little)
+        entry["cycles"] = {core: round(mca.profile_cycles(profile, core)) for core in cores}
     return entry
 
 
@@ -215,11 +215,13 @@ def show(report: Entry) -> None:
     for variant, models in report["models"].items():
         if not models:
             continue
-        title = f"{report['model']}, {variant}: instructions of one inference, millions"
-        table = Table("", *CLASSES, "total", "modelled ms", title=title)
+        title = f"{report['model']}, {variant}: millions of instructions of one inference"
+        cores = (CPUS[variant].big, CPUS[variant].little)
+        table = Table("", *CLASSES, "total", *(f"cycles, {core}" for core in cores), title=title)
         for name, entry in models.items():
             counts = [f"{entry[key] * 1e-6:.1f}" for key in (*CLASSES, "total")]
-            table.add_row(name, *counts, str(entry.get("modelled_ms", "")))
+            cycles = [f"{entry['cycles'][core] * 1e-6:.1f}" for core in cores if "cycles" in entry]
+            table.add_row(name, *counts, *cycles)
         console.print(table)
     for variant, kernels in report["kernels"].items():
         title = f"{variant}: instructions per multiply-accumulate or element"

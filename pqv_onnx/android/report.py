@@ -1,44 +1,21 @@
-"""One file to send: what a phone measured, beside what was modelled for its kernels.
-
-The modelled times are those of ``benchmarks/arm64``, which writes them to ``modelled.json``: whole
-models on one thread, at one clock, by the instructions that ran under emulation.
-"""
+"""One file to send: what a phone measured, beside what was modelled for its kernels."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pqv_onnx.android.bundle import Bundle
 from pqv_onnx.android.models import KINDS
+from pqv_onnx.bench.modelled import Floor, described, floor
 from pqv_onnx.graph.load import load_model, metadata
 
-MODELLED = Path(__file__).with_name("modelled.json")
 _OTHERS = {"fp32": "ort-fp32", "qdq": "ort-static"}
 """What the same network is called there in the forms that onnxruntime runs alone."""
 
 _BAR = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A measurement beside what was modelled for it.
-
-    Attributes:
-        entry: the measurement.
-        megahertz: of the fastest core in use.
-        measured: milliseconds, the median.
-        modelled: milliseconds at that clock.
-    """
-
-    entry: dict[str, Any]
-    megahertz: float
-    measured: float
-    modelled: float
 
 
 def make_report(result: dict[str, Any], bundle: Bundle) -> str:
@@ -120,69 +97,52 @@ def _bar(share: float) -> str:
 
 
 def _compare(entries: Sequence[dict[str, Any]], device: dict[str, Any], bundle: Bundle) -> str:
-    modelled = json.loads(MODELLED.read_text())
-    found = list(_comparisons(entries, device, bundle, modelled))
+    found = list(_floors(entries, device, bundle))
     if not found:
-        return (
-            f"Nothing to compare: modelled is {modelled['model']} on one thread, at "
-            f"{', '.join(_precisions(modelled))}."
-        )
-    head = ("model", "cores", "MHz", "measured ms", "modelled ms", "measured / modelled")
-    rows = [
-        [
-            _title(one.entry),
-            one.entry["cores"],
-            f"{one.megahertz:.0f}",
-            f"{one.measured:.2f}",
-            f"{one.modelled:.2f}",
-            f"{one.measured / one.modelled:.2f}",
-        ]
-        for one in found
-    ]
-    core = modelled["cores"][_variant_of(entries)]
+        return f"Nothing to compare: modelled is {described()}."
+    head = ("model", "cores", "as", "MHz", "measured ms", "modelled ms", "measured / modelled")
+    rows = []
+    for entry, modelled in found:
+        measured = entry["report"]["ms"]["p50"]
+        numbers = f"{modelled.mhz:.0f}", f"{measured:.2f}", f"{modelled.ms:.2f}"
+        ratio = f"{measured / modelled.ms:.2f}"
+        rows.append([_title(entry), entry["cores"], modelled.core, *numbers, ratio])
     return _table(head, rows) + (
-        f"\n\nModelled: {modelled['model']} on a {core}, at the clock of the column MHz, of "
-        "the fastest core in use after the runs or, where the phone does not tell, the highest it "
-        "has. The model knows no cache, no memory and no mispredicted branch: it is a floor. Above "
-        "1, the phone waits for what the model leaves out, or its core is a slower one."
+        "\n\nModelled: the core of the column *as*, at the clock of the column MHz, of the fastest "
+        "core in use after the runs or, where the phone does not tell, the highest it has (the "
+        "lowest, where only little cores were in use). The model knows no cache, no memory and no "
+        "mispredicted branch: it is a floor. Above 1, the phone waits for what the model leaves "
+        "out, or its core is a slower one."
     )
 
 
-def _comparisons(
-    entries: Sequence[dict[str, Any]],
-    device: dict[str, Any],
-    bundle: Bundle,
-    modelled: dict[str, Any],
-) -> Iterator[Comparison]:
-    keys = _keys(bundle, modelled)
-    variant = _variant_of(entries)
+def _floors(
+    entries: Sequence[dict[str, Any]], device: dict[str, Any], bundle: Bundle
+) -> Iterator[tuple[dict[str, Any], Floor]]:
+    """Measurements on one thread of what was modelled, and the modelled times."""
+    networks, variant = _networks(bundle), _variant_of(entries)
     for entry in entries:
-        ms = modelled["ms"].get(variant, {}).get(keys.get(entry["name"]))
-        clock = _clock(entry) or max(device["cpu_mhz"], default=0)
-        if entry["threads"] == 1 and ms is not None and clock:
-            scaled = ms * modelled["clock_ghz"] * 1000 / clock
-            yield Comparison(entry, clock, entry["report"]["ms"]["p50"], scaled)
+        little = entry["cores"] == "little"
+        clock = _clock(entry) or (min if little else max)(device["cpu_mhz"], default=0)
+        network, name = networks.get(entry["name"], (None, None))
+        modelled = floor(network, name, variant, clock, little)
+        if entry["threads"] == 1 and modelled:
+            yield entry, modelled
 
 
-def _keys(bundle: Bundle, modelled: dict[str, Any]) -> dict[str, str]:
-    """Which of the modelled models each model of the bundle is, if its network is that one."""
-    keys = {}
+def _networks(bundle: Bundle) -> dict[str, tuple[str | None, str]]:
+    """The network of each model of the bundle, and what such a file is called in the model."""
+    found = {}
     network = None
     for model in bundle.manifest["models"]:
         if model["kind"] == "pqv":
             entries = metadata(load_model(bundle.folder / model["path"]))
             network = entries.get("pqv.model")
-            key = f"pqv-{entries.get('pqv.precision')}"
+            name = f"pqv-{entries.get('pqv.precision')}"
         else:  # the user says that it is the network of the others
-            key = _OTHERS[model["kind"]]
-        if network == modelled["model"]:
-            keys[model["name"]] = key
-    return keys
-
-
-def _precisions(modelled: dict[str, Any]) -> list[str]:
-    names = {name for times in modelled["ms"].values() for name in times}
-    return sorted(name.removeprefix("pqv-") for name in names if name.startswith("pqv-"))
+            name = _OTHERS[model["kind"]]
+        found[model["name"]] = network, name
+    return found
 
 
 def _variant_of(entries: Sequence[dict[str, Any]]) -> str | None:

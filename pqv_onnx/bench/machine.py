@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _CPUINFO = Path("/proc/cpuinfo")
+_CLOCK = "/sys/devices/system/cpu/cpu{}/cpufreq/cpuinfo_max_freq"
 _FEATURES = (
     "avx2",
     "avx_vnni",
@@ -23,7 +24,7 @@ _FEATURES = (
 
 
 def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
-    """CPU, instruction sets, cores, load, versions and date, for the head of a report.
+    """CPU, instruction sets, cores, clock, load, versions and date, for the head of a report.
 
     Args:
         packages: distributions whose versions to name; those not installed are left out.
@@ -35,6 +36,7 @@ def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
         "cpu": info.get("model name") or platform.processor() or platform.machine(),
         "features": [name for name in _FEATURES if name in flags],
         "cores": len(os.sched_getaffinity(0)),
+        "mhz": _highest_clock(),
         "load": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
@@ -50,6 +52,12 @@ def machine_lines(machine: dict[str, Any]) -> list[str]:
         f"load {machine['load']} at the start",
         f"{versions}, Python {machine['python']}, {machine['system']}; {machine['date']}",
     ]
+
+
+def _highest_clock() -> float:
+    """MHz of the fastest core that may be used, 0 where the system does not tell."""
+    files = [Path(_CLOCK.format(core)) for core in os.sched_getaffinity(0)]
+    return max((int(file.read_text()) / 1000 for file in files if file.is_file()), default=0.0)
 
 
 def _read_cpuinfo() -> dict[str, str]:

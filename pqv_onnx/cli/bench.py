@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from pqv_onnx.bench.machine import describe_machine, machine_lines
+from pqv_onnx.bench.modelled import floor
 from pqv_onnx.bench.profile import OpTime
 from pqv_onnx.bench.session import TimedSession
 from pqv_onnx.bench.statistics import ratio, summarize
@@ -23,7 +24,7 @@ from pqv_onnx.cli.options import (
     console,
     write_json,
 )
-from pqv_onnx.graph.load import load_model
+from pqv_onnx.graph.load import load_model, metadata
 from pqv_onnx.runtime.info import library_info
 
 _PACKAGES = ("pqv_onnx", "onnxruntime", "numpy")
@@ -86,6 +87,8 @@ def command(
             entries = _time(ways, count, size, warmup, runs)
             title = f"threads {count}, batch {size}"
             console.print(_table(title, entries))
+            if count == size == 1:
+                _compare(ways, entries, machine["mhz"])
             results += [{**setting, **entry} for entry in entries]
             for way in ways if profile else []:
                 ops = _profile(way, count, size, warmup + runs)
@@ -123,6 +126,19 @@ def _time(
         }
         for way, session, measured in zip(ways, sessions, times, strict=True)
     ]
+
+
+def _compare(ways: list[_Way], entries: list[dict[str, Any]], mhz: float) -> None:
+    """Hold what was measured on arm64 against what was modelled, if it was."""
+    for way, entry in zip(ways, entries, strict=True):
+        about = metadata(load_model(way.path))
+        name = f"pqv-{about.get('pqv.precision')}" if way.use_library else None
+        if modelled := floor(about.get("pqv.model"), name, way.isa, mhz):
+            entry["modelled"] = dataclasses.asdict(modelled)
+            console.print(
+                f"{way.name}: {entry['median'] / modelled.ms:.2f} times the {modelled.ms:.2f} ms "
+                f"that are modelled for a {modelled.core} at {modelled.mhz:.0f} MHz"
+            )
 
 
 def _session(way: _Way, threads: int, batch: int, prefix: str | None = None) -> TimedSession:

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.arm64 import emulator
-from benchmarks.arm64.baseline import BASELINE, compare, modelled_times, update
+from benchmarks.arm64.baseline import BASELINE, compare, modelled_cycles, update
 from benchmarks.arm64.blocks import classify, count_classes, dot_macs, read_profiles
-from pqv_onnx.android.report import MODELLED
+from benchmarks.arm64.chips import CHIPS, VARIANT, Cores, table
+from benchmarks.arm64.emulator import CPUS
+from pqv_onnx.bench.modelled import MODELLED
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops.domain import OPS
 
@@ -137,10 +139,27 @@ def test_the_plugin_counts_a_loop_exactly(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_phones_are_held_against_what_onnxruntime_runs() -> None:
-    entries = {name: {"total": 1, "modelled_ms": 2.5} for name in ("pqv-w8a8", "ncnn-int8")}
-    times = modelled_times({"model": "m", "models": {"dotprod": entries}})
-    assert times["ms"] == {"dotprod": {"pqv-w8a8": 2.5}}
+    cycles = {"neoverse-n1": 100, "cortex-a55": 400}
+    entries = {name: {"total": 1, "cycles": cycles} for name in ("pqv-w8a8", "ncnn-int8")}
+    found = modelled_cycles({"model": "m", "models": {"dotprod": entries}})
+    assert found["cycles"] == {"dotprod": {"pqv-w8a8": cycles}}
+    assert found["cores"] == {"dotprod": {"big": "neoverse-n1", "little": "cortex-a55"}}
 
 
 def test_what_phones_are_held_against_is_of_the_baseline() -> None:
-    assert json.loads(MODELLED.read_text()) == modelled_times(json.loads(BASELINE.read_text()))
+    assert json.loads(MODELLED.read_text()) == modelled_cycles(json.loads(BASELINE.read_text()))
+
+
+def test_a_roofline_is_the_longer_of_two_times_or_their_sum() -> None:
+    cores = Cores("chip", "core", "model", clocks=(2.0, 1.0), one=10, all=16)
+    assert cores.bounds(40e6, weights=10_000_000, count=1) == (20.0, 21.0)
+    least, most = cores.bounds(3e6, weights=16_000_000, count=2)
+    assert (least, most) == (1.0, 2.0)
+
+
+def test_ours_and_some_peers_are_modelled_on_chips() -> None:
+    known = json.loads(BASELINE.read_text())
+    whole = [name for name, one in known["models"][VARIANT].items() if "file_bytes" in one]
+    assert {"pqv-w4a4", "pqv-w8a8", "ort-static", "executorch-int8"} <= set(whole)
+    assert table(known).row_count == len(whole)
+    assert {cores.model for cores in CHIPS} == {CPUS[VARIANT].big, CPUS[VARIANT].little}

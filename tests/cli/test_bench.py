@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
+from pqv_onnx.bench import machine, modelled
+from pqv_onnx.graph.load import metadata
 from pqv_onnx.runtime.info import library_info
 
 
@@ -38,6 +41,28 @@ def test_the_librarys_choice_is_the_default(pqv, tiny_onnx: dict[str, Path]) -> 
     done = pqv("bench", tiny_onnx["w4a4"], "--runs", 1, "--warmup", 1)
     assert done.code == 0, done.err
     assert f"w4a4.onnx, {library_info()['selected']}" in done.out
+
+
+def test_what_was_modelled_is_held_against_it(
+    pqv, tiny_onnx: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a board would show it; the cycles are made up."""
+    model, cycles = onnx.load(tiny_onnx["w4a4"]), {"big": 2_000_000, "little": 0}
+    variant, network = library_info()["selected"], metadata(model)["pqv.model"]
+    known = {
+        "model": network,
+        "cores": {variant: {"big": "big", "little": "little"}},
+        "cycles": {variant: {"pqv-w4a4": cycles}},
+    }
+    (tmp_path / "modelled.json").write_text(json.dumps(known))
+    monkeypatch.setattr(modelled, "MODELLED", tmp_path / "modelled.json")
+    monkeypatch.setattr(machine, "_highest_clock", lambda: 1000.0)
+    result = tmp_path / "r.json"
+    done = pqv("bench", tiny_onnx["w4a4"], "--functions", "--runs", 1, "--json", result)
+    assert "times the 2.00 ms that are modelled for a big at 1000 MHz" in done.out
+    (entry, other) = json.loads(result.read_text())["results"]
+    assert entry["modelled"] == {"core": "big", "mhz": 1000.0, "ms": 2.0}
+    assert "modelled" not in other
 
 
 def test_errors_are_one_line(pqv, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ BLOCKS = {
         "pqv android app": APP,
         "pqv android bundle": NDK,
         "pqv android bench": NDK,
+        "pqv bench": "needs a board with arm64; tests/cli/test_bench.py runs it",
     },
     "docs/android_library.md": {"pqv android build": APP},
     "docs/quantization.md": {"pqv calibrate": IMAGENET},
