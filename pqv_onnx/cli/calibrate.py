@@ -78,8 +78,11 @@ def command(
     ] = None,
     bias_correction: Annotated[
         bool,
-        typer.Option("--bias-correction", help="Keep every layer's mean output the float model's."),
-    ] = False,
+        typer.Option(
+            "--bias-correction/--no-bias-correction",
+            help="Choose biases that keep every layer's mean output the float model's.",
+        ),
+    ] = True,
     quick: QuickOption = False,
     steps: StepsOption = None,
     images: Annotated[int, typer.Option(min=1, help="How many images to use.")] = 256,

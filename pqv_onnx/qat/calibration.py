@@ -53,9 +53,9 @@ class Calibration:
         quick: bool = False,
         steps: int | None = None,
         seed: int = 0,
-        bias_correction: bool = False,
+        bias_correction: bool = True,
     ) -> Calibration:
-        """What commands ask for: reconstruction, unless it is to be quick.
+        """What commands ask for: biases, and reconstruction unless it is to be quick.
 
         Args:
             quick: whether steps are chosen only.

@@ -353,7 +353,7 @@ def test_digits(pqv, tmp_path: Path) -> None:
     checkpoint = tmp_path / "digits.safetensors"
     done = pqv(
         "calibrate", "--model", "vit_digits_patch8_32", "--random-weights", 0, *digits,
-        "--precision", "w8a8", "--images", 16, "--quick", "--bias-correction", "-o", checkpoint,
+        "--precision", "w8a8", "--images", 16, "--quick", "--no-bias-correction", "-o", checkpoint,
     )  # fmt: skip
     assert done.code == 0, done.err
     done = pqv("eval", checkpoint, *digits)

@@ -16,6 +16,7 @@ PLAIN: dict[str, Any] = {
     "gelu": "symmetric",
     "residual": "per-tensor",
     "qkv": "per-tensor",
+    "bias_correction": False,
     "reconstruction": None,
 }
 """Our models without any technique; what a row does not name has its usual value."""
@@ -41,11 +42,13 @@ CHANGES: dict[str, dict[str, Any]] = {
     "ratios for rotations": {"residual": "power-of-two", "qkv": "per-tensor"},
     "ratios for the residual's rotation": {"residual": "power-of-two"},
     "heads not rotated": {"qkv": "per-tensor"},
-    "bias correction": {"bias_correction": True},
+    "biases not corrected": {"bias_correction": False},
 }
 """What is changed of ``quick``, one at a time; a precision leaves out what it has anyway."""
 
-_QUICK: dict[str, Any] = {"reconstruction": None}
+_FULL: dict[str, Any] = {"bias_correction": True}
+"""What `pqv calibrate` does."""
+_QUICK: dict[str, Any] = _FULL | {"reconstruction": None}
 _FLOAT_EPOCH: dict[str, Any] = {"epochs": 1, "optimizer": "adamw", "learning_rate": 5e-5}
 _EPOCH: dict[str, Any] = {"epochs": 1, "optimizer": "lamb", "learning_rate": 3e-4}
 
@@ -88,13 +91,15 @@ def _ours(precision: str) -> Iterable[Row]:
     for name, changes in CHANGES.items():
         if changes != {"attention": QuantSpec.preset(precision).attention.scheme}:
             yield Row(precision, f"quick, {name}", options=_QUICK | changes)
-    yield Row(precision, "full", main=True)
-    yield Row(precision, "full, 500 updates", options={"reconstruction": {"steps": 500}})
-    yield Row(precision, "full, ratios for rotations", options=CHANGES["ratios for rotations"])
+    updates = _FULL | {"reconstruction": {"steps": 500}}
+    ratios = _FULL | CHANGES["ratios for rotations"]
+    yield Row(precision, "full", options=_FULL, main=True)
+    yield Row(precision, "full, 500 updates", options=updates)
+    yield Row(precision, "full, ratios for rotations", options=ratios)
     yield Row(precision, "quick, one epoch", options=_QUICK | _EPOCH)
-    yield Row(precision, "full, one epoch", options=_EPOCH)
-    yield Row(precision, "full, one epoch, soft labels", options=_EPOCH | {"soft_labels": True})
-    updates = {"reconstruction": {"steps": 500}}
+    yield Row(precision, "full, one epoch", options=_FULL | _EPOCH)
+    soft = _FULL | _EPOCH | {"soft_labels": True}
+    yield Row(precision, "full, one epoch, soft labels", options=soft)
     yield Row(precision, "full, 500 updates, one epoch", options=updates | _EPOCH)
 
 
