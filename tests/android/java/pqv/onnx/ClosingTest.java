@@ -105,10 +105,14 @@ public class ClosingTest {
   @Test
   public void interrupted() throws Exception {
     try (PqvClassifier classifier = open()) {
+      CountDownLatch hold = new CountDownLatch(1); // else the answer may be there before the wait
       Bitmap bitmap = Samples.plain("0.png");
+      CompletableFuture<Boolean> first = classifier.submit(bitmap, logits -> await(hold));
       Thread.currentThread().interrupt();
       Samples.assertRefused("interrupted while the model ran", () -> classifier.logits(bitmap));
       assertTrue(Thread.interrupted());
+      hold.countDown();
+      assertTrue(first.get());
     }
   }
 
