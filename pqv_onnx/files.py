@@ -13,7 +13,7 @@ from pathlib import Path
 from pqv_onnx.errors import PqvError
 
 LARGEST_TEXT = 2**24
-"""Bytes of a text that a user gives: a device may have no end."""
+"""Bytes of a text that a user gives."""
 _NAME_SHOWN = 30
 """Characters of a file's name that the name of its temporary file has: both must fit."""
 
@@ -147,22 +147,37 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         raise PqvError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """The text of a file in UTF-8, a byte order mark or none in front.
+def read_bytes(path: str | os.PathLike[str], most: int, kind: str) -> bytes:
+    """What is in a file of a user's, which may be a device that has no end.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+        kind: what it should be, for the sentence.
 
     Raises:
-        PqvError: it is not there, cannot be read, is no text or has over ``LARGEST_TEXT`` bytes.
+        PqvError: it is not there, cannot be read or has more bytes.
     """
     try:
         with Path(path).open("rb") as file:
-            data = file.read(LARGEST_TEXT + 1)
-        if len(data) > LARGEST_TEXT:
-            raise PqvError(f"{path}: is too long: over {LARGEST_TEXT >> 20} MB of text")
-        return data.decode("utf-8-sig")
+            data = file.read(most + 1)
     except FileNotFoundError as error:
         raise PqvError(f"{path}: there is no such file") from error
     except OSError as error:
         raise PqvError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > most:
+        raise PqvError(f"{path}: is too long: over {most >> 20} MB of {kind}")
+    return data
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a file in UTF-8, a byte order mark or none in front.
+
+    Raises:
+        PqvError: see `read_bytes`, of at most ``LARGEST_TEXT``; or it is no text.
+    """
+    try:
+        return read_bytes(path, LARGEST_TEXT, "text").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PqvError(f"{path}: is no text in UTF-8") from error
 

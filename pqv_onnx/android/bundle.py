@@ -14,7 +14,13 @@ from pqv_onnx.android.models import KINDS, check_model
 from pqv_onnx.android.onnxruntime_aar import Runtime
 from pqv_onnx.android.target import ABI, LIBRARY, MINIMUM_API, RUNNER, RUNTIME, sha256
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_whole_folder, whole_folder, write_files
+from pqv_onnx.files import (
+    LARGEST_TEXT,
+    check_whole_folder,
+    read_bytes,
+    whole_folder,
+    write_files,
+)
 from pqv_onnx.ops.domain import VERSION
 from pqv_onnx.version import __version__
 
@@ -101,15 +107,15 @@ def read_bundle(folder: str | os.PathLike[str]) -> Bundle:
         PqvError: the folder is no bundle, or a file is missing or another than the manifest says.
     """
     root = Path(folder)
+    if not (root / MANIFEST).is_file():
+        raise PqvError(
+            f"{root}: not a bundle, which `pqv android bundle` makes: it has no {MANIFEST}"
+        )
     try:
-        manifest = json.loads((root / MANIFEST).read_bytes())
+        manifest = json.loads(read_bytes(root / MANIFEST, LARGEST_TEXT, "text"))
         is_known = manifest["format"] == FORMAT
         entries = [_strings(entry, "path", "sha256") for entry in manifest["files"]]
         models = [_strings(model, "name", "kind", "path") for model in manifest["models"]]
-    except OSError as error:
-        raise PqvError(
-            f"{root}: not a bundle, which `pqv android bundle` makes: it has no {MANIFEST}"
-        ) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise PqvError(f"{root / MANIFEST}: not a manifest of a bundle, or a broken one") from error
     if not is_known or not models or any(kind not in KINDS for _, kind, _ in models):

@@ -12,13 +12,13 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.files import read_bytes
 from pqv_onnx.runtime.images import as_pixels, check_encoded, check_image_size, open_image
 
 _FILTERS = {
@@ -42,6 +42,8 @@ LAYOUTS = {
 """Of each, in which order the axes may be."""
 ONE_IMAGE = ("encoded", "image")
 """Inputs that are one image of any size. Of each, all behind it can be made, and pixels."""
+_LARGEST_FILE = 2**28
+"""Bytes of an image file."""
 _CROP_PCT = (0.01, 10.0)
 _MEAN = (-1e6, 1e6)
 _STD = (1e-6, 1e6)
@@ -160,9 +162,9 @@ class ModelInput(Preprocessing):
         """
         if self.channels not in (1, 3):
             raise PqvError(f"the model takes {self.channels} channels, expected 1 or 3 for images")
+        if self.input == "encoded":
+            return self._read(path)
         try:
-            if self.input == "encoded":
-                return self._read(path)
             with open_image(path) as image:
                 self.check_resized(*image.size)
                 mode = "RGB" if self.channels == 3 else "L"
@@ -201,8 +203,11 @@ class ModelInput(Preprocessing):
 
     def _read(self, path: str | os.PathLike[str]) -> np.ndarray:
         """The bytes of an image file, uint8 [N]."""
-        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
-        self.check_resized(*check_encoded(data))
+        data = np.frombuffer(read_bytes(path, _LARGEST_FILE, "an image"), np.uint8)
+        try:
+            self.check_resized(*check_encoded(data))
+        except PqvError as error:
+            raise PqvError(f"{path}: {error}") from error
         return data
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:

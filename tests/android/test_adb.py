@@ -175,6 +175,9 @@ def test_a_changed_bundle(pqv: Pqv, phone: Phone, bundle: Path) -> None:
     (bundle / "manifest.json").write_text("{")
     assert "manifest.json: not a manifest" in pqv("android", "push", bundle).error
     assert "not a bundle" in pqv("android", "push", bundle.parent).error
+    (bundle / "manifest.json").unlink()
+    (bundle / "manifest.json").symlink_to("/dev/zero")
+    assert "not a bundle" in pqv("android", "push", bundle).error
     assert phone.commands == []
 
 

@@ -132,6 +132,11 @@ def test_sessions_look_at_files_first(model: Path, name: str, tmp_path: Path) ->
         ModelInput.from_metadata(metadata(load_model(model))).load(tmp_path / "x.jpg")
 
 
+def test_a_device_without_an_end_is_no_image(model: Path) -> None:
+    with pytest.raises(PqvError, match="^/dev/zero: is too long: over 256 MB of an image$"):
+        ModelInput.from_metadata(metadata(load_model(model))).load("/dev/zero")
+
+
 def test_nothing_goes_round_the_look(model: Path) -> None:
     session = pqv_onnx.InferenceSession(model)
     with pytest.raises(PqvError, match=r"input is float32\[3\], expected the bytes"):
