@@ -7,6 +7,7 @@ mispredicted branch: what it gives is a floor.
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ def floor(
         mhz: clock of the core, 0 if unknown.
         little: whether the core is a little one.
     """
-    known = _known()
+    known = _read(MODELLED)
     cycles = known["cycles"].get(variant, {}).get(name)
     if network != known["model"] or cycles is None or not mhz:
         return None
@@ -52,11 +53,12 @@ def floor(
 
 def described() -> str:
     """What was modelled, in words."""
-    known = _known()
+    known = _read(MODELLED)
     names = {name for cycles in known["cycles"].values() for name in cycles}
     ours = sorted(name.removeprefix("pqv-") for name in names if name.startswith("pqv-"))
     return f"{known['model']} on one thread, at {', '.join(ours)}"
 
 
-def _known() -> Any:
-    return json.loads(MODELLED.read_text())
+@functools.cache
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text())

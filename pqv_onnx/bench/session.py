@@ -71,6 +71,11 @@ class TimedSession:
             for value in self._session.get_inputs()
         }
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The entries of the model's metadata."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
     def time(self, runs: int) -> list[float]:
         """Time of each of ``runs`` inferences, in seconds.
 

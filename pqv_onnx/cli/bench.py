@@ -24,7 +24,7 @@ from pqv_onnx.cli.options import (
     console,
     write_json,
 )
-from pqv_onnx.graph.load import load_model, metadata
+from pqv_onnx.graph.load import load_model
 from pqv_onnx.runtime.info import library_info
 
 _PACKAGES = ("pqv_onnx", "onnxruntime", "numpy")
@@ -84,11 +84,11 @@ def command(
     for count in threads or [1]:
         for size in batch or [1]:
             setting = {"threads": count, "batch": size}
-            entries = _time(ways, count, size, warmup, runs)
+            mhz = machine["mhz"] if count == size == 1 else 0.0
+            entries = _time(ways, count, size, warmup, runs, mhz)
             title = f"threads {count}, batch {size}"
             console.print(_table(title, entries))
-            if count == size == 1:
-                _compare(ways, entries, machine["mhz"])
+            _compare(entries)
             results += [{**setting, **entry} for entry in entries]
             for way in ways if profile else []:
                 ops = _profile(way, count, size, warmup + runs)
@@ -113,8 +113,9 @@ def _ways(
 
 
 def _time(
-    ways: list[_Way], threads: int, batch: int, warmup: int, runs: int
+    ways: list[_Way], threads: int, batch: int, warmup: int, runs: int, mhz: float
 ) -> list[dict[str, Any]]:
+    """What `pqv bench --json` has of each way; ``mhz`` is 0 where nothing was modelled."""
     sessions = [_session(way, threads, batch) for way in ways]
     times = take_turns(sessions, warmup=warmup, runs=runs, pause=spin_pause(threads))
     return [
@@ -123,21 +124,27 @@ def _time(
             **dataclasses.asdict(summarize(measured)),
             "ratio": ratio(measured, times[0]),
             "session_ms": 1e3 * session.created,
+            **_modelled(way, session, mhz),
         }
         for way, session, measured in zip(ways, sessions, times, strict=True)
     ]
 
 
-def _compare(ways: list[_Way], entries: list[dict[str, Any]], mhz: float) -> None:
-    """Hold what was measured on arm64 against what was modelled, if it was."""
-    for way, entry in zip(ways, entries, strict=True):
-        about = metadata(load_model(way.path))
-        name = f"pqv-{about.get('pqv.precision')}" if way.use_library else None
-        if modelled := floor(about.get("pqv.model"), name, way.isa, mhz):
-            entry["modelled"] = dataclasses.asdict(modelled)
+def _modelled(way: _Way, session: TimedSession, mhz: float) -> dict[str, Any]:
+    """What was modelled of a file on arm64 cores, if it was."""
+    about = session.metadata
+    name = f"pqv-{about.get('pqv.precision')}" if way.use_library else None
+    found = floor(about.get("pqv.model"), name, way.isa, mhz)
+    return {"modelled": dataclasses.asdict(found)} if found else {}
+
+
+def _compare(entries: list[dict[str, Any]]) -> None:
+    for entry in entries:
+        if modelled := entry.get("modelled"):
             console.print(
-                f"{way.name}: {entry['median'] / modelled.ms:.2f} times the {modelled.ms:.2f} ms "
-                f"that are modelled for a {modelled.core} at {modelled.mhz:.0f} MHz"
+                f"{entry['name']}: {entry['median'] / modelled['ms']:.2f} times the "
+                f"{modelled['ms']:.2f} ms that are modelled for a {modelled['core']} at "
+                f"{modelled['mhz']:.0f} MHz"
             )
 
 
