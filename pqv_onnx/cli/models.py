@@ -119,8 +119,15 @@ def check_support(
     workers = min(os.cpu_count() or 1, len(names) // _NAMES_PER_PROCESS)
     if workers < 2:
         return _collect(names, (_refusal(name, size) for name in names), done)
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _use_one_thread) as pool:
         return _collect(names, pool.map(partial(_refusal, size=size), names, chunksize=4), done)
+
+
+def _use_one_thread() -> None:
+    """More would wait for each other, busily: there is a process for each core."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _collect(
