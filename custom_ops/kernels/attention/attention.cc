@@ -156,21 +156,21 @@ const AttentionKernel kAttention = {ScratchBytes, Run};
 
 }  // namespace composed
 
-#define PQV_LOGIT_ATTENTION(isa, softmax2n)                                              \
-  namespace isa {                                                                        \
-  const AttentionKernel kAttention = {                                                   \
-      composed::ScratchBytes,                                                            \
-      composed::Run,                                                                     \
-      {softmax2n::RunSoftmax2nRows, RunNarrowIntMatMul, softmax2n::RunNarrowSoftmax2n}}; \
+#define PQV_NEON_ATTENTION(isa)                                                \
+  namespace isa {                                                              \
+  const AttentionKernel kAttention = {                                         \
+      composed::ScratchBytes,                                                  \
+      composed::Run,                                                           \
+      {neon::RunSoftmax2nRows, RunNarrowIntMatMul, neon::RunNarrowSoftmax2n}}; \
   }
 #if defined(PQV_HAS_NEON)
-PQV_LOGIT_ATTENTION(neon, neon)
+PQV_NEON_ATTENTION(neon)
 #endif
 #if defined(PQV_HAS_DOTPROD)
-PQV_LOGIT_ATTENTION(dotprod, neon)
+PQV_NEON_ATTENTION(dotprod)
 #endif
 #if defined(PQV_HAS_I8MM)
-PQV_LOGIT_ATTENTION(i8mm, neon)
+PQV_NEON_ATTENTION(i8mm)
 #endif
 
 }  // namespace pqv

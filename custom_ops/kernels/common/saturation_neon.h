@@ -4,8 +4,7 @@
 #ifndef PQV_KERNELS_COMMON_SATURATION_NEON_H_
 #define PQV_KERNELS_COMMON_SATURATION_NEON_H_
 
-#include <arm_neon.h>
-#include <stdint.h>
+#include "kernels/common/tile_neon.h"
 
 namespace pqv {
 namespace arm64 {
@@ -27,9 +26,24 @@ static inline bool HasSaturated() {
 }
 
 // Saturates where a value is beyond [-8, 7].
-static __attribute__((always_inline)) inline void SaturateBeyondInt4(int8x16_t x) {
+static PQV_INLINE void SaturateBeyondInt4(int8x16_t x) {
   int8x16_t unused;
   __asm__ volatile("sqshl %0.16b, %1.16b, #4" : "=w"(unused) : "w"(x));
+}
+
+// Whether all values are in [-8, 7]. Those of 8 bits are mostly told by the first row.
+static inline bool AreInt4(const int8_t* x, size_t rows, size_t stride, size_t k) {
+  ForgetSaturation();
+  for (size_t row = 0; row < rows; ++row, x += stride) {
+    size_t i = 0;
+    for (; i + 4 * kBlockK <= k; i += 4 * kBlockK) {
+#pragma GCC unroll 4
+      for (size_t b = 0; b < 4; ++b) SaturateBeyondInt4(LoadBytes(x + i + b * kBlockK));
+    }
+    for (; i < k; i += kBlockK) SaturateBeyondInt4(LoadBlock(x, i, k));
+    if (row == 0 && HasSaturated()) return false;
+  }
+  return !HasSaturated();
 }
 
 }  // namespace arm64

@@ -6,7 +6,6 @@
 #ifndef PQV_KERNELS_COMMON_STRASSEN_FACTORS_H_
 #define PQV_KERNELS_COMMON_STRASSEN_FACTORS_H_
 
-#include "kernels/common/saturation_neon.h"
 #include "kernels/common/strassen.h"
 
 namespace pqv {

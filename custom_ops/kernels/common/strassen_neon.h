@@ -4,6 +4,7 @@
 #ifndef PQV_KERNELS_COMMON_STRASSEN_NEON_H_
 #define PQV_KERNELS_COMMON_STRASSEN_NEON_H_
 
+#include "kernels/common/saturation_neon.h"
 #include "kernels/common/strassen.h"
 #include "kernels/common/strassen_factors.h"
 #include "kernels/common/tile_neon.h"

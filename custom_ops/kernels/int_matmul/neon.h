@@ -128,21 +128,6 @@ static void RunIntMatMulWith(const IntMatMul& op) {
                    ToLogits(op.y, sizeof(int32_t), op.y_stride));
 }
 
-// Whether all values are in [-8, 7]. Those of 8 bits are mostly told by the first row.
-static inline bool AreInt4(const int8_t* x, size_t rows, size_t stride, size_t k) {
-  ForgetSaturation();
-  for (size_t row = 0; row < rows; ++row, x += stride) {
-    size_t i = 0;
-    for (; i + 4 * kBlockK <= k; i += 4 * kBlockK) {
-#pragma GCC unroll 4
-      for (size_t b = 0; b < 4; ++b) SaturateBeyondInt4(LoadBytes(x + i + b * kBlockK));
-    }
-    for (; i < k; i += kBlockK) SaturateBeyondInt4(LoadBlock(x, i, k));
-    if (row == 0 && HasSaturated()) return false;
-  }
-  return !HasSaturated();
-}
-
 template <typename Tile>
 static bool RunNarrowIntMatMulWith(const IntMatMul& op, int16_t* y) {
   if (!AreInt4(op.a, op.m, op.a_stride, op.k) || !AreInt4(op.b, op.n, op.b_stride, op.k)) {

@@ -4,6 +4,7 @@
 #ifndef PQV_KERNELS_PACKED_MATMUL_NEON_H_
 #define PQV_KERNELS_PACKED_MATMUL_NEON_H_
 
+#include "kernels/common/saturation_neon.h"
 #include "kernels/common/strassen_neon.h"
 #include "kernels/common/tile_neon.h"
 #include "kernels/packed_matmul/packed_matmul.h"
@@ -324,20 +325,11 @@ static void RunPackedToInt8(const PackedMatMul& op, const PackedMatMulBlock& blo
   RunPacked<Tile, FewTile, kBits, ToInt8<NoResidual>>(op, block, y);
 }
 
-// Whether the values of a row are in [-8, 7]. k is a multiple of kBlockK.
-static inline bool IsInt4(const int8_t* row, size_t k) {
-  uint8x16_t seen = vdupq_n_u8(0);
-  for (size_t i = 0; i < k; i += kBlockK) {
-    seen = vorrq_u8(seen, vaddq_u8(vreinterpretq_u8_s8(vld1q_s8(row + i)), vdupq_n_u8(8)));
-  }
-  return vmaxvq_u8(seen) < 16;
-}
-
 // Activations of 8 bits are mostly told by their first row; preparing finds out the others.
 template <typename Tile>
 static size_t PreparedBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
   if (!StrassenPays(Tile::kStrassen, whole.row_end, whole.channel_end, op.k)) return 0;
-  if (!IsInt4(whole.a, op.k)) return 0;
+  if (!AreInt4(whole.a, 1, whole.a_stride, op.k)) return 0;
   return WholeRows(whole.row_end) / kFastRows * FactorBytes(op.k);
 }
 
