@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+import time
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,7 +24,7 @@ from tests.builds import need
 
 SOURCES = Path(__file__).with_name("java")
 JUNIT = "junit:junit:4.13.2"
-ROBOLECTRIC = "org.robolectric:robolectric:4.16"
+ROBOLECTRIC = "org.robolectric:robolectric:4.17"
 FRAMEWORK = "org.robolectric:android-all-instrumented:14-robolectric-10818077-i7"
 """Android 14, as Robolectric loads it."""
 
@@ -30,7 +32,7 @@ FRAMEWORK = "org.robolectric:android-all-instrumented:14-robolectric-10818077-i7
 SHORT_RUN = "-XX:TieredStopAtLevel=1"
 """Has the JVM compile quickly rather than well."""
 
-_HANGS_AFTER = 1200
+_HANGS_AFTER = 600
 """Seconds: far more than anything here takes."""
 
 _VERDICT = re.compile(r"^(passed|FAILED) (\S+) ", re.MULTILINE)
@@ -71,16 +73,19 @@ def unpack(packages: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def run(command: Sequence[object]) -> str:
-    """What a program prints that ends well."""
-    done = subprocess.run(
-        [str(word) for word in command],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_HANGS_AFTER,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    """What a program prints that ends well; of a JVM that hangs, what its threads wait for."""
+    words = [str(word) for word in command]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            output, errors = process.communicate(timeout=_HANGS_AFTER)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGQUIT)  # a JVM prints its threads, and goes on
+            time.sleep(5)
+            process.kill()
+            output, errors = process.communicate()
+    assert process.returncode == 0, output + errors
+    return output
 
 
 class Jvm:
