@@ -32,7 +32,8 @@ const Variant kVariants[] = {
     PQV_VARIANT(amx, CpuHasAmx, amx, amx, amx, avx512vnni, amx, avx512vnni, avx512vnni),
 #endif
 #if defined(PQV_HAS_AVX512VNNI)
-    PQV_OWN_VARIANT(avx512vnni, CpuHasAvx512Vnni),
+    PQV_VARIANT(avx512vnni, CpuHasAvx512Vnni, avx512vnni, avx512vnni, avx512vnni, avx512vnni,
+                avx512vnni, avx512vnni, avx512vnni),
 #endif
 #if defined(PQV_HAS_AVX2)
     PQV_OWN_VARIANT(avx2, CpuHasAvx2),

@@ -59,6 +59,9 @@ size_t AttentionBlockRows(size_t tokens);
 namespace composed {
 extern const AttentionKernel kAttention;
 }
+namespace avx512vnni {
+extern const AttentionKernel kAttention;
+}
 namespace amx {
 extern const AttentionKernel kAttention;
 }

@@ -42,12 +42,17 @@ uint64_t EnabledStates() {
   return (uint64_t{high} << 32) | low;
 }
 
-// Linux hands out the tile registers on request, for the whole process.
-bool RequestTiles() {
-#if defined(__linux__)
+// Whether there are tiles of int8. Linux hands them out on request, for the whole process.
+bool HasTiles([[maybe_unused]] uint64_t states, [[maybe_unused]] uint32_t leaf_7_edx) {
+#if defined(PQV_EMULATE_AMX)
+  return true;
+#elif defined(__linux__)
+  constexpr uint64_t kTiles = 0x60000;  // XCR0
+  constexpr uint32_t kTilesAndInt8 = 1u << 24 | 1u << 25;
   constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
   constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return HasBits(states, kTiles) && HasBits(leaf_7_edx, kTilesAndInt8) &&
+         syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else
   return false;
 #endif
@@ -60,10 +65,8 @@ uint32_t Detect() {
   constexpr uint32_t kLeafVbmi = 1u << 1;                                      // leaf 7, ecx
   constexpr uint32_t kLeafGfni = 1u << 8;
   constexpr uint32_t kLeafVnni = 1u << 11;
-  constexpr uint32_t kLeafAmx = 1u << 24 | 1u << 25;  // leaf 7, edx: tiles and int8
   constexpr uint64_t kYmm = 0x6;
   constexpr uint64_t kZmm = 0xE6;
-  constexpr uint64_t kTiles = 0x60000;
   uint32_t a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid(1, &a, &b, &c, &d) || !HasBits(c, kOsxsaveAndAvx)) return 0;
   const uint64_t states = EnabledStates();
@@ -75,9 +78,7 @@ uint32_t Detect() {
   }
   features |= kAvx512Vnni;
   if (HasBits(c, kLeafVbmi)) features |= kAvx512Vbmi;
-  if (HasBits(states, kTiles) && HasBits(d, kLeafAmx) && HasBits(c, kLeafGfni) && RequestTiles()) {
-    features |= kAmx;
-  }
+  if (HasBits(c, kLeafGfni) && HasTiles(states, d)) features |= kAmx;
   return features;
 }
 
