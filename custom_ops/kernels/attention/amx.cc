@@ -28,12 +28,12 @@ class Head : SoftmaxHead {
     const TileScope tiles;
     BeginLogits(0);
     for (size_t row = 0; row < op_.rows; row += kTileRows) {
-      if (!FindMaxima<kPairs>(row)) return false;
+      if (!FindLogits<kPairs>(row)) return false;
       if (row > 0) StoreTiles();
       FindContext<kLog2, kPairs == Pairs::kBiasAndMask>(row);
     }
     StoreTiles();
-    StoreContext((op_.rows - 1) / kTileRows * kTileRows, sums_);
+    StoreSums((op_.rows - 1) / kTileRows * kTileRows);
     return true;
   }
 
@@ -103,9 +103,10 @@ class Head : SoftmaxHead {
 
   // t of all rows, and the maximum of each. Returns whether int16 was enough.
   template <Pairs kPairs>
-  bool FindMaxima(size_t row) {
+  bool FindLogits(size_t row) {
     const size_t rows = Rows(row);
-    BeginMaxima();
+    __m512i magnitudes = _mm512_setzero_si512();
+    FillPartial(_mm512_set1_epi16(INT16_MIN));
     for (size_t half = 0; half < halves_; ++half) {
       if (half + 1 < halves_) StoreLogits(half + 1);
       if (half + 2 < halves_) MultiplyKeys(half + 2);
@@ -114,30 +115,36 @@ class Head : SoftmaxHead {
       const int32_t* const logits = logits_[half % 2];
       for (size_t r = 0; r < rows; ++r) {
         const int32_t* const x = logits + r * kHalf;
-        NarrowLogits<kPairs>(order, row, r, half, _mm512_load_si512(x),
-                             _mm512_load_si512(x + second));
+        const __m512i t = NarrowLogits<kPairs>(order, row, r, half, _mm512_load_si512(x),
+                                               _mm512_load_si512(x + second), &magnitudes);
+        partial_[r] = _mm512_max_epi16(partial_[r], t);
       }
     }
-    return EndMaxima(rows);
+    return FindMaxima(rows, magnitudes);
   }
 
   // The weights of all rows, their sums, and the products with the values.
   template <bool kLog2, bool kMasked>
   void FindContext(size_t row) {
     const size_t rows = Rows(row);
-    BeginWeights();
+    const __m512i ones = _mm512_set1_epi8(1);
+    FillPartial(_mm512_setzero_si512());
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
     for (size_t chunk = 0; chunk < chunks_; ++chunk) {
       if (chunk > 0) MultiplyValues(chunk - 1);
-      if (chunk == 0 && row > 0) StoreContext(row - kTileRows, sums_);
-      FindWeights<kLog2, kMasked>(chunk, 0, rows);
+      if (chunk == 0 && row > 0) StoreSums(row - kTileRows);
+      const ChunkOrder& order = Order(chunk);
+      for (size_t r = 0; r < rows; ++r) {
+        const __m512i weights = FindWeights<kLog2, kMasked>(order, chunk, r);
+        partial_[r] = _mm512_dpbusd_epi32(partial_[r], weights, ones);
+      }
     }
     MultiplyValues(chunks_ - 1);
     if (row + kTileRows < op_.rows) BeginLogits(row + kTileRows);
-    EndWeights();
+    FindScales();
   }
 
   void StoreTiles() {
@@ -147,6 +154,26 @@ class Head : SoftmaxHead {
     if (!is_wide_) return;
     _tile_stored(2, sums_ + 2 * kTileLanes, kStride);
     _tile_stored(3, sums_ + 3 * kTileLanes, kStride);
+  }
+
+  void StoreSums(size_t row) const {
+    if (is_wide_) {
+      StoreColumns<4>(row);
+    } else {
+      StoreColumns<2>(row);
+    }
+  }
+
+  template <size_t kVectors>
+  void StoreColumns(size_t row) const {
+    const size_t rows = Rows(row);
+    for (size_t r = 0; r < rows; ++r) {
+      __m512i sums[kVectors];
+      for (size_t v = 0; v < kVectors; ++v) {
+        sums[v] = _mm512_load_si512(sums_ + r * kMaxHeadDepth + v * kTileLanes);
+      }
+      StoreContext<kVectors>(row, r, sums);
+    }
   }
 
   const size_t halves_;

@@ -172,74 +172,58 @@ class SoftmaxHead {
     }
   }
 
-  PQV_INLINE void BeginMaxima() {
-    magnitudes_ = _mm512_setzero_si512();
+  PQV_INLINE void FillPartial(__m512i x) {
 #pragma GCC unroll 16
-    for (size_t r = 0; r < kHeadRows; ++r) partial_[r] = _mm512_set1_epi16(INT16_MIN);
+    for (size_t r = 0; r < kHeadRows; ++r) partial_[r] = x;
   }
 
   // t of row r and half a chunk from its logits, which have the shift's rounding in them.
+  // `magnitudes` are the largest ones before a bias.
   template <Pairs kPairs>
-  PQV_INLINE void NarrowLogits(const ChunkOrder& order, size_t row, size_t r, size_t half,
-                               __m512i first, __m512i second) {
+  PQV_INLINE __m512i NarrowLogits(const ChunkOrder& order, size_t row, size_t r, size_t half,
+                                  __m512i first, __m512i second, __m512i* magnitudes) const {
     __m512i t = Shift16(shifter_, first, second);
-    if constexpr (kPairs != Pairs::kPlain) t = AddBias<kPairs>(order, row, r, half, t);
+    if constexpr (kPairs != Pairs::kPlain) t = AddBias<kPairs>(order, row, r, half, t, magnitudes);
     _mm512_store_si512(T(half) + r * kHalf, t);
-    partial_[r] = _mm512_max_epi16(partial_[r], t);
+    return t;
   }
 
-  // The maximum of each row, of all its t. Returns whether int16 was enough.
-  PQV_INLINE bool EndMaxima(size_t rows) {
+  // The maximum of each row. Returns whether int16 was enough for all t.
+  PQV_INLINE bool FindMaxima(size_t rows, __m512i magnitudes) {
     const __m512i max =
         ReduceRows(partial_, [](__m512i a, __m512i b)
                                  __attribute__((always_inline)) { return _mm512_max_epi16(a, b); });
     // Both halves of each int32.
     const __m512i maxima = _mm512_max_epi16(max, _mm512_rol_epi32(max, 16));
     _mm512_store_si512(maxima_, maxima);
-    return AreInRange(magnitudes_) && AreNarrow(maxima, rows);
+    return AreInRange(magnitudes) && AreNarrow(maxima, rows);
   }
 
-  PQV_INLINE void BeginWeights() {
-#pragma GCC unroll 16
-    for (size_t r = 0; r < kHeadRows; ++r) partial_[r] = _mm512_setzero_si512();
-  }
-
-  // The weights of a chunk of rows begin .. end - 1, in place of their t.
+  // The weights of row r and a chunk, in place of their t.
   template <bool kLog2, bool kMasked>
-  PQV_INLINE void FindWeights(size_t chunk, size_t begin, size_t end) {
-    const ChunkOrder& order = Order(chunk);
+  PQV_INLINE __m512i FindWeights(const ChunkOrder& order, size_t chunk, size_t r) {
     const __m512i multiplier = _mm512_set1_epi16(static_cast<int16_t>(op_.softmax.multiplier));
-    const __m512i ones = _mm512_set1_epi8(1);
-    int16_t* const t = T(2 * chunk);
-    const __mmask64* const kept = memory_.kept + chunk * kHeadRows;
-    for (size_t r = begin; r < end; ++r) {
-      const __m512i max = _mm512_set1_epi32(maxima_[r]);
-      const __m512i low = Distance(max, _mm512_load_si512(t + r * kHalf), multiplier);
-      __m512i weights;
-      if (order.vectors > 2) {
-        const __m512i high =
-            Distance(max, _mm512_load_si512(t + kHalfTokens + r * kHalf), multiplier);
-        weights = SoftmaxWeights<kLog2>(low, high);
-      } else {
-        weights = SoftmaxWeights<kLog2>(low, low);
-      }
-      weights = _mm512_maskz_mov_epi8(kMasked ? kept[r] : order.bytes, weights);
-      _mm512_store_si512(t + r * kHalf, weights);
-      partial_[r] = _mm512_dpbusd_epi32(partial_[r], weights, ones);
-    }
+    const __m512i max = _mm512_set1_epi32(maxima_[r]);
+    int16_t* const t = T(2 * chunk) + r * kHalf;
+    const __m512i low = Distance(max, _mm512_load_si512(t), multiplier);
+    __m512i high = low;
+    if (order.vectors > 2) high = Distance(max, _mm512_load_si512(t + kHalfTokens), multiplier);
+    const __mmask64 kept = kMasked ? memory_.kept[chunk * kHeadRows + r] : order.bytes;
+    const __m512i weights = _mm512_maskz_mov_epi8(kept, SoftmaxWeights<kLog2>(low, high));
+    _mm512_store_si512(t, weights);
+    return weights;
   }
 
-  PQV_INLINE void EndWeights() {
+  // How rows are requantized whose weights are summed up in partial_.
+  PQV_INLINE void FindScales() {
     FindMeanScales(op_.mean_shift, op_.mean_multiplier, SumRows(partial_), &scales_);
   }
 
-  // Output of the sums of 16 rows from `row` on, [16, kMaxHeadDepth].
-  PQV_INLINE void StoreContext(size_t row, const int32_t* sums) const {
-    if (is_wide_) {
-      StoreColumns<4>(row, sums);
-    } else {
-      StoreColumns<2>(row, sums);
-    }
+  // Output of the sums of row r of those from `row` on.
+  template <size_t kVectors>
+  PQV_INLINE void StoreContext(size_t row, size_t r, const __m512i* sums) const {
+    StoreMean<kVectors>(scales_, r, sums, MakeLimits(op_.y_bits), FirstLanes(op_.depth),
+                        op_.y + Place(row + r) * op_.y_stride);
   }
 
   const Attention& op_;
@@ -249,6 +233,7 @@ class SoftmaxHead {
   const ChunkOrder full_{kChunk};
   const ChunkOrder last_;
   const UniformShifter shifter_;
+  __m512i partial_[kHeadRows];  // of each lane: maxima, then sums of weights
 
  private:
   // What stands where there is no token does not matter: its weight is zero.
@@ -271,8 +256,8 @@ class SoftmaxHead {
   // t with the bias, the lowest where there is no token or it is masked out. Rows beyond the last
   // have its bias.
   template <Pairs kPairs>
-  PQV_INLINE __m512i AddBias(const ChunkOrder& order, size_t row, size_t r, size_t half,
-                             __m512i t) {
+  PQV_INLINE __m512i AddBias(const ChunkOrder& order, size_t row, size_t r, size_t half, __m512i t,
+                             __m512i* magnitudes) const {
     const size_t pair = Min(row + r, op_.rows - 1) * op_.tokens + half / 2 * kChunk;
     const int16_t* const bias = op_.bias + pair;
     const __mmask64 tokens = FirstLanes(order.tokens);
@@ -288,7 +273,7 @@ class SoftmaxHead {
           half % 2 == 0 ? _mm512_unpacklo_epi8(mask, mask) : _mm512_unpackhi_epi8(mask, mask);
       words = _mm512_mask_testn_epi16_mask(words, wide, wide);
     }
-    magnitudes_ = MaxMagnitude(magnitudes_, _mm512_maskz_mov_epi16(words, t));
+    *magnitudes = MaxMagnitude(*magnitudes, _mm512_maskz_mov_epi16(words, t));
     return _mm512_mask_adds_epi16(
         _mm512_set1_epi16(INT16_MIN), words, t,
         _mm512_permutex2var_epi64(low, _mm512_load_si512(order.groups().words[half % 2]), high));
@@ -303,24 +288,7 @@ class SoftmaxHead {
             _mm512_mask_cmpeq_epi16_mask(lanes, maxima, end)) == 0;
   }
 
-  template <size_t kVectors>
-  PQV_INLINE void StoreColumns(size_t row, const int32_t* sums) const {
-    const Limits limits = MakeLimits(op_.y_bits);
-    const __mmask64 columns = FirstLanes(op_.depth);
-    const size_t rows = Rows(row);
-    for (size_t r = 0; r < rows; ++r) {
-      __m512i vectors[kVectors];
-      for (size_t v = 0; v < kVectors; ++v) {
-        vectors[v] = _mm512_load_si512(sums + r * kMaxHeadDepth + v * kLanes32);
-      }
-      StoreMean<kVectors>(scales_, r, vectors, limits, columns,
-                          op_.y + Place(row + r) * op_.y_stride);
-    }
-  }
-
   const int16_t lowest_max_;
-  __m512i magnitudes_;          // of t before a bias
-  __m512i partial_[kHeadRows];  // of each lane: maxima, then sums of weights
   alignas(64) int32_t maxima_[kHeadRows];
   MeanScales scales_;
 };

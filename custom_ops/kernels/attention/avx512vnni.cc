@@ -9,7 +9,7 @@ namespace {
 
 using namespace avx512;
 
-constexpr size_t kRows = 4;  // of a tile: 16 sums. Its softmax runs beside the products before it
+constexpr size_t kRows = 4;  // of a tile: 16 sums
 constexpr int kKeyOffset = 128;
 
 class Head : SoftmaxHead {
@@ -25,35 +25,58 @@ class Head : SoftmaxHead {
   template <bool kLog2, Pairs kPairs>
   bool Run() {
     for (size_t row = 0; row < op_.rows; row += kHeadRows) {
-      FindLogits<kPairs>(row);
-      if (!EndMaxima(Rows(row))) return false;
-      FindContext<kLog2, kPairs == Pairs::kBiasAndMask>(row);
-      StoreContext(row, sums_);
+      const __m512i magnitudes = FindLogits<kPairs>(row);
+      if (!FindMaxima(Rows(row), magnitudes)) return false;
+      FindAllWeights<kLog2, kPairs == Pairs::kBiasAndMask>(row);
+      FindScales();
+      if (is_wide_) {
+        FindContext<4>(row);
+      } else {
+        FindContext<2>(row);
+      }
     }
     return true;
   }
 
  private:
+  // What is found of the rows of a tile, in registers.
+  struct Largest {
+    __m512i t[kRows];
+    __m512i magnitudes;  // of t before a bias
+  };
+
+  // The rows of a tile one chunk after the other. Beyond the last row is room for more.
   template <Pairs kPairs>
-  void FindLogits(size_t row) {
-    BeginMaxima();
+  __m512i FindLogits(size_t row) {
+    __m512i magnitudes = _mm512_setzero_si512();
     LoadQueries(row, queries_);
     SetFirstSums();
-    for (size_t chunk = 0; chunk < chunks_; ++chunk) {
-      switch (Order(chunk).vectors) {
-        case 1:
-          MultiplyKeys<kPairs, 1>(row, chunk);
-          break;
-        case 2:
-          MultiplyKeys<kPairs, 2>(row, chunk);
-          break;
-        case 3:
-          MultiplyKeys<kPairs, 3>(row, chunk);
-          break;
-        default:
-          MultiplyKeys<kPairs, 4>(row, chunk);
-          break;
+    const size_t rows = Rows(row);
+    for (size_t r = 0; r < rows; r += kRows) {
+      Largest largest;
+      for (size_t i = 0; i < kRows; ++i) largest.t[i] = _mm512_set1_epi16(INT16_MIN);
+      largest.magnitudes = magnitudes;
+      for (size_t chunk = 0; chunk + 1 < chunks_; ++chunk) {
+        MultiplyKeys<kPairs, 4>(row, r, chunk, &largest);
       }
+      MultiplyLastKeys<kPairs>(row, r, &largest);
+      for (size_t i = 0; i < kRows; ++i) partial_[r + i] = largest.t[i];
+      magnitudes = largest.magnitudes;
+    }
+    return magnitudes;
+  }
+
+  template <Pairs kPairs>
+  PQV_INLINE void MultiplyLastKeys(size_t row, size_t r, Largest* largest) {
+    switch (last_.vectors) {
+      case 1:
+        return MultiplyKeys<kPairs, 1>(row, r, chunks_ - 1, largest);
+      case 2:
+        return MultiplyKeys<kPairs, 2>(row, r, chunks_ - 1, largest);
+      case 3:
+        return MultiplyKeys<kPairs, 3>(row, r, chunks_ - 1, largest);
+      default:
+        return MultiplyKeys<kPairs, 4>(row, r, chunks_ - 1, largest);
     }
   }
 
@@ -71,61 +94,61 @@ class Head : SoftmaxHead {
   }
 
   template <Pairs kPairs, size_t kVectors>
-  void MultiplyKeys(size_t row, size_t chunk) {
+  PQV_INLINE void MultiplyKeys(size_t row, size_t r, size_t chunk, Largest* largest) {
     const ChunkOrder& order = Order(chunk);
-    const uint8_t* const keys = memory_.keys + chunk * 4 * kKeyBytes;
     const __m512i none = _mm512_set1_epi32(kNoLogit);
     __mmask16 tokens[kVectors];
     for (size_t v = 0; v < kVectors; ++v) tokens[v] = order.Tokens(v);
-    const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
-      const __m512i first = _mm512_set1_epi32(first_sums_[r]);
+    const auto begin = [&](size_t i, __m512i* sums) __attribute__((always_inline)) {
+      const __m512i first = _mm512_set1_epi32(first_sums_[r + i]);
       for (size_t v = 0; v < kVectors; ++v) {
         sums[v] = _mm512_mask_mov_epi32(none, tokens[v], first);
       }
     };
-    const auto end = [&](size_t r, const __m512i* sums) __attribute__((always_inline)) {
-      NarrowLogits<kPairs>(order, row, r, 2 * chunk, sums[0], sums[kVectors > 1 ? 1 : 0]);
-      if constexpr (kVectors > 2) {
-        NarrowLogits<kPairs>(order, row, r, 2 * chunk + 1, sums[2], sums[kVectors > 3 ? 3 : 2]);
-      }
+    const auto end = [&](size_t i, const __m512i* sums) __attribute__((always_inline)) {
+      const auto narrow = [&](size_t half, __m512i first,
+                              __m512i second) __attribute__((always_inline)) {
+        const __m512i t = NarrowLogits<kPairs>(order, row, r + i, 2 * chunk + half, first, second,
+                                               &largest->magnitudes);
+        largest->t[i] = _mm512_max_epi16(largest->t[i], t);
+      };
+      narrow(0, sums[0], sums[kVectors > 1 ? 1 : 0]);
+      if constexpr (kVectors > 2) narrow(1, sums[2], sums[kVectors > 3 ? 3 : 2]);
     };
-    const size_t rows = Rows(row);
-    for (size_t r = 0; r < rows; r += kRows) {  // beyond the last row is room for more
-      RunTile<PanelSign::kUnsigned, kRows, kVectors>(queries_ + r * kMaxHeadDepth, kMaxHeadDepth, r,
-                                                     keys, groups_, begin, end);
-    }
+    RunTile<PanelSign::kUnsigned, kRows, kVectors>(queries_ + r * kMaxHeadDepth, kMaxHeadDepth, 0,
+                                                   memory_.keys + chunk * 4 * kKeyBytes, groups_,
+                                                   begin, end);
   }
 
   template <bool kLog2, bool kMasked>
-  void FindContext(size_t row) {
-    BeginWeights();
-    const size_t rows = Rows(row);
-    for (size_t r = 0; r < rows; r += kRows) {
+  void FindAllWeights(size_t row) {
+    const __m512i ones = _mm512_set1_epi8(1);
+    const size_t rows = (Rows(row) + kRows - 1) / kRows * kRows;
+    for (size_t r = 0; r < rows; ++r) {
+      __m512i sums = _mm512_setzero_si512();
       for (size_t chunk = 0; chunk < chunks_; ++chunk) {
-        FindWeights<kLog2, kMasked>(chunk, r, r + kRows);
+        const __m512i weights = FindWeights<kLog2, kMasked>(Order(chunk), chunk, r);
+        sums = _mm512_dpbusd_epi32(sums, weights, ones);
       }
-      if (is_wide_) {
-        MultiplyValues<4>(r);
-      } else {
-        MultiplyValues<2>(r);
-      }
+      partial_[r] = sums;
     }
-    EndWeights();
   }
 
   template <size_t kVectors>
-  void MultiplyValues(size_t row) {
-    __m512i sums[kRows][kVectors] = {};
-    for (size_t chunk = 0; chunk < chunks_; ++chunk) {
-      const uint8_t* const weights = reinterpret_cast<const uint8_t*>(T(2 * chunk) + row * kHalf);
-      const ChunkOrder& order = Order(chunk);
-      const size_t steps = order.Step((order.tokens - 1) / kTokenGroup) + 1;
-      Accumulate<PanelSign::kSigned>(weights, kChunk, memory_.values + chunk * kVectors * kKeyBytes,
-                                     steps, sums);
-    }
-    for (size_t r = 0; r < kRows; ++r) {
-      for (size_t v = 0; v < kVectors; ++v) {
-        _mm512_store_si512(sums_ + (row + r) * kMaxHeadDepth + v * kLanes32, sums[r][v]);
+  void FindContext(size_t row) {
+    const size_t rows = Rows(row);
+    for (size_t r = 0; r < rows; r += kRows) {
+      __m512i sums[kRows][kVectors] = {};
+      for (size_t chunk = 0; chunk < chunks_; ++chunk) {
+        const ChunkOrder& order = Order(chunk);
+        Accumulate<PanelSign::kSigned>(reinterpret_cast<const uint8_t*>(T(2 * chunk) + r * kHalf),
+                                       kChunk, memory_.values + chunk * kVectors * kKeyBytes,
+                                       order.Step((order.tokens - 1) / kTokenGroup) + 1, sums);
+      }
+      const size_t count = Min(rows - r, kRows);
+#pragma GCC unroll 4
+      for (size_t i = 0; i < kRows; ++i) {
+        if (i < count) StoreContext<kVectors>(row, r + i, sums[i]);
       }
     }
   }
@@ -133,7 +156,6 @@ class Head : SoftmaxHead {
   const size_t groups_;
   alignas(64) uint8_t queries_[kHeadRows * kMaxHeadDepth] = {};
   alignas(64) int32_t first_sums_[kHeadRows];
-  alignas(64) int32_t sums_[kHeadRows * kMaxHeadDepth];
 };
 
 }  // namespace
