@@ -82,15 +82,10 @@ class Head : SoftmaxHead {
 
   // The rounding of the shift, less what the offset of the keys adds.
   void SetFirstSums() {
-    const __m512i ones = _mm512_set1_epi8(1);
-    __m512i sums[kHeadRows];
-#pragma GCC unroll 16
-    for (size_t r = 0; r < kHeadRows; ++r) {
-      const __m512i queries = _mm512_load_si512(queries_ + r * kMaxHeadDepth);
-      sums[r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), ones, queries);
-    }
-    const __m512i offset = _mm512_mullo_epi32(SumRows(sums), _mm512_set1_epi32(kKeyOffset));
-    _mm512_store_si512(first_sums_, _mm512_sub_epi32(shifter_.rounding, offset));
+    SumsOfRows(reinterpret_cast<const int8_t*>(queries_), kMaxHeadDepth, kHeadRows, kMaxHeadDepth,
+               -kKeyOffset, first_sums_);
+    const __m512i sums = _mm512_load_si512(first_sums_);
+    _mm512_store_si512(first_sums_, _mm512_add_epi32(sums, shifter_.rounding));
   }
 
   template <Pairs kPairs, size_t kVectors>

@@ -2,7 +2,7 @@
 //
 // VPDPBUSD multiplies unsigned by signed bytes. A panel of unsigned bytes meets signed rows, and
 // one of signed bytes unsigned rows. Signed values become unsigned by an offset, which adds offset
-// times the sum of the row to each of its sums; RowSum gives what is to be taken off again.
+// times the sum of the row to each of its sums; SumsOfRows gives what is to be taken off again.
 
 #ifndef PQV_KERNELS_COMMON_TILE_AVX512VNNI_H_
 #define PQV_KERNELS_COMMON_TILE_AVX512VNNI_H_
@@ -21,14 +21,29 @@ constexpr size_t kMaxPanelK = 512;   // 32 KiB of 64 channels stay in L1
 
 enum class PanelSign { kUnsigned, kSigned };
 
-// sum of a[0 .. k).
-static inline int32_t RowSum(const int8_t* a, size_t k) {
+// factor times the sum of each row's k bytes. rows > 0.
+static inline void SumsOfRows(const int8_t* a, size_t stride, size_t rows, size_t k, int factor,
+                              int32_t* results) {
+  constexpr size_t kAtOnce = 4;
   const __m512i ones = _mm512_set1_epi8(1);
-  __m512i sums = _mm512_setzero_si512();
-  for (size_t i = 0; i < k; i += 64) {
-    sums = _mm512_dpbusd_epi32(sums, ones, _mm512_maskz_loadu_epi8(FirstLanes(k - i), a + i));
+  for (size_t first = 0; first < rows; first += kLanes32) {
+    __m512i sums[kLanes32];
+    for (size_t r = 0; r < kLanes32; r += kAtOnce) {
+      __m512i x[kAtOnce] = {};
+      for (size_t i = 0; i < k; i += 64) {
+        const __mmask64 lanes = FirstLanes(k - i);
+#pragma GCC unroll 4
+        for (size_t j = 0; j < kAtOnce; ++j) {
+          const int8_t* const row = a + Min(first + r + j, rows - 1) * stride;
+          x[j] = _mm512_dpbusd_epi32(x[j], ones, _mm512_maskz_loadu_epi8(lanes, row + i));
+        }
+      }
+      for (size_t j = 0; j < kAtOnce; ++j) sums[r + j] = x[j];
+    }
+    const __m512i products = _mm512_mullo_epi32(SumRows(sums), _mm512_set1_epi32(factor));
+    const __mmask16 lanes = static_cast<__mmask16>(FirstLanes(rows - first));
+    _mm512_mask_storeu_epi32(results + first, lanes, products);
   }
-  return _mm512_reduce_add_epi32(sums);
 }
 
 static PQV_INLINE __m512i BroadcastGroup(const uint8_t* a) {

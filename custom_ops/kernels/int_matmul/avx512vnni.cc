@@ -50,9 +50,7 @@ void RunPanel(const IntMatMul& op, size_t m, size_t rows, const int32_t* correct
 void RunBlock(const IntMatMul& op, size_t m, size_t rows) {
   alignas(64) uint8_t panel[kMaxPanelK * kPanelChannels];
   int32_t correction[kBlockRows];
-  for (size_t r = 0; r < rows; ++r) {
-    correction[r] = -kOffset * RowSum(op.a + (m + r) * op.a_stride, op.k);
-  }
+  SumsOfRows(op.a + m * op.a_stride, op.a_stride, rows, op.k, -kOffset, correction);
   for (size_t n = 0; n < op.n; n += kPanelChannels) {
     switch ((Min(op.n - n, kPanelChannels) + kLanes32 - 1) / kLanes32) {
       case 1:

@@ -37,6 +37,49 @@ struct Rows {
   int32_t correction[kBlockRows];
 };
 
+// The weights of the next panel are brought into L2, some lines with every row of this one.
+class Fetch {
+ public:
+  // `groups` groups from k and channel n on, in `panels` panels of the file, while there are `rows`.
+  template <int kBits>
+  static Fetch Make(const PackedMatMul& op, size_t n, size_t k, size_t groups, size_t panels,
+                    size_t rows) {
+    Fetch fetch;
+    if (n >= op.n) return fetch;
+    panels = Min(panels, CeilDivide(op.n - n, kPanelChannels));
+    fetch.line_ = Group(op.weights, kBits, op.k, k, n);
+    fetch.bytes_ = groups * GroupBytes(kBits);
+    fetch.end_ = fetch.line_ + fetch.bytes_;
+    fetch.stride_ = CeilDivide(op.k, kGroupSize) * GroupBytes(kBits);
+    fetch.panels_ = panels;
+    fetch.lines_ = CeilDivide(panels * CeilDivide(fetch.bytes_, kLine), rows);
+    return fetch;
+  }
+
+  PQV_INLINE void Next() {
+    for (size_t i = 0; i < lines_; ++i) {
+      if (panels_ == 0) return;
+      _mm_prefetch(line_, _MM_HINT_T1);
+      line_ += kLine;
+      if (line_ >= end_) {
+        line_ = end_ - bytes_ + stride_;
+        end_ += stride_;
+        --panels_;
+      }
+    }
+  }
+
+ private:
+  static constexpr size_t kLine = 64;
+
+  const uint8_t* line_ = nullptr;
+  const uint8_t* end_ = nullptr;  // of this panel of the file
+  size_t bytes_ = 0;
+  size_t stride_ = 0;
+  size_t panels_ = 0;  // still to come
+  size_t lines_ = 0;   // per row
+};
+
 template <int kBits, size_t kVectors, typename Epilogue>
 void RunPanel(const PackedMatMul& op, const PackedMatMulBlock& block, const Rows& rows, size_t n,
               typename Epilogue::Output* y) {
@@ -51,8 +94,12 @@ void RunPanel(const PackedMatMul& op, const PackedMatMulBlock& block, const Rows
     const bool is_last = k + count == op.k;
     Expand<kBits, kVectors, OffsetForm, kFetchBytes>(op, n, k / kGroupSize,
                                                      CeilDivide(count, kGroupSize), panel);
+    Fetch fetch = Fetch::Make<kBits>(op, is_last ? n + kChannels : n, is_last ? 0 : k + count,
+                                     CeilDivide(Min(pass, op.k), kGroupSize),
+                                     kChannels / kPanelChannels, rows.count);
     const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
       if (is_last) epilogue.Prefetch(rows.row + r);
+      fetch.Next();
       const __m512i correction = _mm512_set1_epi32(rows.correction[r]);
       for (size_t v = 0; v < kVectors; ++v) {
         sums[v] = is_first ? correction : _mm512_load_si512(partial + r * kChannels + kLanes32 * v);
@@ -151,11 +198,9 @@ void RunDirect(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y
   alignas(64) int8_t spread[kMaxDirectRows][kMaxDirectK / kStepK<kBits> * 64];
   int32_t correction[kMaxDirectRows];
   const size_t rows = block.row_end - block.row_begin;
-  for (size_t r = 0; r < rows; ++r) {
-    const int8_t* a = block.a + (block.row_begin + r) * block.a_stride;
-    Spread<kBits>(a, op.k, spread[r]);
-    correction[r] = -kOffset<kBits> * RowSum(a, op.k);
-  }
+  const int8_t* const a = block.a + block.row_begin * block.a_stride;
+  SumsOfRows(a, block.a_stride, rows, op.k, -kOffset<kBits>, correction);
+  for (size_t r = 0; r < rows; ++r) Spread<kBits>(a + r * block.a_stride, op.k, spread[r]);
   for (size_t n = block.channel_begin; n < block.channel_end; n += kWideChannels) {
     const Epilogue<4> epilogue(op, block, n, y);
     const size_t channels = Min(block.channel_end - n, kWideChannels);
@@ -183,10 +228,8 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
     Rows rows;
     rows.row = row;
     rows.count = Min(block.row_end - row, kBlockRows);
-    for (size_t r = 0; r < rows.count; ++r) {
-      const int8_t* a = block.a + (row + r) * block.a_stride;
-      rows.correction[r] = -kOffset<kBits> * RowSum(a, op.k);
-    }
+    SumsOfRows(block.a + row * block.a_stride, block.a_stride, rows.count, op.k, -kOffset<kBits>,
+               rows.correction);
     for (size_t n = block.channel_begin; n < block.channel_end; n += kWideChannels) {
       if (block.channel_end - n > kNarrowChannels) {
         RunPanel<kBits, 4, Epilogue<4>>(op, block, rows, n, y);
