@@ -52,6 +52,15 @@ def test_sanitized(monkeypatch: pytest.MonkeyPatch) -> None:
     fuzz([program], 300)
 
 
+def test_amx_on_emulated_tiles() -> None:
+    command = [str(build_fuzzer("host-emulated-amx")), "--variant", "amx"]
+    none = subprocess.run([*command, "--cases", "0"], capture_output=True, check=False)
+    if none.returncode == 2:
+        pytest.skip("this machine has no AVX512-VNNI and GFNI")
+    for line in fuzz(command, 300):
+        assert line.endswith("cases equal on amx")
+
+
 @pytest.mark.parametrize("cpu", ARM64)
 def test_variants_of_arm64(cpu: str) -> None:
     need("qemu-aarch64", "qemu-user")
