@@ -37,23 +37,20 @@ struct Rows {
   int32_t correction[kBlockRows];
 };
 
-// The weights of the next panel are brought into L2, some lines with every row of this one.
+// Brings weights of a panel into L2, some lines with every row of the panel before.
 class Fetch {
  public:
-  // `groups` groups from k and channel n on, in `panels` panels of the file, while there are `rows`.
-  template <int kBits>
-  static Fetch Make(const PackedMatMul& op, size_t n, size_t k, size_t groups, size_t panels,
-                    size_t rows) {
-    Fetch fetch;
-    if (n >= op.n) return fetch;
-    panels = Min(panels, CeilDivide(op.n - n, kPanelChannels));
-    fetch.line_ = Group(op.weights, kBits, op.k, k, n);
-    fetch.bytes_ = groups * GroupBytes(kBits);
-    fetch.end_ = fetch.line_ + fetch.bytes_;
-    fetch.stride_ = CeilDivide(op.k, kGroupSize) * GroupBytes(kBits);
-    fetch.panels_ = panels;
-    fetch.lines_ = CeilDivide(panels * CeilDivide(fetch.bytes_, kLine), rows);
-    return fetch;
+  // `groups` groups from k and channel n on, of `panels` panels of the file, while `rows` rows are
+  // multiplied. Nothing beyond the last channel.
+  Fetch(const PackedMatMul& op, int bits, size_t n, size_t k, size_t groups, size_t panels,
+        size_t rows)
+      : bytes_(groups * GroupBytes(bits)),
+        stride_(CeilDivide(op.k, kGroupSize) * GroupBytes(bits)),
+        panels_(n < op.n ? Min(panels, CeilDivide(op.n - n, kPanelChannels)) : 0),
+        lines_(CeilDivide(panels_ * CeilDivide(bytes_, kLine), rows)) {
+    if (panels_ == 0) return;
+    line_ = Group(op.weights, bits, op.k, k, n);
+    end_ = line_ + bytes_;
   }
 
   PQV_INLINE void Next() {
@@ -72,12 +69,12 @@ class Fetch {
  private:
   static constexpr size_t kLine = 64;
 
+  const size_t bytes_;   // of a panel of the file
+  const size_t stride_;  // from panel to panel
+  size_t panels_;        // still to come
+  const size_t lines_;   // per row
   const uint8_t* line_ = nullptr;
   const uint8_t* end_ = nullptr;  // of this panel of the file
-  size_t bytes_ = 0;
-  size_t stride_ = 0;
-  size_t panels_ = 0;  // still to come
-  size_t lines_ = 0;   // per row
 };
 
 template <int kBits, size_t kVectors, typename Epilogue>
@@ -94,9 +91,8 @@ void RunPanel(const PackedMatMul& op, const PackedMatMulBlock& block, const Rows
     const bool is_last = k + count == op.k;
     Expand<kBits, kVectors, OffsetForm, kFetchBytes>(op, n, k / kGroupSize,
                                                      CeilDivide(count, kGroupSize), panel);
-    Fetch fetch = Fetch::Make<kBits>(op, is_last ? n + kChannels : n, is_last ? 0 : k + count,
-                                     CeilDivide(Min(pass, op.k), kGroupSize),
-                                     kChannels / kPanelChannels, rows.count);
+    Fetch fetch(op, kBits, is_last ? n + kChannels : n, is_last ? 0 : k + count,
+                CeilDivide(Min(pass, op.k), kGroupSize), kChannels / kPanelChannels, rows.count);
     const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
       if (is_last) epilogue.Prefetch(rows.row + r);
       fetch.Next();
