@@ -49,6 +49,11 @@ class Head : SoftmaxHead {
     }
   }
 
+  PQV_INLINE void FillPartial(__m512i x) {
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kHeadRows; ++r) partial_[r] = x;
+  }
+
   // Begins the logits of 16 rows.
   void BeginLogits(size_t row) {
     LoadQueries(row, queries_);

@@ -172,11 +172,6 @@ class SoftmaxHead {
     }
   }
 
-  PQV_INLINE void FillPartial(__m512i x) {
-#pragma GCC unroll 16
-    for (size_t r = 0; r < kHeadRows; ++r) partial_[r] = x;
-  }
-
   // t of row r and half a chunk from its logits, which have the shift's rounding in them.
   // `magnitudes` are the largest ones before a bias.
   template <Pairs kPairs>
