@@ -60,17 +60,18 @@ struct Packed {
         a(Random<int8_t>(m * k, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)),
         y(m * n),
         residual(Random<int8_t>(m * n, -128, 127)),
-        shift(PaddedChannels(n), 8) {
+        shift(PaddedChannels(n), bits == 8 ? 8 : -4) {  // few products of 4 bits are shifted right
     const size_t padded = PaddedChannels(n);
+    const bool is_left = shift[0] < 0;
     file = Random<uint8_t>(
         CeilDivide(n, kPanelChannels) * CeilDivide(k, kGroupSize) * GroupBytes(bits), 0, 255);
     bias = Random<int32_t>(padded, -4096, 4096);
-    right.assign(padded, 8);
-    rounding.assign(padded, 128);
-    left.assign(padded, 0);
-    upper.assign(padded, 8);
+    right.assign(padded, is_left ? 0 : shift[0]);
+    rounding.assign(padded, is_left ? 0 : 1 << (shift[0] - 1));
+    left.assign(padded, is_left ? -shift[0] : 0);
+    upper.assign(padded, 16 - shift[0]);
     rounded_bias = bias;
-    for (int32_t& x : rounded_bias) x += 128;
+    for (int32_t& x : rounded_bias) x += rounding[0];
     multiplier = Random<int16_t>(padded, -32767, 32767);
     residual_multiplier = Random<int16_t>(padded, 0, 32767);
     op.k = k;
@@ -79,14 +80,15 @@ struct Packed {
     op.bias = bias.data();
     op.rounded_bias = rounded_bias.data();
     op.requantizer = {shift.data(), multiplier.data(), right.data(), rounding.data(),
-                      left.data(),  upper.data(),      false};
+                      left.data(),  upper.data(),      is_left};
     op.residual_multiplier = has_residual ? residual_multiplier.data() : nullptr;
     op.y_bits = 8;
     block = {0, m, 0, n, a.data(), k, residual.data(), n, m, n, nullptr, 0};
   }
 };
 
-void Run(const PackedMatMulKernel& kernel, Packed* packed) {
+// As the binding does it before every product.
+void Prepare(const PackedMatMulKernel& kernel, Packed* packed) {
   PackedMatMulBlock& block = packed->block;
   const size_t bytes =
       kernel.prepared_bytes != nullptr ? kernel.prepared_bytes(packed->op, block) : 0;
@@ -94,7 +96,11 @@ void Run(const PackedMatMulKernel& kernel, Packed* packed) {
   block.prepared = bytes > 0 ? packed->prepared.data() : nullptr;
   block.prepared_rows = packed->m - packed->m % kernel.row_tile;
   if (bytes > 0 && !kernel.prepare(packed->op, block)) block.prepared = nullptr;
-  kernel.run(packed->op, block, packed->y.data());
+}
+
+void Run(const PackedMatMulKernel& kernel, Packed* packed) {
+  Prepare(kernel, packed);
+  kernel.run(packed->op, packed->block, packed->y.data());
 }
 
 void AddPacked(const Variant& variant, std::vector<Case>* cases) {
@@ -238,6 +244,7 @@ void AddPackedForms(const Variant& variant, std::vector<Case>* cases) {
     char name[64];
     snprintf(name, sizeof(name), "PackedInt%dMatMulGELU %zu x %zu x %zu", bits, m, k, n);
     const auto run = [=, &variant] {
+      Prepare(*kernel, packed.get());
       RunMatMulGelu(variant, *kernel, packed->op, packed->block, table->data(), packed->y.data());
     };
     cases->push_back({name, double(m * k * n), true, run});

@@ -34,9 +34,9 @@ T* Channels(Fuzz& fuzz, size_t count, int64_t low, int64_t high) {
   return values;
 }
 
-ChannelRequantizer Requantizer(Fuzz& fuzz, size_t channels) {
-  const int low = fuzz.Int("lowest shift", kMinShift, kMaxShift);
-  const int high = fuzz.Int("highest shift", low, std::min(low + 6, kMaxShift));
+ChannelRequantizer Requantizer(Fuzz& fuzz, size_t channels, int max_shift = kMaxShift) {
+  const int low = fuzz.Int("lowest shift", kMinShift, max_shift);
+  const int high = fuzz.Int("highest shift", low, std::min(low + 6, max_shift));
   const size_t padded = PaddedChannels(channels);
   const int8_t* shift = Channels<int8_t>(fuzz, channels, low, high);
   const int limit = kMaxMultiplier;
@@ -151,7 +151,10 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
   op.k = k;
   op.n = n;
   op.weights = Weights(fuzz, kBits, k, n);
-  op.bias = Channels<int32_t>(fuzz, n, -kMaxBias, kMaxBias);
+  // Small sums that are shifted to the left are some kernels' quick way.
+  const bool is_left = fuzz.random().OneIn(3);
+  const int max_bias = is_left ? 4096 : kMaxBias;
+  op.bias = Channels<int32_t>(fuzz, n, -max_bias, max_bias);
   PackedMatMulBlock block = {};
   block.row_end = m;
   block.channel_end = n;
@@ -160,7 +163,7 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
   block.y_stride = Stride(fuzz, n);
   if (kEpilogue != Epilogue::kNone) {
     op.y_bits = YBits(fuzz);
-    op.requantizer = Requantizer(fuzz, n);
+    op.requantizer = Requantizer(fuzz, n, is_left ? -1 : kMaxShift);
     op.rounded_bias = RoundedBias(fuzz, op);
   }
   const int8_t* table = nullptr;

@@ -5,7 +5,7 @@
 namespace pqv {
 namespace {
 
-constexpr StrassenTile kTile = {8, 8, 16, 16};
+constexpr StrassenTile kTile = {8, 8, 16, 16, 48};
 
 // The products of DeiT.
 static_assert(StrassenPays(kTile, 197, 576, 192), "");
@@ -24,6 +24,13 @@ static_assert(!StrassenPays(kTile, 0, 0, 192), "");
 static_assert(StrassenPays(kTile, 40, 140, 256) && StrassenPays(kTile, 40, 140, 1920), "");
 // Without a number of products per instruction there is no such tile.
 static_assert(!StrassenPays(StrassenTile{}, 197, 576, 192), "");
+
+// With wider vectors sums of rows and of weights are cheaper, and those of a tile are not.
+constexpr StrassenTile kWideTile = {12, 32, 16, 64, 90};
+static_assert(StrassenPays(kWideTile, 197, 192, 192), "");
+static_assert(StrassenPays(kWideTile, 197, 768, 3072), "");
+static_assert(!StrassenPays(kWideTile, 3136, 288, 96), "");
+static_assert(!StrassenPays(kWideTile, 23, 576, 192), "");
 
 // Every sum of the header, of the extreme codes of A, [-8, 7], and of B, [-7, 7], and the products.
 struct Block {

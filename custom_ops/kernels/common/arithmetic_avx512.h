@@ -238,8 +238,10 @@ static PQV_INLINE Limits MakeLimits(int y_bits) {
 }
 
 // u * 512 / 2^15 rounds exactly as round_shift(u, 6) does, without its overflow.
+constexpr int16_t kRound6 = 1 << (15 - kFractionBits);
+
 static PQV_INLINE __m512i Round6(__m512i u) {
-  return _mm512_mulhrs_epi16(u, _mm512_set1_epi16(1 << (15 - kFractionBits)));
+  return _mm512_mulhrs_epi16(u, _mm512_set1_epi16(kRound6));
 }
 
 // narrow of 16 * kVectors values, in natural order; 32 of them are in the lower half.

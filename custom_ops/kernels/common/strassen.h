@@ -37,6 +37,7 @@ struct StrassenTile {
   size_t channels;   // of a block of B
   size_t block_k;    // K of a block is a multiple of it
   size_t step_macs;  // products of one instruction
+  size_t cost;       // instructions beside the products: sums saved, loaded, added, starts of loops
 };
 
 // Whether it takes fewer instructions than the product itself. They are compared per tile of
@@ -44,16 +45,15 @@ struct StrassenTile {
 // weights, which are the cheaper the more channels and rows share them.
 static constexpr bool StrassenPays(const StrassenTile& tile, size_t rows, size_t channels,
                                    size_t k) {
-  constexpr size_t kTileCost = 48;  // saved, loaded and added sums, and starts of loops
-  constexpr size_t kSumCost = 2;    // of 16 bytes of a factor
+  constexpr size_t kSumCost = 2;  // of a vector of a factor, whose bytes a step multiplies
   if (tile.step_macs == 0 || rows < 2 * tile.rows || channels < 2 * tile.channels || k == 0 ||
       k % (2 * tile.block_k) != 0) {
     return false;
   }
   const size_t saved = tile.rows * tile.channels * k / tile.step_macs / 8;
-  const size_t of_rows = kSumCost * tile.rows * tile.channels * k / 16 / channels;
-  const size_t of_weights = kSumCost * tile.rows * tile.channels * k / 16 / rows;
-  return saved > kTileCost + of_rows + of_weights;
+  const size_t of_rows = kSumCost * tile.rows * tile.channels * k / tile.step_macs / channels;
+  const size_t of_weights = kSumCost * tile.rows * tile.channels * k / tile.step_macs / rows;
+  return saved > tile.cost + of_rows + of_weights;
 }
 
 // The sums of four blocks, [2 * row block + channel block], each of 8 rows by 8 channels.

@@ -126,6 +126,9 @@ class ToInt8 {
     __builtin_prefetch(y_ + row * block_.y_stride + n_, /*rw=*/1);
   }
 
+  // Whether sums are shifted to the left and nothing else.
+  bool left_only() const { return left_only_; }
+
  private:
   // Where outputs of 4 bits are made of few products, no channel is shifted right, and no sum is
   // so large that it leaves an int32 when it is shifted left: then that is all there is to do.

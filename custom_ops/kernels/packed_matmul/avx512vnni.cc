@@ -1,5 +1,6 @@
 #include "kernels/common/tile_avx512vnni.h"
 #include "kernels/packed_matmul/avx512.h"
+#include "kernels/packed_matmul/strassen_avx512vnni.h"
 
 namespace pqv {
 namespace avx512vnni {
@@ -236,10 +237,58 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
   }
 }
 
+// Whole panels of 64 channels by Strassen's product; what is left of them directly.
+void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
+  const size_t channels = block.channel_end - block.channel_begin;
+  const size_t fast_end = block.channel_end - channels % kFastChannels;
+  for (size_t row = block.row_begin; row < block.row_end; row += kFastBlockRows) {
+    const size_t row_end = Min(block.row_end, row + kFastBlockRows);
+    for (size_t n = block.channel_begin; n < fast_end; n += kFastChannels) {
+      Fetch fetch(op, 4, n + kFastChannels, 0, CeilDivide(op.k, kGroupSize),
+                  kFastChannels / kPanelChannels, row_end - row);
+      FastPanel(op, block, row, row_end, n, y).Run([&] { fetch.Next(); });
+    }
+  }
+  if (fast_end == block.channel_end) return;
+  PackedMatMulBlock rest = block;
+  rest.channel_begin = fast_end;
+  Run<4, ToInt8>(op, rest, y);
+}
+
+void RunInt4(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
+  if (block.prepared != nullptr && block.row_begin < block.prepared_rows) {
+    return RunFast(op, block, y);
+  }
+  Run<4, ToInt8>(op, block, y);
+}
+
+// Activations of 8 bits are mostly told by their first row; preparing finds out the others.
+size_t PreparedBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
+  if (!StrassenPays(kStrassenTile, whole.row_end, whole.channel_end, op.k)) return 0;
+  __m512i largest = _mm512_setzero_si512();
+  for (size_t i = 0; i < op.k; i += 64) {
+    const __m512i x = _mm512_maskz_loadu_epi8(FirstLanes(op.k - i), whole.a + i);
+    largest = _mm512_max_epu8(largest, _mm512_add_epi8(x, _mm512_set1_epi8(8)));
+  }
+  if (_mm512_cmpgt_epu8_mask(largest, _mm512_set1_epi8(15)) != 0) return 0;
+  return whole.row_end / kFastRows * RowFactorBytes(op.k);
+}
+
+bool PrepareRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
+  bool are_int4 = true;
+  const size_t row_end = Min(block.row_end, block.prepared_rows);
+  for (size_t row = block.row_begin; row < row_end; row += kFastRows) {
+    are_int4 &= MakeRowFactors(block.a + row * block.a_stride, block.a_stride, op.k,
+                               block.prepared + row / kFastRows * RowFactorBytes(op.k));
+  }
+  return are_int4;
+}
+
 }  // namespace
 
-const PackedMatMulKernel kPackedInt4MatMul = {kTileRows, kWideChannels, Run<4, ToInt8, int8_t>,
-                                              Run<4, ToInt32, int32_t>};
+const PackedMatMulKernel kPackedInt4MatMul = {
+    kFastRows,     kWideChannels, RunInt4, nullptr, PackedMatMulKernel{}.min_task_rows,
+    PreparedBytes, PrepareRows};
 const PackedMatMulKernel kPackedInt8MatMul = {kTileRows, kWideChannels, Run<8, ToInt8, int8_t>,
                                               Run<8, ToInt32, int32_t>};
 

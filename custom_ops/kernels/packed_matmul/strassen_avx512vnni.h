@@ -1,0 +1,332 @@
+// Strassen's product of codes of 4 bits with VPDPBUSD, see common/strassen.h. Blocks of A have 12
+// rows, those of B 32 channels.
+//
+// The factors of A are unsigned by an offset, which adds offset times the sums of B's channels to
+// each product: they come off with the bias. K goes by passes whose factors of B stay in L2; what
+// is summed up of the passes before lies in memory.
+
+#ifndef PQV_KERNELS_PACKED_MATMUL_STRASSEN_AVX512VNNI_H_
+#define PQV_KERNELS_PACKED_MATMUL_STRASSEN_AVX512VNNI_H_
+
+#include "kernels/packed_matmul/avx512.h"
+#include "kernels/packed_matmul/strassen_tile_avx512vnni.h"
+
+namespace pqv {
+namespace avx512 {
+
+constexpr size_t kMaxFastK = 768;                 // of a pass
+constexpr size_t kFastBlockRows = 9 * kFastRows;  // rows that share factors of B
+constexpr size_t kFactorsOfB = kStrassenProducts + 1;
+constexpr int kFactorOffset = 32;
+constexpr int kRestOffset = 128;
+
+// K is halved in every pass.
+static inline size_t FastPass(size_t k) {
+  return PassSize(k, kMaxFastK, 2 * kStrassenTile.block_k);
+}
+
+// Bytes of the factors of a tile of rows: of pass after pass [7, 12, half of its K].
+static constexpr size_t RowFactorBytes(size_t k) {
+  return kStrassenProducts * kStrassenTile.rows * k / 2;
+}
+
+// Four vectors of a row of each block of A, as factors `stride` apart. Returns whether they are
+// codes of 4 bits.
+static PQV_INLINE bool StoreRowFactors(const __m512i (&a)[2][2], __mmask64 lanes, size_t stride,
+                                       uint8_t* factors) {
+  const __m512i offset = _mm512_set1_epi8(kFactorOffset);
+  const __m512i s1 = _mm512_add_epi8(a[1][0], a[1][1]);
+  const __m512i s2 = _mm512_sub_epi8(s1, a[0][0]);
+  const __m512i s3 = _mm512_sub_epi8(a[0][0], a[1][0]);
+  const __m512i s4 = _mm512_sub_epi8(a[0][1], s2);
+  const __m512i x[kStrassenProducts] = {a[0][0], a[0][1], s2, s3, a[1][1], s1, s4};
+#pragma GCC unroll 7
+  for (size_t f = 0; f < kStrassenProducts; ++f) {
+    _mm512_mask_storeu_epi8(factors + f * stride, lanes, _mm512_add_epi8(x[f], offset));
+  }
+  const __m512i eight = _mm512_set1_epi8(8);
+  __m512i other = _mm512_setzero_si512();
+  for (size_t i = 0; i < 4; ++i) {  // bits beyond the lower four of code + 8
+    other = _mm512_or_si512(other, _mm512_add_epi8(a[i / 2][i % 2], eight));
+  }
+  return _mm512_test_epi8_mask(other, _mm512_set1_epi8(static_cast<char>(0xF0))) == 0;
+}
+
+// The factors of the rows of a tile. False if a value is no code of 4 bits.
+static inline bool MakeRowFactors(const int8_t* a, size_t stride, size_t k_total,
+                                  uint8_t* factors) {
+  bool are_int4 = true;
+  const size_t pass = FastPass(k_total);
+  for (size_t k = 0; k < k_total; k += pass) {
+    const size_t half = Min(k_total - k, pass) / 2;
+    for (size_t r = 0; r < kStrassenTile.rows; ++r) {
+      for (size_t i = 0; i < half; i += 64) {
+        const __mmask64 lanes = FirstLanes(half - i);
+        __m512i x[2][2];
+        for (size_t block = 0; block < 4; ++block) {
+          const size_t row = r + block / 2 * kStrassenTile.rows;
+          const int8_t* const source = a + row * stride + k + block % 2 * half + i;
+          x[block / 2][block % 2] = _mm512_maskz_loadu_epi8(lanes, source);
+        }
+        are_int4 &= StoreRowFactors(x, lanes, kStrassenTile.rows * half, factors + r * half + i);
+      }
+    }
+    factors += kStrassenProducts * kStrassenTile.rows * half;
+  }
+  return are_int4;
+}
+
+// Signed weights of 4 bits.
+struct SignedInt4 {
+  static PQV_INLINE __m512i LowInt4(__m512i x) {
+    constexpr int kAndThenXor = 0x6C;
+    const __m512i eight = _mm512_set1_epi8(0x08);
+    return _mm512_sub_epi8(_mm512_ternarylogic_epi32(x, eight, _mm512_set1_epi8(0x0F), kAndThenXor),
+                           eight);
+  }
+  static PQV_INLINE __m512i HighInt4(__m512i x) { return LowInt4(_mm512_srli_epi16(x, 4)); }
+};
+
+// What is added to them.
+using Corrections = __m512i[kFastSums][kFastVectors];
+
+// The factors of B of 64 channels and a pass, each of `half` times 32 bytes.
+class ChannelFactors {
+ public:
+  // Takes what the offset adds off `corrections`.
+  PQV_INLINE void Make(const PackedMatMul& op, size_t n, size_t k, size_t half,
+                       Corrections* corrections) {
+    bytes_ = half * kStrassenTile.channels;
+    for (size_t i = 0; i < 2; ++i) {
+      for (size_t j = 0; j < 2; ++j) {
+        Expand<4, kFastVectors, SignedInt4, kFetchBytes>(
+            op, n + j * kStrassenTile.channels, (k + i * half) / kGroupSize, half / kGroupSize,
+            factors_ + kStrassenB[i][j] * bytes_);
+      }
+    }
+    __m512i sums[2][2][kFastVectors] = {};
+    for (size_t at = 0; at < bytes_; at += kFastVectors * kVectorBytes) {
+#pragma GCC unroll 2
+      for (size_t v = 0; v < kFastVectors; ++v) AddStep(at + v * kVectorBytes, v, sums);
+    }
+    for (size_t v = 0; v < kFastVectors; ++v) {
+      Correct(sums[0][0][v], sums[0][1][v], sums[1][0][v], sums[1][1][v], v, corrections);
+    }
+  }
+
+  const uint8_t* operator[](size_t factor) const { return factors_ + factor * bytes_; }
+
+ private:
+  static constexpr size_t kFetchBytes = 256;
+
+  PQV_INLINE void AddStep(size_t at, size_t v, __m512i (&sums)[2][2][kFastVectors]) {
+    const __m512i ones = _mm512_set1_epi8(1);
+    __m512i b[2][2];
+    for (size_t i = 0; i < 2; ++i) {
+      for (size_t j = 0; j < 2; ++j) {
+        b[i][j] = _mm512_load_si512((*this)[kStrassenB[i][j]] + at);
+        sums[i][j][v] = _mm512_dpbusd_epi32(sums[i][j][v], ones, b[i][j]);
+      }
+    }
+    const __m512i t1 = _mm512_sub_epi8(b[0][1], b[0][0]);
+    const __m512i t2 = _mm512_sub_epi8(b[1][1], t1);
+    const __m512i t3 = _mm512_sub_epi8(b[1][1], b[0][1]);
+    const __m512i x[] = {t2, t3, _mm512_sub_epi8(b[1][0], t2), t1};
+    for (size_t f = 0; f < 4; ++f) _mm512_store_si512(factors_ + (2 + f) * bytes_ + at, x[f]);
+  }
+
+  // By the sums of the factors that each output is chained of.
+  static PQV_INLINE void Correct(__m512i b11, __m512i b12, __m512i b21, __m512i b22, size_t v,
+                                 Corrections* corrections) {
+    const __m512i difference = _mm512_sub_epi32(b22, b12);
+    const __m512i c11 = _mm512_add_epi32(b11, b21);
+    const __m512i x[kFastSums] = {c11,
+                                  _mm512_add_epi32(b11, _mm512_add_epi32(b22, b22)),
+                                  _mm512_add_epi32(c11, difference),
+                                  _mm512_add_epi32(_mm512_add_epi32(b11, b22), difference),
+                                  c11,
+                                  _mm512_add_epi32(b12, b22)};
+    for (size_t i = 0; i < kFastSums; ++i) {
+      const __m512i offset = _mm512_set1_epi32(i < kRest1 ? kFactorOffset : kRestOffset);
+      __m512i* const correction = (*corrections)[i] + v;
+      *correction = _mm512_sub_epi32(*correction, _mm512_mullo_epi32(x[i], offset));
+    }
+  }
+
+  size_t bytes_ = 0;
+  alignas(64) uint8_t factors_[kFactorsOfB * kMaxFastK / 2 * kStrassenTile.channels];
+};
+
+// 64 channels from n on of rows row .. row_end - 1: those that are prepared by Strassen's product.
+class FastPanel {
+ public:
+  FastPanel(const PackedMatMul& op, const PackedMatMulBlock& block, size_t row, size_t row_end,
+            size_t n, int8_t* y)
+      : op_(op),
+        block_(block),
+        row_(row),
+        fast_end_(Min(row_end, block.prepared_rows)),
+        row_end_(row_end),
+        n_(n),
+        y_(y + n),
+        epilogues_{{op, block, n, y}, {op, block, n + kStrassenTile.channels, y}} {}
+
+  // Calls next() for every row.
+  template <typename Next>
+  void Run(const Next& next) {
+    const size_t pass = FastPass(op_.k);
+    const bool is_one_pass = pass >= op_.k;
+    for (size_t k = 0; k < op_.k; k += pass) {
+      half_ = Min(op_.k - k, pass) / 2;
+      is_last_ = k + 2 * half_ == op_.k;
+      tile_.groups = half_ / kGroup;
+      factors_.Make(op_, n_, k, half_, &corrections_);
+      const bool ends = is_one_pass && epilogues_[0].left_only() && epilogues_[1].left_only();
+      if (ends) BeginOutput();
+      for (size_t row = row_; row < fast_end_; row += kFastRows) {
+        for (size_t r = 0; r < kFastRows; ++r) {
+          next();
+          if (is_last_) epilogues_[0].Prefetch(row + r);
+        }
+        const uint8_t* const a =
+            block_.prepared + row / kFastRows * RowFactorBytes(op_.k) + RowFactorBytes(k);
+        if (!ends || !RunOutput(a, row)) RunSums(a, row, k);
+      }
+      if (fast_end_ < row_end_) RunRest(k);
+    }
+  }
+
+ private:
+  void BeginOutput() {
+    for (size_t j = 0; j < 2; ++j) {
+      const size_t n = n_ + j * kStrassenTile.channels;
+      __m512i rounding[2], bias[2], left[2], multiplier[1];
+      LoadTileOrder32<2>(op_.requantizer.rounding + n, rounding);
+      LoadTileOrder32<2>(op_.bias + n, bias);
+      LoadTileOrder32<2>(op_.requantizer.left_shift + n, left);
+      LoadTileOrder16<2>(op_.requantizer.multiplier + n, multiplier);
+      _mm512_store_si512(tile_.multiplier[j], multiplier[0]);
+      for (size_t v = 0; v < 2; ++v) {
+        const __m512i sum = _mm512_add_epi32(rounding[v], bias[v]);
+        _mm512_store_si512(tile_.left[j][v], left[v]);
+        for (size_t kind = j; kind < 4; kind += 2) {
+          _mm512_store_si512(tile_.bias[kind][v], _mm512_add_epi32(sum, corrections_[kind][v]));
+        }
+      }
+      if (op_.residual_multiplier == nullptr) continue;
+      LoadTileOrder16<2>(op_.residual_multiplier + n, multiplier);
+      _mm512_store_si512(tile_.residual_multiplier[j], multiplier[0]);
+    }
+    const Limits limits = MakeLimits(op_.y_bits);
+    _mm512_store_si512(tile_.low, limits.low);
+    _mm512_store_si512(tile_.high, limits.high);
+    _mm512_store_si512(tile_.round, _mm512_set1_epi16(kRound6));
+    tile_.y_stride = block_.y_stride;
+    tile_.residual_stride = block_.residual_stride;
+  }
+
+  // Not where the rows of the residual are not one after the other.
+  bool RunOutput(const uint8_t* a, size_t row) {
+    const bool has_residual = op_.residual_multiplier != nullptr;
+    const size_t source = has_residual ? row % block_.residual_rows : 0;
+    if (has_residual && source + kFastRows > block_.residual_rows) return false;
+    for (size_t kind = 0; kind < 4; ++kind) {
+      const size_t r = kind / 2 * kStrassenTile.rows;
+      const size_t channel = kind % 2 * kStrassenTile.channels;
+      tile_.y[kind] = y_ + (row + r) * block_.y_stride + channel;
+      if (!has_residual) continue;
+      tile_.residual[kind] = block_.residual + n_ + (source + r) * block_.residual_stride + channel;
+    }
+    if (has_residual) {
+      FindFastOutputAdd(a, factors_[0], &tile_);
+    } else {
+      FindFastOutput(a, factors_[0], &tile_);
+    }
+    return true;
+  }
+
+  // Where the sums of a row are, which are kept from pass to pass.
+  int32_t* Sums(size_t row) { return sums_ + (row - row_) * kFastChannels; }
+
+  void RunSums(const uint8_t* a, size_t row, size_t k) {
+    FindFastSums(a, factors_[0], &tile_);
+    int32_t* const sums = Sums(row);
+    const int32_t* const found = tile_.sums[0];
+    for (size_t i = 0; i < kFastRows * kFastChannels; i += kLanes32) {
+      const __m512i x = _mm512_load_si512(found + i);
+      const __m512i before = k == 0 ? _mm512_setzero_si512() : _mm512_load_si512(sums + i);
+      _mm512_store_si512(sums + i, _mm512_add_epi32(before, x));
+    }
+    if (!is_last_) return;
+    for (size_t kind = 0; kind < 4; ++kind) {
+      Store(static_cast<FastSums>(kind), row + kind / 2 * kStrassenTile.rows, kStrassenTile.rows);
+    }
+  }
+
+  // Of any values.
+  void RunRest(size_t k) {
+    const size_t rows = row_end_ - fast_end_;
+    const int8_t* const a = block_.a + fast_end_ * block_.a_stride + k;
+    const __m512i offset = _mm512_set1_epi8(static_cast<char>(kRestOffset));
+    for (size_t r = 0; r < rows; ++r) {
+      for (size_t i = 0; i < 2 * half_; i += 64) {
+        const __mmask64 lanes = FirstLanes(2 * half_ - i);
+        const __m512i x = _mm512_maskz_loadu_epi8(lanes, a + r * block_.a_stride + i);
+        _mm512_store_si512(rest_ + r * kMaxFastK + i, _mm512_xor_si512(x, offset));
+      }
+    }
+    for (size_t j = 0; j < 2; ++j) {
+      for (size_t i = 0; i < 2; ++i) MultiplyRest(k == 0 && i == 0, rows, i, j);
+      if (is_last_) Store(j == 0 ? kRest1 : kRest2, fast_end_, rows);
+    }
+  }
+
+  PQV_INLINE void MultiplyRest(bool is_first, size_t rows, size_t i, size_t j) {
+    int32_t* const sums = Sums(fast_end_) + j * kStrassenTile.channels;
+    const auto begin = [&](size_t r, __m512i* x) __attribute__((always_inline)) {
+      for (size_t v = 0; v < kFastVectors; ++v) {
+        x[v] = is_first ? _mm512_setzero_si512()
+                        : _mm512_load_si512(sums + r * kFastChannels + v * kLanes32);
+      }
+    };
+    const auto end = [&](size_t r, const __m512i* x) __attribute__((always_inline)) {
+      for (size_t v = 0; v < kFastVectors; ++v) {
+        _mm512_store_si512(sums + r * kFastChannels + v * kLanes32, x[v]);
+      }
+    };
+    RunRows<PanelSign::kSigned, kFastVectors>(rest_ + i * half_, kMaxFastK, rows, half_,
+                                              factors_[kStrassenB[i][j]], begin, end);
+  }
+
+  void Store(FastSums kind, size_t row, size_t rows) {
+    const size_t j = kind % 2;
+    const int32_t* const sums = Sums(row) + j * kStrassenTile.channels;
+    for (size_t r = 0; r < rows; ++r) {
+      __m512i x[kFastVectors];
+      for (size_t v = 0; v < kFastVectors; ++v) {
+        x[v] = _mm512_load_si512(sums + r * kFastChannels + v * kLanes32);
+        x[v] = _mm512_add_epi32(x[v], corrections_[kind][v]);
+      }
+      epilogues_[j].Store(row + r, x);
+    }
+  }
+
+  const PackedMatMul& op_;
+  const PackedMatMulBlock& block_;
+  const size_t row_, fast_end_, row_end_;
+  const size_t n_;
+  int8_t* const y_;
+  const ToInt8<kFastVectors> epilogues_[2];
+  size_t half_ = 0;  // of the K of a pass
+  bool is_last_ = false;
+  Corrections corrections_ = {};
+  ChannelFactors factors_;
+  FastTile tile_;
+  alignas(64) uint8_t rest_[kFastRows * kMaxFastK];
+  alignas(64) int32_t sums_[kFastBlockRows * kFastChannels];
+};
+
+}  // namespace avx512
+}  // namespace pqv
+
+#endif  // PQV_KERNELS_PACKED_MATMUL_STRASSEN_AVX512VNNI_H_
