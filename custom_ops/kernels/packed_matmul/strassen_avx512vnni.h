@@ -264,7 +264,7 @@ class FastPanel {
   }
 
   // Of any values.
-  void RunRest(size_t k) {
+  PQV_INLINE void RunRest(size_t k) {
     const size_t rows = row_end_ - fast_end_;
     const int8_t* const a = block_.a + fast_end_ * block_.a_stride + k;
     const __m512i offset = _mm512_set1_epi8(static_cast<char>(kRestOffset));
