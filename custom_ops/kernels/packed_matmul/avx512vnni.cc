@@ -265,12 +265,9 @@ void RunInt4(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) 
 // Activations of 8 bits are mostly told by their first row; preparing finds out the others.
 size_t PreparedBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
   if (!StrassenPays(kStrassenTile, whole.row_end, whole.channel_end, op.k)) return 0;
-  __m512i largest = _mm512_setzero_si512();
   for (size_t i = 0; i < op.k; i += 64) {
-    const __m512i x = _mm512_maskz_loadu_epi8(FirstLanes(op.k - i), whole.a + i);
-    largest = _mm512_max_epu8(largest, _mm512_add_epi8(x, _mm512_set1_epi8(8)));
+    if (BeyondInt4(_mm512_maskz_loadu_epi8(FirstLanes(op.k - i), whole.a + i)) != 0) return 0;
   }
-  if (_mm512_cmpgt_epu8_mask(largest, _mm512_set1_epi8(15)) != 0) return 0;
   return whole.row_end / kFastRows * RowFactorBytes(op.k);
 }
 

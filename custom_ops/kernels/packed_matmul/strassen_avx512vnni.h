@@ -30,6 +30,12 @@ static constexpr size_t RowFactorBytes(size_t k) {
   return kStrassenProducts * kStrassenTile.rows * k / 2;
 }
 
+// Which values are no codes of 4 bits.
+static PQV_INLINE __mmask64 BeyondInt4(__m512i x) {
+  const __m512i code = _mm512_add_epi8(x, _mm512_set1_epi8(8));
+  return _mm512_cmpgt_epu8_mask(code, _mm512_set1_epi8(15));
+}
+
 // Four vectors of a row of each block of A, as factors `stride` apart. Returns whether they are
 // codes of 4 bits.
 static PQV_INLINE bool StoreRowFactors(const __m512i (&a)[2][2], __mmask64 lanes, size_t stride,
@@ -44,12 +50,9 @@ static PQV_INLINE bool StoreRowFactors(const __m512i (&a)[2][2], __mmask64 lanes
   for (size_t f = 0; f < kStrassenProducts; ++f) {
     _mm512_mask_storeu_epi8(factors + f * stride, lanes, _mm512_add_epi8(x[f], offset));
   }
-  const __m512i eight = _mm512_set1_epi8(8);
-  __m512i other = _mm512_setzero_si512();
-  for (size_t i = 0; i < 4; ++i) {  // bits beyond the lower four of code + 8
-    other = _mm512_or_si512(other, _mm512_add_epi8(a[i / 2][i % 2], eight));
-  }
-  return _mm512_test_epi8_mask(other, _mm512_set1_epi8(static_cast<char>(0xF0))) == 0;
+  __mmask64 others = 0;
+  for (size_t i = 0; i < 4; ++i) others |= BeyondInt4(a[i / 2][i % 2]);
+  return others == 0;
 }
 
 // The factors of the rows of a tile. False if a value is no code of 4 bits.

@@ -49,21 +49,18 @@ struct alignas(64) FastTile {
   do(6, 12, 13) do(7, 14, 15) do(8, 16, 17) do(9, 18, 19) do(10, 20, 21) do(11, 22, 23)
 // A vector of an array of the tile.
 #define PQV_AT(array, index) #index "*64+%c[" #array "](%[tile])"
-#define PQV_SAVED(i) PQV_AT(saved, i)
-#define PQV_SAVED_7(i) PQV_AT(saved, (24 + i))
 
 #define PQV_ZERO(row, i, j) \
   "vpxord %%zmm" #i ", %%zmm" #i ", %%zmm" #i "\n\t" \
   "vpxord %%zmm" #j ", %%zmm" #j ", %%zmm" #j "\n\t"
-#define PQV_SAVE(row, i, j) \
-  "vmovdqa64 %%zmm" #i ", " PQV_SAVED(i) "\n\t" \
-  "vmovdqa64 %%zmm" #j ", " PQV_SAVED(j) "\n\t"
+#define PQV_WRITE(i, j, array, first, second) \
+  "vmovdqa64 %%zmm" #i ", " PQV_AT(array, first) "\n\t" \
+  "vmovdqa64 %%zmm" #j ", " PQV_AT(array, second) "\n\t"
+#define PQV_SAVE(row, i, j) PQV_WRITE(i, j, saved, i, j)
+#define PQV_SAVE_7(row, i, j) PQV_WRITE(i, j, saved, (24 + i), (24 + j))
 #define PQV_RESTORE(row, i, j) \
-  "vmovdqa64 " PQV_SAVED(i) ", %%zmm" #i "\n\t" \
-  "vmovdqa64 " PQV_SAVED(j) ", %%zmm" #j "\n\t"
-#define PQV_SAVE_7(row, i, j) \
-  "vmovdqa64 %%zmm" #i ", " PQV_SAVED_7(i) "\n\t" \
-  "vmovdqa64 %%zmm" #j ", " PQV_SAVED_7(j) "\n\t"
+  "vmovdqa64 " PQV_AT(saved, i) ", %%zmm" #i "\n\t" \
+  "vmovdqa64 " PQV_AT(saved, j) ", %%zmm" #j "\n\t"
 
 // Ends a row of a block: what it does with zmm29 and zmm30.
 #define PQV_COPY(i, j) \
@@ -71,17 +68,15 @@ struct alignas(64) FastTile {
   "vmovdqa64 %%zmm" #j ", %%zmm30\n\t"
 // C22, and what C12 begins with.
 #define PQV_FORK(i, j) \
-  "vpaddd " PQV_SAVED_7(i) ", %%zmm" #i ", %%zmm29\n\t" \
-  "vpaddd " PQV_SAVED_7(j) ", %%zmm" #j ", %%zmm30\n\t" \
-  "vpaddd " PQV_SAVED(i) ", %%zmm" #i ", %%zmm" #i "\n\t" \
-  "vpaddd " PQV_SAVED(j) ", %%zmm" #j ", %%zmm" #j "\n\t"
-#define PQV_STORE(vector) \
-  "vmovdqa64 %%zmm29, " PQV_AT(sums, (vector)) "\n\t" \
-  "vmovdqa64 %%zmm30, " PQV_AT(sums, (vector + 1)) "\n\t"
-#define PQV_STORE_11(row, i, j) PQV_COPY(i, j) PQV_STORE(4 * row)
-#define PQV_STORE_12(row, i, j) PQV_COPY(i, j) PQV_STORE(4 * row + 2)
-#define PQV_STORE_21(row, i, j) PQV_COPY(i, j) PQV_STORE(4 * (12 + row))
-#define PQV_STORE_22(row, i, j) PQV_FORK(i, j) PQV_STORE(4 * (12 + row) + 2)
+  "vpaddd " PQV_AT(saved, (24 + i)) ", %%zmm" #i ", %%zmm29\n\t" \
+  "vpaddd " PQV_AT(saved, (24 + j)) ", %%zmm" #j ", %%zmm30\n\t" \
+  "vpaddd " PQV_AT(saved, i) ", %%zmm" #i ", %%zmm" #i "\n\t" \
+  "vpaddd " PQV_AT(saved, j) ", %%zmm" #j ", %%zmm" #j "\n\t"
+#define PQV_STORE_11(row, i, j) PQV_WRITE(i, j, sums, (4 * row), (4 * row + 1))
+#define PQV_STORE_12(row, i, j) PQV_WRITE(i, j, sums, (4 * row + 2), (4 * row + 3))
+#define PQV_STORE_21(row, i, j) PQV_WRITE(i, j, sums, (4 * (12 + row)), (4 * (12 + row) + 1))
+#define PQV_STORE_22(row, i, j) \
+  PQV_FORK(i, j) PQV_WRITE(29, 30, sums, (4 * (12 + row) + 2), (4 * (12 + row) + 3))
 
 // What all rows of a block of C have: `block` of FastSums, `channels` 0 or 1.
 #define PQV_BEGIN_OUTPUT(block, channels) \
@@ -233,14 +228,12 @@ static __attribute__((noinline)) void FindFastOutputAdd(const uint8_t* a, const 
 #undef PQV_ROW
 #undef PQV_RUN
 #undef PQV_SAVE
-#undef PQV_SAVED
-#undef PQV_SAVED_7
 #undef PQV_SAVE_7
-#undef PQV_STORE
 #undef PQV_STORE_11
 #undef PQV_STORE_12
 #undef PQV_STORE_21
 #undef PQV_STORE_22
+#undef PQV_WRITE
 #undef PQV_ZERO
 
 }  // namespace avx512
