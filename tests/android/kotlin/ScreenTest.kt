@@ -10,6 +10,7 @@ import android.view.ViewGroup
 import android.widget.TextView
 import androidx.test.platform.app.InstrumentationRegistry
 import java.io.File
+import org.junit.After
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertNull
@@ -33,6 +34,28 @@ class ScreenTest {
     fun open() {
         val intent = Intent(context, MainActivity::class.java)
         activity = instrumentation.startActivitySync(intent.addFlags(Intent.FLAG_ACTIVITY_NEW_TASK))
+    }
+
+    /** The next test finds no task of this one. */
+    @After
+    fun close() {
+        awaitTheModel()
+        onMain { activity.finish() }
+    }
+
+    @Test
+    fun aPhotoThatTheModelIsNotReadyFor() {
+        photo.copyTo(File(context.cacheDir, "photo.jpg"), overwrite = true)
+        val states = mutableListOf<State>()
+        lateinit var early: Recognizer
+        onMain {
+            early = Recognizer(context)
+            early.listener = { states += it }
+            early.recognize(PhotoProvider.uri(context))
+        }
+        await { early.state.isBusy }
+        assertFalse(early.state.answer!!.best.isEmpty())
+        assertEquals(listOf(true, false), states.map { it.isBusy })
     }
 
     @Test
@@ -117,13 +140,15 @@ class ScreenTest {
 
     private fun shown() = activity.findViewById<TextView>(R.id.message).text
 
-    private fun awaitTheModel() {
+    private fun awaitTheModel() = await { recognizer.state.isBusy }
+
+    private fun await(isBusy: () -> Boolean) {
         val deadline = System.nanoTime() + 120_000_000_000
         do {
             Thread.sleep(10)
             instrumentation.waitForIdleSync()
             assertTrue("the model does not answer", System.nanoTime() < deadline)
-        } while (recognizer.state.isBusy)
+        } while (isBusy())
     }
 
     private fun onMain(task: () -> Unit) = instrumentation.runOnMainSync { task() }

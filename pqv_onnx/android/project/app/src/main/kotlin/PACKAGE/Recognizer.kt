@@ -14,6 +14,7 @@ import pqv.onnx.PqvException
 class Recognizer(private val context: Context) {
     private val worker = Executors.newSingleThreadExecutor()
     private val main = Handler(Looper.getMainLooper())
+    private var tasks = 0
 
     // Where opening fails, the next photo tries again, and has the same sentence on the screen.
     private val classifier by lazy { PqvClassifier.fromAsset(context, Model.ASSET, Model.OPTIONS) }
@@ -57,8 +58,10 @@ class Recognizer(private val context: Context) {
         state = state.copy(error = sentence)
     }
 
+    // Of tasks that wait for each other the last one's state is shown: until then it is busy.
     private fun work(meanwhile: State, task: () -> State) {
         state = meanwhile
+        val number = ++tasks
         worker.execute {
             val made = try {
                 task()
@@ -71,7 +74,7 @@ class Recognizer(private val context: Context) {
             } catch (_: OutOfMemoryError) {
                 State(error = context.getString(R.string.too_large))
             }
-            main.post { state = made }
+            main.post { if (number == tasks) state = made }
         }
     }
 
