@@ -19,7 +19,7 @@ ARM64_LIBRARIES = "/usr/aarch64-linux-gnu"
 _TOOLS = {
     "host": {"cmake": "cmake"},
     "host-sanitize": {"cmake": "cmake"},
-    "host-emulated-amx": {"cmake": "cmake"},
+    "host-emulated": {"cmake": "cmake"},
     "host-threads": {"cmake": "cmake"},
     "host-fuzz": {
         "cmake": "cmake",

@@ -58,12 +58,23 @@ size_t RunFma512() {
   return kRepeats * kSums * 16;
 }
 
+#if defined(PQV_EMULATE)
+#define PQV_VEX  // assemblers take AVX-512's encoding
+#else
+#define PQV_VEX "%{vex%} "
+#endif
+
+size_t RunAvxVnni() {
+  PQV_REPEAT(PQV_VEX "vpdpbusd %%ymm12, %%ymm13, %%ymm\\sum\n");
+  return kRepeats * kSums * 32;
+}
+
 size_t RunAvx512Vnni() {
   PQV_REPEAT("vpdpbusd %%zmm12, %%zmm13, %%zmm\\sum\n");
   return kRepeats * kSums * 64;
 }
 
-#if defined(PQV_HAS_AMX)
+#if defined(PQV_HAS_AMX) && !defined(PQV_EMULATE)
 __attribute__((target("amx-tile,amx-int8"))) size_t RunAmx() {
   struct alignas(64) {
     unsigned char palette = 1;
@@ -94,10 +105,11 @@ __attribute__((target("amx-tile,amx-int8"))) size_t RunAmx() {
 }  // namespace
 
 const Peak kPeaks[] = {
-#if defined(PQV_HAS_AMX)
+#if defined(PQV_HAS_AMX) && !defined(PQV_EMULATE)
     {"amx", CpuHasAmx, RunAmx},
 #endif
     {"avx512vnni", CpuHasAvx512Vnni, RunAvx512Vnni},
+    {"avxvnni", CpuHasAvxVnni, RunAvxVnni},
     {"avx2", CpuHasAvx2, RunAvx2},
     {"avx2 int4", CpuHasAvx2, RunAvx2Int4},
     {"fp32 avx512", CpuHasAvx512Vnni, RunFma512},

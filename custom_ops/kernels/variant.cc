@@ -35,6 +35,9 @@ const Variant kVariants[] = {
     PQV_VARIANT(avx512vnni, CpuHasAvx512Vnni, avx512vnni, avx512vnni, avx512vnni, avx512vnni,
                 avx512vnni, avx512vnni, avx512vnni),
 #endif
+#if defined(PQV_HAS_AVXVNNI)
+    PQV_VARIANT(avxvnni, CpuHasAvxVnni, avxvnni, avxvnni, avxvnni, avx2, composed, avx2, avx2),
+#endif
 #if defined(PQV_HAS_AVX2)
     PQV_OWN_VARIANT(avx2, CpuHasAvx2),
 #endif

@@ -43,7 +43,7 @@ def test_an_empty_name_forces_nothing() -> None:
     assert library_info("")["selected"] == library_info()["selected"]
 
 
-@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512vnni", "amx"])
+@pytest.mark.parametrize("isa", ["scalar", "avx2", "avxvnni", "avx512vnni", "amx"])
 def test_the_forced_variant_is_the_one_that_runs(isa: str) -> None:
     if isa not in library_info()["available"]:
         pytest.skip(f"this machine has no {isa}")
@@ -92,7 +92,7 @@ def test_a_variant_the_cpu_lacks_is_an_error() -> None:
         return subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
 
     assert info("").returncode == 0
-    for isa in ("amx", "avx512vnni"):
+    for isa in ("amx", "avx512vnni", "avxvnni"):
         if isa in library_info()["variants"]:
             done = info(isa)
             assert done.returncode == 1

@@ -52,13 +52,14 @@ def test_sanitized(monkeypatch: pytest.MonkeyPatch) -> None:
     fuzz([program], 300)
 
 
-def test_amx_on_emulated_tiles() -> None:
-    command = [str(build_fuzzer("host-emulated-amx")), "--variant", "amx"]
+@pytest.mark.parametrize("variant", ["amx", "avxvnni"])
+def test_emulated_variants(variant: str) -> None:
+    command = [str(build_fuzzer("host-emulated")), "--variant", variant]
     none = subprocess.run([*command, "--cases", "0"], capture_output=True, check=False)
     if none.returncode == 2:
         pytest.skip("this machine has no AVX512-VNNI and GFNI")
     for line in fuzz(command, 300):
-        assert line.endswith("cases equal on amx")
+        assert line.endswith(f"cases equal on {variant}")
 
 
 @pytest.mark.parametrize("cpu", ARM64)

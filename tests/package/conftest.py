@@ -16,7 +16,7 @@ import pytest
 from tests.builds import ROOT, need
 
 VARIANTS = {
-    "x86_64": ("amx", "avx512vnni", "avx2", "scalar"),
+    "x86_64": ("amx", "avx512vnni", "avxvnni", "avx2", "scalar"),
     "aarch64": ("i8mm", "dotprod", "neon", "scalar"),
 }
 """Kernels of the wheels, by machine."""

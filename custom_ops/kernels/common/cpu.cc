@@ -30,6 +30,7 @@ enum Feature : uint32_t {
   kAvx512Vnni = 1u << 2,
   kAvx512Vbmi = 1u << 3,
   kAmx = 1u << 4,
+  kAvxVnni = 1u << 5,
 };
 
 constexpr bool HasBits(uint64_t word, uint64_t bits) { return (word & bits) == bits; }
@@ -42,9 +43,20 @@ uint64_t EnabledStates() {
   return (uint64_t{high} << 32) | low;
 }
 
+// Whether there is VPDPBUSD in AVX's encoding, or something else that knows it.
+bool HasAvxVnni([[maybe_unused]] bool has_avx512_vnni, [[maybe_unused]] uint32_t last_of_leaf_7) {
+#if defined(PQV_EMULATE)
+  return has_avx512_vnni;
+#else
+  constexpr uint32_t kLeafAvxVnni = 1u << 4;  // leaf 7, 1, eax
+  uint32_t a = 0, b = 0, c = 0, d = 0;
+  return last_of_leaf_7 > 0 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && HasBits(a, kLeafAvxVnni);
+#endif
+}
+
 // Whether there are tiles of int8. Linux hands them out on request, for the whole process.
 bool HasTiles([[maybe_unused]] uint64_t states, [[maybe_unused]] uint32_t leaf_7_edx) {
-#if defined(PQV_EMULATE_AMX)
+#if defined(PQV_EMULATE)
   return true;
 #elif defined(__linux__)
   constexpr uint64_t kTiles = 0x60000;  // XCR0
@@ -73,9 +85,10 @@ uint32_t Detect() {
   if (!HasBits(states, kYmm) || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
   if (!HasBits(b, kLeafAvx2)) return 0;
   uint32_t features = kAvx2;
-  if (!HasBits(states, kZmm) || !HasBits(b, kLeafAvx512) || !HasBits(c, kLeafVnni)) {
-    return features;
-  }
+  const bool has_avx512_vnni =
+      HasBits(states, kZmm) && HasBits(b, kLeafAvx512) && HasBits(c, kLeafVnni);
+  if (HasAvxVnni(has_avx512_vnni, a)) features |= kAvxVnni;
+  if (!has_avx512_vnni) return features;
   features |= kAvx512Vnni;
   if (HasBits(c, kLeafVbmi)) features |= kAvx512Vbmi;
   if (HasBits(c, kLeafGfni) && HasTiles(states, d)) features |= kAmx;
@@ -96,6 +109,7 @@ bool Has(Feature feature) {
 }  // namespace
 
 bool CpuHasAvx2() { return Has(kAvx2); }
+bool CpuHasAvxVnni() { return Has(kAvxVnni); }
 bool CpuHasAvx512Vnni() { return Has(kAvx512Vnni); }
 bool CpuHasAvx512Vbmi() { return Has(kAvx512Vbmi); }
 bool CpuHasAmx() { return Has(kAmx); }

@@ -7,6 +7,7 @@ namespace pqv {
 
 bool CpuIsAny();
 bool CpuHasAvx2();
+bool CpuHasAvxVnni();
 bool CpuHasAvx512Vnni();  // with AVX512 F, BW, DQ and VL
 bool CpuHasAvx512Vbmi();
 // AMX int8 and what its kernels use besides. Asks the operating system, once, for leave to use the

@@ -3,8 +3,10 @@
 // c.
 //
 // Two products of int8 saturate in vpmaddubsw. Wide tiles take both sides through vpmaddwd as
-// int16: exact for all int8 and uint8, two vector instructions per 16 products. Narrow ones use
-// vpmaddubsw, two per 32, where one side is so small that sums of several products fit in int16.
+// int16: exact for all int8 and uint8, two vector instructions per 16 products. Tiles of bytes
+// multiply unsigned by signed ones. How, a `Dot` says: by vpmaddubsw, two instructions per 32
+// products, where one side is so small that sums of several products fit in int16; or, where there
+// is vpdpbusd (tile_avxvnni.h), by that.
 
 #ifndef PQV_KERNELS_COMMON_TILE_AVX2_H_
 #define PQV_KERNELS_COMMON_TILE_AVX2_H_
@@ -17,17 +19,17 @@ namespace avx2 {
 constexpr size_t kTileChannels = 8;
 constexpr size_t kTileGroup = 4;                           // k
 constexpr size_t kTileBytes = kTileChannels * kTileGroup;  // of a group of a panel
-constexpr size_t kWideRows = 6;    // 12 sums, 2 weights, 1 activation, 1 product: all registers
-constexpr size_t kNarrowRows = 4;  // 8 sums; more are not faster
+constexpr size_t kWideRows = 6;  // 12 sums, 2 weights, 1 activation, 1 product: all registers
 
 static PQV_INLINE size_t Min(size_t a, size_t b) { return a < b ? a : b; }
 
 static PQV_INLINE size_t Groups(size_t k) { return (k + kTileGroup - 1) / kTileGroup; }
 
-// The rows of blocks that cut `rows` evenly, `most` or fewer each.
-static inline size_t EvenBlock(size_t rows, size_t most) {
+// The rows of blocks that cut `rows` evenly into whole tiles, `most` or fewer each; `most` is a
+// multiple of `tile`.
+static inline size_t EvenBlock(size_t rows, size_t most, size_t tile) {
   const size_t blocks = (rows + most - 1) / most;
-  return blocks > 1 ? (rows + blocks - 1) / blocks : most;
+  return blocks > 1 ? ((rows + blocks - 1) / blocks + tile - 1) / tile * tile : most;
 }
 
 // function(0) ... function(kRows - 1). Unlike those of a loop, the indices are constants before
@@ -119,6 +121,12 @@ class WidenedChunk {
   size_t k_ = kNone;
 };
 
+// That of a block, or nothing where bytes are multiplied as they are.
+template <typename Dot, size_t kCount, size_t kMaxK, bool kTakesAll = Dot::kTakesAll>
+struct Widened : WidenedChunk<kCount, kMaxK> {};
+template <typename Dot, size_t kCount, size_t kMaxK>
+struct Widened<Dot, kCount, kMaxK, true> {};
+
 // Where the sums of 16 channels go, and what they begin with. Strides are from row to row.
 struct TileSums {
   int32_t* data;
@@ -195,28 +203,45 @@ static inline void MultiplyWideRows(const WideRows<kCount, kMaxK>& wide, size_t 
   }
 }
 
-// How many groups may be added up in int16, if no element of a row is beyond `a_limit` and none of
-// a panel beyond `b_limit`: each adds two products to a sum.
-static PQV_INLINE size_t NarrowGroups(size_t a_limit, size_t b_limit) {
-  const size_t most = 2 * a_limit * b_limit;
-  return most > 0 ? INT16_MAX / most : INT16_MAX;
-}
+// Sums of 16 bits, two per channel. Like each `Dot` in an unnamed namespace: so is then, for the
+// linker, what is made of templates with it.
+namespace {
+struct Maddubs {
+  static constexpr bool kTakesAll = false;  // 8 bits on both sides
+  static constexpr size_t kRows = 4;        // 8 sums; more are not faster
+  static constexpr size_t kBlockRows = 60;  // what is packed for them is used for so many rows
 
-// The same for `tiles` times kRows rows and two panels `panel_bytes` apart, 16 channels: one side
-// is uint8, the rows if kUnsignedRows, else the panels. `limit` is that of NarrowGroups, at
-// least 1.
-template <bool kUnsignedRows, size_t kRows>
-static __attribute__((noinline)) void MultiplyNarrow(const int8_t* a, size_t stride, size_t tiles,
-                                                     const uint8_t* panels, size_t panel_bytes,
-                                                     size_t groups, size_t limit,
-                                                     const TileSums& sums) {
-  const __m256i ones = _mm256_set1_epi16(1);
+  static PQV_INLINE void Add(__m256i x, __m256i signed_x, __m256i* sum) {
+    Add16InPlace(_mm256_maddubs_epi16(x, signed_x), sum);
+  }
+
+  static PQV_INLINE __m256i Sums(__m256i x) { return _mm256_madd_epi16(x, _mm256_set1_epi16(1)); }
+
+  // How many groups may be added up, if no element of a row is beyond `a_limit` and none of a panel
+  // beyond `b_limit`: each adds two products to a sum.
+  static PQV_INLINE size_t Groups(size_t a_limit, size_t b_limit) {
+    const size_t most = 2 * a_limit * b_limit;
+    return most > 0 ? INT16_MAX / most : INT16_MAX;
+  }
+};
+}  // namespace
+
+// The same for `tiles` times kRows rows of bytes and two panels `panel_bytes` apart, 16 channels:
+// one side is unsigned, the rows if kUnsignedRows, else the panels. `limit` is that of Dot::Groups,
+// at least 1.
+template <typename Dot, bool kUnsignedRows, size_t kRows>
+static __attribute__((noinline)) void MultiplyTiles(const int8_t* a, size_t stride, size_t tiles,
+                                                    const uint8_t* panels, size_t panel_bytes,
+                                                    size_t groups, size_t limit,
+                                                    const TileSums& sums) {
+  const auto add = [](__m256i x, __m256i w, __m256i* sum)
+                       PQV_LAMBDA { kUnsignedRows ? Dot::Add(x, w, sum) : Dot::Add(w, x, sum); };
   for (size_t row = 0; row < tiles * kRows; row += kRows, a += kRows * stride) {
     TileSums tile = Move(sums, row, 0);
     size_t g = 0;
     do {
       const size_t end = Min(groups, g + limit);
-      __m256i low[kRows];   // of the first panel, two sums per channel
+      __m256i low[kRows];   // of the first panel
       __m256i high[kRows];  // of the second
       ForRows<kRows>([&](size_t r) PQV_LAMBDA { low[r] = high[r] = _mm256_setzero_si256(); });
       for (; g < end; ++g) {
@@ -226,17 +251,13 @@ static __attribute__((noinline)) void MultiplyNarrow(const int8_t* a, size_t str
           int32_t group;
           memcpy(&group, a + r * stride + g * kTileGroup, sizeof(group));
           const __m256i x = _mm256_set1_epi32(group);
-          Add16InPlace(
-              kUnsignedRows ? _mm256_maddubs_epi16(x, w_low) : _mm256_maddubs_epi16(w_low, x),
-              &low[r]);
-          Add16InPlace(
-              kUnsignedRows ? _mm256_maddubs_epi16(x, w_high) : _mm256_maddubs_epi16(w_high, x),
-              &high[r]);
+          add(x, w_low, &low[r]);
+          add(x, w_high, &high[r]);
         });
       }
       ForRows<kRows>([&](size_t r) PQV_LAMBDA {
-        Store(tile, r, 0, _mm256_madd_epi16(low[r], ones));
-        Store(tile, r, kTileChannels, _mm256_madd_epi16(high[r], ones));
+        Store(tile, r, 0, Dot::Sums(low[r]));
+        Store(tile, r, kTileChannels, Dot::Sums(high[r]));
       });
       tile = GoOn(tile.data, tile.stride);
     } while (g < groups);
@@ -244,17 +265,17 @@ static __attribute__((noinline)) void MultiplyNarrow(const int8_t* a, size_t str
 }
 
 // The same for any number of rows.
-template <bool kUnsignedRows>
-static inline void MultiplyNarrowGroups(const int8_t* a, size_t stride, size_t rows,
-                                        const uint8_t* panels, size_t panel_bytes, size_t groups,
-                                        size_t limit, const TileSums& sums) {
-  const size_t tiles = rows / kNarrowRows;
-  const size_t done = tiles * kNarrowRows;
-  MultiplyNarrow<kUnsignedRows, kNarrowRows>(a, stride, tiles, panels, panel_bytes, groups, limit,
-                                             sums);
+template <typename Dot, bool kUnsignedRows>
+static inline void MultiplyGroups(const int8_t* a, size_t stride, size_t rows,
+                                  const uint8_t* panels, size_t panel_bytes, size_t groups,
+                                  size_t limit, const TileSums& sums) {
+  const size_t tiles = rows / Dot::kRows;
+  const size_t done = tiles * Dot::kRows;
+  MultiplyTiles<Dot, kUnsignedRows, Dot::kRows>(a, stride, tiles, panels, panel_bytes, groups,
+                                                limit, sums);
   if (done == rows) return;
-  WithRows<kNarrowRows - 1>(rows - done, [&](auto count) {
-    MultiplyNarrow<kUnsignedRows, decltype(count)::kRows>(
+  WithRows<Dot::kRows - 1>(rows - done, [&](auto count) {
+    MultiplyTiles<Dot, kUnsignedRows, decltype(count)::kRows>(
         a + done * stride, stride, 1, panels, panel_bytes, groups, limit, Move(sums, done, 0));
   });
 }
@@ -269,9 +290,9 @@ static inline bool IsInt4(const int8_t* x, size_t count) {
   return Max8(largest) <= 15;
 }
 
-// What narrow tiles need to know of their rows, kCount or fewer.
+// What tiles of bytes need to know of their rows, kCount or fewer.
 template <size_t kCount>
-struct NarrowRows {
+struct ByteRows {
   size_t largest;                   // magnitude
   int32_t sum[kCount];              // of all k
   int8_t tail[kCount][kTileGroup];  // k beyond the last whole group, zero-padded
@@ -280,7 +301,7 @@ struct NarrowRows {
 // Rows of int8.
 template <size_t kCount>
 static inline void InspectRows(const int8_t* a, size_t stride, size_t rows, size_t k,
-                               NarrowRows<kCount>* found) {
+                               ByteRows<kCount>* found) {
   constexpr size_t kStep = 32;
   const __m256i sign = _mm256_set1_epi8(INT8_MIN);  // makes int8 unsigned: 128 more
   const size_t steps = (k + kStep - 1) / kStep;
@@ -307,7 +328,7 @@ static inline void InspectRows(const int8_t* a, size_t stride, size_t rows, size
 
 // What the sums of rows by panels that are `offset` too large begin with.
 template <size_t kCount>
-static inline void OffsetRows(const NarrowRows<kCount>& found, size_t rows, int offset,
+static inline void OffsetRows(const ByteRows<kCount>& found, size_t rows, int offset,
                               int32_t (*start)[kLanes]) {
   for (size_t r = 0; r < rows; ++r) {
     const __m256i x = _mm256_set1_epi32(-offset * found.sum[r]);
@@ -316,19 +337,18 @@ static inline void OffsetRows(const NarrowRows<kCount>& found, size_t rows, int 
 }
 
 // Rows by `k` of two panels.
-template <bool kUnsignedRows, size_t kCount>
-static inline void MultiplyNarrowRows(const int8_t* a, size_t stride,
-                                      const NarrowRows<kCount>& found, size_t rows,
-                                      const uint8_t* panels, size_t panel_bytes, size_t k,
-                                      size_t limit, TileSums sums) {
+template <typename Dot, bool kUnsignedRows, size_t kCount>
+static inline void MultiplyRows(const int8_t* a, size_t stride, const ByteRows<kCount>& found,
+                                size_t rows, const uint8_t* panels, size_t panel_bytes, size_t k,
+                                size_t limit, TileSums sums) {
   const size_t groups = k / kTileGroup;
   if (groups > 0 || k == 0) {
-    MultiplyNarrowGroups<kUnsignedRows>(a, stride, rows, panels, panel_bytes, groups, limit, sums);
+    MultiplyGroups<Dot, kUnsignedRows>(a, stride, rows, panels, panel_bytes, groups, limit, sums);
     sums = GoOn(sums.data, sums.stride);
   }
   if (k % kTileGroup != 0) {
-    MultiplyNarrowGroups<kUnsignedRows>(found.tail[0], kTileGroup, rows,
-                                        panels + groups * kTileBytes, panel_bytes, 1, 1, sums);
+    MultiplyGroups<Dot, kUnsignedRows>(found.tail[0], kTileGroup, rows,
+                                       panels + groups * kTileBytes, panel_bytes, 1, 1, sums);
   }
 }
 

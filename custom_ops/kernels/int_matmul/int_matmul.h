@@ -29,6 +29,9 @@ void RunIntMatMul(const IntMatMul& op);
 namespace avx2 {
 void RunIntMatMul(const IntMatMul& op);
 }
+namespace avxvnni {
+void RunIntMatMul(const IntMatMul& op);
+}
 namespace avx512vnni {
 void RunIntMatMul(const IntMatMul& op);
 }

@@ -63,6 +63,11 @@ extern const PackedMatMulKernel kPackedInt4MatMul;
 extern const PackedMatMulKernel kPackedInt8MatMul;
 }  // namespace avx2
 
+namespace avxvnni {
+extern const PackedMatMulKernel kPackedInt4MatMul;
+extern const PackedMatMulKernel kPackedInt8MatMul;
+}  // namespace avxvnni
+
 namespace avx512vnni {
 extern const PackedMatMulKernel kPackedInt4MatMul;
 extern const PackedMatMulKernel kPackedInt8MatMul;

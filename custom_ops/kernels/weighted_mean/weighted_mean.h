@@ -28,6 +28,9 @@ void RunWeightedMean(const WeightedMean& op);
 namespace avx2 {
 void RunWeightedMean(const WeightedMean& op);
 }
+namespace avxvnni {
+void RunWeightedMean(const WeightedMean& op);
+}
 namespace avx512vnni {
 void RunWeightedMean(const WeightedMean& op);
 }

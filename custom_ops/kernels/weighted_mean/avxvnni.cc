@@ -1,0 +1,12 @@
+#include "kernels/common/tile_avxvnni.h"
+#include "kernels/weighted_mean/avx2.h"
+
+namespace pqv {
+namespace avxvnni {
+
+using namespace avx2;
+
+void RunWeightedMean(const WeightedMean& op) { RunWeightedMeanWith<Dpbusd>(op); }
+
+}  // namespace avxvnni
+}  // namespace pqv
