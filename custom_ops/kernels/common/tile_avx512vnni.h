@@ -17,7 +17,7 @@ namespace avx512 {
 constexpr size_t kGroup = 4;         // k of one step
 constexpr size_t kVectorBytes = 64;  // of one step of 16 channels
 constexpr size_t kTileRows = 6;      // 24 sums, 4 vectors of the panel, 1 of the row
-constexpr size_t kMaxPanelK = 512;   // 32 KiB of 64 channels stay in L1
+constexpr size_t kMaxPanelK = 768;   // 32 KiB of 64 channels stay in L1
 
 enum class PanelSign { kUnsigned, kSigned };
 

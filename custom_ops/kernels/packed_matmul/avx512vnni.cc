@@ -8,7 +8,8 @@ namespace {
 
 using namespace avx512;
 
-constexpr size_t kBlockRows = 198;      // rows that share an expanded panel
+constexpr size_t kMaxRows = 1188;       // rows that share an expanded panel
+constexpr size_t kBlockRows = 198;      // the same where k takes several passes
 constexpr size_t kWideChannels = 64;    // of a panel of four vectors
 constexpr size_t kNarrowChannels = 32;  // of a panel of two, for the rest
 constexpr size_t kFetchBytes = 256;     // of every panel of the file, ahead of its expansion
@@ -35,7 +36,7 @@ struct OffsetForm {
 struct Rows {
   size_t row;
   size_t count;
-  int32_t correction[kBlockRows];
+  int32_t correction[kMaxRows];
 };
 
 // Brings weights of a panel into L2, some lines with every row of the panel before.
@@ -221,10 +222,11 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
   if (block.row_end - block.row_begin <= kMaxDirectRows && op.k <= kMaxDirectK) {
     return RunDirect<kBits, Epilogue>(op, block, y);
   }
-  for (size_t row = block.row_begin; row < block.row_end; row += kBlockRows) {
+  const size_t most = op.k > kMaxPanelK ? kBlockRows : kMaxRows;
+  for (size_t row = block.row_begin; row < block.row_end; row += most) {
     Rows rows;
     rows.row = row;
-    rows.count = Min(block.row_end - row, kBlockRows);
+    rows.count = Min(block.row_end - row, most);
     SumsOfRows(block.a + row * block.a_stride, block.a_stride, rows.count, op.k, -kOffset<kBits>,
                rows.correction);
     for (size_t n = block.channel_begin; n < block.channel_end; n += kWideChannels) {
