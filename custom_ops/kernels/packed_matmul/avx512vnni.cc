@@ -8,7 +8,7 @@ namespace {
 
 using namespace avx512;
 
-constexpr size_t kMaxRows = 1188;       // rows that share an expanded panel
+constexpr size_t kMaxRows = 792;        // rows that share an expanded panel
 constexpr size_t kBlockRows = 198;      // the same where k takes several passes
 constexpr size_t kWideChannels = 64;    // of a panel of four vectors
 constexpr size_t kNarrowChannels = 32;  // of a panel of two, for the rest
