@@ -37,9 +37,9 @@ def kills(
 ) -> None:
     """Kill commands at random moments and let them go on; exit 1 if they end otherwise."""
     wrong = []
-    for name in COMMANDS:
+    for name, command in COMMANDS.items():
         with tempfile.TemporaryDirectory() as folder:
-            found = kill_often(name, Path(folder), count, seed)
+            found = kill_often(command, Path(folder), count, seed)
         print(f"{name}: killed {found.killed} times", *found.wrong, sep="\n  ")
         wrong += found.wrong
     raise typer.Exit(int(bool(wrong)))

@@ -7,16 +7,47 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.soak.pool import write_photos
+from tests.soak.pool import RECIPE, write_photos
 
-_QUANTIZE = ["quantize", "test_vit", "--random-weights", "0", "--num-classes", "2", "--steps", "40"]
+_MODEL = ["--random-weights", "0", "--num-classes", "2", "--data", "photos", "-o", "out"]
+_LONGER = ["--set=train.epochs=6", "--set=train.save_every=3", "--set=train.max_steps=0"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command whose files are in the folder ``out``.
+
+    Attributes:
+        arguments: of `pqv`, to be run beside a folder ``photos`` and a recipe.
+        state: a file there that asks for ``--resume``; none where the folder appears when it is
+            complete, and the same command goes on.
+    """
+
+    arguments: Sequence[str]
+    state: str = ""
+
+    def next_arguments(self, folder: Path) -> list[str]:
+        """What is typed in a folder where the command may have been killed."""
+        goes_on = bool(self.state) and (folder / "out" / self.state).exists()
+        return [*self.arguments, "--resume"] if goes_on else [*self.arguments]
+
+    def is_complete(self, folder: Path, ended: bool) -> bool:
+        """Whether there is everything, after a run that ended or was killed."""
+        return ended or (not self.state and (folder / "out").exists())
+
+
 COMMANDS = {
-    "quantize": [*_QUANTIZE, "--precision", "w4a8", "--data", "photos", "-o", "out"],
+    # Calibration, reconstruction, export and evaluation.
+    "quantize": Command(["quantize", "test_vit", "--steps", "40", "--precision", "w4a8", *_MODEL]),
+    "train": Command(
+        ["train", "--recipe", "recipe.toml", *_LONGER, *_MODEL],
+        state="state.pt",
+    ),
 }
-"""Arguments of `pqv`, to be run beside a folder ``photos``; what they make is in ``out``."""
 _PQV = "from pqv_onnx.cli.main import main; main()"
 _RESULTS = (".onnx", ".safetensors")
 
@@ -34,34 +65,36 @@ class Kills:
     wrong: list[str] = field(default_factory=list)
 
 
-def kill_often(name: str, folder: Path, kills: int, seed: int = 0) -> Kills:
+def kill_often(command: Command, folder: Path, kills: int, seed: int = 0) -> Kills:
     """Run a command whole, and another time with kills on the way: it must make the same files."""
     whole, often = folder / "whole", folder / "often"
     for place in (whole, often):
-        write_photos(place / "photos", 12)
+        write_photos(place / "photos", 12, "train", "validation")
+        (place / "recipe.toml").write_text(RECIPE)
     began = time.monotonic()
-    _run(name, whole)
+    _run(command, whole)
     seconds, found, draw = time.monotonic() - began, Kills(), random.Random(seed)
     while found.killed < kills:
-        found.killed += not _run(name, often, draw.uniform(0, seconds))
-        if (often / "out").exists():  # appears when it is complete, a moment before the end
+        ended = _run(command, often, draw.uniform(0, seconds))
+        found.killed += not ended
+        if command.is_complete(often, ended):
             _compare(whole, often, found)
             shutil.rmtree(often / "out")
-    _run(name, often)
+    _run(command, often)
     _compare(whole, often, found)
     return found
 
 
-def _run(name: str, folder: Path, seconds: float | None = None) -> bool:
+def _run(command: Command, folder: Path, seconds: float | None = None) -> bool:
     """Run a command, and kill it after some seconds; whether it ended before."""
-    command = [sys.executable, "-c", _PQV, *COMMANDS[name]]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
+    line = [sys.executable, "-c", _PQV, *command.next_arguments(folder)]
+    with subprocess.Popen(line, cwd=folder, stdout=subprocess.DEVNULL) as process:
         try:
             status = process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             return False
-    assert status == 0, f"{name} ended with status {status}"
+    assert status == 0, f"{' '.join(line[3:])} ended with status {status}"
     return True
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from tests.runtime.hostile import NESTED, png_of_size
 
 _PQV = "from pqv_onnx.cli.main import main; main()"
-_RECIPE = """\
+RECIPE = """\
 model = "test_vit"
 precision = "w4a4"
 
@@ -49,7 +49,7 @@ def valid(folder: Path) -> dict[str, str]:
     }
     if not (folder / "photos").exists():
         write_photos(folder / "photos", 4, "train", "validation")
-        (folder / "recipe.toml").write_text(_RECIPE)
+        (folder / "recipe.toml").write_text(RECIPE)
         (folder / "labels.txt").write_text("cat\ndog\n")
         _pqv(folder, *_CALIBRATE, "--data", "photos", "--quick", "-o", "c.safetensors")
         _pqv(folder, "export", "--checkpoint", "c.safetensors", "-o", "m.onnx")
@@ -110,7 +110,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
     files |= {"wide.png": png_of_size(65_535, 1), "nested.json": NESTED.encode()}
     files |= {"nested.toml": b"model = " + NESTED.encode(), "no model.toml": b"seed = 1\n"}
     files |= {"types.toml": b"model = 3\nprecision = []\n[train]\nepochs = 'x'\n"}
-    files |= {"unknown.toml": _RECIPE.encode() + b"colour = 1\n", "nul.txt": b"cat\0\ndog\n"}
+    files |= {"unknown.toml": RECIPE.encode() + b"colour = 1\n", "nul.txt": b"cat\0\ndog\n"}
     files |= {"escapes.txt": b"\x1b[31m[/x]\ncat\n", "many.txt": b"x\n" * 100_000}
     files |= {"utf16.txt": "cat\ndog\n".encode("utf-16"), "one line.txt": b"x" * 1_000_000}
     files |= {"manifest.json": json.dumps({"models": 3, "files": ["/etc/x", "../x"]}).encode()}
