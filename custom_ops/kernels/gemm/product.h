@@ -5,8 +5,9 @@
 //   Epilogue: what sums begin with, and what becomes of them;
 //
 // an instruction set has a tile, and a driver that brings these together block by block:
-// driver_avx2.h, driver_avx512vnni.h and tile_neon.h. AMX has drivers of its own, one per op:
-// there, the sums of a block leave the tiles while the next one is multiplied.
+// tile_neon.h, driver_avx512vnni.h. With AMX every op has a loop of its own, in which the sums of
+// a block leave the tiles while the next one is multiplied; with AVX2, too, where the values of a
+// block decide what multiplies it.
 
 #ifndef PQV_KERNELS_GEMM_PRODUCT_H_
 #define PQV_KERNELS_GEMM_PRODUCT_H_
