@@ -14,7 +14,6 @@ constexpr size_t kEvenTasks = 8;               // so many keep a few threads eve
 constexpr size_t kMaxChannelTasks = 16;        // each of them reads all activations of its rows
 constexpr size_t kMaxActivations = 640 << 10;  // bytes of them, which then stay in L2
 
-size_t Min(size_t a, size_t b) { return a < b ? a : b; }
 size_t Max(size_t a, size_t b) { return a < b ? b : a; }
 
 // What an op does after the sum of products.

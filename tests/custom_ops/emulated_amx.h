@@ -1,7 +1,7 @@
 // Tiles of AMX in plain C++, so that its kernels can be run on a CPU with AVX512-VNNI alone.
 //
 // Included before everything else where PQV_EMULATE is on. All tiles are whole, as those of
-// kernels/common/tile_amx.h.
+// kernels/gemm/tile_amx.h.
 
 #ifndef PQV_TESTS_CUSTOM_OPS_EMULATED_AMX_H_
 #define PQV_TESTS_CUSTOM_OPS_EMULATED_AMX_H_

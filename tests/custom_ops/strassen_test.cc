@@ -1,6 +1,6 @@
 // When Strassen's product is taken, and that its factors are bytes: compiling it is the test.
 
-#include "kernels/common/strassen.h"
+#include "kernels/gemm/strassen.h"
 
 namespace pqv {
 namespace {

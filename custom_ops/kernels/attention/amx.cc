@@ -5,7 +5,7 @@
 // row of a tile, the weights of a chunk are one tile.
 
 #include "kernels/attention/avx512.h"
-#include "kernels/common/tile_amx.h"
+#include "kernels/gemm/tile_amx.h"
 
 namespace pqv {
 namespace amx {

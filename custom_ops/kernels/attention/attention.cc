@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "kernels/common/sizes.h"
 #include "kernels/variant.h"
 
 namespace pqv {
@@ -14,10 +15,6 @@ constexpr size_t kMinBlockRows = 16;
 constexpr size_t kCacheLine = 64;
 constexpr size_t kLogitsBytes = size_t{1} << 19;  // of a block, half of a usual L2 or less
 
-size_t RoundUp(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
-
-size_t Min(size_t a, size_t b) { return a < b ? a : b; }
-
 // Rows begin at a cache line: none of the kernels' vectors then lies across two.
 size_t LogitsStride(size_t tokens) { return RoundUp(tokens, kCacheLine / sizeof(int32_t)); }
 
@@ -26,11 +23,11 @@ size_t WeightsStride(size_t tokens) { return RoundUp(tokens, kCacheLine); }
 }  // namespace
 
 size_t AttentionBlockRows(size_t tokens) {
-  const size_t fitting = kLogitsBytes / sizeof(int32_t) / (tokens > 0 ? tokens : 1);
+  const size_t rows = tokens > 0 ? tokens : 1;
+  const size_t fitting = kLogitsBytes / sizeof(int32_t) / rows;
   const size_t limit = Min(fitting, kMaxBlockRows) / kMinBlockRows * kMinBlockRows;
   const size_t most = limit > kMinBlockRows ? limit : kMinBlockRows;
-  const size_t blocks = (tokens + most - 1) / most;
-  return blocks > 1 ? RoundUp((tokens + blocks - 1) / blocks, kMinBlockRows) : most;
+  return EvenPart(rows, most, kMinBlockRows);
 }
 
 namespace composed {

@@ -1,7 +1,7 @@
 // Attention with AVX512-VNNI: 16 rows at a time, whose logits are narrowed where they are summed.
 
 #include "kernels/attention/avx512.h"
-#include "kernels/common/tile_avx512vnni.h"
+#include "kernels/gemm/tile_avx512vnni.h"
 
 namespace pqv {
 namespace avx512vnni {

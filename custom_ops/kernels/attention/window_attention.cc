@@ -1,11 +1,11 @@
 #include "kernels/attention/window_attention.h"
 
+#include "kernels/common/sizes.h"
+
 namespace pqv {
 namespace {
 
 constexpr size_t kCacheLine = 64;
-
-size_t RoundUp(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
 
 // The head 0 of a window whose tokens are at `places`.
 Attention MakeHead(const WindowAttention& op, const uint8_t* mask, const size_t* places) {

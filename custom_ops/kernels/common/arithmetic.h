@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "kernels/common/limits.h"
+#include "kernels/common/sizes.h"
 
 namespace pqv {
 

@@ -20,15 +20,6 @@ namespace avx512 {
 
 constexpr size_t kLanes32 = 16;  // int32 of a vector
 
-static PQV_INLINE size_t Min(size_t a, size_t b) { return a < b ? a : b; }
-
-// The k of each pass over at most `max`, a multiple of `unit`: as even as can be, whole units.
-static inline size_t PassSize(size_t k, size_t max, size_t unit) {
-  const size_t passes = (k + max - 1) / max;
-  const size_t size = (k + passes - 1) / passes;
-  return (size + unit - 1) / unit * unit;
-}
-
 // The first `count` of 64 lanes. count <= 64.
 static PQV_INLINE __mmask64 FirstLanes(size_t count) {
   return count >= 64 ? ~__mmask64{0} : (__mmask64{1} << count) - 1;

@@ -18,8 +18,6 @@ namespace arm64 {
 
 constexpr size_t kLanes16 = 8;  // channels of a step
 
-static PQV_INLINE size_t Min(size_t a, size_t b) { return a < b ? a : b; }
-
 // The first `count` bytes, the rest zero; reads nothing beyond them. count <= 16.
 static PQV_INLINE uint8x16_t LoadPartial8(const void* x, size_t count) {
   uint8_t bytes[16] = {};

@@ -4,7 +4,7 @@
 #ifndef PQV_KERNELS_COMMON_SATURATION_NEON_H_
 #define PQV_KERNELS_COMMON_SATURATION_NEON_H_
 
-#include "kernels/common/tile_neon.h"
+#include "kernels/gemm/tile_neon.h"
 
 namespace pqv {
 namespace arm64 {

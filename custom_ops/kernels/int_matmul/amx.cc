@@ -1,4 +1,4 @@
-#include "kernels/common/tile_amx.h"
+#include "kernels/gemm/tile_amx.h"
 #include "kernels/int_matmul/avx512.h"
 #include "kernels/int_matmul/int_matmul.h"
 

@@ -4,7 +4,7 @@
 #define PQV_KERNELS_INT_MATMUL_AVX2_H_
 
 #include "kernels/common/arithmetic_avx2.h"
-#include "kernels/common/tile_avx2.h"
+#include "kernels/gemm/tile_avx2.h"
 #include "kernels/int_matmul/int_matmul.h"
 
 namespace pqv {
@@ -133,7 +133,7 @@ class MatMulBlock {
 
 template <typename Dot>
 static void RunIntMatMulWith(const IntMatMul& op) {
-  const size_t rows = EvenBlock(op.m, Dot::kBlockRows, Dot::kRows);
+  const size_t rows = EvenPart(op.m, Dot::kBlockRows, Dot::kRows);
   for (size_t m = 0; m < op.m; m += rows) {
     MatMulBlock<Dot>(op, m, Min(op.m - m, rows)).Run();
   }

@@ -1,4 +1,4 @@
-#include "kernels/common/tile_avx512vnni.h"
+#include "kernels/gemm/driver_avx512vnni.h"
 #include "kernels/int_matmul/avx512.h"
 #include "kernels/int_matmul/int_matmul.h"
 
@@ -8,62 +8,80 @@ namespace {
 
 using namespace avx512;
 
-constexpr size_t kBlockRows = 198;     // rows that share a panel
-constexpr size_t kPanelChannels = 64;  // of B, which VPDPBUSD wants unsigned
-constexpr int kOffset = 128;
+constexpr size_t kPanelChannels = 64;
+constexpr int kOffset = 128;  // of B, which VPDPBUSD wants unsigned
 
-// Rows of A from m on and 16 * kVectors or fewer channels from n on.
+// 16 * kVectors or fewer rows of B from n on.
 template <size_t kVectors>
-void RunPanel(const IntMatMul& op, size_t m, size_t rows, const int32_t* correction, size_t n,
-              uint8_t* panel) {
-  const size_t channels = Min(op.n - n, kLanes32 * kVectors);
-  const __mmask64 mask = FirstLanes(channels);
-  int32_t* y = op.y + m * op.y_stride + n;
-  const size_t pass = PassSize(op.k, kMaxPanelK, 64);
-  for (size_t k = 0; k < op.k; k += pass) {
-    const size_t count = Min(op.k - k, pass);
+struct RowPanels {
+  static constexpr size_t kUnit = 64;
+  const IntMatMul& op;
+  size_t n;
+
+  PQV_INLINE void Make(size_t k, size_t count, uint8_t* panel) const {
     for (size_t v = 0; v < kVectors; ++v) {
-      const size_t first = kLanes32 * v;
-      TransposePanel(op.b + (n + first) * op.b_stride + k, op.b_stride, channels - first, count,
-                     kOffset, kVectors * kVectorBytes, panel + v * kVectorBytes);
+      const size_t first = n + kLanes32 * v;
+      TransposePanel(op.b + first * op.b_stride + k, op.b_stride, op.n - first, count, kOffset,
+                     kVectors * kVectorBytes, panel + v * kVectorBytes);
     }
-    const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
-      for (size_t v = 0; v < kVectors; ++v) {
-        const __mmask16 lanes = static_cast<__mmask16>(mask >> (kLanes32 * v));
-        const int32_t* partial = y + r * op.y_stride + kLanes32 * v;
-        sums[v] =
-            k == 0 ? _mm512_set1_epi32(correction[r]) : _mm512_maskz_loadu_epi32(lanes, partial);
-      }
-    };
-    const auto end = [&](size_t r, const __m512i* sums) __attribute__((always_inline)) {
-      for (size_t v = 0; v < kVectors; ++v) {
-        const __mmask16 lanes = static_cast<__mmask16>(mask >> (kLanes32 * v));
-        _mm512_mask_storeu_epi32(y + r * op.y_stride + kLanes32 * v, lanes, sums[v]);
-      }
-    };
-    RunRows<PanelSign::kUnsigned, kVectors>(
-        reinterpret_cast<const uint8_t*>(op.a + m * op.a_stride + k), op.a_stride, rows, count,
-        panel, begin, end);
   }
+
+  PQV_INLINE auto ByTheWay(size_t, size_t, size_t) const {
+    return [] {};
+  }
+};
+
+template <size_t kVectors>
+class ToInt32 {
+ public:
+  PQV_INLINE ToInt32(const IntMatMul& op, size_t n, const int32_t* correction)
+      : y_(op.y + n), stride_(op.y_stride), lanes_(FirstLanes(op.n - n)), correction_(correction) {}
+
+  PQV_INLINE void Prefetch(size_t) const {}
+
+  PQV_INLINE void Begin(size_t row, __m512i* sums) const {
+    for (size_t v = 0; v < kVectors; ++v) sums[v] = _mm512_set1_epi32(correction_[row]);
+  }
+
+  PQV_INLINE void End(size_t row, const __m512i* sums) const {
+    for (size_t v = 0; v < kVectors; ++v) {
+      const __mmask16 lanes = static_cast<__mmask16>(lanes_ >> (kLanes32 * v));
+      _mm512_mask_storeu_epi32(y_ + row * stride_ + kLanes32 * v, lanes, sums[v]);
+    }
+  }
+
+ private:
+  int32_t* const y_;
+  const size_t stride_;
+  const __mmask64 lanes_;
+  const int32_t* const correction_;
+};
+
+template <size_t kVectors>
+void RunChannels(const IntMatMul& op, const Product& rows, size_t n, const int32_t* correction) {
+  RunPanel<PanelSign::kUnsigned, kVectors>(rows, RowPanels<kVectors>{op, n},
+                                           ToInt32<kVectors>(op, n, correction));
 }
 
-void RunBlock(const IntMatMul& op, size_t m, size_t rows) {
-  alignas(64) uint8_t panel[kMaxPanelK * kPanelChannels];
-  int32_t correction[kBlockRows];
-  SumsOfRows(op.a + m * op.a_stride, op.a_stride, rows, op.k, -kOffset, correction);
+// The rows of `op`, MaxRows(k) or fewer.
+void RunBlock(const IntMatMul& op) {
+  int32_t correction[kMaxRows];
+  SumsOfRows(op.a, op.a_stride, op.m, op.k, -kOffset, correction);
+  const Product rows = {0,          op.m, 0, op.n, op.k, reinterpret_cast<const uint8_t*>(op.a),
+                        op.a_stride};
   for (size_t n = 0; n < op.n; n += kPanelChannels) {
-    switch ((Min(op.n - n, kPanelChannels) + kLanes32 - 1) / kLanes32) {
+    switch (CeilDivide(Min(op.n - n, kPanelChannels), kLanes32)) {
       case 1:
-        RunPanel<1>(op, m, rows, correction, n, panel);
+        RunChannels<1>(op, rows, n, correction);
         break;
       case 2:
-        RunPanel<2>(op, m, rows, correction, n, panel);
+        RunChannels<2>(op, rows, n, correction);
         break;
       case 3:
-        RunPanel<3>(op, m, rows, correction, n, panel);
+        RunChannels<3>(op, rows, n, correction);
         break;
       default:
-        RunPanel<4>(op, m, rows, correction, n, panel);
+        RunChannels<4>(op, rows, n, correction);
         break;
     }
   }
@@ -79,7 +97,14 @@ void Clear(const IntMatMul& op) {
 
 void RunIntMatMul(const IntMatMul& op) {
   if (op.k == 0) return Clear(op);
-  for (size_t m = 0; m < op.m; m += kBlockRows) RunBlock(op, m, Min(op.m - m, kBlockRows));
+  const size_t rows = MaxRows(op.k);
+  for (size_t m = 0; m < op.m; m += rows) {
+    IntMatMul block = op;
+    block.m = Min(op.m - m, rows);
+    block.a += m * op.a_stride;
+    block.y += m * op.y_stride;
+    RunBlock(block);
+  }
 }
 
 }  // namespace avx512vnni

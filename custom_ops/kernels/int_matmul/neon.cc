@@ -1,6 +1,6 @@
 #include "kernels/int_matmul/neon.h"
 
-#include "kernels/common/tile_armv8.h"
+#include "kernels/gemm/tile_armv8.h"
 
 namespace pqv {
 namespace neon {

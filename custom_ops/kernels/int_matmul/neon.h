@@ -4,7 +4,7 @@
 #define PQV_KERNELS_INT_MATMUL_NEON_H_
 
 #include "kernels/common/saturation_neon.h"
-#include "kernels/common/tile_neon.h"
+#include "kernels/gemm/tile_neon.h"
 #include "kernels/int_matmul/int_matmul.h"
 
 namespace pqv {

@@ -1,4 +1,4 @@
-#include "kernels/common/tile_amx.h"
+#include "kernels/gemm/tile_amx.h"
 #include "kernels/packed_matmul/avx512.h"
 
 namespace pqv {
@@ -213,7 +213,7 @@ __attribute__((noinline)) void RunPanel(const PackedMatMul& op, const PackedMatM
   const Epilogue epilogue(op, block, n, y);
   PendingSums tiles;
   PendingRows<kVectors, Epilogue> pending(epilogue);
-  const size_t size = PassSize(op.k, kMaxPanelK<kVectors>, kTileK);
+  const size_t size = EvenPart(op.k, kMaxPanelK<kVectors>, kTileK);
   const size_t steps = CeilDivide(op.k, kTileK) * CeilDivide(rows.count, kRowsOfBlock<kVectors>);
   NextWeights next_weights(op, kBits, n + kChannels, kChannels, steps);
   if (n + kChannels < op.n) Epilogue::PrefetchChannels(op, n + kChannels);

@@ -5,7 +5,7 @@
 #define PQV_KERNELS_PACKED_MATMUL_AVX2_H_
 
 #include "kernels/common/arithmetic_avx2.h"
-#include "kernels/common/tile_avx2.h"
+#include "kernels/gemm/tile_avx2.h"
 #include "kernels/packed_matmul/layout.h"
 #include "kernels/packed_matmul/packed_matmul.h"
 
@@ -227,7 +227,7 @@ static void RunBytes(const PackedMatMul& op, const PackedMatMulBlock& block,
   PackedRows found;
   alignas(32) int32_t offset[kPackedRows][kLanes];
   alignas(32) int32_t sums[kPackedRows][kLanes];
-  const size_t step = EvenBlock(block.row_end - block.row_begin, kPackedRows, Dot::kRows);
+  const size_t step = EvenPart(block.row_end - block.row_begin, kPackedRows, Dot::kRows);
   for (size_t row = block.row_begin; row < block.row_end; row += step) {
     const size_t rows = Min(block.row_end - row, step);
     InspectRows(block.a + row * block.a_stride, block.a_stride, rows, op.k, &found);

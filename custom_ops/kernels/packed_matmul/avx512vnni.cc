@@ -1,4 +1,4 @@
-#include "kernels/common/tile_avx512vnni.h"
+#include "kernels/gemm/driver_avx512vnni.h"
 #include "kernels/packed_matmul/avx512.h"
 #include "kernels/packed_matmul/strassen_avx512vnni.h"
 
@@ -8,8 +8,6 @@ namespace {
 
 using namespace avx512;
 
-constexpr size_t kMaxRows = 792;        // rows that share an expanded panel
-constexpr size_t kBlockRows = 198;      // the same where k takes several passes
 constexpr size_t kWideChannels = 64;    // of a panel of four vectors
 constexpr size_t kNarrowChannels = 32;  // of a panel of two, for the rest
 constexpr size_t kFetchBytes = 256;     // of every panel of the file, ahead of its expansion
@@ -30,13 +28,6 @@ struct OffsetForm {
                                      kXorThenAnd);
   }
   static PQV_INLINE __m512i HighInt4(__m512i x) { return LowInt4(_mm512_srli_epi16(x, 4)); }
-};
-
-// Rows of a block from `row` on and their offsets times their sums, to be taken off.
-struct Rows {
-  size_t row;
-  size_t count;
-  int32_t correction[kMaxRows];
 };
 
 // Brings weights of a panel into L2, some lines with every row of the panel before.
@@ -79,40 +70,46 @@ class Fetch {
   const uint8_t* end_ = nullptr;  // of this panel of the file
 };
 
-template <int kBits, size_t kVectors, typename Epilogue>
-void RunPanel(const PackedMatMul& op, const PackedMatMulBlock& block, const Rows& rows, size_t n,
-              typename Epilogue::Output* y) {
-  constexpr size_t kChannels = kLanes32 * kVectors;
-  alignas(64) uint8_t panel[kMaxPanelK * kChannels];
-  alignas(64) int32_t partial[kBlockRows * kChannels];
-  const Epilogue epilogue(op, block, n, y);
-  const size_t pass = PassSize(op.k, kMaxPanelK, kGroupSize);
-  for (size_t k = 0; k < op.k; k += pass) {
-    const size_t count = Min(op.k - k, pass);
-    const bool is_first = k == 0;
-    const bool is_last = k + count == op.k;
+// Weights of the file from channel n on; those that come next are fetched by the way.
+template <int kBits, size_t kVectors>
+struct WeightPanels {
+  static constexpr size_t kUnit = kGroupSize;
+  static constexpr size_t kChannels = kLanes32 * kVectors;
+  const PackedMatMul& op;
+  size_t n;
+
+  PQV_INLINE void Make(size_t k, size_t count, uint8_t* panel) const {
     Expand<kBits, kVectors, OffsetForm, kFetchBytes>(op, n, k / kGroupSize,
                                                      CeilDivide(count, kGroupSize), panel);
-    Fetch fetch(op, kBits, is_last ? n + kChannels : n, is_last ? 0 : k + count,
-                CeilDivide(Min(pass, op.k), kGroupSize), kChannels / kPanelChannels, rows.count);
-    const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
-      if (is_last) epilogue.Prefetch(rows.row + r);
-      fetch.Next();
-      const __m512i correction = _mm512_set1_epi32(rows.correction[r]);
-      for (size_t v = 0; v < kVectors; ++v) {
-        sums[v] = is_first ? correction : _mm512_load_si512(partial + r * kChannels + kLanes32 * v);
-      }
-    };
-    const auto end = [&](size_t r, const __m512i* sums) __attribute__((always_inline)) {
-      if (is_last) return epilogue.Store(rows.row + r, sums);
-      for (size_t v = 0; v < kVectors; ++v) {
-        _mm512_store_si512(partial + r * kChannels + kLanes32 * v, sums[v]);
-      }
-    };
-    const uint8_t* a = reinterpret_cast<const uint8_t*>(block.a + rows.row * block.a_stride + k);
-    RunRows<PanelSign::kUnsigned, kVectors>(a, block.a_stride, rows.count, count, panel, begin,
-                                            end);
   }
+
+  PQV_INLINE auto ByTheWay(size_t k, size_t count, size_t rows) const {
+    const bool is_last = k + count == op.k;
+    Fetch fetch(op, kBits, is_last ? n + kChannels : n, is_last ? 0 : k + count,
+                CeilDivide(count, kGroupSize), kChannels / kPanelChannels, rows);
+    return [fetch]() mutable __attribute__((always_inline)) { fetch.Next(); };
+  }
+};
+
+// An epilogue of the weights with an offset, whose part is taken off first.
+template <size_t kVectors, typename Epilogue>
+struct WithCorrection : Epilogue {
+  const int32_t* correction;
+  size_t first;  // row that it begins with
+
+  PQV_INLINE void Begin(size_t row, __m512i* sums) const {
+    for (size_t v = 0; v < kVectors; ++v) sums[v] = _mm512_set1_epi32(correction[row - first]);
+  }
+
+  PQV_INLINE void End(size_t row, const __m512i* sums) const { this->Store(row, sums); }
+};
+
+template <int kBits, size_t kVectors, typename Epilogue>
+void RunChannels(const PackedMatMul& op, const PackedMatMulBlock& block, const Product& rows,
+                 const int32_t* correction, size_t n, typename Epilogue::Output* y) {
+  RunPanel<PanelSign::kUnsigned, kVectors>(
+      rows, WeightPanels<kBits, kVectors>{op, n},
+      WithCorrection<kVectors, Epilogue>{{op, block, n, y}, correction, rows.row_begin});
 }
 
 // Few rows read the weights where they are. A vector of the file holds 8 channels, 64 / kStepK
@@ -222,18 +219,24 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
   if (block.row_end - block.row_begin <= kMaxDirectRows && op.k <= kMaxDirectK) {
     return RunDirect<kBits, Epilogue>(op, block, y);
   }
-  const size_t most = op.k > kMaxPanelK ? kBlockRows : kMaxRows;
-  for (size_t row = block.row_begin; row < block.row_end; row += most) {
-    Rows rows;
-    rows.row = row;
-    rows.count = Min(block.row_end - row, most);
-    SumsOfRows(block.a + row * block.a_stride, block.a_stride, rows.count, op.k, -kOffset<kBits>,
-               rows.correction);
+  Product rows = {0,
+                  0,
+                  block.channel_begin,
+                  block.channel_end,
+                  op.k,
+                  reinterpret_cast<const uint8_t*>(block.a),
+                  block.a_stride};
+  for (size_t row = block.row_begin; row < block.row_end; row = rows.row_end) {
+    int32_t correction[kMaxRows];
+    rows.row_begin = row;
+    rows.row_end = Min(block.row_end, row + MaxRows(op.k));
+    SumsOfRows(block.a + row * block.a_stride, block.a_stride, rows.row_end - row, op.k,
+               -kOffset<kBits>, correction);
     for (size_t n = block.channel_begin; n < block.channel_end; n += kWideChannels) {
       if (block.channel_end - n > kNarrowChannels) {
-        RunPanel<kBits, 4, Epilogue<4>>(op, block, rows, n, y);
+        RunChannels<kBits, 4, Epilogue<4>>(op, block, rows, correction, n, y);
       } else {
-        RunPanel<kBits, 2, Epilogue<2>>(op, block, rows, n, y);
+        RunChannels<kBits, 2, Epilogue<2>>(op, block, rows, correction, n, y);
       }
     }
   }

@@ -1,5 +1,5 @@
-#include "kernels/common/tile_dotprod.h"
-#include "kernels/common/tile_i8mm.h"
+#include "kernels/gemm/tile_dotprod.h"
+#include "kernels/gemm/tile_i8mm.h"
 #include "kernels/packed_matmul/neon.h"
 
 namespace pqv {

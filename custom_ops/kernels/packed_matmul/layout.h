@@ -6,12 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/common/sizes.h"
+
 namespace pqv {
 
 constexpr size_t kPanelChannels = 8;
 constexpr size_t kGroupSize = 4;
-
-static constexpr size_t CeilDivide(size_t a, size_t b) { return (a + b - 1) / b; }
 
 // Bytes of one group of one panel.
 static constexpr size_t GroupBytes(int bits) { return kPanelChannels * kGroupSize * bits / 8; }

@@ -5,8 +5,8 @@
 #define PQV_KERNELS_PACKED_MATMUL_NEON_H_
 
 #include "kernels/common/saturation_neon.h"
-#include "kernels/common/strassen_neon.h"
-#include "kernels/common/tile_neon.h"
+#include "kernels/gemm/strassen_neon.h"
+#include "kernels/gemm/tile_neon.h"
 #include "kernels/packed_matmul/packed_matmul.h"
 
 namespace pqv {

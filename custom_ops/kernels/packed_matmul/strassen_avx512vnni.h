@@ -1,4 +1,4 @@
-// Strassen's product of codes of 4 bits with VPDPBUSD, see common/strassen.h. Blocks of A have 12
+// Strassen's product of codes of 4 bits with VPDPBUSD, see gemm/strassen.h. Blocks of A have 12
 // rows, those of B 32 channels.
 //
 // The factors of A are unsigned by an offset, which adds offset times the sums of B's channels to
@@ -22,7 +22,7 @@ constexpr int kRestOffset = 128;
 
 // K is halved in every pass.
 static inline size_t FastPass(size_t k) {
-  return PassSize(k, kMaxFastK, 2 * kStrassenTile.block_k);
+  return EvenPart(k, kMaxFastK, 2 * kStrassenTile.block_k);
 }
 
 // Bytes of the factors of a tile of rows: of pass after pass [7, 12, half of its K].

@@ -7,8 +7,8 @@
 
 #include <stddef.h>
 
-#include "kernels/common/strassen.h"
-#include "kernels/common/tile_avx512vnni.h"
+#include "kernels/gemm/strassen.h"
+#include "kernels/gemm/tile_avx512vnni.h"
 
 namespace pqv {
 namespace avx512 {

@@ -1,4 +1,4 @@
-#include "kernels/common/tile_amx.h"
+#include "kernels/gemm/tile_amx.h"
 #include "kernels/weighted_mean/avx512.h"
 #include "kernels/weighted_mean/weighted_mean.h"
 

@@ -4,7 +4,7 @@
 #define PQV_KERNELS_WEIGHTED_MEAN_AVX2_H_
 
 #include "kernels/common/arithmetic_avx2.h"
-#include "kernels/common/tile_avx2.h"
+#include "kernels/gemm/tile_avx2.h"
 #include "kernels/weighted_mean/weighted_mean.h"
 
 namespace pqv {
@@ -150,7 +150,7 @@ class MeanBlock {
 
 template <typename Dot>
 static void RunWeightedMeanWith(const WeightedMean& op) {
-  const size_t rows = EvenBlock(op.m, Dot::kBlockRows, Dot::kRows);
+  const size_t rows = EvenPart(op.m, Dot::kBlockRows, Dot::kRows);
   for (size_t m = 0; m < op.m; m += rows) MeanBlock<Dot>(op, m, Min(op.m - m, rows)).Run();
 }
 

@@ -1,4 +1,4 @@
-#include "kernels/common/tile_avx512vnni.h"
+#include "kernels/gemm/driver_avx512vnni.h"
 #include "kernels/weighted_mean/avx512.h"
 #include "kernels/weighted_mean/weighted_mean.h"
 
@@ -8,40 +8,71 @@ namespace {
 
 using namespace avx512;
 
-constexpr size_t kBlockRows = 198;  // rows that share a panel
 constexpr size_t kPanelColumns = 64;
 
-// 16 * kVectors or fewer columns from d on of rows from m on.
+// 16 * kVectors or fewer columns of V from d on.
 template <size_t kVectors>
-void RunPanel(const WeightedMean& op, const MeanScales* scales, size_t m, size_t rows, size_t d) {
-  constexpr size_t kColumns = kLanes32 * kVectors;
-  alignas(64) uint8_t panel[kMaxPanelK * kColumns];
-  alignas(64) int32_t partial[kBlockRows * kColumns];
-  const __mmask64 columns = FirstLanes(Min(op.d - d, kColumns));
-  const Limits limits = MakeLimits(op.y_bits);
-  const size_t pass = PassSize(op.n, kMaxPanelK, kGroup);
-  for (size_t j = 0; j < op.n; j += pass) {
-    const size_t count = Min(op.n - j, pass);
-    const bool is_first = j == 0;
-    const bool is_last = j + count == op.n;
-    InterleavePanel<kVectors>(op.v + j * op.v_stride + d, op.v_stride, count, columns, panel);
-    const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
-      for (size_t v = 0; v < kVectors; ++v) {
-        sums[v] = is_first ? _mm512_setzero_si512()
-                           : _mm512_load_si512(partial + r * kColumns + kLanes32 * v);
-      }
-    };
-    const auto end = [&](size_t r, const __m512i* sums) __attribute__((always_inline)) {
-      if (is_last) {
-        int8_t* y = op.y + (m + r) * op.y_stride + d;
-        return StoreMean<kVectors>(scales[r / kLanes32], r % kLanes32, sums, limits, columns, y);
-      }
-      for (size_t v = 0; v < kVectors; ++v) {
-        _mm512_store_si512(partial + r * kColumns + kLanes32 * v, sums[v]);
-      }
-    };
-    RunRows<PanelSign::kSigned, kVectors>(op.w + m * op.w_stride + j, op.w_stride, rows, count,
-                                          panel, begin, end);
+struct ColumnPanels {
+  static constexpr size_t kUnit = kGroup;
+  const WeightedMean& op;
+  size_t d;
+
+  PQV_INLINE void Make(size_t j, size_t count, uint8_t* panel) const {
+    InterleavePanel<kVectors>(op.v + j * op.v_stride + d, op.v_stride, count, FirstLanes(op.d - d),
+                              panel);
+  }
+
+  PQV_INLINE auto ByTheWay(size_t, size_t, size_t) const {
+    return [] {};
+  }
+};
+
+template <size_t kVectors>
+class ToMean {
+ public:
+  PQV_INLINE ToMean(const WeightedMean& op, size_t d, const MeanScales* scales)
+      : y_(op.y + d),
+        stride_(op.y_stride),
+        columns_(FirstLanes(op.d - d)),
+        limits_(MakeLimits(op.y_bits)),
+        scales_(scales) {}
+
+  PQV_INLINE void Prefetch(size_t) const {}
+
+  PQV_INLINE void Begin(size_t, __m512i* sums) const {
+    for (size_t v = 0; v < kVectors; ++v) sums[v] = _mm512_setzero_si512();
+  }
+
+  PQV_INLINE void End(size_t row, const __m512i* sums) const {
+    StoreMean<kVectors>(scales_[row / kLanes32], row % kLanes32, sums, limits_, columns_,
+                        y_ + row * stride_);
+  }
+
+ private:
+  int8_t* const y_;
+  const size_t stride_;
+  const __mmask64 columns_;
+  const Limits limits_;
+  const MeanScales* const scales_;
+};
+
+template <size_t kVectors>
+void RunColumns(const WeightedMean& op, const MeanScales* scales, size_t d) {
+  const Product rows = {0, op.m, 0, op.d, op.n, op.w, op.w_stride};
+  RunPanel<PanelSign::kSigned, kVectors>(rows, ColumnPanels<kVectors>{op, d},
+                                         ToMean<kVectors>(op, d, scales));
+}
+
+// The rows of `op`, MaxRows(n) or fewer.
+void RunBlock(const WeightedMean& op) {
+  MeanScales scales[CeilDivide(kMaxRows, kLanes32)];
+  FindScalesOfRows(op, 0, op.m, scales);
+  for (size_t d = 0; d < op.d; d += kPanelColumns) {
+    if (op.d - d > kPanelColumns / 2) {
+      RunColumns<4>(op, scales, d);
+    } else {
+      RunColumns<2>(op, scales, d);
+    }
   }
 }
 
@@ -53,17 +84,13 @@ void Clear(const WeightedMean& op) {
 
 void RunWeightedMean(const WeightedMean& op) {
   if (op.n == 0) return Clear(op);
-  MeanScales scales[(kBlockRows + kLanes32 - 1) / kLanes32];
-  for (size_t m = 0; m < op.m; m += kBlockRows) {
-    const size_t rows = Min(op.m - m, kBlockRows);
-    FindScalesOfRows(op, m, rows, scales);
-    for (size_t d = 0; d < op.d; d += kPanelColumns) {
-      if (op.d - d > kPanelColumns / 2) {
-        RunPanel<4>(op, scales, m, rows, d);
-      } else {
-        RunPanel<2>(op, scales, m, rows, d);
-      }
-    }
+  const size_t rows = MaxRows(op.n);
+  for (size_t m = 0; m < op.m; m += rows) {
+    WeightedMean block = op;
+    block.m = Min(op.m - m, rows);
+    block.w += m * op.w_stride;
+    block.y += m * op.y_stride;
+    RunBlock(block);
   }
 }
 

@@ -1,4 +1,4 @@
-#include "kernels/common/tile_avxvnni.h"
+#include "kernels/gemm/tile_avxvnni.h"
 #include "kernels/weighted_mean/avx2.h"
 
 namespace pqv {

@@ -1,4 +1,4 @@
-#include "kernels/common/tile_dotprod.h"
+#include "kernels/gemm/tile_dotprod.h"
 #include "kernels/weighted_mean/neon.h"
 
 namespace pqv {

@@ -1,4 +1,4 @@
-#include "kernels/common/tile_i8mm.h"
+#include "kernels/gemm/tile_i8mm.h"
 #include "kernels/weighted_mean/neon.h"
 
 namespace pqv {

@@ -1,6 +1,6 @@
 #include "kernels/weighted_mean/neon.h"
 
-#include "kernels/common/tile_armv8.h"
+#include "kernels/gemm/tile_armv8.h"
 
 namespace pqv {
 namespace neon {

@@ -3,7 +3,7 @@
 #ifndef PQV_KERNELS_WEIGHTED_MEAN_NEON_H_
 #define PQV_KERNELS_WEIGHTED_MEAN_NEON_H_
 
-#include "kernels/common/tile_neon.h"
+#include "kernels/gemm/tile_neon.h"
 #include "kernels/weighted_mean/weighted_mean.h"
 
 namespace pqv {

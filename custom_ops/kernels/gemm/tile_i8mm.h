@@ -4,11 +4,11 @@
 // The instructions multiply two rows of 8 k by two channels of 8 k. The four sums of a register are
 // those of a row beside those of the next one.
 
-#ifndef PQV_KERNELS_COMMON_TILE_I8MM_H_
-#define PQV_KERNELS_COMMON_TILE_I8MM_H_
+#ifndef PQV_KERNELS_GEMM_TILE_I8MM_H_
+#define PQV_KERNELS_GEMM_TILE_I8MM_H_
 
-#include "kernels/common/strassen.h"
-#include "kernels/common/tile_neon.h"
+#include "kernels/gemm/strassen.h"
+#include "kernels/gemm/tile_neon.h"
 
 namespace pqv {
 namespace arm64 {
@@ -147,4 +147,4 @@ struct I8mmTile {
 }  // namespace arm64
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_TILE_I8MM_H_
+#endif  // PQV_KERNELS_GEMM_TILE_I8MM_H_

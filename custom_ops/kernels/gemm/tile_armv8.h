@@ -3,11 +3,11 @@
 //
 // Products are summed as narrow as they fit: how often sums must be widened depends on the values.
 
-#ifndef PQV_KERNELS_COMMON_TILE_ARMV8_H_
-#define PQV_KERNELS_COMMON_TILE_ARMV8_H_
+#ifndef PQV_KERNELS_GEMM_TILE_ARMV8_H_
+#define PQV_KERNELS_GEMM_TILE_ARMV8_H_
 
-#include "kernels/common/strassen.h"
-#include "kernels/common/tile_neon.h"
+#include "kernels/gemm/strassen.h"
+#include "kernels/gemm/tile_neon.h"
 
 namespace pqv {
 namespace arm64 {
@@ -343,4 +343,4 @@ struct Armv8Tile {
 }  // namespace arm64
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_TILE_ARMV8_H_
+#endif  // PQV_KERNELS_GEMM_TILE_ARMV8_H_

@@ -1,10 +1,10 @@
 // Tiles of bytes by VPDPBUSD on vectors of 256 bits, for files built with -mavxvnni or, where that
 // is emulated, with the VL and VNNI of AVX-512, whose encoding of the same instruction it then is.
 
-#ifndef PQV_KERNELS_COMMON_TILE_AVXVNNI_H_
-#define PQV_KERNELS_COMMON_TILE_AVXVNNI_H_
+#ifndef PQV_KERNELS_GEMM_TILE_AVXVNNI_H_
+#define PQV_KERNELS_GEMM_TILE_AVXVNNI_H_
 
-#include "kernels/common/tile_avx2.h"
+#include "kernels/gemm/tile_avx2.h"
 
 namespace pqv {
 namespace avxvnni {
@@ -30,4 +30,4 @@ struct Dpbusd {
 }  // namespace avxvnni
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_TILE_AVXVNNI_H_
+#endif  // PQV_KERNELS_GEMM_TILE_AVXVNNI_H_

@@ -1,13 +1,13 @@
 // The driver of Strassen's product (strassen.h) on arm64: tiles of 16 rows by 16 channels, each of
 // four blocks of 8 by 8.
 
-#ifndef PQV_KERNELS_COMMON_STRASSEN_NEON_H_
-#define PQV_KERNELS_COMMON_STRASSEN_NEON_H_
+#ifndef PQV_KERNELS_GEMM_STRASSEN_NEON_H_
+#define PQV_KERNELS_GEMM_STRASSEN_NEON_H_
 
 #include "kernels/common/saturation_neon.h"
-#include "kernels/common/strassen.h"
-#include "kernels/common/strassen_factors.h"
-#include "kernels/common/tile_neon.h"
+#include "kernels/gemm/strassen.h"
+#include "kernels/gemm/strassen_factors.h"
+#include "kernels/gemm/tile_neon.h"
 
 namespace pqv {
 namespace arm64 {
@@ -232,4 +232,4 @@ static void RunFastProduct(const Product& op, const RowFactors& rows, const Pane
 }  // namespace arm64
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_STRASSEN_NEON_H_
+#endif  // PQV_KERNELS_GEMM_STRASSEN_NEON_H_

@@ -3,8 +3,8 @@
 // All tiles are whole: 16 rows of 64 bytes. Eight of them: 0 .. 3 sums (2 x 2), 4 and 5 rows, 6 and
 // 7 panel. Tile registers belong to the thread, so every task configures and releases them.
 
-#ifndef PQV_KERNELS_COMMON_TILE_AMX_H_
-#define PQV_KERNELS_COMMON_TILE_AMX_H_
+#ifndef PQV_KERNELS_GEMM_TILE_AMX_H_
+#define PQV_KERNELS_GEMM_TILE_AMX_H_
 
 #include <string.h>
 
@@ -221,12 +221,12 @@ struct RowPair {
 
 static PQV_INLINE RowPair PairAt(size_t row, size_t rows) {
   const size_t last = rows - kTileRows;
-  const size_t first = avx512::Min(row, last);
-  const size_t second = avx512::Min(row + kTileRows, last);
+  const size_t first = Min(row, last);
+  const size_t second = Min(row + kTileRows, last);
   return {first, second, row + kTileRows < rows};
 }
 
 }  // namespace amx
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_TILE_AMX_H_
+#endif  // PQV_KERNELS_GEMM_TILE_AMX_H_

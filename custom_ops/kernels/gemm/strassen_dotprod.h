@@ -7,11 +7,11 @@
 // the groups of rows 0 .. 3 and then those of rows 4 .. 7; v16 .. v31 the sums, two vectors for a
 // row.
 
-#ifndef PQV_KERNELS_COMMON_STRASSEN_DOTPROD_H_
-#define PQV_KERNELS_COMMON_STRASSEN_DOTPROD_H_
+#ifndef PQV_KERNELS_GEMM_STRASSEN_DOTPROD_H_
+#define PQV_KERNELS_GEMM_STRASSEN_DOTPROD_H_
 
 #include "kernels/common/limits.h"
-#include "kernels/common/strassen.h"
+#include "kernels/gemm/strassen.h"
 
 namespace pqv {
 namespace arm64 {
@@ -234,4 +234,4 @@ static __attribute__((noinline, unused)) void StrassenProducts(const uint8_t* ro
 }  // namespace arm64
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_STRASSEN_DOTPROD_H_
+#endif  // PQV_KERNELS_GEMM_STRASSEN_DOTPROD_H_

@@ -1,12 +1,12 @@
 // A tile of 8 rows by 8 channels of an int8 matrix product with SDOT or UDOT, for files built with
 // +dotprod.
 
-#ifndef PQV_KERNELS_COMMON_TILE_DOTPROD_H_
-#define PQV_KERNELS_COMMON_TILE_DOTPROD_H_
+#ifndef PQV_KERNELS_GEMM_TILE_DOTPROD_H_
+#define PQV_KERNELS_GEMM_TILE_DOTPROD_H_
 
-#include "kernels/common/strassen.h"
-#include "kernels/common/strassen_dotprod.h"
-#include "kernels/common/tile_neon.h"
+#include "kernels/gemm/strassen.h"
+#include "kernels/gemm/strassen_dotprod.h"
+#include "kernels/gemm/tile_neon.h"
 
 namespace pqv {
 namespace arm64 {
@@ -133,4 +133,4 @@ struct DotprodTile {
 }  // namespace arm64
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_TILE_DOTPROD_H_
+#endif  // PQV_KERNELS_GEMM_TILE_DOTPROD_H_

@@ -12,8 +12,8 @@
 // (Winograd, "On multiplication of 2 x 2 matrices", 1971.) A sum has four terms at most. Codes of
 // 4 bits are in [-8, 7], so sums are in [-32, 31], those of symmetric weights in [-28, 28]: bytes.
 
-#ifndef PQV_KERNELS_COMMON_STRASSEN_H_
-#define PQV_KERNELS_COMMON_STRASSEN_H_
+#ifndef PQV_KERNELS_GEMM_STRASSEN_H_
+#define PQV_KERNELS_GEMM_STRASSEN_H_
 
 #include <stddef.h>
 #include <stdint.h>
@@ -75,4 +75,4 @@ struct StrassenEnds {
 
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_STRASSEN_H_
+#endif  // PQV_KERNELS_GEMM_STRASSEN_H_

@@ -4,8 +4,8 @@
 // one of signed bytes unsigned rows. Signed values become unsigned by an offset, which adds offset
 // times the sum of the row to each of its sums; SumsOfRows gives what is to be taken off again.
 
-#ifndef PQV_KERNELS_COMMON_TILE_AVX512VNNI_H_
-#define PQV_KERNELS_COMMON_TILE_AVX512VNNI_H_
+#ifndef PQV_KERNELS_GEMM_TILE_AVX512VNNI_H_
+#define PQV_KERNELS_GEMM_TILE_AVX512VNNI_H_
 
 #include <string.h>
 
@@ -17,7 +17,6 @@ namespace avx512 {
 constexpr size_t kGroup = 4;         // k of one step
 constexpr size_t kVectorBytes = 64;  // of one step of 16 channels
 constexpr size_t kTileRows = 6;      // 24 sums, 4 vectors of the panel, 1 of the row
-constexpr size_t kMaxPanelK = 768;   // 32 KiB of 64 channels stay in L1
 
 enum class PanelSign { kUnsigned, kSigned };
 
@@ -87,56 +86,7 @@ static PQV_INLINE void RunTile(const uint8_t* a, size_t stride, size_t row, cons
   for (size_t r = 0; r < kRows; ++r) end(row + r, sums[r]);
 }
 
-// Copies rows of k bytes, each zero-padded to whole vectors.
-static inline void PadRows(const uint8_t* a, size_t stride, size_t rows, size_t k,
-                           size_t padded_stride, uint8_t* padded) {
-  for (size_t r = 0; r < rows; ++r) {
-    for (size_t i = 0; i < k; i += 64) {
-      const __m512i x = _mm512_maskz_loadu_epi8(FirstLanes(k - i), a + r * stride + i);
-      _mm512_storeu_si512(padded + r * padded_stride + i, x);
-    }
-  }
-}
-
-// All rows of k bytes with one panel. k <= kMaxPanelK.
-template <PanelSign kSign, size_t kVectors, typename Begin, typename End>
-static PQV_INLINE void RunRows(const uint8_t* a, size_t stride, size_t rows, size_t k,
-                               const uint8_t* panel, const Begin& begin, const End& end) {
-  alignas(64) uint8_t padded[kTileRows * kMaxPanelK];
-  const size_t groups = (k + kGroup - 1) / kGroup;
-  for (size_t row = 0; row < rows; row += kTileRows) {
-    const size_t count = Min(rows - row, kTileRows);
-    const uint8_t* tile = a + row * stride;
-    size_t tile_stride = stride;
-    if (k % kGroup != 0) {
-      PadRows(tile, stride, count, k, kMaxPanelK, padded);
-      tile = padded;
-      tile_stride = kMaxPanelK;
-    }
-    switch (count) {
-      case 1:
-        RunTile<kSign, 1, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
-        break;
-      case 2:
-        RunTile<kSign, 2, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
-        break;
-      case 3:
-        RunTile<kSign, 3, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
-        break;
-      case 4:
-        RunTile<kSign, 4, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
-        break;
-      case 5:
-        RunTile<kSign, 5, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
-        break;
-      default:
-        RunTile<kSign, 6, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
-        break;
-    }
-  }
-}
-
 }  // namespace avx512
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_TILE_AVX512VNNI_H_
+#endif  // PQV_KERNELS_GEMM_TILE_AVX512VNNI_H_

@@ -8,8 +8,8 @@
 // products, where one side is so small that sums of several products fit in int16; or, where there
 // is vpdpbusd (tile_avxvnni.h), by that.
 
-#ifndef PQV_KERNELS_COMMON_TILE_AVX2_H_
-#define PQV_KERNELS_COMMON_TILE_AVX2_H_
+#ifndef PQV_KERNELS_GEMM_TILE_AVX2_H_
+#define PQV_KERNELS_GEMM_TILE_AVX2_H_
 
 #include "kernels/common/arithmetic_avx2.h"
 
@@ -21,16 +21,7 @@ constexpr size_t kTileGroup = 4;                           // k
 constexpr size_t kTileBytes = kTileChannels * kTileGroup;  // of a group of a panel
 constexpr size_t kWideRows = 6;  // 12 sums, 2 weights, 1 activation, 1 product: all registers
 
-static PQV_INLINE size_t Min(size_t a, size_t b) { return a < b ? a : b; }
-
 static PQV_INLINE size_t Groups(size_t k) { return (k + kTileGroup - 1) / kTileGroup; }
-
-// The rows of blocks that cut `rows` evenly into whole tiles, `most` or fewer each; `most` is a
-// multiple of `tile`.
-static inline size_t EvenBlock(size_t rows, size_t most, size_t tile) {
-  const size_t blocks = (rows + most - 1) / most;
-  return blocks > 1 ? ((rows + blocks - 1) / blocks + tile - 1) / tile * tile : most;
-}
 
 // function(0) ... function(kRows - 1). Unlike those of a loop, the indices are constants before
 // compilers decide whether an array can live in registers.
@@ -355,4 +346,4 @@ static inline void MultiplyRows(const int8_t* a, size_t stride, const ByteRows<k
 }  // namespace avx2
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_TILE_AVX2_H_
+#endif  // PQV_KERNELS_GEMM_TILE_AVX2_H_

@@ -3,10 +3,10 @@
 //
 // In assembly: gcc copies what one instruction stores from four registers into consecutive ones.
 
-#ifndef PQV_KERNELS_COMMON_STRASSEN_FACTORS_H_
-#define PQV_KERNELS_COMMON_STRASSEN_FACTORS_H_
+#ifndef PQV_KERNELS_GEMM_STRASSEN_FACTORS_H_
+#define PQV_KERNELS_GEMM_STRASSEN_FACTORS_H_
 
-#include "kernels/common/strassen.h"
+#include "kernels/gemm/strassen.h"
 
 namespace pqv {
 namespace arm64 {
@@ -135,4 +135,4 @@ static inline void MakeFactorsOfPanels(const uint8_t* file11, const uint8_t* fil
 }  // namespace arm64
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_STRASSEN_FACTORS_H_
+#endif  // PQV_KERNELS_GEMM_STRASSEN_FACTORS_H_

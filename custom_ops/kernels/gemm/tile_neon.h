@@ -3,10 +3,11 @@
 //
 // A group is 4 k of the 8 channels, as in packed_matmul/layout.h.
 
-#ifndef PQV_KERNELS_COMMON_TILE_NEON_H_
-#define PQV_KERNELS_COMMON_TILE_NEON_H_
+#ifndef PQV_KERNELS_GEMM_TILE_NEON_H_
+#define PQV_KERNELS_GEMM_TILE_NEON_H_
 
 #include "kernels/common/arithmetic_neon.h"
+#include "kernels/gemm/product.h"
 #include "kernels/packed_matmul/layout.h"
 
 namespace pqv {
@@ -19,8 +20,6 @@ constexpr size_t kMaxBlockRows = 200;       // rows that share the panels of a p
 constexpr size_t kPartialChannels = 64;     // of a block where k takes several passes
 
 enum class Sign { kSigned, kUnsigned };  // of both factors
-
-static PQV_INLINE size_t RoundUp(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
 
 static PQV_INLINE int8x16_t LoadBytes(const void* x) {
   return vld1q_s8(static_cast<const int8_t*>(x));
@@ -150,14 +149,6 @@ static PQV_INLINE void PackHalf(const uint8_t* a, size_t stride, size_t rows, si
 struct PanelBlock {
   const uint8_t* data;
   size_t stride;
-};
-
-struct Product {
-  size_t row_begin, row_end;
-  size_t channel_begin, channel_end;  // channel_begin is a multiple of kPanelChannels
-  size_t k;
-  const uint8_t* a;  // row 0
-  size_t a_stride;
 };
 
 // The sums of rows of a tile by a panel.
@@ -364,4 +355,4 @@ static void RunProduct(const Product& op, const Panels& panels, const Epilogue& 
 }  // namespace arm64
 }  // namespace pqv
 
-#endif  // PQV_KERNELS_COMMON_TILE_NEON_H_
+#endif  // PQV_KERNELS_GEMM_TILE_NEON_H_
