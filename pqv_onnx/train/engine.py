@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -228,7 +228,7 @@ class Trainer:
                 if progress.step == end:
                     break
                 if save_every and not progress.step % save_every:
-                    self._save(self.snapshot(), STATE, LAST)
+                    self._save(self.snapshot(), LAST)
             result = self._finish_epoch(epoch, whole=end == (epoch + 1) * per_epoch)
         return result
 
@@ -300,9 +300,7 @@ class Trainer:
             progress.history, progress.loss_sum = history, 0.0
             progress.best = max(progress.best, result.top1)
         snapshot.config = replace(snapshot.config, accuracy=result.top1 / 100)
-        self._save(snapshot, STATE, LAST, *([BEST] if better else []))
-        if self.accelerator.is_main_process:
-            write_log(self.output, history)
+        self._save(snapshot, LAST, *([BEST] if better else []), history=history)
         self.report.epoch(row)
         return result
 
@@ -330,7 +328,10 @@ class Trainer:
         copy.load_state_dict(source.state_dict())
         return copy.to(self.accelerator.device).eval()
 
-    def _save(self, snapshot: QuantModel, *names: str) -> None:
+    def _save(
+        self, snapshot: QuantModel, *names: str, history: Sequence[dict[str, float]] = ()
+    ) -> None:
+        """Write checkpoints, the log and, last, the state: a run killed before goes on without."""
         if not self.accelerator.is_main_process:
             return
         if not all(bool(torch.isfinite(value).all()) for value in _weights(self.model)):
@@ -347,10 +348,10 @@ class Trainer:
         if self.accelerator.scaler is not None:
             parts["scaler"] = self.accelerator.scaler.state_dict()
         for name in names:
-            if name == STATE:
-                save_state(self.output / name, self.recipe, self.progress, parts)
-            else:
-                save_qat(self.output / name, snapshot)
+            save_qat(self.output / name, snapshot)
+        if history:
+            write_log(self.output, history)
+        save_state(self.output / STATE, self.recipe, self.progress, parts)
 
 
 def _weights(model: nn.Module) -> Iterator[Tensor]:

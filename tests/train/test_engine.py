@@ -15,6 +15,7 @@ from runs import recipe, same_state, student, trainer
 from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat.build import create_timm
+from pqv_onnx.train import engine
 from pqv_onnx.train.engine import Trainer, make_accelerator
 from pqv_onnx.train.models import FloatSource
 from pqv_onnx.train.optimizer import make_optimizer
@@ -79,6 +80,26 @@ def test_a_killed_run_resumes_to_the_same_bits(
     resumed = trainer(options, folders, tmp_path / "killed")
     resumed.resume()
     assert resumed.progress.step == step - 1
+    resumed.run()
+    _assert_same_files(whole, tmp_path / "killed")
+
+
+@pytest.mark.parametrize("writer", ["save_qat", "write_log", "save_state"])
+def test_a_run_killed_among_its_last_files_resumes_to_them(
+    writer: str, whole: Path, folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(recipe(tmp_path), folders, tmp_path / "killed")
+
+    def kill(*_: object) -> None:
+        if run.progress.step == 8:
+            raise Killed
+
+    write = getattr(engine, writer)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(engine, writer, lambda *given: (write(*given), kill()))
+        run.run()
+    resumed = trainer(recipe(tmp_path), folders, tmp_path / "killed")
+    resumed.resume()
     resumed.run()
     _assert_same_files(whole, tmp_path / "killed")
 
@@ -170,7 +191,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
         if done == 3:
             monkeypatch.setattr(os, "replace", replace)
 
-    with pytest.raises(PqvError, match=r"state.pt: cannot be written: No space left on device"):
+    with pytest.raises(PqvError, match=r"last.safetensors: cannot be written: No space left on device"):
         trainer(options, folders, tmp_path / "run", step=fill).run()
     monkeypatch.undo()
     resumed = trainer(options, folders, tmp_path / "run")
