@@ -9,11 +9,15 @@ import os
 import subprocess
 import venv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import pqv_onnx
+from pqv_onnx.graph import export_onnx
+from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.runtime.library import get_library_path
 
 VERSIONS = {
@@ -54,6 +58,25 @@ def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return python
 
 
+def run_without_us(
+    python: Path, model: Path, given: np.ndarray, library: str | Path, folder: Path
+) -> np.ndarray:
+    """What a model gives in another environment."""
+    inputs, outputs = folder / "inputs.npy", folder / "logits.npy"
+    np.save(inputs, given)
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(
+        [python, "-c", RUN_WITHOUT_US, str(model), str(inputs), str(outputs), str(library)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=folder,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return np.load(outputs)
+
+
 @pytest.mark.parametrize("use_library", [False, True], ids=["functions", "library"])
 @pytest.mark.parametrize("precision", ["w8a8", "w4a4"])
 def test_same_bits_without_our_package(
@@ -64,19 +87,22 @@ def test_same_bits_without_our_package(
     shape = (3, *session.get_inputs()[0].shape[1:])
     images = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     (expected,) = session.run(None, {session.get_inputs()[0].name: images})
-    inputs, outputs = tmp_path / "images.npy", tmp_path / "logits.npy"
-    np.save(inputs, images)
     library = get_library_path() if use_library else ""
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(
-        [python, "-c", RUN_WITHOUT_US, str(model), str(inputs), str(outputs), library],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=tmp_path,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = np.load(outputs)
+    found = run_without_us(python, model, images, library, tmp_path)
     assert found.dtype == expected.dtype
+    assert np.array_equal(found.view(np.uint32), expected.view(np.uint32))
+
+
+@pytest.mark.parametrize("size", [(480, 640), (900, 30), (5, 3)])
+def test_an_image_is_resized_to_the_same_bits(
+    python: Path, size: tuple[int, int], tiny_qat: dict[str, Any], tmp_path: Path
+) -> None:
+    integer = convert_to_integer(tiny_qat["w8a8"])
+    for kind in ("image", "float"):
+        export_onnx(integer, tmp_path / f"{kind}.onnx", input=kind)
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "x.png")
+    images = integer.config.input.load(tmp_path / "x.png")
+    (expected,) = pqv_onnx.InferenceSession(tmp_path / "float.onnx").run(None, {"images": images})
+    found = run_without_us(python, tmp_path / "image.onnx", image, "", tmp_path)
     assert np.array_equal(found.view(np.uint32), expected.view(np.uint32))
