@@ -71,7 +71,7 @@ def _fail_unexpectedly(error: Exception) -> int:
     if _is_interrupt(error):
         return 130
     text = " ".join(str(error).split())[:_SHOWN]
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in text:  # torch's is a RuntimeError
         return _fail(f"out of memory: {text}")
     return _fail(f"unexpected {type(error).__name__}: {text} (`pqv --traceback ...` shows where)")
 

@@ -187,6 +187,12 @@ def test_what_nobody_expects(pqv: Pqv, monkeypatch: pytest.MonkeyPatch) -> None:
         pqv("--traceback", "info")
 
 
+def test_memory_that_torch_does_not_get(pqv: Pqv) -> None:
+    new = ["--model", "test_vit", "--random-weights", "0", "--num-classes", str(2**50)]
+    result = pqv("calibrate", *new, "--data", ".", "-o", "c.safetensors")
+    assert result.code == 1 and result.error.startswith("pqv: error: out of memory: ")
+
+
 def test_the_flag_is_known(pqv: Pqv) -> None:
     assert "--traceback" in pqv("--help").out
     assert pqv("--traceback", "info").code == 0
