@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bindings/system.h"
+#include "kernels/common/sizes.h"
 
 namespace pqv {
 
@@ -21,7 +22,7 @@ class Array {
   // False if the memory cannot be had. Called once.
   bool Allocate(size_t count) {
     if (count > (SIZE_MAX - kAlignment) / sizeof(T)) return false;
-    const size_t bytes = (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
+    const size_t bytes = RoundUp(count * sizeof(T), kAlignment);
     void* memory = AllocateAligned(bytes);
     if (memory == nullptr) return false;
     data_ = static_cast<T*>(memset(memory, 0, bytes));

@@ -45,7 +45,7 @@ class AttentionNode {
     const size_t heads = heads_;
     const size_t width = heads * depth;
     const size_t block_rows = AttentionBlockRows(tokens);
-    const size_t blocks = (tokens + block_rows - 1) / block_rows;
+    const size_t blocks = CeilDivide(tokens, block_rows);
     Attention whole = op_;
     whole.tokens = tokens;
     whole.depth = depth;

@@ -4,6 +4,7 @@
 #define PQV_BINDINGS_RUN_CONTEXT_H_
 
 #include "bindings/tensor.h"
+#include "kernels/common/sizes.h"
 
 namespace pqv {
 
@@ -84,7 +85,7 @@ class RunContext {
   template <typename Function>
   OrtStatus* ParallelElements(size_t count, size_t element_cost, const Function& function) const {
     constexpr size_t kBlock = 4096;  // elements that a task takes at least
-    const size_t blocks = (count + kBlock - 1) / kBlock;
+    const size_t blocks = CeilDivide(count, kBlock);
     return ParallelRanges(blocks, kBlock * element_cost, [&](size_t begin, size_t end) {
       const size_t last = end == blocks ? count : end * kBlock;
       function(begin * kBlock, last - begin * kBlock);
@@ -99,7 +100,7 @@ class RunContext {
     constexpr size_t kFew = 8;
     constexpr size_t kMinHalf = 64;
     const size_t pieces = batches < kFew && rows >= 2 * kMinHalf ? 2 : 1;
-    const size_t piece_cost = (rows + pieces - 1) / pieces * row_cost;
+    const size_t piece_cost = CeilDivide(rows, pieces) * row_cost;
     return ParallelRanges(batches * pieces, piece_cost, [&](size_t begin, size_t end) {
       for (size_t unit = begin; unit < end; ++unit) {
         const size_t first = TaskBegin(rows, pieces, unit % pieces);

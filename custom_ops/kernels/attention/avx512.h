@@ -54,7 +54,7 @@ struct ChunkOrder {
   __mmask32 words[2];  // the same for the two vectors of int16 that are packed into it
 
   PQV_INLINE explicit ChunkOrder(size_t count)
-      : tokens(count), vectors((count + kLanes32 - 1) / kLanes32), bytes(0), words{0, 0} {
+      : tokens(count), vectors(CeilDivide(count, kLanes32)), bytes(0), words{0, 0} {
     const size_t lane_tokens = kTokenGroup * vectors;
     for (size_t lane = 0; lane * lane_tokens < tokens; ++lane) {
       const __mmask64 mask = FirstLanes(Min(tokens - lane * lane_tokens, lane_tokens));
@@ -90,7 +90,7 @@ struct KeyLayout {
   uint8_t flip;   // xored to all keys
 };
 
-static inline size_t ChunkCount(size_t tokens) { return (tokens + kChunk - 1) / kChunk; }
+static inline size_t ChunkCount(size_t tokens) { return CeilDivide(tokens, kChunk); }
 
 // The arrays of a head in the scratch memory.
 struct HeadMemory {

@@ -15,7 +15,7 @@ constexpr int kKeyOffset = 128;
 class Head : SoftmaxHead {
  public:
   Head(const Attention& op, uint8_t* scratch)
-      : SoftmaxHead(op, scratch), groups_((op.depth + kGroup - 1) / kGroup) {
+      : SoftmaxHead(op, scratch), groups_(CeilDivide(op.depth, kGroup)) {
     for (size_t chunk = 0; chunk < chunks_; ++chunk) {
       const size_t vectors = Order(chunk).vectors;
       PackKeys(chunk, {vectors * kVectorBytes, kVectorBytes, kKeyOffset});
@@ -118,7 +118,7 @@ class Head : SoftmaxHead {
   template <bool kLog2, bool kMasked>
   void FindAllWeights(size_t row) {
     const __m512i ones = _mm512_set1_epi8(1);
-    const size_t rows = (Rows(row) + kRows - 1) / kRows * kRows;
+    const size_t rows = RoundUp(Rows(row), kRows);
     for (size_t r = 0; r < rows; ++r) {
       __m512i sums = _mm512_setzero_si512();
       for (size_t chunk = 0; chunk < chunks_; ++chunk) {

@@ -6,15 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/common/sizes.h"
+
 namespace pqv {
 
 // Arrays indexed by channel are allocated, and zero, up to the next multiple of this, so that a
 // kernel may load a whole vector at their end.
 constexpr size_t kChannelPadding = 64;
 
-static inline size_t PaddedChannels(size_t channels) {
-  return (channels + kChannelPadding - 1) / kChannelPadding * kChannelPadding;
-}
+static inline size_t PaddedChannels(size_t channels) { return RoundUp(channels, kChannelPadding); }
 
 // All arrays have PaddedChannels(channels) elements.
 struct ChannelRequantizer {

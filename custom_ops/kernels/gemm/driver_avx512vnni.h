@@ -31,7 +31,7 @@ template <PanelSign kSign, size_t kVectors, typename Begin, typename End>
 static PQV_INLINE void RunRows(const uint8_t* a, size_t stride, size_t rows, size_t k,
                                const uint8_t* panel, const Begin& begin, const End& end) {
   alignas(64) uint8_t padded[kTileRows * kMaxPanelK];
-  const size_t groups = (k + kGroup - 1) / kGroup;
+  const size_t groups = CeilDivide(k, kGroup);
   for (size_t row = 0; row < rows; row += kTileRows) {
     const size_t count = Min(rows - row, kTileRows);
     const uint8_t* tile = a + row * stride;
@@ -64,22 +64,30 @@ static PQV_INLINE void RunRows(const uint8_t* a, size_t stride, size_t rows, siz
   }
 }
 
-// Rows row_begin .. row_end, MaxRows(k) or fewer, by 16 * kVectors channels from channel_begin on.
+// What panels and epilogues inherit that do nothing beside the products.
+struct NothingBeside {
+  PQV_INLINE auto ByTheWay(size_t, size_t, size_t) const {
+    return []() __attribute__((always_inline)) {};
+  }
+  PQV_INLINE void Prefetch(size_t) const {}
+};
+
+// The rows of a product, MaxRows(k) or fewer, by the 16 * kVectors channels that `panels` and
+// `epilogue` are of.
 //
-//   Panels:   Make(k, count, panel) writes the steps of `count` k from k on; passes are multiples
-//   of
-//             kUnit k; ByTheWay(k, count, rows) returns a function that is called with every row
+//   Panels:   Make(k, count, panel) writes the steps of `count` k from k on, all but the last a
+//             multiple of kUnit; ByTheWay(k, count, rows) gives what is called with each row then
 //   Epilogue: Begin(row, sums) gives what the sums of a row begin with, End(row, sums) takes them;
 //             Prefetch(row) is called before the products of their last pass
 template <PanelSign kSign, size_t kVectors, typename Panels, typename Epilogue>
 static PQV_INLINE void RunPanel(const Product& op, const Panels& panels,
                                 const Epilogue& shared_epilogue) {
+  constexpr size_t kChannels = kLanes32 * kVectors;
   const Epilogue epilogue = shared_epilogue;  // a copy, which stores of int8 cannot change
   const size_t first = op.row_begin;
-  constexpr size_t kChannels = kLanes32 * kVectors;
   alignas(64) uint8_t panel[kMaxPanelK * kChannels];
   alignas(64) int32_t partial[kMaxPassRows * kChannels];
-  const size_t rows = op.row_end - op.row_begin;
+  const size_t rows = op.row_end - first;
   const size_t pass = EvenPart(op.k, kMaxPanelK, Panels::kUnit);
   for (size_t k = 0; k < op.k; k += pass) {
     const size_t count = Min(op.k - k, pass);
@@ -101,8 +109,8 @@ static PQV_INLINE void RunPanel(const Product& op, const Panels& panels,
         _mm512_store_si512(partial + r * kChannels + kLanes32 * v, sums[v]);
       }
     };
-    RunRows<kSign, kVectors>(op.a + op.row_begin * op.a_stride + k, op.a_stride, rows, count, panel,
-                             begin, end);
+    RunRows<kSign, kVectors>(op.a + first * op.a_stride + k, op.a_stride, rows, count, panel, begin,
+                             end);
   }
 }
 

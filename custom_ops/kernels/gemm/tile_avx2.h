@@ -21,7 +21,7 @@ constexpr size_t kTileGroup = 4;                           // k
 constexpr size_t kTileBytes = kTileChannels * kTileGroup;  // of a group of a panel
 constexpr size_t kWideRows = 6;  // 12 sums, 2 weights, 1 activation, 1 product: all registers
 
-static PQV_INLINE size_t Groups(size_t k) { return (k + kTileGroup - 1) / kTileGroup; }
+static PQV_INLINE size_t Groups(size_t k) { return CeilDivide(k, kTileGroup); }
 
 // function(0) ... function(kRows - 1). Unlike those of a loop, the indices are constants before
 // compilers decide whether an array can live in registers.
@@ -295,7 +295,7 @@ static inline void InspectRows(const int8_t* a, size_t stride, size_t rows, size
                                ByteRows<kCount>* found) {
   constexpr size_t kStep = 32;
   const __m256i sign = _mm256_set1_epi8(INT8_MIN);  // makes int8 unsigned: 128 more
-  const size_t steps = (k + kStep - 1) / kStep;
+  const size_t steps = CeilDivide(k, kStep);
   __m256i largest = _mm256_setzero_si256();
   for (size_t r = 0; r < rows; ++r, a += stride) {
     __m256i sums = _mm256_setzero_si256();  // 64-bit lanes whose upper halves stay zero

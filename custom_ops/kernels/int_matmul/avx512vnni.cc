@@ -13,7 +13,7 @@ constexpr int kOffset = 128;  // of B, which VPDPBUSD wants unsigned
 
 // 16 * kVectors or fewer rows of B from n on.
 template <size_t kVectors>
-struct RowPanels {
+struct RowPanels : NothingBeside {
   static constexpr size_t kUnit = 64;
   const IntMatMul& op;
   size_t n;
@@ -25,19 +25,13 @@ struct RowPanels {
                      kVectors * kVectorBytes, panel + v * kVectorBytes);
     }
   }
-
-  PQV_INLINE auto ByTheWay(size_t, size_t, size_t) const {
-    return [] {};
-  }
 };
 
 template <size_t kVectors>
-class ToInt32 {
+class ToInt32 : public NothingBeside {
  public:
   PQV_INLINE ToInt32(const IntMatMul& op, size_t n, const int32_t* correction)
       : y_(op.y + n), stride_(op.y_stride), lanes_(FirstLanes(op.n - n)), correction_(correction) {}
-
-  PQV_INLINE void Prefetch(size_t) const {}
 
   PQV_INLINE void Begin(size_t row, __m512i* sums) const {
     for (size_t v = 0; v < kVectors; ++v) sums[v] = _mm512_set1_epi32(correction_[row]);
@@ -59,7 +53,7 @@ class ToInt32 {
 
 template <size_t kVectors>
 void RunChannels(const IntMatMul& op, const Product& rows, size_t n, const int32_t* correction) {
-  RunPanel<PanelSign::kUnsigned, kVectors>(rows, RowPanels<kVectors>{op, n},
+  RunPanel<PanelSign::kUnsigned, kVectors>(rows, RowPanels<kVectors>{{}, op, n},
                                            ToInt32<kVectors>(op, n, correction));
 }
 

@@ -95,7 +95,7 @@ void AddRow(const LayerNorm& op, const int8_t* row, __m512i* sum, __m512i* squar
 template <Norm kNorm>
 void FindNormalizers(const LayerNorm& op, const int8_t* x, size_t rows,
                      RowNormalizers* normalizers) {
-  const size_t parts = (rows + kLanes32 - 1) / kLanes32;
+  const size_t parts = CeilDivide(rows, kLanes32);
   __m512i sums[kBlockRows];
   __m512i square_sums[kBlockRows];
   for (size_t r = 0; r < rows; ++r) {

@@ -21,8 +21,8 @@ class Panel {
 
   Panel(const WeightedMean& op, size_t d)
       : op_(op), d_(d), columns_(FirstLanes(Min(op.d - d, kColumns))) {
-    const size_t steps = (op.n + kStep - 1) / kStep;
-    const size_t padded = (steps + kTileRows - 1) / kTileRows * kTileRows;
+    const size_t steps = CeilDivide(op.n, kStep);
+    const size_t padded = RoundUp(steps, kTileRows);
     InterleavePanel<kVectors>(op.v + d, op.v_stride, op.n, columns_, data_);
     memset(data_ + steps * kVectors * 64, 0, (padded - steps) * kVectors * 64);
   }

@@ -12,7 +12,7 @@ constexpr size_t kPanelColumns = 64;
 
 // 16 * kVectors or fewer columns of V from d on.
 template <size_t kVectors>
-struct ColumnPanels {
+struct ColumnPanels : NothingBeside {
   static constexpr size_t kUnit = kGroup;
   const WeightedMean& op;
   size_t d;
@@ -21,14 +21,10 @@ struct ColumnPanels {
     InterleavePanel<kVectors>(op.v + j * op.v_stride + d, op.v_stride, count, FirstLanes(op.d - d),
                               panel);
   }
-
-  PQV_INLINE auto ByTheWay(size_t, size_t, size_t) const {
-    return [] {};
-  }
 };
 
 template <size_t kVectors>
-class ToMean {
+class ToMean : public NothingBeside {
  public:
   PQV_INLINE ToMean(const WeightedMean& op, size_t d, const MeanScales* scales)
       : y_(op.y + d),
@@ -36,8 +32,6 @@ class ToMean {
         columns_(FirstLanes(op.d - d)),
         limits_(MakeLimits(op.y_bits)),
         scales_(scales) {}
-
-  PQV_INLINE void Prefetch(size_t) const {}
 
   PQV_INLINE void Begin(size_t, __m512i* sums) const {
     for (size_t v = 0; v < kVectors; ++v) sums[v] = _mm512_setzero_si512();
@@ -59,7 +53,7 @@ class ToMean {
 template <size_t kVectors>
 void RunColumns(const WeightedMean& op, const MeanScales* scales, size_t d) {
   const Product rows = {0, op.m, 0, op.d, op.n, op.w, op.w_stride};
-  RunPanel<PanelSign::kSigned, kVectors>(rows, ColumnPanels<kVectors>{op, d},
+  RunPanel<PanelSign::kSigned, kVectors>(rows, ColumnPanels<kVectors>{{}, op, d},
                                          ToMean<kVectors>(op, d, scales));
 }
 
