@@ -142,13 +142,15 @@ class ScreenTest {
 
     private fun awaitTheModel() = await { recognizer.state.isBusy }
 
+    // Asked on the main thread: there, a state that is no longer busy is on the screen, too.
     private fun await(isBusy: () -> Boolean) {
         val deadline = System.nanoTime() + 120_000_000_000
-        do {
+        var busy = true
+        while (busy) {
             Thread.sleep(10)
-            instrumentation.waitForIdleSync()
+            onMain { busy = isBusy() }
             assertTrue("the model does not answer", System.nanoTime() < deadline)
-        } while (isBusy())
+        }
     }
 
     private fun onMain(task: () -> Unit) = instrumentation.runOnMainSync { task() }
