@@ -151,6 +151,7 @@ class ScreenTest {
             onMain { busy = isBusy() }
             assertTrue("the model does not answer", System.nanoTime() < deadline)
         }
+        instrumentation.waitForIdleSync() // so that it is laid out
     }
 
     private fun onMain(task: () -> Unit) = instrumentation.runOnMainSync { task() }
