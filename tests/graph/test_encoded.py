@@ -163,7 +163,7 @@ def test_why_they_do(model: Path, name: str, hangs: bool, tmp_path: Path) -> Non
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         try:
-            process.wait(2)
+            process.wait(2 if hangs else None)
         except subprocess.TimeoutExpired:
             assert hangs
         else:
