@@ -1,4 +1,4 @@
-"""`python -m tests.soak sessions MODEL`, and `models MODEL`, `kills`, `commands`, `full`."""
+"""`python -m tests.soak sessions MODEL`, and `models MODEL`, `kills`, `commands`, `full`, `settings`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.soak import models as hostile
 from tests.soak.full import stopped_writes
 from tests.soak.kills import COMMANDS, kill_often
 from tests.soak.sessions import soak
+from tests.soak.settings import SETTINGS, passes
 
 app = typer.Typer(add_completion=False)
 
@@ -78,6 +79,19 @@ def full() -> None:
     wrong = [" ".join(one) for one in found if one[-1] not in ("done", "refused")]
     print(f"{sum(one[-1] == 'refused' for one in found)} stopped", *wrong, sep="\n")
     raise typer.Exit(int(bool(wrong)))
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def settings(
+    names: Annotated[str, typer.Option(help="Separated by commas.")] = ",".join(SETTINGS),
+    arguments: Annotated[list[str] | None, typer.Argument(help="Of pytest.")] = None,
+) -> None:
+    """Run the tests with settings of the math libraries; exit 1 if they fail with one of them."""
+    if unknown := set(names.split(",")) - set(SETTINGS):
+        raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}")
+    passed = {name: passes(name, arguments or ["tests"]) for name in names.split(",")}
+    print(*(f"{name}: {'passed' if passed[name] else 'failed'}" for name in passed), sep="\n")
+    raise typer.Exit(int(not all(passed.values())))
 
 
 app()
