@@ -1,4 +1,4 @@
-"""`python -m tests.soak sessions MODEL`, and `models MODEL`, `kills`, `commands`, `full`, `settings`."""
+"""`python -m tests.soak COMMAND`: sessions, models, kills, commands, full, settings."""
 
 from __future__ import annotations
 
