@@ -91,7 +91,7 @@ struct Armv8Tile {
    public:
     PQV_INLINE void Begin(const Sums<kCount>& sums) { sums_ = Signed(sums); }
 
-    PQV_INLINE void End(Sums<kCount>* sums) const { *sums = Signed(sums_); }
+    PQV_INLINE Sums<kCount> End() const { return Signed(sums_); }
 
     template <typename PanelForm>
     PQV_INLINE void Add(const uint8_t* rows, bool is_narrow, const uint8_t* panel, size_t groups) {

@@ -77,7 +77,7 @@ struct DotprodTile {
    public:
     PQV_INLINE void Begin(const Sums<kCount>& sums) { sums_ = sums; }
 
-    PQV_INLINE void End(Sums<kCount>* sums) const { *sums = sums_; }
+    PQV_INLINE const Sums<kCount>& End() const { return sums_; }
 
     template <typename PanelForm>
     PQV_INLINE void Add(const uint8_t* rows, bool, const uint8_t* panel, size_t groups) {

@@ -26,6 +26,71 @@ struct PairForm {
   }
 };
 
+static PQV_INLINE int32x4_t Zip1x64(int32x4_t a, int32x4_t b) {
+  return vreinterpretq_s32_s64(vzip1q_s64(vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b)));
+}
+
+static PQV_INLINE int32x4_t Zip2x64(int32x4_t a, int32x4_t b) {
+  return vreinterpretq_s32_s64(vzip2q_s64(vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b)));
+}
+
+// Sums as SMMLA has them: two channels of a row beside those of the next row, which is not there
+// behind an odd number of rows.
+template <size_t kRows>
+struct PairSums {
+  static constexpr size_t kPairs = (kRows + 1) / 2;  // of rows
+  int32x4_t pair[kPairs][kPanelChannels / 2];
+};
+
+template <size_t kRows>
+static PQV_INLINE Sums<kRows> InRows(const PairSums<kRows>& sums) {
+  Sums<kRows> rows;
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r) {
+    const int32x4_t* x = sums.pair[r / 2];
+#pragma GCC unroll 2
+    for (size_t v = 0; v < 2; ++v) {
+      rows.row[r][v] =
+          r % 2 == 0 ? Zip1x64(x[2 * v], x[2 * v + 1]) : Zip2x64(x[2 * v], x[2 * v + 1]);
+    }
+  }
+  return rows;
+}
+
+// Halves of four pairs of channels as rows.
+template <size_t kRows>
+static PQV_INLINE void SplitPairs(size_t p, int16x8_t low, int16x8_t high, int16x8_t (&u)[kRows]) {
+  const int32x4_t a = vreinterpretq_s32_s16(low);
+  const int32x4_t b = vreinterpretq_s32_s16(high);
+  u[2 * p] = vreinterpretq_s16_s32(vuzp1q_s32(a, b));
+  if (2 * p + 1 < kRows) u[2 * p + 1] = vreinterpretq_s16_s32(vuzp2q_s32(a, b));
+}
+
+template <size_t kRows>
+static PQV_INLINE void UpperHalvesOf(const PairSums<kRows>& sums, const int32_t* shift,
+                                     int16x8_t (&u)[kRows]) {
+  const int32x4_t low = vld1q_s32(shift);
+  const int32x4_t high = vld1q_s32(shift + 4);
+  const int32x4_t shifts[] = {Zip1x64(low, low), Zip2x64(low, low), Zip1x64(high, high),
+                              Zip2x64(high, high)};
+#pragma GCC unroll 4
+  for (size_t p = 0; p < PairSums<kRows>::kPairs; ++p) {
+    const int32x4_t* x = sums.pair[p];
+    SplitPairs(p, UpperHalves(x[0], x[1], shifts[0], shifts[1]),
+               UpperHalves(x[2], x[3], shifts[2], shifts[3]), u);
+  }
+}
+
+template <size_t kRows>
+static PQV_INLINE void LowerHalvesOf(const PairSums<kRows>& sums, int16x8_t (&u)[kRows]) {
+#pragma GCC unroll 4
+  for (size_t p = 0; p < PairSums<kRows>::kPairs; ++p) {
+    const int32x4_t* x = sums.pair[p];
+    SplitPairs(p, vuzp1q_s16(vreinterpretq_s16_s32(x[0]), vreinterpretq_s16_s32(x[1])),
+               vuzp1q_s16(vreinterpretq_s16_s32(x[2]), vreinterpretq_s16_s32(x[3])), u);
+  }
+}
+
 // Packed rows: for each 16 k, rows 0 .. 3 and then rows 4 .. 7, each as two steps of 8 k of two
 // pairs of rows. `kRowSign` is the sign of rows; channels are signed.
 template <Sign kRowSign>
@@ -64,24 +129,13 @@ struct I8mmTile {
         const int32x4_t* odd = sums.row[2 * p + 1 < kCount ? 2 * p + 1 : 2 * p];
 #pragma GCC unroll 2
         for (size_t v = 0; v < 2; ++v) {
-          sums_[p][2 * v] = Zip1(even[v], odd[v]);
-          sums_[p][2 * v + 1] = Zip2(even[v], odd[v]);
+          sums_.pair[p][2 * v] = Zip1x64(even[v], odd[v]);
+          sums_.pair[p][2 * v + 1] = Zip2x64(even[v], odd[v]);
         }
       }
     }
 
-    PQV_INLINE void End(Sums<kCount>* sums) const {
-#pragma GCC unroll 4
-      for (size_t p = 0; p < kRowPairs; ++p) {
-#pragma GCC unroll 2
-        for (size_t v = 0; v < 2; ++v) {
-          sums->row[2 * p][v] = Zip1(sums_[p][2 * v], sums_[p][2 * v + 1]);
-          if (2 * p + 1 < kCount) {
-            sums->row[2 * p + 1][v] = Zip2(sums_[p][2 * v], sums_[p][2 * v + 1]);
-          }
-        }
-      }
-    }
+    PQV_INLINE const PairSums<kCount>& End() const { return sums_; }
 
     // What is left of the last 8 k is padded with zeros.
     template <typename PanelForm>
@@ -110,7 +164,7 @@ struct I8mmTile {
     }
 
    private:
-    static constexpr size_t kRowPairs = (kCount + 1) / 2;
+    static constexpr size_t kRowPairs = PairSums<kCount>::kPairs;
 
     template <size_t kStep>
     PQV_INLINE void AddStep(const int8x16x4_t* a, const uint8_t** panel) {
@@ -120,11 +174,11 @@ struct I8mmTile {
         KeepOrder();
         const int8x16_t x = a[p / 2].val[2 * kStep + p % 2];
 #pragma GCC unroll 4
-        for (size_t q = 0; q < kPairs; ++q) sums_[p][q] = Dot(sums_[p][q], x, w.val[q]);
+        for (size_t q = 0; q < kPairs; ++q) sums_.pair[p][q] = Dot(sums_.pair[p][q], x, w.val[q]);
       }
     }
 
-    int32x4_t sums_[kRowPairs][kPairs];
+    PairSums<kCount> sums_;
   };
 
  private:
@@ -133,14 +187,6 @@ struct I8mmTile {
       return vusmmlaq_s32(sum, vreinterpretq_u8_s8(a), w);
     }
     return vmmlaq_s32(sum, a, w);
-  }
-
-  static PQV_INLINE int32x4_t Zip1(int32x4_t a, int32x4_t b) {
-    return vreinterpretq_s32_s64(vzip1q_s64(vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b)));
-  }
-
-  static PQV_INLINE int32x4_t Zip2(int32x4_t a, int32x4_t b) {
-    return vreinterpretq_s32_s64(vzip2q_s64(vreinterpretq_s64_s32(a), vreinterpretq_s64_s32(b)));
   }
 };
 

@@ -151,11 +151,37 @@ struct PanelBlock {
   size_t stride;
 };
 
-// The sums of rows of a tile by a panel.
+// The sums of rows of a tile by a panel. Tiles may have them in another order and with these
+// functions of its own, which are all that epilogues know of sums.
 template <size_t kRows>
 struct Sums {
   int32x4_t row[kRows][2];
 };
+
+template <size_t kRows>
+static PQV_INLINE const Sums<kRows>& InRows(const Sums<kRows>& sums) {
+  return sums;
+}
+
+// The halves that UpperHalves gives, with the shifts of 8 channels.
+template <size_t kRows>
+static PQV_INLINE void UpperHalvesOf(const Sums<kRows>& sums, const int32_t* shift,
+                                     int16x8_t (&u)[kRows]) {
+  const int32x4_t low = vld1q_s32(shift);
+  const int32x4_t high = vld1q_s32(shift + 4);
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r) {
+    u[r] = UpperHalves(sums.row[r][0], sums.row[r][1], low, high);
+  }
+}
+
+template <size_t kRows>
+static PQV_INLINE void LowerHalvesOf(const Sums<kRows>& sums, int16x8_t (&u)[kRows]) {
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r) {
+    u[r] = vuzp1q_s16(vreinterpretq_s16_s32(sums.row[r][0]), vreinterpretq_s16_s32(sums.row[r][1]));
+  }
+}
 
 // 8 bytes, and the pointer a stride behind them. Compilers would compute each address apart.
 static PQV_INLINE void StoreNextLow(int8_t** y, size_t stride, int8x16_t x) {
@@ -256,20 +282,19 @@ static PQV_INLINE void RunTile(const TilePass& shared_pass, size_t row, size_t c
     Sums<kRows> sums;
     if (pass.is_first) {
       rows.Begin(&sums);
-      accumulator.Begin(sums);
     } else {
 #pragma GCC unroll 8
       for (size_t r = 0; r < kRows; ++r) {
         sums.row[r][0] = vld1q_s32(partial + r * kPartialChannels);
         sums.row[r][1] = vld1q_s32(partial + r * kPartialChannels + 4);
       }
-      accumulator.Begin(sums);
     }
+    accumulator.Begin(sums);
     accumulator.template Add<Form>(pass.rows, pass.is_narrow, panel, pass.groups);
-    accumulator.End(&sums);
     if (pass.is_last) {
-      rows.End(sums, Min(channel_end - channel, kPanelChannels));
+      rows.End(accumulator.End(), Min(channel_end - channel, kPanelChannels));
     } else {
+      sums = InRows(accumulator.End());
 #pragma GCC unroll 8
       for (size_t r = 0; r < kRows; ++r) {
         vst1q_s32(partial + r * kPartialChannels, sums.row[r][0]);
@@ -305,6 +330,59 @@ static void RunTileOf(size_t rows, const TilePass& pass, size_t row, size_t chan
   RunTile<Tile, kMaxRows, Form>(pass, row, channel, channel_end, epilogue);
 }
 
+// The k of a pass.
+static constexpr size_t PassK(size_t k) {
+  const size_t passes = k > kMaxPassK ? CeilDivide(k, kMaxPassK) : 1;
+  return RoundUp(CeilDivide(k, passes), kBlockK);
+}
+
+// Rows that are packed once, for all blocks of a product: pass by pass, tile after tile, and then
+// what Tile::PackRows said of each.
+template <typename Tile>
+class PackedRows {
+ public:
+  PackedRows() = default;  // none
+
+  // Of the first `tiles` tiles. k > 0.
+  PackedRows(uint8_t* data, size_t tiles, size_t k)
+      : data_(data), tiles_(tiles), k_(k), pass_k_(PassK(k)) {}
+
+  static size_t Bytes(size_t tiles, size_t k) {
+    return tiles * (Tile::RowsBytes(RoundUp(k, kBlockK)) + CeilDivide(k, PassK(k)));
+  }
+
+  // Rows row_begin .. row_end of `op`, whole tiles.
+  void Pack(const Product& op) const {
+    for (size_t k = 0; k < k_; k += pass_k_) {
+      const size_t count = Min(k_ - k, pass_k_);
+      for (size_t row = op.row_begin; row < op.row_end; row += Tile::kRows) {
+        const uint8_t* a = op.a + row * op.a_stride + k;
+        *IsNarrow(k, row) = Tile::PackRows(a, op.a_stride, Tile::kRows, count, At(k, count, row));
+      }
+    }
+  }
+
+  // Whether the tile at `row` is among them.
+  PQV_INLINE bool Has(size_t row) const { return row < tiles_ * Tile::kRows; }
+
+  // The tile at `row`, `count` k of it.
+  PQV_INLINE uint8_t* At(size_t k, size_t count, size_t row) const {
+    const size_t bytes = Tile::RowsBytes(RoundUp(count, kBlockK));
+    return data_ + tiles_ * Tile::RowsBytes(k) + row / Tile::kRows * bytes;
+  }
+
+  PQV_INLINE uint8_t* IsNarrow(size_t k, size_t row) const {
+    uint8_t* const all = data_ + tiles_ * Tile::RowsBytes(RoundUp(k_, kBlockK));
+    return all + k / pass_k_ * tiles_ + row / Tile::kRows;
+  }
+
+ private:
+  uint8_t* data_ = nullptr;
+  size_t tiles_ = 0;
+  size_t k_ = 0;
+  size_t pass_k_ = 0;
+};
+
 // Rows [row_begin, row_end) of a block, with panels that `panels` makes of the other factor.
 //
 //   Tile:     Form; PackRows, Accumulator; kRows rows at a time
@@ -313,15 +391,14 @@ static void RunTileOf(size_t rows, const TilePass& pass, size_t row, size_t chan
 //             of a tile, End(sums, count) after them, Next() to go on to the next 8 channels
 template <typename Tile, typename Panels, typename Epilogue>
 static void RunBlock(const Product& op, size_t row_begin, size_t row_end, const Panels& panels,
-                     const Epilogue& epilogue) {
+                     const Epilogue& epilogue, const PackedRows<Tile>& packed = {}) {
   alignas(64) uint8_t scratch[kScratchBytes];
-  alignas(64) uint8_t packed_rows[Tile::RowsBytes(kMaxPassK)];
+  alignas(64) uint8_t packed_here[Tile::RowsBytes(kMaxPassK)];
   alignas(64) int32_t partial[kMaxBlockRows * kPartialChannels];
-  const size_t passes = op.k > kMaxPassK ? CeilDivide(op.k, kMaxPassK) : 1;
-  const size_t pass_k = RoundUp(CeilDivide(op.k, passes), kBlockK);
+  const size_t pass_k = PassK(op.k);
   const size_t fitting =
       pass_k > 0 ? kScratchBytes / pass_k / kPanelChannels * kPanelChannels : kPartialChannels;
-  const size_t channels = passes > 1 ? Min(fitting, kPartialChannels) : fitting;
+  const size_t channels = op.k > pass_k ? Min(fitting, kPartialChannels) : fitting;
   for (size_t n = op.channel_begin; n < op.channel_end; n += channels) {
     const size_t n_end = Min(n + channels, op.channel_end);
     size_t k = 0;
@@ -330,25 +407,31 @@ static void RunBlock(const Product& op, size_t row_begin, size_t row_end, const 
       TilePass pass;
       pass.panels = panels.Make(n, k, n_end - n, count, scratch);
       pass.groups = CeilDivide(count, kGroupSize);
-      pass.rows = packed_rows;
       pass.is_first = k == 0;
-      k += count;
-      pass.is_last = k == op.k;
+      pass.is_last = k + count == op.k;
       for (size_t row = row_begin; row < row_end; row += Tile::kRows) {
         const size_t rows = Min(row_end - row, Tile::kRows);
-        const uint8_t* a = op.a + row * op.a_stride + (k - count);
-        pass.is_narrow = Tile::PackRows(a, op.a_stride, rows, count, packed_rows);
+        if (packed.Has(row)) {
+          pass.rows = packed.At(k, count, row);
+          pass.is_narrow = *packed.IsNarrow(k, row) != 0;
+        } else {
+          const uint8_t* a = op.a + row * op.a_stride + k;
+          pass.rows = packed_here;
+          pass.is_narrow = Tile::PackRows(a, op.a_stride, rows, count, packed_here);
+        }
         pass.partial = partial + (row - row_begin) * kPartialChannels;
         RunTileOf<Tile, Tile::kRows, typename Panels::Form>(rows, pass, row, n, n_end, epilogue);
       }
+      k += count;
     } while (k < op.k);
   }
 }
 
 template <typename Tile, typename Panels, typename Epilogue>
-static void RunProduct(const Product& op, const Panels& panels, const Epilogue& epilogue) {
+static void RunProduct(const Product& op, const Panels& panels, const Epilogue& epilogue,
+                       const PackedRows<Tile>& packed = {}) {
   for (size_t row = op.row_begin; row < op.row_end; row += kMaxBlockRows) {
-    RunBlock<Tile>(op, row, Min(row + kMaxBlockRows, op.row_end), panels, epilogue);
+    RunBlock<Tile>(op, row, Min(row + kMaxBlockRows, op.row_end), panels, epilogue, packed);
   }
 }
 

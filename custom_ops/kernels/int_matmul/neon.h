@@ -80,9 +80,23 @@ class ToLogits {
       for (size_t r = 0; r < kRows; ++r) sums->row[r][0] = sums->row[r][1] = vdupq_n_s32(0);
     }
 
-    PQV_INLINE void End(const Sums<kRows>& sums, size_t count) {
+    template <typename TileSums>
+    PQV_INLINE void End(const TileSums& tile_sums, size_t count) {
       // One branch, which compilers cannot see through: they would make the loop around it twice.
       __asm__ goto("cbnz %0, %l[narrow]" : : "r"(is_narrow_) : : narrow);
+      StoreWide(InRows(tile_sums), count);
+      return;
+    narrow:
+      int16x8_t u[kRows];
+      LowerHalvesOf(tile_sums, u);
+#pragma GCC unroll 8
+      for (size_t r = 0; r < kRows; ++r) {
+        __asm__ volatile("str %q1, [%0], #16" : "+&r"(y_[r]) : "w"(u[r]) : "memory");
+      }
+    }
+
+   private:
+    PQV_INLINE void StoreWide(const Sums<kRows>& sums, size_t count) {
       if (count < kPanelChannels) {
         return StoreRows(sums, count, reinterpret_cast<int32_t*>(y_[0]), stride_);
       }
@@ -91,19 +105,6 @@ class ToLogits {
         int32_t* next = reinterpret_cast<int32_t*>(y_[r]);
         StoreNextPair(&next, sums.row[r][0], sums.row[r][1]);
         y_[r] = reinterpret_cast<uint8_t*>(next);
-      }
-      return;
-    narrow:
-      StoreNarrow(sums);
-    }
-
-   private:
-    PQV_INLINE void StoreNarrow(const Sums<kRows>& sums) {
-#pragma GCC unroll 8
-      for (size_t r = 0; r < kRows; ++r) {
-        const int16x8_t low = vuzp1q_s16(vreinterpretq_s16_s32(sums.row[r][0]),
-                                         vreinterpretq_s16_s32(sums.row[r][1]));
-        __asm__ volatile("str %q1, [%0], #16" : "+&r"(y_[r]) : "w"(low) : "memory");
       }
     }
 

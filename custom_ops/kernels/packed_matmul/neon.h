@@ -12,7 +12,7 @@
 namespace pqv {
 namespace arm64 {
 
-constexpr size_t kChannelTile = 64;   // every task packs all of its rows
+constexpr size_t kChannelTile = 64;
 constexpr size_t kMaxDirectRows = 4;  // fewer rows than pay for widening a panel
 
 // Panels where they are in the file.
@@ -204,15 +204,13 @@ class ToInt8 {
 
     PQV_INLINE void Begin(Sums<kRows>* sums) const { BeginWithBias(bias_, sums); }
 
-    PQV_INLINE void End(const Sums<kRows>& sums, size_t count) const {
-      const int32x4_t shift[2] = {vld1q_s32(shift_), vld1q_s32(shift_ + 4)};
+    template <typename TileSums>
+    PQV_INLINE void End(const TileSums& sums, size_t count) const {
       const int16x8_t multiplier = vld1q_s16(multiplier_);
       int16x8_t u[kRows];
+      UpperHalvesOf(sums, shift_, u);
 #pragma GCC unroll 8
-      for (size_t r = 0; r < kRows; ++r) {
-        u[r] = UpperHalves(sums.row[r][0], sums.row[r][1], shift[0], shift[1]);
-        u[r] = vqrdmulhq_s16(u[r], multiplier);
-      }
+      for (size_t r = 0; r < kRows; ++r) u[r] = vqrdmulhq_s16(u[r], multiplier);
       residual_.AddTo(count, u);
       StoreRows(u, limits_, count, y_, stride_);
     }
@@ -254,8 +252,9 @@ class ToInt32 {
 
     PQV_INLINE void Begin(Sums<kRows>* sums) const { BeginWithBias(bias_, sums); }
 
-    PQV_INLINE void End(const Sums<kRows>& sums, size_t count) const {
-      StoreRows(sums, count, y_, stride_);
+    template <typename TileSums>
+    PQV_INLINE void End(const TileSums& sums, size_t count) const {
+      StoreRows(InRows(sums), count, y_, stride_);
     }
 
    private:
@@ -272,12 +271,13 @@ class ToInt32 {
 
 // `Tile` for any number of rows, `FewTile` for kMaxDirectRows or fewer.
 template <typename Tile, typename FewTile, int kBits, typename Epilogue>
-static void RunDirect(const PackedMatMul& op, const Product& product, const Epilogue& epilogue) {
+static void RunDirect(const PackedMatMul& op, const Product& product, const Epilogue& epilogue,
+                      const PackedRows<Tile>& packed = {}) {
   if (product.row_end - product.row_begin <= kMaxDirectRows) {
     return RunProduct<FewTile>(product, FilePanels<kBits>{op}, epilogue);
   }
   using Panels = typename PanelsFor<kBits, typename Tile::Form>::Type;
-  RunProduct<Tile>(product, Panels{op}, epilogue);
+  RunProduct<Tile>(product, Panels{op}, epilogue, packed);
 }
 
 static PQV_INLINE Product MakeProduct(const PackedMatMul& op, const PackedMatMulBlock& block) {
@@ -307,14 +307,27 @@ static void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block,
   }
 }
 
+// What is prepared: factors of rows for Strassen's product, else packed rows.
+template <typename Tile, int kBits>
+constexpr bool kPreparesFactors = kBits == 4 && Tile::kStrassen.step_macs > 0;
+
+template <typename Tile>
+static PackedRows<Tile> PackedRowsOf(const PackedMatMul& op, const PackedMatMulBlock& block) {
+  if (block.prepared == nullptr) return {};
+  return {block.prepared, block.prepared_rows / Tile::kRows, op.k};
+}
+
 template <typename Tile, typename FewTile, int kBits, typename Epilogue>
 static void RunPacked(const PackedMatMul& op, const PackedMatMulBlock& block,
                       typename Epilogue::Output* y) {
   const Epilogue epilogue(op, block, y);
-  if constexpr (kBits == 4 && Tile::kStrassen.step_macs > 0) {
+  const Product product = MakeProduct(op, block);
+  if constexpr (kPreparesFactors<Tile, kBits>) {
     if (block.prepared != nullptr) return RunFast<Tile, FewTile>(op, block, epilogue);
+    RunDirect<Tile, FewTile, kBits>(op, product, epilogue);
+  } else {
+    RunDirect<Tile, FewTile, kBits>(op, product, epilogue, PackedRowsOf<Tile>(op, block));
   }
-  RunDirect<Tile, FewTile, kBits>(op, MakeProduct(op, block), epilogue);
 }
 
 template <typename Tile, typename FewTile, int kBits>
@@ -327,16 +340,31 @@ static void RunPackedToInt8(const PackedMatMul& op, const PackedMatMulBlock& blo
 
 // Activations of 8 bits are mostly told by their first row; preparing finds out the others.
 template <typename Tile>
-static size_t PreparedBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
+static size_t FactorsBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
   if (!StrassenPays(Tile::kStrassen, whole.row_end, whole.channel_end, op.k)) return 0;
   if (!AreInt4(whole.a, 1, whole.a_stride, op.k)) return 0;
   return WholeRows(whole.row_end) / kFastRows * FactorBytes(op.k);
 }
 
-static inline bool PrepareRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
+static inline bool MakeFactors(const PackedMatMul& op, const PackedMatMulBlock& block) {
   Product product = MakeProduct(op, block);
   product.row_end = WholeRows(product.row_end);
   return MakeRowFactors(product, FactorsOf(block));
+}
+
+// Where several tasks would pack the same rows.
+template <typename Tile>
+static size_t PackedRowsBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
+  if (whole.channel_end <= kChannelTile || op.k == 0) return 0;
+  return PackedRows<Tile>::Bytes(whole.row_end / Tile::kRows, op.k);
+}
+
+template <typename Tile>
+static bool PackRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
+  Product product = MakeProduct(op, block);
+  product.row_end = Min(product.row_end, block.prepared_rows);
+  PackedRowsOf<Tile>(op, block).Pack(product);
+  return true;
 }
 
 template <typename Tile, typename FewTile, int kBits>
@@ -344,10 +372,13 @@ static constexpr PackedMatMulKernel MakePackedMatMulKernel() {
   PackedMatMulKernel kernel = {Tile::kRows, kChannelTile, RunPackedToInt8<Tile, FewTile, kBits>,
                                nullptr};
   if constexpr (kBits == 8) kernel.run_to_int32 = RunPacked<Tile, FewTile, kBits, ToInt32>;
-  if constexpr (kBits == 4 && Tile::kStrassen.step_macs > 0) {
+  if constexpr (kPreparesFactors<Tile, kBits>) {
     kernel.row_tile = kFastRows;
-    kernel.prepared_bytes = PreparedBytes<Tile>;
-    kernel.prepare = PrepareRows;
+    kernel.prepared_bytes = FactorsBytes<Tile>;
+    kernel.prepare = MakeFactors;
+  } else {
+    kernel.prepared_bytes = PackedRowsBytes<Tile>;
+    kernel.prepare = PackRows<Tile>;
   }
   return kernel;
 }

@@ -117,7 +117,9 @@ class ToMean {
       }
     }
 
-    PQV_INLINE void End(const Sums<kRows>& sums, size_t count) const {
+    template <typename TileSums>
+    PQV_INLINE void End(const TileSums& tile_sums, size_t count) const {
+      const Sums<kRows> sums = InRows(tile_sums);
       int16x8_t u[kRows];
 #pragma GCC unroll 8
       for (size_t r = 0; r < kRows; ++r) {
