@@ -18,6 +18,11 @@ _NAME_SHOWN = 30
 """Characters of a file's name that the name of its temporary file has: both must fit."""
 
 
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The path from the root on. Links stay as they are: one may lead to itself."""
+    return Path(os.path.abspath(path))
+
+
 def check_writable(path: str | os.PathLike[str]) -> Path:
     """The path, if a file can be made there; asked before long work, not after it.
 

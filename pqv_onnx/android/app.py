@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 from pqv_onnx.android.aar import write_maven
 from pqv_onnx.android.models import Classifier, check_classifier
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_whole_folder, whole_folder, write_files
+from pqv_onnx.files import absolute, check_whole_folder, whole_folder, write_files
 from pqv_onnx.text import printable
 from pqv_onnx.version import __version__
 
@@ -69,7 +69,7 @@ def choose_names(folder: str | os.PathLike[str], name: str | None, package: str 
     Raises:
         PqvError: a name that was given, or the folder's, cannot be one.
     """
-    chosen = Path(folder).resolve().name if name is None else name
+    chosen = absolute(folder).name if name is None else name
     if not chosen.strip() or not chosen.isprintable() or len(chosen) > _LONGEST_NAME:
         raise PqvError(f"--name {chosen!r}: expected one line of 1 to {_LONGEST_NAME} characters")
     if package is None:

@@ -13,7 +13,7 @@ from pqv_onnx.android.elf import ANDROID_LIBRARY, ANDROID_PROGRAM, check
 from pqv_onnx.android.process import capture, find_program, first_error
 from pqv_onnx.android.target import LIBRARY, RUNNER
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_folder, make_folder, write_atomically
+from pqv_onnx.files import absolute, check_folder, make_folder, write_atomically
 
 NDK_VARIABLE = "ANDROID_NDK_HOME"
 _NDK_TOOLCHAIN = Path("build", "cmake", "android.toolchain.cmake")
@@ -80,7 +80,7 @@ def build(
 
 
 def _sources(named: str | os.PathLike[str] | None) -> Path:
-    folder = Path(named or Path(pqv_onnx.__file__).parents[1] / "custom_ops").resolve()
+    folder = absolute(named or Path(pqv_onnx.__file__).parents[1] / "custom_ops")
     if not (folder / "CMakePresets.json").is_file():
         raise PqvError(
             f"{folder}: not the sources of the op library: "
@@ -94,7 +94,7 @@ def _toolchain(ndk: str | os.PathLike[str] | None) -> tuple[str, dict[str, str]]
     named = os.fspath(ndk) if ndk is not None else os.environ.get(NDK_VARIABLE)
     if not named:
         return "android-nondk", {}
-    home = Path(named).resolve()
+    home = absolute(named)
     if not (home / _NDK_TOOLCHAIN).is_file():
         origin = "--ndk" if ndk is not None else NDK_VARIABLE
         raise PqvError(

@@ -23,7 +23,7 @@ from pqv_onnx.cli.training import (
     float_source,
 )
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_writable
+from pqv_onnx.files import absolute, check_writable
 from pqv_onnx.graph.accuracy import StatedAccuracy, write_accuracy
 from pqv_onnx.text import decimals
 
@@ -102,7 +102,7 @@ def command(
         )
     if accelerator.is_main_process:
         console.print(_table(found))
-        name = data_name or f"{dataset or Path(data or '').resolve().name}, {split}"
+        name = data_name or f"{dataset or absolute(data or '').name}, {split}"
         _write(targets, found, name)
         results = [accuracy.to_dict() for accuracy in found]
         write_json(json_file, {"processes": accelerator.num_processes, "results": results})

@@ -17,7 +17,7 @@ from torch import nn
 
 from pqv_onnx.checkpoint import load_qat, save_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import file_hash, write_atomically
+from pqv_onnx.files import absolute, file_hash, write_atomically
 from pqv_onnx.graph.accuracy import StatedAccuracy, write_accuracy
 from pqv_onnx.graph.classes import check_top_k
 from pqv_onnx.graph.export import About, export_qat
@@ -322,7 +322,7 @@ def _state_accuracy(chosen: Candidate, start: _Start) -> StatedAccuracy | None:
 def _describe_data(start: _Start) -> dict[str, Any]:
     parts, options = start.parts, start.options
     return {
-        "name": options.dataset or Path(options.data or "").resolve().name,
+        "name": options.dataset or absolute(options.data or "").name,
         "calibration": f"{parts.calibration_images} of {parts.calibration.name}",
         "calibration_images": parts.calibration_images,
         "evaluation_images": parts.evaluation_images,

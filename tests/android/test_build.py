@@ -65,7 +65,9 @@ def test_what_is_missing(
 ) -> None:
     build = ("android", "build", "-o", tmp_path / "out")
     assert "--ndk" in pqv(*build, "--source", cmake, "--ndk", tmp_path).error
-    assert "not the sources of the op library" in pqv(*build, "--source", tmp_path).error
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for folder in (tmp_path, tmp_path / "loop"):
+        assert "not the sources of the op library" in pqv(*build, "--source", folder).error
     monkeypatch.setenv("ANDROID_NDK_HOME", "/none")
     assert "ANDROID_NDK_HOME /none: not an Android NDK" in pqv(*build, "--source", cmake).error
     monkeypatch.delenv("ANDROID_NDK_HOME")

@@ -213,19 +213,34 @@ static __attribute__((noinline, unused)) void CopyRows(const void* tile, size_t 
 
 // Narrows requantized rows, two at a time.
 template <size_t kRows>
-static PQV_INLINE void StoreRows(const int16x8_t (&u)[kRows], const Limits& limits, size_t count,
-                                 int8_t* y, size_t stride) {
-  const bool is_whole = count == kPanelChannels;
-  int8_t buffer[kRows * kPanelChannels];
-  int8_t* next = is_whole ? y : buffer;
-  const size_t next_stride = is_whole ? stride : kPanelChannels;
+static PQV_INLINE void StoreWholeRows(const int16x8_t (&u)[kRows], const Limits& limits, int8_t* y,
+                                      size_t stride) {
 #pragma GCC unroll 4
   for (size_t r = 0; r < kRows; r += 2) {
     const int8x16_t pair = Narrow16(u[r], u[r + 1 < kRows ? r + 1 : r], limits);
-    StoreNextLow(&next, next_stride, pair);
-    if (r + 1 < kRows) StoreNextHigh(&next, next_stride, pair);
+    StoreNextLow(&y, stride, pair);
+    if (r + 1 < kRows) StoreNextHigh(&y, stride, pair);
   }
-  if (!is_whole) CopyRows(buffer, kPanelChannels, kRows, count, y, stride);
+}
+
+template <size_t kRows>
+static __attribute__((noinline)) void StoreCutRows(const int16x8_t (&u)[kRows],
+                                                   const Limits& limits, size_t count, int8_t* y,
+                                                   size_t stride) {
+  int8_t buffer[kRows * kPanelChannels];
+  StoreWholeRows(u, limits, buffer, kPanelChannels);
+  CopyRows(buffer, kPanelChannels, kRows, count, y, stride);
+}
+
+template <size_t kRows>
+static PQV_INLINE void StoreRows(const int16x8_t (&u)[kRows], const Limits& limits, size_t count,
+                                 int8_t* y, size_t stride) {
+  if (count == kPanelChannels) return StoreWholeRows(u, limits, y, stride);
+  int16x8_t copy[kRows];  // so that only this one has to be in memory
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r) copy[r] = u[r];
+  const Limits same = limits;
+  StoreCutRows(copy, same, count, y, stride);
 }
 
 template <size_t kRows>
@@ -282,14 +297,15 @@ static PQV_INLINE void RunTile(const TilePass& shared_pass, size_t row, size_t c
     Sums<kRows> sums;
     if (pass.is_first) {
       rows.Begin(&sums);
+      accumulator.Begin(sums);  // here and below, as compilers know most of what is in each
     } else {
 #pragma GCC unroll 8
       for (size_t r = 0; r < kRows; ++r) {
         sums.row[r][0] = vld1q_s32(partial + r * kPartialChannels);
         sums.row[r][1] = vld1q_s32(partial + r * kPartialChannels + 4);
       }
+      accumulator.Begin(sums);
     }
-    accumulator.Begin(sums);
     accumulator.template Add<Form>(pass.rows, pass.is_narrow, panel, pass.groups);
     if (pass.is_last) {
       rows.End(accumulator.End(), Min(channel_end - channel, kPanelChannels));
@@ -336,6 +352,13 @@ static constexpr size_t PassK(size_t k) {
   return RoundUp(CeilDivide(k, passes), kBlockK);
 }
 
+// Packs `rows` rows of a tile, `count` k of them. Apart, as it takes room.
+template <typename Tile>
+static __attribute__((noinline)) bool PackTile(const Product& op, size_t row, size_t rows, size_t k,
+                                               size_t count, uint8_t* packed) {
+  return Tile::PackRows(op.a + row * op.a_stride + k, op.a_stride, rows, count, packed);
+}
+
 // Rows that are packed once, for all blocks of a product: pass by pass, tile after tile, and then
 // what Tile::PackRows said of each.
 template <typename Tile>
@@ -356,8 +379,7 @@ class PackedRows {
     for (size_t k = 0; k < k_; k += pass_k_) {
       const size_t count = Min(k_ - k, pass_k_);
       for (size_t row = op.row_begin; row < op.row_end; row += Tile::kRows) {
-        const uint8_t* a = op.a + row * op.a_stride + k;
-        *IsNarrow(k, row) = Tile::PackRows(a, op.a_stride, Tile::kRows, count, At(k, count, row));
+        *IsNarrow(k, row) = PackTile<Tile>(op, row, Tile::kRows, k, count, At(k, count, row));
       }
     }
   }
@@ -415,9 +437,8 @@ static void RunBlock(const Product& op, size_t row_begin, size_t row_end, const 
           pass.rows = packed.At(k, count, row);
           pass.is_narrow = *packed.IsNarrow(k, row) != 0;
         } else {
-          const uint8_t* a = op.a + row * op.a_stride + k;
           pass.rows = packed_here;
-          pass.is_narrow = Tile::PackRows(a, op.a_stride, rows, count, packed_here);
+          pass.is_narrow = PackTile<Tile>(op, row, rows, k, count, packed_here);
         }
         pass.partial = partial + (row - row_begin) * kPartialChannels;
         RunTileOf<Tile, Tile::kRows, typename Panels::Form>(rows, pass, row, n, n_end, epilogue);
