@@ -94,7 +94,7 @@ void Prepare(const PackedMatMulKernel& kernel, Packed* packed) {
       kernel.prepared_bytes != nullptr ? kernel.prepared_bytes(packed->op, block) : 0;
   packed->prepared.resize(bytes);
   block.prepared = bytes > 0 ? packed->prepared.data() : nullptr;
-  block.prepared_rows = packed->m - packed->m % kernel.row_tile;
+  block.prepared_rows = packed->m;
   if (bytes > 0 && !kernel.prepare(packed->op, block)) block.prepared = nullptr;
 }
 

@@ -116,7 +116,7 @@ class PackedMatMulNode {
     ScratchPool pool;  // of this run alone: kept by every node, it would be much
     const ScratchPool::Lease scratch(&pool, bytes);
     block.prepared = static_cast<uint8_t*>(scratch.data());
-    block.prepared_rows = rows - rows % kernel_->row_tile;
+    block.prepared_rows = rows;
     if (block.prepared != nullptr) PQV_RETURN_IF_ERROR(Prepare(context, &block));
     return RunTasks(context, block, y);
   }
@@ -160,10 +160,10 @@ class PackedMatMulNode {
     const auto prepare = [&](size_t begin, size_t end) {
       PackedMatMulBlock block = *whole;
       block.row_begin = begin * row_tile;
-      block.row_end = end * row_tile;
+      block.row_end = Min(end * row_tile, whole->row_end);
       if (!kernel_->prepare(op_, block)) is_prepared.store(false);
     };
-    PQV_RETURN_IF_ERROR(context.ParallelRanges(whole->prepared_rows / row_tile,
+    PQV_RETURN_IF_ERROR(context.ParallelRanges(CeilDivide(whole->prepared_rows, row_tile),
                                                kPrepareCost * row_tile * op_.k, prepare));
     if (!is_prepared.load()) whole->prepared = nullptr;
     return nullptr;

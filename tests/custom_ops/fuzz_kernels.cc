@@ -118,11 +118,10 @@ void RunCut(const PackedMatMulKernel& kernel, PackedMatMulBlock block, bool cut,
 // Rows for kernels that want them prepared, as the binding does it.
 void Prepare(Fuzz& fuzz, const PackedMatMulKernel& kernel, const PackedMatMul& op,
              PackedMatMulBlock* block) {
-  const size_t rows = block->row_end;
   const size_t bytes = kernel.prepared_bytes != nullptr ? kernel.prepared_bytes(op, *block) : 0;
   block->prepared = bytes > 0 ? fuzz.Memory<uint8_t>(bytes) : nullptr;
   if (bytes == 0) return;
-  block->prepared_rows = rows - rows % kernel.row_tile;
+  block->prepared_rows = block->row_end;
   if (!kernel.prepare(op, *block)) block->prepared = nullptr;
 }
 

@@ -15,13 +15,16 @@ namespace arm64 {
 
 // A panel whose steps of 8 k are 4 pairs of channels, one channel after the other.
 struct PairForm {
-  static PQV_INLINE void Store(const Group8* groups, uint8_t* target) {
+  template <typename Group>
+  static PQV_INLINE void Store(const Group* groups, uint8_t* target) {
 #pragma GCC unroll 2
     for (size_t g = 0; g < kBlockGroups; g += 2, target += kPanelBlockBytes / 2) {
-      StoreBytes(target, Zip1x32(groups[g].low, groups[g + 1].low));
-      StoreBytes(target + 16, Zip2x32(groups[g].low, groups[g + 1].low));
-      StoreBytes(target + 32, Zip1x32(groups[g].high, groups[g + 1].high));
-      StoreBytes(target + 48, Zip2x32(groups[g].high, groups[g + 1].high));
+      const Group first = Zip1x32(groups[g], groups[g + 1]);
+      const Group second = Zip2x32(groups[g], groups[g + 1]);
+      StoreBytes(target, Low(first));
+      StoreBytes(target + 16, Low(second));
+      StoreBytes(target + 32, High(first));
+      StoreBytes(target + 48, High(second));
     }
   }
 };

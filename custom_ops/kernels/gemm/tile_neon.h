@@ -61,6 +61,29 @@ struct Group8 {
   int8x16_t high;
 };
 
+// As int4, low and high halves of bytes.
+struct Group4 {
+  int8x16_t bytes;
+};
+
+static PQV_INLINE int8x16_t Low(const Group8& x) { return x.low; }
+static PQV_INLINE int8x16_t High(const Group8& x) { return x.high; }
+static PQV_INLINE int8x16_t Low(const Group4& x) { return vshrq_n_s8(vshlq_n_s8(x.bytes, 4), 4); }
+static PQV_INLINE int8x16_t High(const Group4& x) { return vshrq_n_s8(x.bytes, 4); }
+
+static PQV_INLINE Group8 Zip1x32(const Group8& a, const Group8& b) {
+  return {Zip1x32(a.low, b.low), Zip1x32(a.high, b.high)};
+}
+static PQV_INLINE Group8 Zip2x32(const Group8& a, const Group8& b) {
+  return {Zip2x32(a.low, b.low), Zip2x32(a.high, b.high)};
+}
+static PQV_INLINE Group4 Zip1x32(const Group4& a, const Group4& b) {
+  return {Zip1x32(a.bytes, b.bytes)};
+}
+static PQV_INLINE Group4 Zip2x32(const Group4& a, const Group4& b) {
+  return {Zip2x32(a.bytes, b.bytes)};
+}
+
 constexpr size_t kBlockGroups = kBlockK / kGroupSize;
 constexpr size_t kPanelBlockBytes = kBlockK * kPanelChannels;
 
@@ -71,10 +94,18 @@ template <int kBits>
 struct GroupForm {
   static constexpr size_t kGroupBytes = GroupBytes(kBits);
 
+  // As it is in the file.
+  static PQV_INLINE auto LoadStored(const uint8_t* group) {
+    if constexpr (kBits == 8) {
+      return Group8{LoadBytes(group), LoadBytes(group + 16)};
+    } else {
+      return Group4{LoadBytes(group)};
+    }
+  }
+
   static PQV_INLINE Group8 Load(const uint8_t* group) {
-    const int8x16_t bytes = LoadBytes(group);
-    if constexpr (kBits == 8) return {bytes, LoadBytes(group + 16)};
-    return {vshrq_n_s8(vshlq_n_s8(bytes, 4), 4), vshrq_n_s8(bytes, 4)};
+    const auto stored = LoadStored(group);
+    return {Low(stored), High(stored)};
   }
 
   // Two groups from *panel on, which moves behind them.
@@ -90,12 +121,13 @@ struct GroupForm {
     }
   }
 
-  static PQV_INLINE void Store(const Group8* groups, uint8_t* target) {
+  template <typename Group>
+  static PQV_INLINE void Store(const Group* groups, uint8_t* target) {
     static_assert(kBits == 8, "panels are made of int8");
 #pragma GCC unroll 4
     for (size_t g = 0; g < kBlockGroups; ++g) {
-      StoreBytes(target + g * kGroupBytes, groups[g].low);
-      StoreBytes(target + g * kGroupBytes + 16, groups[g].high);
+      StoreBytes(target + g * kGroupBytes, Low(groups[g]));
+      StoreBytes(target + g * kGroupBytes + 16, High(groups[g]));
     }
   }
 };
@@ -103,16 +135,15 @@ struct GroupForm {
 // Makes a panel of `groups` groups in whole blocks of 16 k. load(g) gives group g.
 template <typename Form, typename Load>
 static PQV_INLINE void MakePanel(size_t groups, const Load& load, uint8_t* target) {
+  using Group = decltype(load(0));
   size_t g = 0;
   for (; g + kBlockGroups <= groups; g += kBlockGroups, target += kPanelBlockBytes) {
-    const Group8 block[kBlockGroups] = {load(g), load(g + 1), load(g + 2), load(g + 3)};
+    const Group block[kBlockGroups] = {load(g), load(g + 1), load(g + 2), load(g + 3)};
     Form::Store(block, target);
   }
   if (g == groups) return;
-  Group8 block[kBlockGroups];
-  for (size_t i = 0; i < kBlockGroups; ++i) {
-    block[i] = g + i < groups ? load(g + i) : Group8{vdupq_n_s8(0), vdupq_n_s8(0)};
-  }
+  Group block[kBlockGroups] = {};
+  for (size_t i = 0; g + i < groups; ++i) block[i] = load(g + i);
   Form::Store(block, target);
 }
 
@@ -374,28 +405,33 @@ class PackedRows {
     return tiles * (Tile::RowsBytes(RoundUp(k, kBlockK)) + CeilDivide(k, PassK(k)));
   }
 
-  // Rows row_begin .. row_end of `op`, whole tiles.
+  // Rows row_begin .. row_end of `op`, which begin with a tile.
   void Pack(const Product& op) const {
     for (size_t k = 0; k < k_; k += pass_k_) {
-      const size_t count = Min(k_ - k, pass_k_);
+      const Pass pass = From(k);
       for (size_t row = op.row_begin; row < op.row_end; row += Tile::kRows) {
-        *IsNarrow(k, row) = PackTile<Tile>(op, row, Tile::kRows, k, count, At(k, count, row));
+        const size_t tile = row / Tile::kRows;
+        pass.is_narrow[tile] = PackTile<Tile>(op, row, Min(op.row_end - row, Tile::kRows), k,
+                                              pass.k, pass.rows + tile * pass.tile_bytes);
       }
     }
   }
 
-  // Whether the tile at `row` is among them.
-  PQV_INLINE bool Has(size_t row) const { return row < tiles_ * Tile::kRows; }
+  struct Pass {
+    size_t tiles;
+    size_t k;
+    uint8_t* rows;
+    size_t tile_bytes;
+    uint8_t* is_narrow;  // of each tile
+  };
 
-  // The tile at `row`, `count` k of it.
-  PQV_INLINE uint8_t* At(size_t k, size_t count, size_t row) const {
-    const size_t bytes = Tile::RowsBytes(RoundUp(count, kBlockK));
-    return data_ + tiles_ * Tile::RowsBytes(k) + row / Tile::kRows * bytes;
-  }
-
-  PQV_INLINE uint8_t* IsNarrow(size_t k, size_t row) const {
-    uint8_t* const all = data_ + tiles_ * Tile::RowsBytes(RoundUp(k_, kBlockK));
-    return all + k / pass_k_ * tiles_ + row / Tile::kRows;
+  // The pass that begins at k.
+  PQV_INLINE Pass From(size_t k) const {
+    if (tiles_ == 0) return {};
+    const size_t count = Min(k_ - k, pass_k_);
+    uint8_t* const flags = data_ + tiles_ * Tile::RowsBytes(RoundUp(k_, kBlockK));
+    return {tiles_, count, data_ + tiles_ * Tile::RowsBytes(k),
+            Tile::RowsBytes(RoundUp(count, kBlockK)), flags + k / pass_k_ * tiles_};
   }
 
  private:
@@ -431,11 +467,12 @@ static void RunBlock(const Product& op, size_t row_begin, size_t row_end, const 
       pass.groups = CeilDivide(count, kGroupSize);
       pass.is_first = k == 0;
       pass.is_last = k + count == op.k;
+      const auto packed_pass = packed.From(k);
       for (size_t row = row_begin; row < row_end; row += Tile::kRows) {
         const size_t rows = Min(row_end - row, Tile::kRows);
-        if (packed.Has(row)) {
-          pass.rows = packed.At(k, count, row);
-          pass.is_narrow = *packed.IsNarrow(k, row) != 0;
+        if (const size_t tile = row / Tile::kRows; tile < packed_pass.tiles) {
+          pass.rows = packed_pass.rows + tile * packed_pass.tile_bytes;
+          pass.is_narrow = packed_pass.is_narrow[tile] != 0;
         } else {
           pass.rows = packed_here;
           pass.is_narrow = PackTile<Tile>(op, row, rows, k, count, packed_here);

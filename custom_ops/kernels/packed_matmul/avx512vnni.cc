@@ -261,7 +261,7 @@ void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) 
 }
 
 void RunInt4(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
-  if (block.prepared != nullptr && block.row_begin < block.prepared_rows) {
+  if (block.prepared != nullptr && block.row_begin < FastRows(block)) {
     return RunFast(op, block, y);
   }
   Run<4, ToInt8>(op, block, y);
@@ -278,7 +278,7 @@ size_t PreparedBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
 
 bool PrepareRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
   bool are_int4 = true;
-  const size_t row_end = Min(block.row_end, block.prepared_rows);
+  const size_t row_end = Min(block.row_end, FastRows(block));
   for (size_t row = block.row_begin; row < row_end; row += kFastRows) {
     are_int4 &= MakeRowFactors(block.a + row * block.a_stride, block.a_stride, op.k,
                                block.prepared + row / kFastRows * RowFactorBytes(op.k));

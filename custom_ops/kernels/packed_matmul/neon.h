@@ -39,7 +39,7 @@ struct MadePanels {
     for (size_t c = 0; c < channels; c += kPanelChannels) {
       const uint8_t* panel = Group(op.weights, kBits, op.k, k, n + c);
       const auto load = [&](size_t g) __attribute__((always_inline)) {
-        return Source::Load(panel + g * Source::kGroupBytes);
+        return Source::LoadStored(panel + g * Source::kGroupBytes);
       };
       MakePanel<TileForm>(CeilDivide(count, kGroupSize), load,
                           scratch + c / kPanelChannels * stride);
@@ -314,7 +314,7 @@ constexpr bool kPreparesFactors = kBits == 4 && Tile::kStrassen.step_macs > 0;
 template <typename Tile>
 static PackedRows<Tile> PackedRowsOf(const PackedMatMul& op, const PackedMatMulBlock& block) {
   if (block.prepared == nullptr) return {};
-  return {block.prepared, block.prepared_rows / Tile::kRows, op.k};
+  return {block.prepared, CeilDivide(block.prepared_rows, Tile::kRows), op.k};
 }
 
 template <typename Tile, typename FewTile, int kBits, typename Epilogue>
@@ -355,15 +355,13 @@ static inline bool MakeFactors(const PackedMatMul& op, const PackedMatMulBlock& 
 // Where several tasks would pack the same rows.
 template <typename Tile>
 static size_t PackedRowsBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
-  if (whole.channel_end <= kChannelTile || op.k == 0) return 0;
-  return PackedRows<Tile>::Bytes(whole.row_end / Tile::kRows, op.k);
+  if (whole.row_end <= kMaxDirectRows || whole.channel_end <= kChannelTile || op.k == 0) return 0;
+  return PackedRows<Tile>::Bytes(CeilDivide(whole.row_end, Tile::kRows), op.k);
 }
 
 template <typename Tile>
 static bool PackRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
-  Product product = MakeProduct(op, block);
-  product.row_end = Min(product.row_end, block.prepared_rows);
-  PackedRowsOf<Tile>(op, block).Pack(product);
+  PackedRowsOf<Tile>(op, block).Pack(MakeProduct(op, block));
   return true;
 }
 

@@ -32,7 +32,7 @@ struct PackedMatMulBlock {
   size_t residual_stride;
   size_t residual_rows;
   size_t y_stride;
-  // The first prepared_rows rows of `a`, as the kernel prepared them for all blocks; or null.
+  // The rows of `a`, as the kernel prepared them for all blocks, or null; and how many they are.
   uint8_t* prepared;
   size_t prepared_rows;
 };
@@ -48,7 +48,7 @@ struct PackedMatMulKernel {
   // For kernels that may want rows prepared once, before the blocks of a product are run; else
   // null. The bytes of `prepared` for the whole output, 0 where this product does without.
   size_t (*prepared_bytes)(const PackedMatMul& op, const PackedMatMulBlock& whole) = nullptr;
-  // Prepares rows row_begin .. row_end of the block, those of them that are below prepared_rows.
+  // Prepares rows row_begin .. row_end of the block, of which row_begin is a multiple of row_tile.
   // False if their values are such that the product must do without.
   bool (*prepare)(const PackedMatMul& op, const PackedMatMulBlock& block) = nullptr;
 };

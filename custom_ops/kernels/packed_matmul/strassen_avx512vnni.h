@@ -160,6 +160,11 @@ class ChannelFactors {
   alignas(64) uint8_t factors_[kFactorsOfB * kMaxFastK / 2 * kStrassenTile.channels];
 };
 
+// Rows that are whole tiles of Strassen's product.
+size_t FastRows(const PackedMatMulBlock& block) {
+  return block.prepared_rows - block.prepared_rows % kFastRows;
+}
+
 // 64 channels from n on of rows row .. row_end - 1: those that are prepared by Strassen's product.
 class FastPanel {
  public:
@@ -168,7 +173,7 @@ class FastPanel {
       : op_(op),
         block_(block),
         row_(row),
-        fast_end_(Min(row_end, block.prepared_rows)),
+        fast_end_(Min(row_end, FastRows(block))),
         row_end_(row_end),
         n_(n),
         y_(y + n),
