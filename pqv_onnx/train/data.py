@@ -7,6 +7,7 @@ index: not on the number of processes or workers, and not on where a run was res
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -211,6 +212,8 @@ def _load(dataset: Dataset[Any], workers: int, classes: int, **kwargs: Any) -> I
     """Batches of a loader; bad images and bad labels are raised here, in the main process."""
     if "batch_sampler" in kwargs:  # no process without a batch
         workers = min(workers, len(kwargs["batch_sampler"]))
+    if workers and sys.platform == "linux":  # also from Python 3.14 on: others import torch anew
+        kwargs["multiprocessing_context"] = "fork"
     loader = DataLoader(dataset, num_workers=workers, collate_fn=_collate, **kwargs)
     try:
         for batch in loader:

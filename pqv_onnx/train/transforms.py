@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,14 +42,19 @@ def eval_transform(preprocessing: ModelInput) -> Callable[[Image.Image], Tensor]
         interpolation=preprocessing.interpolation,
         use_prefetcher=True,
     )
+    return partial(_to_pixels, preprocessing, transform)
 
-    def to_pixels(image: Image.Image) -> Tensor:
-        preprocessing.check_resized(*image.size)
-        if preprocessing.input == "image":
-            return torch.from_numpy(as_pixels(image).copy())
-        return torch.from_numpy(np.asarray(transform(image)).transpose(1, 2, 0).copy())
 
-    return to_pixels
+# Functions of their own: loader processes that are not forked get them by their names.
+def _to_pixels(preprocessing: ModelInput, transform: Any, image: Image.Image) -> Tensor:
+    preprocessing.check_resized(*image.size)
+    if preprocessing.input == "image":
+        return torch.from_numpy(as_pixels(image).copy())
+    return torch.from_numpy(np.asarray(transform(image)).transpose(1, 2, 0).copy())
+
+
+def _to_numbers(preprocessing: ModelInput, to_pixels: Any, image: Image.Image) -> Tensor:
+    return normalise(to_pixels(image)[None], preprocessing)[0]
 
 
 def train_transform(
@@ -60,8 +66,7 @@ def train_transform(
         PqvError: timm does not know what the recipe asks for.
     """
     if not augmentation.enabled:
-        pixels = eval_transform(preprocessing)
-        return lambda image: normalise(pixels(image)[None], preprocessing)[0]
+        return partial(_to_numbers, preprocessing, eval_transform(preprocessing))
     try:
         transform: Callable[[Image.Image], Tensor] = create_transform(
             (preprocessing.channels, preprocessing.height, preprocessing.width),
