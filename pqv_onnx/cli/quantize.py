@@ -136,6 +136,10 @@ def command(
     try:
         with Bars() as bars:
             report = quantize(model, output, options, progress=bars.stage, tried=tried.append)
+    except KeyboardInterrupt:
+        if (part := output.with_name(f"{output.name}.part")).exists():
+            status.print(f"stopped: the same command goes on from {part}")
+        raise
     finally:
         if max_drop is not None and tried:
             console.print(_frontier(tried, max_drop))

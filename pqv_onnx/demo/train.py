@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
 
+from pqv_onnx.cli.progress import Bars
 from pqv_onnx.demo.data import Split, augment, normalize
 
 
@@ -67,8 +67,7 @@ def fit(
         warmup_prefix=False,
         t_in_epochs=False,
     )
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns) as progress:
+    with Bars() as progress:
         task = progress.add_task(title, total=schedule.epochs)
         step = 0
         for _ in range(schedule.epochs):

@@ -59,7 +59,10 @@ def load_model(path: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProt
     if is_standard(model):
         return model
     if not any(node.domain == DOMAIN for node in model.graph.node):
-        raise PqvError(f"{source}: the model has no op of the domain {DOMAIN}")
+        raise PqvError(
+            f"{source}: the model has no op of the domain {DOMAIN}: it is not of pqv export; "
+            "onnxruntime runs it by itself, `pqv bench --against` times it"
+        )
     if versions.get(DOMAIN) != VERSION:
         raise PqvError(
             f"{source}: the model wants version {versions.get(DOMAIN)} of the op domain {DOMAIN}, "

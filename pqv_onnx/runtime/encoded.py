@@ -31,7 +31,8 @@ def register_extensions(options: onnxruntime.SessionOptions) -> None:
         import onnxruntime_extensions
     except ModuleNotFoundError as error:
         raise PqvError(
-            "the model decodes images itself: pip install onnxruntime-extensions"
+            "the model decodes images itself: pip install onnxruntime-extensions, "
+            "which is there for Python up to 3.13"
         ) from error
     options.register_custom_ops_library(onnxruntime_extensions.get_library_path())
 

@@ -38,7 +38,7 @@ program):
 
 ```cpp
 Ort::SessionOptions options;
-options.RegisterCustomOpsLibrary("libpqv_ops.so");
+options.RegisterCustomOpsLibrary("./libpqv_ops.so");  // a path
 Ort::Session session(environment, "model.onnx", options);
 ```
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_folder, filled_folder, write_atomically
@@ -41,11 +40,17 @@ class ResultFolder:
 
         Returns:
             Whether a run that was stopped has left something.
+
+        Raises:
+            PqvError: one with another key has.
         """
-        if self.path.exists():
-            if (self.path / _KEY).is_file() and (self.path / _KEY).read_text() == key:
+        if (self.path / _KEY).is_file():
+            if (self.path / _KEY).read_text() == key:
                 return True
-            shutil.rmtree(self.path)
+            raise PqvError(
+                f"{self.path}: a run of other options or images was stopped there: "
+                "give it again to go on, or remove the folder"
+            )
         with filled_folder(self.path):
             write_atomically(self.path / _KEY, key.encode())
         return False

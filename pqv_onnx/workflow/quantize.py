@@ -230,9 +230,12 @@ def _choose(
         if largest is None or (drop is not None and drop <= largest):
             return candidates
     best = min(candidates, key=lambda candidate: candidate.drop or 0.0)
+    images = best.accuracy.images
     raise PqvError(
         f"no precision loses {largest} points at most: the best, {best.precision}, loses "
-        f"{best.drop:.2f}; what was calibrated is kept in {folder}"
+        f"{best.drop:.2f} (one of {images} images is {100 / images:.2f}): give more images, "
+        f"a larger --max-drop or --precision {best.precision}; "
+        f"what was calibrated is kept in {folder}"
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from PIL import Image
 from striped import PLAIN
 from timm.data.auto_augment import AugmentOp
 
-from pqv_onnx.train.transforms import eval_transform
+from pqv_onnx.train.recipe import Augmentation
+from pqv_onnx.train.transforms import eval_transform, train_transform
 
 
 def test_evaluation_makes_images_as_the_runtime_does(folders: Path) -> None:
@@ -29,3 +31,15 @@ def test_posterize_keeps_as_many_bits_as_randaugment_draws(bits: int) -> None:
     )
     kept = 256 - (1 << (8 - bits)) if bits else 0
     assert np.array_equal(np.asarray(augmented), pixels & kept)
+
+
+@pytest.mark.parametrize("augmented", [None, False, True])
+def test_loader_processes_that_are_not_forked_get_transforms(augmented: bool | None) -> None:
+    image = Image.fromarray(np.arange(40 * 30 * 3, dtype=np.uint8).reshape(40, 30, 3))
+    if augmented is None:
+        transform = eval_transform(PLAIN)
+    else:
+        transform = train_transform(PLAIN, Augmentation(enabled=augmented))
+    again = pickle.loads(pickle.dumps(transform))(image)
+    assert again.shape == transform(image).shape
+    assert augmented or torch.equal(again, transform(image))

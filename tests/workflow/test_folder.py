@@ -13,8 +13,9 @@ def test_a_run_goes_on_with_its_own_key_only(tmp_path: Path) -> None:
     (tmp_path / "out.part" / "done").touch()
     assert ResultFolder(tmp_path / "out").open("a")
     assert (tmp_path / "out.part" / "done").exists()
-    assert not ResultFolder(tmp_path / "out").open("b")
-    assert not (tmp_path / "out.part" / "done").exists()
+    with pytest.raises(PqvError, match=r"out\.part: a run of other options or images was stopped"):
+        ResultFolder(tmp_path / "out").open("b")
+    assert (tmp_path / "out.part" / "done").exists()
 
 
 def test_a_run_that_was_stopped_before_it_wrote_its_key(tmp_path: Path) -> None:
