@@ -164,7 +164,8 @@ def _frontier(tried: list[Candidate], max_drop: float) -> Table:
 def _show(output: Path, report: dict[str, Any]) -> None:
     table = Table(title=f"{report['model']}, {report['quantized']['images']} images")
     for heading in ("", "top-1, %", "same class, %", "cosine", "SQNR, dB", "ms", "memory", "file"):
-        table.add_column(heading, justify="right" if heading else "left")
+        whole = heading in ("memory", "file")  # a number and its unit
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=whole)
     for name, title in (("float", "float"), ("quantized", report["precision"])):
         found = report[name]
         if found is None:
