@@ -170,6 +170,11 @@ def quantize(
 
 def _start(model: str, options: Options) -> _Start:
     """Load what there is, and refuse what does not fit, before any work."""
+    if model.endswith(".onnx"):
+        raise PqvError(
+            f"{model}: an exported file cannot be quantized again: give timm's name, and --weights "
+            "with the float weights (.safetensors, .pth, .pt) or --pretrained"
+        )
     parts = divide(
         options.dataset,
         None if options.data is None else str(options.data),
