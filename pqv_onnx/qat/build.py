@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import timm
@@ -50,14 +52,23 @@ def build_random_qat(
         if size is not None:
             set_image_size(model, size)
         randomize(model)
-        try:
+        with refusing(timm_name):
             quantized = convert_to_qat(model, spec)
-        except PqvError as error:
-            raise PqvError(f"{timm_name}: {error}") from error
         if images is None:
             images = random_images(quantized.config, _CALIBRATION_IMAGES)
     calibrate(quantized, images)
     return quantized.eval()
+
+
+@contextmanager
+def refusing(timm_name: str) -> Iterator[None]:
+    """What is refused in the block gets the model's name, and where to find those supported."""
+    try:
+        yield
+    except PqvError as error:
+        raise PqvError(
+            f"{timm_name}: {error}; `pqv models` lists the models that are supported"
+        ) from error
 
 
 def check_timm_name(timm_name: str) -> None:

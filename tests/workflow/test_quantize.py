@@ -197,6 +197,13 @@ def test_a_name_that_is_nearly_right(photos: Path, tmp_path: Path) -> None:
         pqv_onnx.quantize(tmp_path / "none.safetensors", tmp_path / "out", data=photos)
 
 
+def test_a_model_that_cannot_be_converted_is_told_before_its_classes(
+    photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(PqvError, match="resnet18: bn1: batch_norm is not supported; `pqv models`"):
+        pqv_onnx.quantize("resnet18", tmp_path / "out", data=photos, random_weights=0)
+
+
 def test_labels_that_do_not_fit_are_refused_before_any_work(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("cat\ndog\n")
     options = Options(data=photos, random_weights=0, num_classes=3, labels=tmp_path / "labels.txt")
