@@ -47,4 +47,11 @@ def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, own = _LATER[name]
-    return getattr(importlib.import_module(module), own)
+    try:
+        return getattr(importlib.import_module(module), own)
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.startswith(__name__):
+            raise
+        from pqv_onnx.cli.missing import missing_module
+
+        raise PqvError(missing_module(error.name, f"{__name__}.{name}")) from error

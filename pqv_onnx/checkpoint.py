@@ -27,6 +27,7 @@ from pqv_onnx.qat.version_1 import upgrade
 
 FORMAT = "pqv_onnx.qat"
 VERSION = 2
+SUFFIXES = (".safetensors", ".pth", ".pt")
 
 _State = dict[str, Tensor]
 
@@ -195,7 +196,7 @@ def _read_float(path: Path) -> Any:
 def _is_safetensors(path: Path) -> bool:
     if not path.is_file():
         raise PqvError("no such file")
-    if path.suffix not in (".safetensors", ".pth", ".pt"):
+    if path.suffix not in SUFFIXES:
         raise PqvError(f"ends in {path.suffix!r}, expected .safetensors, .pth or .pt")
     return path.suffix == ".safetensors"
 

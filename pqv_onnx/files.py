@@ -152,6 +152,18 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         raise PqvError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def check_file(path: str | os.PathLike[str]) -> Path:
+    """The path, if there is a file.
+
+    Raises:
+        PqvError: there is a folder or nothing.
+    """
+    if not Path(path).is_file():
+        found = "is a folder, not a file" if Path(path).is_dir() else "there is no such file"
+        raise PqvError(f"{path}: {found}")
+    return Path(path)
+
+
 def read_bytes(path: str | os.PathLike[str], most: int, kind: str) -> bytes:
     """What is in a file of a user's, which may be a device that has no end.
 

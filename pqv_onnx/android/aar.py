@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from pqv_onnx.android.archive import make_zip
+from pqv_onnx.android.build import check_built
 from pqv_onnx.android.classes import ANNOTATIONS, classes_jar, sources_jar
-from pqv_onnx.android.elf import ANDROID_LIBRARY, check
+from pqv_onnx.android.elf import ANDROID_LIBRARY
 from pqv_onnx.android.maven import write_repository
 from pqv_onnx.android.target import ABI, LIBRARY, MINIMUM_API, RUNTIME_VERSION
 from pqv_onnx.files import check_writable, write_atomically
@@ -85,7 +86,7 @@ def write_maven(
 
 def make_aar(library: str | os.PathLike[str], classpath: str | None = None) -> bytes:
     """The bytes of the package; see `write_aar`."""
-    check(library, ANDROID_LIBRARY)
+    check_built(library, ANDROID_LIBRARY)
     return make_zip(
         {
             "AndroidManifest.xml": _MANIFEST.encode(),

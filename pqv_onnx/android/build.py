@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pqv_onnx
-from pqv_onnx.android.elf import ANDROID_LIBRARY, ANDROID_PROGRAM, check
+from pqv_onnx.android.elf import ANDROID_LIBRARY, ANDROID_PROGRAM, Rules, check
 from pqv_onnx.android.process import capture, find_program, first_error
 from pqv_onnx.android.target import LIBRARY, RUNNER
 from pqv_onnx.errors import PqvError
@@ -34,12 +34,20 @@ def find_binaries(folder: str | os.PathLike[str]) -> Binaries:
         PqvError: one is missing, or breaks a rule of Android.
     """
     binaries = Binaries(Path(folder) / LIBRARY, Path(folder) / RUNNER)
-    for path in (binaries.library, binaries.runner):
-        if not path.is_file():
-            raise PqvError(f"{path}: there is no such file: `pqv android build` makes it")
-    check(binaries.library, ANDROID_LIBRARY)
-    check(binaries.runner, ANDROID_PROGRAM)
+    check_built(binaries.library, ANDROID_LIBRARY)
+    check_built(binaries.runner, ANDROID_PROGRAM)
     return binaries
+
+
+def check_built(path: str | os.PathLike[str], rules: Rules) -> None:
+    """Check a file that ``build`` makes.
+
+    Raises:
+        PqvError: it is missing, or breaks a rule.
+    """
+    if not Path(path).is_file():
+        raise PqvError(f"{path}: there is no such file: run `pqv android build` first")
+    check(path, rules)
 
 
 def build(

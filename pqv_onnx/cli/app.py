@@ -32,6 +32,7 @@ app = typer.Typer(
     name="pqv",
     help="Quantized Vision Transformers: train, export as integer-only ONNX, run, verify, time.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )

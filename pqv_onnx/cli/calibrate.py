@@ -115,6 +115,7 @@ def command(
     with status.status("importing torch"):
         from pqv_onnx.checkpoint import check_name
         from pqv_onnx.qat import Calibration, convert_to_qat
+        from pqv_onnx.qat.build import refusing
         from pqv_onnx.train.calibration import calibrate_to, name_classes, read_images
         from pqv_onnx.train.data import Split
         from pqv_onnx.train.models import import_modules
@@ -123,7 +124,8 @@ def command(
     import_modules(modules or [])
     float_model = source.load(model)
     gives = None if task is None else task.value
-    quantized = convert_to_qat(float_model, spec, task=gives)
+    with refusing(model):
+        quantized = convert_to_qat(float_model, spec, task=gives)
     source_split = Split(dataset, data, split, workers)
     name_classes(quantized, labels, source_split)
     with Bars() as bars:

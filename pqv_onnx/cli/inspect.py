@@ -86,7 +86,7 @@ def command(
         check_folder(plots)
     spec = quant_spec(precision.value, schemes)
     with status.status("importing torch"):
-        from pqv_onnx.checkpoint import load_float, load_qat
+        from pqv_onnx.checkpoint import SUFFIXES, load_float, load_qat
         from pqv_onnx.qat import calibrate, convert_to_qat
         from pqv_onnx.train.calibration import read_images
         from pqv_onnx.train.data import Split
@@ -99,6 +99,9 @@ def command(
         quantized = load_qat(model)
     elif plots is not None and timm_name is not None:
         quantized = convert_to_qat(load_float(model, timm_name), spec)
+    elif model.suffix not in SUFFIXES:
+        kinds = ", ".join(SUFFIXES)
+        raise PqvError(f"{model}: is neither an .onnx file nor a checkpoint ({kinds})")
     else:
         raise PqvError(f"{model}: no QAT checkpoint; of float weights give --plots and --model")
     result = _describe(quantized)

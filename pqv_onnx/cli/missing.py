@@ -11,14 +11,19 @@ from importlib import metadata
 _OF_TRAIN = re.compile(r"""([\w.-]+)([^;]*?)\s*;\s*extra == ["']train["']""")
 
 
-def missing_module(module: str) -> str:
-    """The sentence for a module that is missing; it names all that the extra ``train`` lacks."""
+def missing_module(module: str, what: str = "this command") -> str:
+    """The sentence for a module that is missing; it names all that the extra ``train`` lacks.
+
+    Args:
+        module: which.
+        what: what needs it.
+    """
     name = module.partition(".")[0].replace("_", "-")
     wanted = {package: package + bounds for package, bounds in _training_packages()}
     if name not in wanted:
-        return f"this command needs the Python package {name}, which is not installed"
+        return f"{what} needs the Python package {name}, which is not installed"
     lacking = [f"'{text}'" for other, text in wanted.items() if other == name or _lacks(other)]
-    return f"this command needs {name}: pip install {' '.join(lacking)}"
+    return f"{what} needs {name}: pip install {' '.join(lacking)}"
 
 
 def _training_packages() -> list[tuple[str, str]]:

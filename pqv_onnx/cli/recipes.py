@@ -6,7 +6,7 @@ import fnmatch
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from pqv_onnx.cli.options import JsonOption, check_json, console, write_json
 from pqv_onnx.files import read_text
@@ -33,7 +33,9 @@ def command(
         return
     check_json(json_file)
     recipes = {name: load_recipe(name) for name in fnmatch.filter(recipe_names(), name_filter)}
-    table = Table("recipe", "model", "precision", "epochs")
+    longest = max(map(len, recipes), default=0)
+    name_column = Column("recipe", min_width=longest, no_wrap=True)  # whole, for copying
+    table = Table(name_column, "model", "precision", "epochs")
     for name, recipe in recipes.items():
         table.add_row(name, recipe.model, recipe.precision, str(recipe.train.epochs))
     console.print(table)

@@ -8,10 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
-from pqv_onnx.demo import pipeline, report
+from pqv_onnx.cli.missing import missing_module
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import make_folder, write_atomically
 
@@ -31,9 +30,16 @@ def main(arguments: list[str] | None = None) -> int:
     except (PqvError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        print(f"error: {missing_module(error.name or '', 'the demo')}", file=sys.stderr)
+        return 1
 
 
 def _run(output: Path, quick: bool, seed: int, console: Console) -> int:
+    import torch
+
+    from pqv_onnx.demo import pipeline, report
+
     start = time.monotonic()
     # The rounding of float sums depends on the number of threads. With one, a seed trains the
     # same models on any number of cores; matrices this small gain little from more.

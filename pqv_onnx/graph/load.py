@@ -9,6 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.files import check_file
 from pqv_onnx.ops.domain import DOMAIN, OPS, VERSION
 from pqv_onnx.runtime.preprocess import ONE_IMAGE
 
@@ -23,9 +24,7 @@ def read_proto(path: str | os.PathLike[str], *, external_data: bool = True) -> o
     Raises:
         PqvError: the file is missing, truncated, or cannot be read.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise PqvError(f"{source}: there is no such file")
+    source = check_file(path)
     try:
         return onnx.load(source, "protobuf", load_external_data=external_data)
     except DecodeError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import timm
@@ -15,6 +16,7 @@ from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.convert import convert_to_qat
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.spec import QuantSpec
+from pqv_onnx.text import similar
 
 _CALIBRATION_IMAGES = 8
 
@@ -50,21 +52,30 @@ def build_random_qat(
         if size is not None:
             set_image_size(model, size)
         randomize(model)
-        try:
+        with refusing(timm_name):
             quantized = convert_to_qat(model, spec)
-        except PqvError as error:
-            raise PqvError(f"{timm_name}: {error}") from error
         if images is None:
             images = random_images(quantized.config, _CALIBRATION_IMAGES)
     calibrate(quantized, images)
     return quantized.eval()
 
 
+@contextmanager
+def refusing(timm_name: str) -> Iterator[None]:
+    """What is refused in the block gets the model's name, and where to find those supported."""
+    try:
+        yield
+    except PqvError as error:
+        raise PqvError(
+            f"{timm_name}: {error}; `pqv models` lists the models that are supported"
+        ) from error
+
+
 def check_timm_name(timm_name: str) -> None:
     """Raise PqvError if timm has no model of this name; it tells names like it."""
     if not timm.is_model(timm_name):
-        near = difflib.get_close_matches(timm_name.partition(".")[0], timm.list_models())
-        hint = f", did you mean {' or '.join(near)}?" if near else ""
+        near = similar(timm_name.partition(".")[0], timm.list_models())
+        hint = f", did you mean {near}?" if near else ""
         raise PqvError(f"unknown timm model {timm_name!r}{hint}")
 
 
@@ -90,8 +101,10 @@ def set_image_size(model: nn.Module, size: tuple[int, int]) -> None:
     for length, part in zip(size, patch, strict=True):
         if length % part:
             below = length - length % part
-            near = f"{below} or {below + part}" if below else str(part)
-            raise PqvError(f"patches of {part} pixels do not divide images of {length}, {near} do")
+            near = f"s are {below} and {below + part}" if below else f" is {part}"
+            raise PqvError(
+                f"patches of {part} pixels do not divide images of {length}: the nearest size{near}"
+            )
     resize: Any = getattr(model, "set_input_size", None)
     if resize is not None:
         try:

@@ -82,10 +82,16 @@ def convert_to_qat(
     return quantized
 
 
-def check(model: nn.Module, spec: QuantSpec) -> None:
-    """Raise what ``convert_to_qat`` would, without a copy of the weights."""
+def check(model: nn.Module, spec: QuantSpec, task: str = "logits") -> None:
+    """Raise what ``convert_to_qat`` would, without a copy of the weights.
+
+    Args:
+        model: gives what the task says, see ``for_task``.
+        spec: the quantization scheme.
+        task: see ``convert_to_qat``.
+    """
     graph = detach(describe(model), model)
-    backbone = Backbone(architecture(model), graph)
+    backbone = Backbone(architecture(model), graph, task)
     preprocessing = timm_preprocessing(model, backbone.in_chans)
     with torch.device("meta"):
         QuantModel(ModelConfig(backbone, spec, preprocessing))

@@ -162,6 +162,8 @@ class ModelInput(Preprocessing):
         """
         if self.channels not in (1, 3):
             raise PqvError(f"the model takes {self.channels} channels, expected 1 or 3 for images")
+        if os.path.isdir(path):
+            raise PqvError(f"{path}: is a folder: give its images, {os.path.join(path, '*.jpg')}")
         if self.input == "encoded":
             return self._read(path)
         try:

@@ -6,13 +6,13 @@ import os
 import warnings
 import weakref
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.files import check_file
 from pqv_onnx.ops.domain import DOMAIN, VERSION
 from pqv_onnx.runtime import encoded
 from pqv_onnx.runtime.library import LIBRARY_VARIABLE, get_library_path
@@ -98,8 +98,7 @@ def InferenceSession(  # noqa: N802 - named after the class it makes
     """
     if not isinstance(path_or_bytes, bytes):
         path_or_bytes = os.fspath(path_or_bytes)
-        if not Path(path_or_bytes).is_file():
-            raise PqvError(f"{path_or_bytes}: there is no such file")
+        check_file(path_or_bytes)
     options = sess_options or onnxruntime.SessionOptions()
     if use_library:
         register_library(options)

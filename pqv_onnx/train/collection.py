@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
 import pqv_onnx
 from pqv_onnx.errors import PqvError
+from pqv_onnx.text import similar
 
 _SUFFIX = ".toml"
 
@@ -31,8 +31,8 @@ def find_recipe(recipe: str | os.PathLike[str]) -> Path:
         return path
     names = recipe_names()
     if path.name not in names:
-        near = difflib.get_close_matches(path.name, names)
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        near = similar(path.name, names)
+        hint = f"did you mean {near}? " if near else ""
         raise PqvError(
             f"{path.name} is no file and no ready-made recipe: {hint}`pqv recipes` lists them"
         )

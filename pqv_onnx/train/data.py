@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from timm.data import create_dataset
 from timm.data.dataset import ImageDataset, IterableImageDataset
 from torch import Tensor
@@ -130,6 +130,8 @@ class _Transformed(Dataset[Any]):
             return self._item(index)
         except PqvError:
             raise
+        except UnidentifiedImageError as error:  # whose text is about an object of Python
+            raise PqvError("not an image that can be read") from error
         # Readers of damaged files raise whatever they stumble over.
         except Exception as error:
             raise PqvError(f"not an image that can be read: {error}") from error

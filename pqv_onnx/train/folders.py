@@ -30,22 +30,29 @@ def open_folder(root: str | None, split: str, mode: str) -> ImageDataset:
         mode: of Pillow, that images are converted to.
 
     Raises:
-        PqvError: there is no such folder or split, or it has a class that training lacks.
-        RuntimeError: timm finds no images.
+        PqvError: there is no such folder or split, it has no images, or a class that training
+            lacks.
     """
     if root is None:
         raise PqvError("image folders need the path of their folder (--data)")
     base = Path(root)
     if not base.exists():
         raise PqvError(f"{base}: no such folder")
-    found = create_dataset("", root, split, input_img_mode=mode)
+    if base.suffix != ".tar" and not base.is_dir():
+        raise PqvError(f"{base}: is a file, not a folder of images")
+    splits = [name for name in _SPLITS if (base / name).is_dir()]
+    try:
+        found = create_dataset("", root, split, input_img_mode=mode)
+    except RuntimeError as error:
+        of_split = f" of the split {split}" if splits else ""
+        raise PqvError(f"{base}: has no images{of_split}") from error
     reader = found.reader
     if not isinstance(reader, ReaderImageFolder):
         return found
     if Path(reader.root) == base:
         # timm takes the whole folder where a split's own is missing: splits would be classes.
-        if others := [name for name in _SPLITS if (base / name).is_dir()]:
-            raise PqvError(f"{base}: there is no split {split} beside {others[0]}")
+        if splits:
+            raise PqvError(f"{base}: there is no split {split} beside {splits[0]}")
         return found
     train = next((base / name for name in _TRAIN if (base / name).is_dir()), None)
     # Listing a million files takes time: once for the names of their folders is enough.

@@ -23,7 +23,8 @@ from pqv_onnx.graph.classes import check_top_k
 from pqv_onnx.graph.export import About, export_qat
 from pqv_onnx.progress import Progress, silent
 from pqv_onnx.qat import Calibration, QuantModel, convert_to_qat
-from pqv_onnx.qat.convert import default_task
+from pqv_onnx.qat.build import refusing
+from pqv_onnx.qat.convert import check, default_task, for_task
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.calibration import (
     analyse,
@@ -170,6 +171,11 @@ def quantize(
 
 def _start(model: str, options: Options) -> _Start:
     """Load what there is, and refuse what does not fit, before any work."""
+    if model.endswith(".onnx"):
+        raise PqvError(
+            f"{model}: an exported file cannot be quantized again: give timm's name, and --weights "
+            "with the float weights (.safetensors, .pth, .pt) or --pretrained"
+        )
     parts = divide(
         options.dataset,
         None if options.data is None else str(options.data),
@@ -194,6 +200,9 @@ def _start(model: str, options: Options) -> _Start:
     else:
         assert float_model is not None
         task = options.task or default_task(float_model)
+        seen = "embedding" if task == "unit_embedding" else task  # its length is taken outside
+        with refusing(name):
+            check(for_task(float_model, seen), QuantSpec.preset("w8a8"), seen)
         classes = int(float_model.num_classes) if task == "logits" else 0  # type: ignore[arg-type]
     if options.top_k is not None:
         check_top_k(options.top_k, task, classes)

@@ -129,7 +129,7 @@ def test_what_is_missing(
     monkeypatch.setattr(classes, "_PREBUILT", tmp_path / "none")  # as in a checkout
     target = tmp_path / "x.aar"
     aar = ("android", "aar", "-o", target)
-    assert "libpqv_ops.so: cannot be read" in pqv(*aar, "--binaries", tmp_path).error
+    assert "run `pqv android build` first" in pqv(*aar, "--binaries", tmp_path).error
     (tmp_path / "libpqv_ops.so").write_bytes(Path(get_library_path()).read_bytes())
     assert "expected EM_AARCH64" in pqv(*aar, "--binaries", tmp_path).error
     aar = (*aar, "--binaries", android_build)

@@ -218,7 +218,7 @@ def test_weights_in_another_file(make, tmp_path: Path) -> None:
 
 
 def test_missing_or_wrong_binaries(make, tmp_path: Path) -> None:
-    assert "`pqv android build` makes it" in make(binaries=tmp_path).error
+    assert "run `pqv android build` first" in make(binaries=tmp_path).error
     for name in ("libpqv_ops.so", "pqv_run"):
         (tmp_path / name).write_bytes(fake_onnxruntime())
     assert "libpqv_ops.so: not a" in make(binaries=tmp_path).error

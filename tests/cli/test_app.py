@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from pqv_onnx.cli import progress
 from pqv_onnx.version import __version__
 from tests.cli.conftest import Pqv
@@ -12,6 +14,12 @@ from tests.cli.conftest import Pqv
 def test_version(pqv: Pqv) -> None:
     done = pqv("--version")
     assert (done.code, done.out) == (0, f"pqv_onnx {__version__}\n")
+
+
+@pytest.mark.parametrize("command", [(), ("run",), ("android",), ("android", "app")])
+def test_help_in_short(command: tuple[str, ...], pqv: Pqv) -> None:
+    done = pqv(*command, "-h")
+    assert done.code == 0 and done.out == pqv(*command, "--help").out
 
 
 def test_quiet(pqv: Pqv, tiny_onnx: dict[str, Path]) -> None:

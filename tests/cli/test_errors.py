@@ -208,7 +208,7 @@ def test_bad_image_size(pqv, size: str, tmp_path: Path) -> None:
 def test_image_size_that_patches_do_not_divide(pqv, tmp_path: Path) -> None:
     given = ("--model", "deit_tiny_patch16_224", "--random-weights", 0, "-o", tmp_path / "m.onnx")
     error = pqv("export", *given, "--image-size", 100).error
-    assert "patches of 16 pixels do not divide images of 100, 96 or 112 do" in error
+    assert "do not divide images of 100: the nearest sizes are 96 and 112" in error
     assert not (tmp_path / "m.onnx").exists()
 
 
@@ -319,6 +319,17 @@ def test_a_missing_package_is_named(pqv, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("pqv_onnx.cli.app.app", without_torch)
     error = pqv("export", "-o", tmp_path / "m.onnx").error
     assert "this command needs torch: pip install 'torch>=2." in error
+
+
+@pytest.mark.parametrize("name", ["quantize", "load"])
+def test_what_needs_torch_says_so(name: str) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import pqv_onnx\n"
+        f"try:\n    pqv_onnx.{name}\nexcept pqv_onnx.PqvError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"pqv_onnx.{name} needs torch: pip install 'torch>=2.")
 
 
 def test_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

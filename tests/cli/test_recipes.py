@@ -3,6 +3,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from pqv_onnx.cli import options, recipes
+from pqv_onnx.train.collection import recipe_names
+
 RECIPES = Path(__file__).parents[2] / "export" / "recipes"
 NAME = "deit_tiny_patch16_224.w4a4"
 
@@ -13,6 +18,14 @@ def test_list(pqv, tmp_path: Path) -> None:
     recipes = json.loads((tmp_path / "r.json").read_text())
     assert list(recipes) == [NAME, f"{NAME}.300_epochs"]
     assert recipes[NAME] == {"model": "deit_tiny_patch16_224", "precision": "w4a4"}
+
+
+def test_names_are_whole_however_narrow(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(options.console, "width", 40)
+        recipes.command()
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in recipe_names())
 
 
 def test_print(pqv) -> None:

@@ -273,6 +273,9 @@ def test_pictures_of_a_checkpoint(pqv, data: Path, weights: Path, tmp_path: Path
         names = ["attention.png", "gelu.png", "residual.png"]
         assert sorted(path.name for path in pictures.iterdir()) == names
     assert "give --plots and --model" in pqv("inspect", weights).error
+    (tmp_path / "cat.jpg").touch()
+    error = pqv("inspect", tmp_path / "cat.jpg").error
+    assert "cat.jpg: is neither an .onnx file nor a checkpoint (.safetensors, .pth, .pt)" in error
     assert "no such file" in pqv("inspect", tmp_path / "none.safetensors", *plots).error
     assert "cannot be made" in pqv("inspect", calibrated, "--plots", calibrated / "x").error
     missing = ("--plots", tmp_path / "other", "--data", tmp_path / "none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import onnx
@@ -53,6 +54,14 @@ def test_report_has_the_promised_form(output: Path) -> None:
         assert stated["top1"] == section["top1_onnxruntime"]
         assert (stated["images"], stated["dataset"]) == (report["data"]["test"], "digits, test")
         assert section["bytes"] == (output / f"{name}.onnx").stat().st_size
+
+
+def test_without_torch_one_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert demo.main(["--quick", "--output", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("error: the demo needs torch: pip install 'torch>=")
 
 
 def test_unwritable_output_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

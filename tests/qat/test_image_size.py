@@ -56,8 +56,8 @@ def test_random_weights() -> None:
 @pytest.mark.parametrize(
     ("size", "sentence"),
     [
-        ((225, 224), "patches of 16 pixels do not divide images of 225, 224 or 240 do"),
-        ((224, 8), "patches of 16 pixels do not divide images of 8, 16 do"),
+        ((225, 224), "do not divide images of 225: the nearest sizes are 224 and 240"),
+        ((224, 8), "do not divide images of 8: the nearest size is 16"),
     ],
 )
 def test_sizes_that_leave_a_rest(size: tuple[int, int], sentence: str) -> None:

@@ -73,6 +73,8 @@ def test_bad_files_and_metadata_are_named(tmp_path: Path) -> None:
     preprocessing = ModelInput.from_metadata(METADATA)
     with pytest.raises(PqvError, match="there is no such file"):
         preprocessing.load(tmp_path / "none.png")
+    with pytest.raises(PqvError, match=r"is a folder: give its images, .*\*\.jpg"):
+        preprocessing.load(tmp_path)
     (tmp_path / "text.png").write_text("not a picture")
     with pytest.raises(PqvError, match="not an image"):
         preprocessing.load(tmp_path / "text.png")

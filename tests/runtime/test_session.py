@@ -45,6 +45,8 @@ def test_without_a_library_the_functions_run_and_a_warning_says_so(
 def test_a_missing_model_and_one_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(PqvError, match="there is no such file"):
         pqv_onnx.InferenceSession(tmp_path / "m.onnx")
+    with pytest.raises(PqvError, match="is a folder, not a file"):
+        pqv_onnx.InferenceSession(tmp_path)
     with pytest.raises(PqvError, match="the model: "):
         pqv_onnx.InferenceSession(b"not a model")
 

@@ -92,6 +92,9 @@ def test_a_broken_image_is_named(workers: int, tmp_path: Path) -> None:
     bad.write_bytes(bad.read_bytes()[:300])
     with pytest.raises(PqvError, match=f"{bad}: not an image that can be read"):
         list(train_data(root, workers=workers).epoch(0, 0))
+    bad.write_bytes(b"")
+    with pytest.raises(PqvError, match=f"{bad}: not an image that can be read$"):
+        list(train_data(root, workers=workers).epoch(0, 0))
 
 
 def test_no_more_processes_than_batches(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:

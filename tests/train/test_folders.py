@@ -76,3 +76,11 @@ def test_no_folder(tmp_path: Path) -> None:
         open_folder(None, "train", "RGB")
     with pytest.raises(PqvError, match="none: no such folder"):
         open_folder(str(tmp_path / "none"), "train", "RGB")
+    with pytest.raises(PqvError, match=f"{tmp_path}: has no images$"):
+        open_folder(str(tmp_path), "train", "RGB")
+    (tmp_path / "validation").mkdir()
+    with pytest.raises(PqvError, match="has no images of the split validation"):
+        open_folder(str(tmp_path), "validation", "RGB")
+    (tmp_path / "cat.jpg").touch()
+    with pytest.raises(PqvError, match=r"cat\.jpg: is a file, not a folder"):
+        open_folder(str(tmp_path / "cat.jpg"), "train", "RGB")

@@ -191,8 +191,17 @@ def test_what_is_refused_before_any_work(
 def test_a_name_that_is_nearly_right(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(PqvError, match=f"unknown timm model .*, did you mean .*{striped.NAME}"):
         pqv_onnx.quantize(striped.NAME[:-1], tmp_path / "out", data=photos, random_weights=0)
+    with pytest.raises(PqvError, match="cannot be quantized again: give timm's name, and --wei"):
+        pqv_onnx.quantize(tmp_path / "m.onnx", tmp_path / "out", data=photos)
     with pytest.raises(PqvError, match="none.safetensors: no such file"):
         pqv_onnx.quantize(tmp_path / "none.safetensors", tmp_path / "out", data=photos)
+
+
+def test_a_model_that_cannot_be_converted_is_told_before_its_classes(
+    photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(PqvError, match="resnet18: bn1: batch_norm is not supported; `pqv models`"):
+        pqv_onnx.quantize("resnet18", tmp_path / "out", data=photos, random_weights=0)
 
 
 def test_labels_that_do_not_fit_are_refused_before_any_work(photos: Path, tmp_path: Path) -> None:
