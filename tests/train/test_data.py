@@ -102,6 +102,7 @@ def test_no_more_processes_than_batches(folders: Path, monkeypatch: pytest.Monke
 
     def loader(dataset: Any, num_workers: int, **kwargs: Any) -> DataLoader:
         asked.append(num_workers)
+        kwargs.pop("multiprocessing_context", None)  # there is none without workers
         return DataLoader(dataset, num_workers=0, **kwargs)
 
     monkeypatch.setattr("pqv_onnx.train.data.DataLoader", loader)
