@@ -30,8 +30,8 @@ def open_folder(root: str | None, split: str, mode: str) -> ImageDataset:
         mode: of Pillow, that images are converted to.
 
     Raises:
-        PqvError: there is no such folder or split, it has no images, or a class that training
-            lacks.
+        PqvError: there is no such folder or split, it has no images, a link that leads back into
+            it, or a class that training lacks.
     """
     if root is None:
         raise PqvError("image folders need the path of their folder (--data)")
@@ -40,6 +40,8 @@ def open_folder(root: str | None, split: str, mode: str) -> ImageDataset:
         raise PqvError(f"{base}: no such folder")
     if base.suffix != ".tar" and not base.is_dir():
         raise PqvError(f"{base}: is a file, not a folder of images")
+    if base.is_dir():
+        _check_links(root)
     splits = [name for name in _SPLITS if (base / name).is_dir()]
     try:
         found = create_dataset("", root, split, input_img_mode=mode)
@@ -62,6 +64,21 @@ def open_folder(root: str | None, split: str, mode: str) -> ImageDataset:
     if unknown := sorted(set(reader.class_to_idx) - set(classes)):
         raise PqvError(f"{reader.root}: found the class {unknown[0]!r}, which {train} lacks")
     return create_dataset("", root, split, class_map=classes, input_img_mode=mode)
+
+
+def _check_links(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> None:
+    """Refuse links that lead back to where they are: timm follows them, and would never end."""
+    try:
+        status = os.stat(folder)
+        with os.scandir(folder) as entries:
+            inner = [entry.path for entry in entries if entry.is_dir()]
+    except OSError:  # timm passes by what cannot be read
+        return
+    own = status.st_dev, status.st_ino
+    if own in above:
+        raise PqvError(f"{folder}: is a link that leads back to a folder which it is in")
+    for path in inner:
+        _check_links(path, above | {own})
 
 
 def class_names(source: object) -> tuple[str, ...]:

@@ -84,3 +84,16 @@ def test_no_folder(tmp_path: Path) -> None:
     (tmp_path / "cat.jpg").touch()
     with pytest.raises(PqvError, match=r"cat\.jpg: is a file, not a folder"):
         open_folder(str(tmp_path / "cat.jpg"), "train", "RGB")
+
+
+@pytest.mark.parametrize("target", [".", "train", "validation"])
+def test_links_of_folders(target: str, root: Path) -> None:
+    """One to another folder is followed; one that leads back would never end."""
+    (root / "train" / "more").symlink_to(root / target)
+    if target == "validation":
+        assert open_folder(str(root), "train", "RGB").reader
+        return
+    with pytest.raises(
+        PqvError, match="more: is a link that leads back to a folder which it is in"
+    ):
+        open_folder(str(root), "train", "RGB")
