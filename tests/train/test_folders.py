@@ -93,7 +93,5 @@ def test_links_of_folders(target: str, root: Path) -> None:
     if target == "validation":
         assert open_folder(str(root), "train", "RGB").reader
         return
-    with pytest.raises(
-        PqvError, match="more: is a link that leads back to a folder which it is in"
-    ):
+    with pytest.raises(PqvError, match="more: is a link that leads back to a folder"):
         open_folder(str(root), "train", "RGB")
