@@ -63,9 +63,10 @@ def models(
 def commands(
     count: Annotated[int, typer.Option(min=1)] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of the first command line.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="At once.")] = 1,
 ) -> None:
     """Try bad command lines; exit 1 if one is not refused as it should be."""
-    found = bad.run(count, seed)
+    found = bad.run(count, seed, jobs)
     print(", ".join(f"{number} {word}" for word, number in sorted(found.outcomes.items())))
     print("\n".join(found.broken))
     raise typer.Exit(int(bool(found.broken)))

@@ -14,11 +14,13 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
+from rich.progress import Progress
 
 from tests.soak.pool import hostile, valid
 
@@ -232,23 +234,38 @@ def _judge(status: int | None, shown: str, megabytes: float) -> str:
     return {0: "done", 1: "refused", _USAGE: "usage"}[status]
 
 
-def run(count: int, seed: int = 0) -> Commands:
+def run(count: int, seed: int = 0, jobs: int = 1) -> Commands:
     """Try ``count`` command lines, in processes that start the commands' processes."""
     found = Commands()
-    with tempfile.TemporaryDirectory() as place:
-        command = [sys.executable, "-m", "tests.soak.commands", f"{place}/pool"]
-        subprocess.run([*command, "prepare"], check=True)
-        for begin in track(range(seed, seed + count, _OF_A_PROCESS), "command lines"):
-            end = min(begin + _OF_A_PROCESS, seed + count)
-            done = subprocess.run(
-                [*command, str(begin), str(end)], check=True, stdout=subprocess.PIPE, text=True
-            )
-            for line in done.stdout.splitlines():
+    bounds = [seed + count * job // jobs for job in range(jobs + 1)]
+    with tempfile.TemporaryDirectory() as place, Progress() as progress:
+        task = progress.add_task("command lines", total=count)
+
+        def part(job: int) -> list[str]:
+            lines = []
+            for line in _run_part(Path(place) / str(job), bounds[job], bounds[job + 1]):
+                lines.append(line)
+                progress.advance(task)
+            return lines
+
+        with ThreadPoolExecutor(jobs) as threads:
+            for line in chain.from_iterable(threads.map(part, range(jobs))):
                 word = line.split("\t")[0]
                 found.outcomes[word] = found.outcomes.get(word, 0) + 1
                 if "\t" in line:
                     found.broken.append(line)
     return found
+
+
+def _run_part(folder: Path, begin: int, end: int) -> Iterator[str]:
+    """The outcomes of some command lines, on files of their own."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "tests.soak.commands", f"{folder}/pool"]
+    subprocess.run([*command, "prepare"], check=True)
+    for first in range(begin, end, _OF_A_PROCESS):
+        some = [*command, str(first), str(min(first + _OF_A_PROCESS, end))]
+        done = subprocess.run(some, check=True, stdout=subprocess.PIPE, text=True)
+        yield from done.stdout.splitlines()
 
 
 def _prepare(folder: Path) -> None:
