@@ -138,7 +138,7 @@ def command(
             report = quantize(model, output, options, progress=bars.stage, tried=tried.append)
     except KeyboardInterrupt:
         if (part := output.with_name(f"{output.name}.part")).exists():
-            status.print(f"stopped: the same command goes on from {part}")
+            status.print(f"stopped: the same command goes on from {part}", soft_wrap=True)
         raise
     finally:
         if max_drop is not None and tried:
