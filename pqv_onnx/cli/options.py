@@ -93,7 +93,7 @@ def image_size(text: str | None) -> tuple[int, int] | None:
     from pqv_onnx.runtime.preprocess import MAX_SIDE
 
     parts = text.split("x")
-    digits = all(part.isascii() and part.isdigit() for part in parts)
+    digits = all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts)
     if len(parts) > 2 or not digits or not all(1 <= int(part) <= MAX_SIDE for part in parts):
         raise typer.BadParameter(
             f"--image-size is {text!r}, expected pixels up to {MAX_SIDE}: 224, 224x320"

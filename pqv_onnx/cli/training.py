@@ -48,7 +48,11 @@ PretrainedOption = Annotated[
 ClassesOption = Annotated[
     int | None,
     typer.Option(
-        "--num-classes", metavar="N", min=1, help="Exchange the head for a new, random one."
+        "--num-classes",
+        metavar="N",
+        min=1,
+        max=2**31 - 1,
+        help="Exchange the head for a new, random one.",
     ),
 ]
 LabelsOption = Annotated[

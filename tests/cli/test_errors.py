@@ -197,6 +197,13 @@ def test_a_pickle_that_is_not_weights(pqv, tmp_path: Path) -> None:
     assert not (tmp_path / "m.onnx").exists()
 
 
+@pytest.mark.parametrize(("option", "number"), [("--image-size", 5000), ("--num-classes", 30)])
+def test_numbers_too_long_for_any(pqv, option: str, number: int, tmp_path: Path) -> None:
+    given = ("deit_tiny_patch16_224", "--random-weights", 0, "--data", tmp_path)
+    done = pqv("quantize", *given, "-o", tmp_path / "out", option, "9" * number)
+    assert done.code == 2 and option in done.err
+
+
 @pytest.mark.parametrize("size", ["0", "224x", "-16", "1x2x3", "large", "4112"])
 def test_bad_image_size(pqv, size: str, tmp_path: Path) -> None:
     given = ("--model", "deit_tiny_patch16_224", "--random-weights", 0, "-o", tmp_path / "m.onnx")
