@@ -51,7 +51,7 @@ ClassesOption = Annotated[
         "--num-classes",
         metavar="N",
         min=1,
-        max=2**31 - 1,
+        max=2**40,
         help="Exchange the head for a new, random one.",
     ),
 ]
