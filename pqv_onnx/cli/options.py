@@ -93,6 +93,7 @@ def image_size(text: str | None) -> tuple[int, int] | None:
     from pqv_onnx.runtime.preprocess import MAX_SIDE
 
     parts = text.split("x")
+    # Python makes no number of more than 4,300 digits.
     digits = all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts)
     if len(parts) > 2 or not digits or not all(1 <= int(part) <= MAX_SIDE for part in parts):
         raise typer.BadParameter(

@@ -107,6 +107,7 @@ def command(
     check_json(json_file)
     with status.status("importing torch"):
         from pqv_onnx.train.models import import_modules
+        from pqv_onnx.workflow.folder import unfinished
         from pqv_onnx.workflow.options import Options
         from pqv_onnx.workflow.quantize import quantize
     import_modules(modules or [])
@@ -137,7 +138,7 @@ def command(
         with Bars() as bars:
             report = quantize(model, output, options, progress=bars.stage, tried=tried.append)
     except KeyboardInterrupt:
-        if (part := output.with_name(f"{output.name}.part")).exists():
+        if (part := unfinished(output)).exists():
             status.print(f"stopped: the same command goes on from {part}", soft_wrap=True)
         raise
     finally:

@@ -51,7 +51,7 @@ ClassesOption = Annotated[
         "--num-classes",
         metavar="N",
         min=1,
-        max=2**40,
+        max=2**40,  # no memory has so many rows, and torch counts their bytes in 64 bits
         help="Exchange the head for a new, random one.",
     ),
 ]

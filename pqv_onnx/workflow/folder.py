@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_folder, filled_folder, write_atomically
 
 _KEY = "key.txt"
+
+
+def unfinished(output: Path) -> Path:
+    """Where a folder is made until it is whole."""
+    return output.with_name(f"{output.name}.part")
 
 
 class ResultFolder:
@@ -25,7 +31,7 @@ class ResultFolder:
             PqvError: it is, or cannot be made.
         """
         self.output = check_folder(output)
-        self.path = self.output.with_name(f"{self.output.name}.part")
+        self.path = unfinished(self.output)
         if self.output.exists() and any(self.output.iterdir()):
             raise PqvError(f"{output}: is there already and not empty: give another folder")
         left = self.path.exists() and any(self.path.iterdir())
