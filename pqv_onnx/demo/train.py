@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pqv_onnx.cli.progress import Bars
 from pqv_onnx.demo.data import Split, augment, normalize
+from pqv_onnx.qat.device import device_of, on_accelerator
 
 
 @dataclass(frozen=True)
@@ -55,28 +56,30 @@ def fit(
         prepare: uint8 images of a batch to the input of the model, with random changes.
     """
     generator = torch.Generator().manual_seed(seed)
-    optimizer = create_optimizer_v2(
-        _parameter_groups(model, schedule), schedule.optimizer, lr=schedule.learning_rate
-    )
-    steps_per_epoch = len(data) // schedule.batch_size
-    scheduler = CosineLRScheduler(
-        optimizer,
-        t_initial=schedule.epochs * steps_per_epoch,
-        warmup_t=schedule.warmup_epochs * steps_per_epoch,
-        warmup_lr_init=schedule.learning_rate / 100,
-        warmup_prefix=False,
-        t_in_epochs=False,
-    )
-    with Bars() as progress:
+    models = [model] if teacher is None else [model, teacher]
+    with on_accelerator(*models), Bars() as progress:
         task = progress.add_task(title, total=schedule.epochs)
-        step = 0
+        optimizer = create_optimizer_v2(
+            _parameter_groups(model, schedule), schedule.optimizer, lr=schedule.learning_rate
+        )
+        steps_per_epoch = len(data) // schedule.batch_size
+        scheduler = CosineLRScheduler(
+            optimizer,
+            t_initial=schedule.epochs * steps_per_epoch,
+            warmup_t=schedule.warmup_epochs * steps_per_epoch,
+            warmup_lr_init=schedule.learning_rate / 100,
+            warmup_prefix=False,
+            t_in_epochs=False,
+        )
+        device, step = device_of(model), 0
         for _ in range(schedule.epochs):
             model.train()
             order = torch.randperm(len(data), generator=generator)
             for chosen in order.split(schedule.batch_size)[:steps_per_epoch]:
                 scheduler.step_update(step)
-                images = prepare(data.images[chosen], generator)
-                loss = _loss(model(images), data.labels[chosen], images, teacher, schedule)
+                images = prepare(data.images[chosen], generator).to(device)
+                labels = data.labels[chosen].to(device)
+                loss = _loss(model(images), labels, images, teacher, schedule)
                 optimizer.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)

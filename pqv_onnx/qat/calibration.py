@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat.bias_correction import mean_outputs
+from pqv_onnx.qat.device import device_of, on_accelerator
 from pqv_onnx.qat.exact import Sums, full_precision
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import QuantModel, Segment
@@ -23,8 +24,8 @@ from pqv_onnx.qat.step_search import Observed
 
 _LARGEST_RATIO = 2.0
 """Residual step in / residual step out; the op's limit is 4, the rest is room for training."""
-_CHUNK = 8
-"""Images in one forward pass: activations of a base model take some 100 MB."""
+_CHUNK, _CHUNK_OF_ACCELERATORS = 8, 64
+"""Images in one forward pass: activations of 8 in a base model take some 100 MB."""
 
 _StepsBefore = Mapping[ResidualQuantizer, Callable[[], Tensor]]
 """Steps [channels] of what is added to a residual stream, by the quantizer behind the addition."""
@@ -101,7 +102,8 @@ def calibrate(
     the first quantizer without a step; a segment is run again for each of its quantizers. So
     memory holds the images, two tensors between segments for each of them, and the
     activations of ``_CHUNK`` images in one segment. How ``images`` are split into batches does
-    not change a bit of the result.
+    not change a bit of the result. All that is done on the machine's accelerator, if there is
+    one, where sums are rounded otherwise.
 
     Args:
         model: a fake-quantized model; its quantization state is overwritten, and with
@@ -113,7 +115,14 @@ def calibrate(
     Raises:
         PqvError: there are no images, their shape is wrong, or a tensor is not finite.
     """
-    chunks = _chunks(model, images)
+    with on_accelerator(model):
+        _calibrate(model, _chunks(model, images), options, watcher)
+    check_calibrated(model)
+
+
+def _calibrate(
+    model: QuantModel, chunks: list[Tensor], options: Calibration, watcher: Watcher
+) -> None:
     floats, reference = list(chunks), copy.deepcopy(model).segments()
     if watcher.state is not None:
         model.load_state_dict(watcher.state)
@@ -131,7 +140,6 @@ def calibrate(
             watcher.after(index + 1)
         chunks, floats = [segment(chunk) for chunk in chunks], targets
     watcher.progress(1.0, "")
-    check_calibrated(model)
 
 
 def _tell(watcher: Watcher, name: str, done: float, share: float, part: float) -> None:
@@ -159,7 +167,9 @@ def _chunks(model: QuantModel, images: Tensor | Iterable[Tensor]) -> list[Tensor
             f"calibration: images have shape {list(data.shape)}, expected [B, "
             f"{', '.join(map(str, expected))}]"
         )
-    return list(data.to(next(model.parameters()).device).split(_CHUNK))
+    device = device_of(model)
+    chunk = _CHUNK if device.type == "cpu" else _CHUNK_OF_ACCELERATORS
+    return list(data.to(device).split(chunk))
 
 
 def _choose_steps(
