@@ -112,7 +112,7 @@ def command(
     spec = quant_spec(precision.value, schemes)
     budget = None if size_budget is None else _parse_size(size_budget)
     check_json(json_file)
-    with status.status("importing torch"):
+    with status.working("importing torch"):
         from pqv_onnx.checkpoint import check_name
         from pqv_onnx.qat import Calibration, convert_to_qat
         from pqv_onnx.qat.build import refusing

@@ -83,7 +83,7 @@ def command(
         raise typer.BadParameter("--random-weights and --pretrained need --model")
     targets = _targets(models, write, data_name)
     check_json(json_file)
-    with status.status("importing torch"):
+    with status.working("importing torch"):
         from pqv_onnx.train.data import Split
         from pqv_onnx.train.engine import add_over, make_accelerator, share_of
         from pqv_onnx.train.evaluate import evaluate_split

@@ -12,7 +12,6 @@ from pqv_onnx.cli.options import (
     MAX_SEED,
     ImageSizeOption,
     JsonOption,
-    PlainConsole,
     SchemeOption,
     check_json,
     console,
@@ -21,6 +20,7 @@ from pqv_onnx.cli.options import (
     quant_spec,
     write_json,
 )
+from pqv_onnx.cli.progress import status
 from pqv_onnx.cli.training import LabelsOption
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable
@@ -155,13 +155,12 @@ def command(
     spec = quant_spec((precision or Precision.w4a4).value, schemes)
     check_writable(output)
     check_json(json_file)
-    progress = PlainConsole(stderr=True)
-    with progress.status("importing torch"):
+    with status.working("importing torch"):
         from pqv_onnx.graph.export import About, export_qat
         from pqv_onnx.graph.standard import export_standard
         from pqv_onnx.qat import build_random_qat
         from pqv_onnx.train.calibration import name_classes
-    with progress.status("building the model"):
+    with status.working("building the model"):
         if checkpoint is not None:
             qat = _load_qat(checkpoint, precision)
         else:
@@ -169,7 +168,7 @@ def command(
             qat = build_random_qat(model, spec, random_weights, size=pixels)
         if labels is not None:
             name_classes(qat, labels)
-    with progress.status("exporting"):
+    with status.working("exporting"):
         ends["about"] = About(author, license, description)
         if form is Format.integer:
             export_qat(qat, output, embedding=output_format.value, fuse=fuse, **ends)

@@ -85,7 +85,7 @@ def command(
     if plots is not None:
         check_folder(plots)
     spec = quant_spec(precision.value, schemes)
-    with status.status("importing torch"):
+    with status.working("importing torch"):
         from pqv_onnx.checkpoint import SUFFIXES, load_float, load_qat
         from pqv_onnx.qat import calibrate, convert_to_qat
         from pqv_onnx.train.calibration import read_images
@@ -111,7 +111,7 @@ def command(
         found = Split(dataset, data, split, workers)
         inputs = read_images(quantized.config, found, images, batch_size, seed)
         if not calibrated:
-            with status.status("calibrating"):
+            with status.working("calibrating"):
                 calibrate(quantized, inputs)
         result["plots"] = _plot(quantized.eval(), inputs, plots)
     write_json(json_file, result)

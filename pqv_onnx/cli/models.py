@@ -79,7 +79,7 @@ def command(
     """
     check_json(json_file)
     pixels = image_size(size)
-    with status.status("importing timm"):
+    with status.working("importing timm"):
         names = model_names(name_filter)
     with Bars() as progress:
         task = progress.add_task("models", total=len(names))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from rich.progress import (
@@ -15,6 +18,12 @@ from rich.progress import (
 )
 
 from pqv_onnx.cli.options import PlainConsole
+from pqv_onnx.errors import PqvError
+
+_SHORT = 3.0
+"""Seconds that nobody needs to be told of."""
+_INTERVAL = 10.0
+"""Seconds between two lines."""
 
 
 class StatusConsole(PlainConsole):
@@ -26,13 +35,28 @@ class StatusConsole(PlainConsole):
 
     verbose = False
 
+    def working(self, on: str) -> AbstractContextManager[object]:
+        """Show that something of no known length is done: a spinner, or lines if it is long."""
+        return self.status(on) if self.is_terminal else self._lines(on)
+
+    @contextmanager
+    def _lines(self, on: str) -> Iterator[None]:
+        started, timer = self.get_time(), threading.Timer(_SHORT, self._say, [on])
+        timer.daemon = True  # a process that has to end does not wait for it
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+        if (elapsed := self.get_time() - started) > _SHORT:
+            self.print(f"{on}: done in {_clock(elapsed)}")
+
+    def _say(self, line: str) -> None:
+        with suppress(PqvError, OSError):  # whoever prints next on a closed stderr is told
+            self.print(line)
+
 
 status = StatusConsole(stderr=True)
-
-_SHORT = 3.0
-"""Seconds that nobody needs to be told of."""
-_INTERVAL = 10.0
-"""Seconds between two lines."""
 
 
 class Bars(Progress):

@@ -73,7 +73,7 @@ def command(
     source = float_source(weights, random_weights, pretrained, classes=classes)
     options = load_recipe(recipe, changes or [])
     check_folder(output)
-    with status.status("importing torch"):
+    with status.working("importing torch"):
         from pqv_onnx.train.board import Board
         from pqv_onnx.train.engine import LAST, STATE, Report, Trainer, make_accelerator
         from pqv_onnx.train.models import import_modules
@@ -87,7 +87,7 @@ def command(
         calibrated = output / LAST  # the state replaces its weights: no need to calibrate again
     accelerator = make_accelerator(options.train.mixed_precision)
     waiting = (
-        status.status("preparing the models") if accelerator.is_main_process else nullcontext()
+        status.working("preparing the models") if accelerator.is_main_process else nullcontext()
     )
     with waiting:
         model, teacher = _models(options, source, calibrated, teacher_weights, data, labels)

@@ -98,7 +98,7 @@ def _verify_standard(
         raise PqvError(f"{model} has standard ops only: --checkpoint, which it was exported from")
     from pqv_onnx.verification.distance import standard_distances
 
-    with status.status("running it on onnxruntime"):
+    with status.working("running it on onnxruntime"):
         found = standard_distances(proto, checkpoint, images=images, count=count, seed=seed)
     table = Table("value", "equal codes, %", "SQNR, dB", title=f"{model} beside {checkpoint}")
     for column in table.columns[1:]:

@@ -77,3 +77,17 @@ def test_a_line_for_each_step(monkeypatch: pytest.MonkeyPatch, terminal: bool) -
     found = file.getvalue()
     assert all(f"calibrating: {step} of 2\n" in found for step in range(3))
     assert "0:00" in found if terminal else found.count("\n") == 3
+
+
+def test_a_line_about_long_work_of_no_known_length(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with progress.status.working("exporting"):
+        clock.now = 2
+    assert lines() == []
+    monkeypatch.setattr(progress, "_SHORT", 0.0)
+    with progress.status.working("exporting"):
+        while not lines():
+            pass  # the line comes by itself
+        clock.now = 77
+    assert lines() == ["exporting", "exporting: done in 1:15"]
