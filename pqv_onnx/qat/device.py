@@ -9,10 +9,15 @@ import torch
 from torch import nn
 
 
+def accelerator() -> torch.device | None:
+    """The machine's accelerator."""
+    return torch.accelerator.current_accelerator(check_available=True)
+
+
 @contextmanager
 def on_accelerator(*models: nn.Module) -> Iterator[None]:
     """Models that lie on the CPU are on the machine's accelerator meanwhile, if there is one."""
-    device = torch.accelerator.current_accelerator(check_available=True)
+    device = accelerator()
     moved = [model for model in models if device is not None and device_of(model).type == "cpu"]
     try:
         for model in moved:

@@ -15,6 +15,8 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.trace.refusals import refuse
 from pqv_onnx.trace.values import BATCH, all_results, map_leaves, tree_leaves
 
+_FACTORIES = {"empty", "zeros", "ones", "full", "rand", "randn"}
+
 
 @dataclass(frozen=True, eq=False)
 class Value:
@@ -170,7 +172,7 @@ class _Recorder(TorchFunctionMode):
         values, named = map_leaves(self.look, (tuple(args), kwargs))
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         before = [tensor._version for tensor in tensors]
-        out = func(*args, **kwargs)
+        out = func(*args, **_without_memory(func, args, kwargs))
         written = [t for t, version in zip(tensors, before, strict=True) if t._version != version]
         if written and (not args or any(tensor is not args[0] for tensor in written)):
             # Also where views of one tensor are arguments: which is meant cannot be told.
@@ -191,3 +193,13 @@ class _Recorder(TorchFunctionMode):
 
     def _leave(self, *_: Any) -> None:
         self._paths.pop()
+
+
+def _without_memory(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """The keyword arguments that make a tensor of the batch's size on the meta device, too."""
+    if getattr(func, "__name__", "") not in _FACTORIES or kwargs.get("device") is not None:
+        return kwargs
+    sizes = [leaf for leaf in tree_leaves((args, kwargs)) if type(leaf) is int]
+    return {**kwargs, "device": "meta"} if max(sizes, default=0) >= BATCH else kwargs

@@ -56,6 +56,20 @@ def test_writes_in_place() -> None:
             torch.testing.assert_close(evaluate(graph, tensors(model), x), model(x))
 
 
+class Masked(nn.Module):
+    """Makes a tensor for all images without saying where."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = torch.ones((x.shape[0], 1024, 1024)).to(x.device)
+        return x * mask[:, :1, :1, None]
+
+
+def test_a_tensor_of_the_batch_takes_no_memory() -> None:
+    """A recorded batch of them would be 4 TB."""
+    recording = record(Masked().eval(), (2, 2, 2))
+    assert recording.calls[0].outputs[0].shape == (BATCH, 1024, 1024)
+
+
 def test_nothing_is_left_behind() -> None:
     """Neither hooks nor a function mode, even if the forward fails."""
     small = MODELS["vit"]
