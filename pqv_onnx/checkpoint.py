@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_writable, write_atomically
+from pqv_onnx.files import check_writable, why_no_file, write_atomically
 from pqv_onnx.qat.build import create_timm, set_image_size
 from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.config import ModelConfig
@@ -195,7 +195,7 @@ def _read_float(path: Path) -> Any:
 
 def _is_safetensors(path: Path) -> bool:
     if not path.is_file():
-        raise PqvError("no such file")
+        raise PqvError(why_no_file(path))
     if path.suffix not in SUFFIXES:
         raise PqvError(f"ends in {path.suffix!r}, expected .safetensors, .pth or .pt")
     return path.suffix == ".safetensors"

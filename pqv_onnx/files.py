@@ -159,9 +159,13 @@ def check_file(path: str | os.PathLike[str]) -> Path:
         PqvError: there is a folder or nothing.
     """
     if not Path(path).is_file():
-        found = "is a folder, not a file" if Path(path).is_dir() else "there is no such file"
-        raise PqvError(f"{path}: {found}")
+        raise PqvError(f"{path}: {why_no_file(path)}")
     return Path(path)
+
+
+def why_no_file(path: str | os.PathLike[str]) -> str:
+    """What to say of a path where a file was expected."""
+    return "is a folder, not a file" if Path(path).is_dir() else "there is no such file"
 
 
 def read_bytes(path: str | os.PathLike[str], most: int, kind: str) -> bytes:

@@ -242,9 +242,9 @@ def test_torch_files_of_something_else(content: Any, sentence: str, tmp_path: Pa
 
 
 def test_missing_files_and_other_endings(tmp_path: Path) -> None:
-    with pytest.raises(PqvError, match="m.safetensors: no such file"):
+    with pytest.raises(PqvError, match="m.safetensors: there is no such file"):
         load_qat(tmp_path / "m.safetensors")
-    with pytest.raises(PqvError, match="no such file"):
+    with pytest.raises(PqvError, match="is a folder, not a file"):
         load_qat(tmp_path)
     (tmp_path / "m.bin").touch()
     with pytest.raises(PqvError, match="ends in '.bin', expected .safetensors, .pth or .pt"):

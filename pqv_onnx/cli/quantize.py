@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pqv_onnx.cli.export import Input, TopKOption
+from pqv_onnx.cli.export import TopKOption
 from pqv_onnx.cli.options import (
     ImageSizeOption,
     JsonOption,
@@ -40,6 +40,14 @@ from pqv_onnx.text import decimals
 
 if TYPE_CHECKING:
     from pqv_onnx.workflow.quantize import Candidate
+
+
+class Input(StrEnum):
+    """What apps of every kind can give a model."""
+
+    float = "float"
+    uint8 = "uint8"
+    image = "image"
 
 
 class Precision(StrEnum):

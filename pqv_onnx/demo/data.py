@@ -17,6 +17,7 @@ from torch import Tensor
 
 IMAGE_SIZE = 32
 CLASSES = 10
+LABELS = tuple(map(str, range(CLASSES)))
 TEST_STRIDE = 5
 # Of the training images scaled to [0, 1].
 MEAN = 0.3054

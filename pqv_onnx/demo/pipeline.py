@@ -121,7 +121,7 @@ def quantize(
         this precision's part of the report, and onnxruntime's logits [n, 10] of the test set.
     """
     path, checkpoint = output / f"{precision}.onnx", output / f"{precision}.safetensors"
-    qat_model = convert_to_qat(teacher, QuantSpec.preset(precision))
+    qat_model = convert_to_qat(teacher, QuantSpec.preset(precision), labels=data.LABELS)
     chosen = train.images[: settings.calibration_images]
     calibrate(qat_model, data.normalize(chosen).split(64))
     schedule = settings.qat_schedules[precision]

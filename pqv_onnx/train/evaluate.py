@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from pqv_onnx.checkpoint import FORMAT, load_qat
 from pqv_onnx.errors import PqvError
+from pqv_onnx.files import check_file
 from pqv_onnx.graph.load import load_model, metadata, result_names, takes_image
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.progress import Progress, silent
@@ -222,9 +223,7 @@ def is_qat(path: Path) -> bool:
     Raises:
         PqvError: there is no such file.
     """
-    if not path.is_file():
-        raise PqvError(f"{path}: no such file")
-    if path.suffix != ".safetensors":
+    if check_file(path).suffix != ".safetensors":
         return False
     try:
         with safe_open(path, framework="pt") as file:

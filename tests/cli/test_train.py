@@ -277,6 +277,7 @@ def test_pictures_of_a_checkpoint(pqv, data: Path, weights: Path, tmp_path: Path
     error = pqv("inspect", tmp_path / "cat.jpg").error
     assert "cat.jpg: is neither an .onnx file nor a checkpoint (.safetensors, .pth, .pt)" in error
     assert "no such file" in pqv("inspect", tmp_path / "none.safetensors", *plots).error
+    assert "is a folder, not a file" in pqv("inspect", tmp_path).error
     assert "cannot be made" in pqv("inspect", calibrated, "--plots", calibrated / "x").error
     missing = ("--plots", tmp_path / "other", "--data", tmp_path / "none")
     assert "no such folder" in pqv("inspect", calibrated, *missing).error

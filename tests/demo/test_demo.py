@@ -11,6 +11,8 @@ import pytest
 
 from pqv_onnx.demo import __main__ as demo
 from pqv_onnx.graph import inspect_model
+from pqv_onnx.graph.load import metadata
+from pqv_onnx.runtime.labels import stated_labels
 
 MODELS = ("float", "w8a8", "w4a4")
 
@@ -50,6 +52,8 @@ def test_report_has_the_promised_form(output: Path) -> None:
         assert section["bit_exact"] is True
         assert section["float_nodes"] == 0
         assert section["top1_oracle"] == section["top1_onnxruntime"] == section["top1_functions"]
+        proto = onnx.load(output / f"{name}.onnx")
+        assert stated_labels(metadata(proto)) == tuple("0123456789")
         stated = inspect_model(output / f"{name}.onnx")["accuracy"]
         assert stated["top1"] == section["top1_onnxruntime"]
         assert (stated["images"], stated["dataset"]) == (report["data"]["test"], "digits, test")
