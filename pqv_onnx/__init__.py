@@ -52,6 +52,6 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if not error.name or error.name.startswith(__name__):
             raise
-        from pqv_onnx.cli.missing import missing_module
+        from pqv_onnx.missing import missing_module
 
         raise PqvError(missing_module(error.name, f"{__name__}.{name}")) from error

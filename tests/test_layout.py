@@ -9,7 +9,7 @@ from pathlib import Path
 import pqv_onnx
 
 LAYERS = [
-    {"errors", "files", "progress", "text", "version"},
+    {"errors", "files", "missing", "progress", "text", "version"},
     {"ops", "packing"},
     {"spec"},
     {"runtime"},

@@ -7,8 +7,8 @@ import sys
 import warnings
 from typing import Any
 
-from pqv_onnx.cli.missing import missing_module
 from pqv_onnx.errors import PqvError
+from pqv_onnx.missing import missing_module
 from pqv_onnx.text import printable
 
 _SHOWN, _LONGEST = 500, 2000
@@ -71,7 +71,9 @@ def _fail_unexpectedly(error: Exception) -> int:
     if _is_interrupt(error):
         return 130
     text = " ".join(str(error).split())[:_SHOWN]
-    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in text:  # torch's is a RuntimeError
+    # torch's are RuntimeErrors: on the CPU one that says who allocates, on a GPU its own kind.
+    of_torch = "DefaultCPUAllocator" in text or type(error).__name__ == "OutOfMemoryError"
+    if isinstance(error, MemoryError) or of_torch:
         return _fail(f"out of memory: {text}")
     return _fail(f"unexpected {type(error).__name__}: {text} (`pqv --traceback ...` shows where)")
 

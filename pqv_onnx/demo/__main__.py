@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pqv_onnx.cli.missing import missing_module
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import make_folder, write_atomically
+from pqv_onnx.missing import missing_module
 
 
 def main(arguments: list[str] | None = None) -> int:

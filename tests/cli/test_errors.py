@@ -14,7 +14,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pqv_onnx.cli.missing import missing_module
+from pqv_onnx.missing import missing_module
 
 Edit = Callable[[onnx.ModelProto], None]
 
