@@ -67,7 +67,7 @@ class Arena {
   }
 
  private:
-  static constexpr size_t kBytes = size_t{1} << 20;
+  static constexpr size_t kBytes = size_t{1} << 22;
   size_t page_;
   uint8_t* base_;
 };

@@ -29,14 +29,14 @@ def commands(title: str) -> str:
 
 
 def make_images(folder: Path) -> None:
+    """An image of each of ImageNet's 1000 classes to train on, of two of them to evaluate on."""
     generator = np.random.default_rng(0)
-    for split, count in (("train", 8), ("validation", 2)):
-        for label in ("a", "b"):
-            (folder / split / label).mkdir(parents=True)
-            for index in range(count):
-                small = generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-                picture = Image.fromarray(small).resize((256, 256))
-                picture.save(folder / split / label / f"{index}.png")
+    for split, classes in (("train", 1000), ("validation", 2)):
+        for label in range(classes):
+            (folder / split / f"{label:03}").mkdir(parents=True)
+            small = generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            picture = Image.fromarray(small).resize((256, 256))
+            picture.save(folder / split / f"{label:03}" / "0.png")
 
 
 @slow
@@ -51,7 +51,7 @@ def test_the_whole_way(tmp_path: Path) -> None:
         commands("The whole way")
         .replace("--workers 8", "")
         .replace("train --", f"train {SHORT} --")
-        .replace("calibrate --", "calibrate --steps 2 --")
+        .replace("calibrate --", "calibrate --steps 2 --images 16 --")
     )
     assert re.findall(r"^pqv (\w+)", script, re.M) == [
         "calibrate",
