@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,8 @@ from pqv_onnx.files import check_writable, write_atomically
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.text import printable
 
+_WIDE = 200
+
 
 class PlainConsole(Console):
     """Prints strings as they are: no markup, and control characters as their escapes."""
@@ -22,6 +25,9 @@ class PlainConsole(Console):
     def __init__(self, **options: Any) -> None:
         """Make one; see rich."""
         super().__init__(markup=False, highlight=False, **options)
+        # In a file or a pipe there is room: rich would cut tables to 80 characters.
+        if not self.is_terminal and "width" not in options and "COLUMNS" not in os.environ:
+            self.width = _WIDE
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print; see rich.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 
 import pytest
+from rich.table import Table
 
 from pqv_onnx.cli import progress
+from pqv_onnx.cli.options import PlainConsole
 from pqv_onnx.cli.progress import Bars, StatusConsole
 
 
@@ -91,3 +93,13 @@ def test_a_line_about_long_work_of_no_known_length(
             pass  # the line comes by itself
         clock.now = 77
     assert lines() == ["exporting", "exporting: done in 1:15"]
+
+
+def test_tables_off_a_terminal_are_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    file = io.StringIO()
+    table = Table("x" * 90, "y" * 90)
+    PlainConsole(file=file).print(table)
+    assert "x" * 90 in file.getvalue() and "y" * 90 in file.getvalue()
+    monkeypatch.setenv("COLUMNS", "80")
+    assert PlainConsole(file=file).width == 80

@@ -46,7 +46,7 @@ class Fetch {
     end_ = line_ + bytes_;
   }
 
-  PQV_INLINE void Next() {
+  PQV_INLINE void operator()() {
     for (size_t i = 0; i < lines_; ++i) {
       if (panels_ == 0) return;
       _mm_prefetch(line_, _MM_HINT_T1);
@@ -85,9 +85,8 @@ struct WeightPanels {
 
   PQV_INLINE auto ByTheWay(size_t k, size_t count, size_t rows) const {
     const bool is_last = k + count == op.k;
-    Fetch fetch(op, kBits, is_last ? n + kChannels : n, is_last ? 0 : k + count,
-                CeilDivide(count, kGroupSize), kChannels / kPanelChannels, rows);
-    return [fetch]() mutable __attribute__((always_inline)) { fetch.Next(); };
+    return Fetch(op, kBits, is_last ? n + kChannels : n, is_last ? 0 : k + count,
+                 CeilDivide(count, kGroupSize), kChannels / kPanelChannels, rows);
   }
 };
 
@@ -251,7 +250,7 @@ void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) 
     for (size_t n = block.channel_begin; n < fast_end; n += kFastChannels) {
       Fetch fetch(op, 4, n + kFastChannels, 0, CeilDivide(op.k, kGroupSize),
                   kFastChannels / kPanelChannels, row_end - row);
-      FastPanel(op, block, row, row_end, n, y).Run([&] { fetch.Next(); });
+      FastPanel(op, block, row, row_end, n, y).Run([&] { fetch(); });
     }
   }
   if (fast_end == block.channel_end) return;
