@@ -31,7 +31,7 @@ class MainActivityTest {
     fun open() {
         val intent = Intent(context, MainActivity::class.java)
         activity = instrumentation.startActivitySync(intent.addFlags(Intent.FLAG_ACTIVITY_NEW_TASK))
-        awaitTheModel()
+        awaitState { !it.isBusy }
     }
 
     @After
@@ -84,19 +84,27 @@ class MainActivityTest {
         val result = Instrumentation.ActivityResult(Activity.RESULT_OK, Intent().setData(picture))
         val filter = IntentFilter(Photos.pick().action).apply { addDataType("image/*") }
         val monitor = instrumentation.addMonitor(filter, result, true)
+        val before = state()
         onMain { find<View>(R.id.pick).performClick() }
-        awaitTheModel()
+        // The picture comes some time after the tap: until then nothing is busy.
+        awaitState { it !== before && !it.isBusy }
         assertEquals(1, monitor.hits)
         instrumentation.removeMonitor(monitor)
     }
 
-    private fun awaitTheModel() {
+    private fun awaitState(isAwaited: (State) -> Boolean) {
         val deadline = System.nanoTime() + SECONDS * 1_000_000_000L
         do {
             Thread.sleep(20)
             instrumentation.waitForIdleSync()
             assertTrue("the model took $SECONDS s", System.nanoTime() < deadline)
-        } while (find<View>(R.id.busy).visibility == View.VISIBLE)
+        } while (!isAwaited(state()))
+    }
+
+    private fun state(): State {
+        lateinit var found: State
+        onMain { found = (context.applicationContext as App).recognizer.state }
+        return found
     }
 
     /** An address of a file with these bytes. */
