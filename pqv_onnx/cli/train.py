@@ -108,7 +108,10 @@ def command(
             if board is not None:
                 board.epoch(row)
 
-        report = Report(on_step, on_epoch) if accelerator.is_main_process else Report()
+        def on_rounding(share: float) -> None:
+            bar.stage(f"{options.model}: rounding weights", share, 1)
+
+        report = Report(on_step, on_epoch, on_rounding) if accelerator.is_main_process else Report()
         trainer = Trainer(options, model, teacher, data, output, accelerator, report)
         if resume:
             trainer.resume()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat.bias_correction import mean_outputs
 from pqv_onnx.qat.device import device_of, on_accelerator
-from pqv_onnx.qat.exact import Sums, full_precision
+from pqv_onnx.qat.effects import output_effects
+from pqv_onnx.qat.exact import Sums, full_precision, real_weights
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import QuantModel, Segment
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer, WeightQuantizer
@@ -115,31 +117,82 @@ def calibrate(
     Raises:
         PqvError: there are no images, their shape is wrong, or a tensor is not finite.
     """
-    with on_accelerator(model):
-        _calibrate(model, _chunks(model, images), options, watcher)
-    check_calibrated(model)
+
+    def prepare(segment: Segment, inputs: list[Tensor], floats: list[Tensor]) -> None:
+        _choose_steps(segment, inputs, floats, model.limits, options)
+
+    _by_segments(model, images, full_precision, prepare, options.reconstruction, watcher)
 
 
-def _calibrate(
-    model: QuantModel, chunks: list[Tensor], options: Calibration, watcher: Watcher
+@torch.no_grad()
+def round_weights(
+    model: QuantModel,
+    images: Tensor | Iterable[Tensor],
+    options: Reconstruction = Reconstruction(),  # noqa: B008 - frozen
+    watcher: Watcher = Watcher(),  # noqa: B008 - frozen
+    initialization: str = "search",
 ) -> None:
-    floats, reference = list(chunks), copy.deepcopy(model).segments()
-    if watcher.state is not None:
-        model.load_state_dict(watcher.state)
-    segments = model.segments()
-    for index, segment in enumerate(segments):
-        with full_precision():
-            targets = [reference[index](chunk) for chunk in floats]
-        if index >= watcher.finished:
-            told = partial(_tell, watcher, segment.name, index / len(segments), 1 / len(segments))
-            told(0.0)
-            _choose_steps(segment, chunks, floats, model.limits, options)
-            if options.reconstruction is not None:
-                x, y, target = (torch.cat(part) for part in (chunks, floats, targets))
-                reconstruct(segment, x, y, target, options.reconstruction, told)
-            watcher.after(index + 1)
-        chunks, floats = [segment(chunk) for chunk in chunks], targets
-    watcher.progress(1.0, "")
+    """Find codes for the weights of ``model``, which was trained in ``real_weights``.
+
+    The weights' steps are chosen anew, and each segment is trained to give what it gave with the
+    weights as they were (GPLQ, 2025: activations first, weights after).
+
+    Args:
+        model: a calibrated model; it is changed in place.
+        images: as of ``calibrate``.
+        options: how segments are trained.
+        watcher: whom to tell.
+        initialization: of the weights' steps, as of ``Calibration``.
+
+    Raises:
+        PqvError: there are no images, their shape is wrong, or a tensor is not finite.
+    """
+
+    def prepare(segment: Segment, _inputs: list[Tensor], _floats: list[Tensor]) -> None:
+        for module in segment.submodules():
+            if isinstance(module, QuantLinear):
+                module.calibrate(initialization)
+
+    _by_segments(model, images, real_weights, prepare, options, watcher)
+
+
+def _by_segments(
+    model: QuantModel,
+    images: Tensor | Iterable[Tensor],
+    reference: Callable[[], AbstractContextManager[None]],
+    prepare: Callable[[Segment, list[Tensor], list[Tensor]], None],
+    options: Reconstruction | None,
+    watcher: Watcher,
+) -> None:
+    """Prepare, and reconstruct if so, one segment after the other.
+
+    What ``model`` gives in ``reference`` is the target. ``prepare`` gets a segment, what those
+    before it give now, and what they give in ``reference``.
+    """
+    with on_accelerator(model):
+        inputs = floats = _chunks(model, images)
+        original = copy.deepcopy(model)
+        watcher.progress(0.0, "")
+        with reference():
+            effects = [] if options is None else output_effects(original, inputs)
+        if watcher.state is not None:
+            model.load_state_dict(watcher.state)
+        segments = model.segments()
+        for index, (segment, exact) in enumerate(zip(segments, original.segments(), strict=True)):
+            with reference():
+                targets = [exact(chunk) for chunk in floats]
+            if index >= watcher.finished:
+                share = 1 / len(segments)
+                told = partial(_tell, watcher, segment.name, index * share, share)
+                told(0.0)
+                prepare(segment, inputs, floats)
+                if options is not None:
+                    x, y, target = (torch.cat(part) for part in (inputs, floats, targets))
+                    reconstruct(segment, x, y, target, effects[index], options, told)
+                watcher.after(index + 1)
+            inputs, floats = [segment(chunk) for chunk in inputs], targets
+        watcher.progress(1.0, "")
+    check_calibrated(model)
 
 
 def _tell(watcher: Watcher, name: str, done: float, share: float, part: float) -> None:

@@ -32,6 +32,7 @@ from pqv_onnx.ops.arithmetic import residual_link as residual_link_op
 from pqv_onnx.ops.domain import FRACTION_BITS
 
 _full_precision: ContextVar[bool] = ContextVar("full_precision", default=False)
+_real_weights: ContextVar[bool] = ContextVar("real_weights", default=False)
 
 
 @contextmanager
@@ -44,9 +45,24 @@ def full_precision() -> Iterator[None]:
         _full_precision.reset(token)
 
 
+@contextmanager
+def real_weights() -> Iterator[None]:
+    """Inside of it the weights and biases of matmuls are what they are; the rest is rounded."""
+    token = _real_weights.set(True)
+    try:
+        yield
+    finally:
+        _real_weights.reset(token)
+
+
 def rounds() -> bool:
     """Whether fake-quantized modules quantize."""
     return not _full_precision.get()
+
+
+def rounds_weights() -> bool:
+    """Whether those that quantize do so with weights of matmuls, too."""
+    return not _real_weights.get()
 
 
 class Sums(NamedTuple):
@@ -68,6 +84,11 @@ class Sums(NamedTuple):
     def in_full_precision(cls, real: Tensor) -> Sums:
         """Of real values that no op narrows."""
         return cls(real, real, torch.ones((), dtype=torch.float64, device=real.device))
+
+    @classmethod
+    def nearest(cls, real: Tensor, unit: Tensor) -> Sums:
+        """Of real values that are no whole units."""
+        return cls(real, (real.detach() / unit).round_().to(torch.int32), unit)
 
     def requantized(self, out_step: Tensor) -> Tensor:
         """In 1/64 of ``out_step``, float64 [] or [N]: int32 with int16 values."""

@@ -86,6 +86,8 @@ class QuantLinear(nn.Module):
         if not exact.rounds():
             return Sums.in_full_precision(F.linear(x, self.weight, self.bias))
         unit = self.unit(step)
+        if not exact.rounds_weights():
+            return Sums.nearest(self._real(x), unit)
         if self.source is not None:
             x = x / self.ratio()
         weight = self.quantizer(self.codes_weight)
@@ -99,6 +101,11 @@ class QuantLinear(nn.Module):
         if self.bias is None:
             return sums
         return sums._replace(real=exact.straight_through(sums.real + self.bias, sums.real))
+
+    def _real(self, x: Tensor) -> Tensor:
+        """The product with the weights as they are; mixed precision would change its codes."""
+        with torch.autocast(x.device.type, enabled=False):
+            return F.linear(x.float(), self.weight, self.bias)
 
     def unit(self, step: Tensor) -> Tensor:
         """Step of the accumulators, float64 [out_features], for an input of ``step``."""
@@ -126,7 +133,8 @@ class QuantDistilledHead(QuantLinear):
 
     def apart(self, x: Tensor) -> Tensor:
         """The logits of each head, [2, B, classes], of ``x`` [B, features]."""
-        halves = zip(x.chunk(2, 1), self.quantizer(self.weight).chunk(2, 1), strict=True)
+        weights = self.quantizer(self.weight) if exact.rounds_weights() else self.weight
+        halves = zip(x.chunk(2, 1), weights.chunk(2, 1), strict=True)
         assert self.bias is not None
         bias = torch.stack([self.bias + self.difference, self.bias - self.difference])
         return torch.stack([F.linear(own, 2 * weight) for own, weight in halves]) + bias[:, None]

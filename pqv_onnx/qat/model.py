@@ -25,17 +25,17 @@ class Segment:
 
     Attributes:
         name: of its last layer's module, as in timm.
-        run: the computation.
+        run: the computation: what goes out, and the model's results that come about in it.
         modules: what has its parameters.
     """
 
     name: str
-    run: Callable[[Tensor], Tensor]
+    run: Callable[[Tensor], tuple[Tensor, dict[Node, Tensor]]]
     modules: tuple[nn.Module, ...]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Compute on images, or on the tokens that the segment before returns."""
-        return self.run(x)
+        return self.run(x)[0]
 
     def submodules(self) -> Iterator[nn.Module]:
         """The modules and what is in them."""
@@ -89,7 +89,7 @@ class QuantModel(nn.Module):
 
     def _segment(self, part: streams.Segment) -> Segment:
         modules = chain.from_iterable(self._modules_of[node] for node in part.nodes)
-        return Segment(_name(part), lambda x: self._run(part, x)[0], tuple(modules))
+        return Segment(_name(part), lambda x: self._run(part, x), tuple(modules))
 
     def _run(self, part: streams.Segment, x: Tensor) -> tuple[Tensor, dict[Node, Tensor]]:
         """What goes out of a part, and the model's results among its nodes."""

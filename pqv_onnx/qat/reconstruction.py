@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import Segment
 
+METHOD = 2
+"""Changes when the same options give other weights: what an older version began does not go on."""
+
 
 @dataclass(frozen=True)
 class Reconstruction:
@@ -43,6 +46,7 @@ def reconstruct(
     inputs: Tensor,
     float_inputs: Tensor,
     targets: Tensor,
+    effects: Tensor,
     options: Reconstruction,
     progress: Callable[[float], None] = lambda share: None,
 ) -> None:
@@ -53,20 +57,21 @@ def reconstruct(
         inputs: what the quantized segments before it give for all images, [B, ...].
         float_inputs: the float model's in their place.
         targets: the float segment's output for ``float_inputs``, [B, ..., C].
+        effects: how much the model's outputs depend on each element of it, [..., C].
         options: how to train.
         progress: called after each update with the share of them that is done.
     """
     generator = torch.Generator().manual_seed(options.seed)
     optimizer = torch.optim.Adam(_groups(segment, options.rate))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
-    scale = targets.flatten(0, -2).std(0).clamp_min(1e-6)
+    weights = _weights(targets, effects)
     for step in range(options.steps):
         chosen = torch.randint(len(inputs), (options.batch_size,), generator=generator)
         x, target = inputs[chosen], targets[chosen]
         kept = torch.rand(x.shape, generator=generator) >= options.drop
         x = torch.where(kept.to(x.device), x, float_inputs[chosen])
         with torch.enable_grad():
-            loss = ((segment(x) - target) / scale).square().mean()
+            loss = ((segment(x) - target).square() * weights).mean()
             loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -77,6 +82,18 @@ def reconstruct(
             # Training leaves many weights close to where two codes meet: the first update of
             # whatever is trained next would round them all anew.
             module.settle()
+
+
+def _weights(targets: Tensor, effects: Tensor) -> Tensor:
+    """What an element's squared error counts.
+
+    The geometric mean of an equal share for each channel, and of the squared derivatives that a
+    linear model would have it be: errors are no small changes, and are not independent.
+    """
+    deviation = targets.flatten(0, -2).std(0).clamp_min(1e-6)
+    if not effects.any():  # of a new head of zeros
+        effects = torch.ones_like(effects)
+    return effects / effects.mean() / deviation
 
 
 def _groups(segment: Segment, rate: float) -> list[dict[str, object]]:

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from pqv_onnx.checkpoint import save_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.qat import QuantModel
+from pqv_onnx.qat import QuantModel, Reconstruction, Watcher, real_weights, round_weights
+from pqv_onnx.qat.quantizers import WeightQuantizer
+from pqv_onnx.train.calibration import read_images
 from pqv_onnx.train.data import (
     Batch,
     Share,
@@ -46,10 +48,12 @@ class Report:
     Attributes:
         step: called after an update with the updates done, all updates, and the loss.
         epoch: called after an epoch with its row of the log.
+        rounding: called with the share that is done of finding codes for the weights.
     """
 
     step: Callable[[int, int, float], None] = lambda done, total, loss: None
     epoch: Callable[[dict[str, float]], None] = lambda row: None
+    rounding: Callable[[float], None] = lambda share: None
 
 
 def make_accelerator(mixed_precision: str = "no") -> Accelerator:
@@ -87,7 +91,12 @@ class Trainer:
 
     ``last.safetensors`` and ``best.safetensors`` are QAT checkpoints, of the moving average
     where the recipe has one; ``state.pt`` is what a resumed run needs; ``log.csv`` and
-    ``curves.png`` have a row and a point per epoch.
+    ``curves.png`` have a row and a point per epoch. Where weights are rounded after training,
+    epochs are evaluated with weights as they are, and there are no checkpoints before the end,
+    when both are the rounded model.
+
+    Attributes:
+        rounded: the model after that, which `snapshot` copies then.
     """
 
     def __init__(
@@ -142,6 +151,10 @@ class Trainer:
         self.model = model.to(device)
         # Processes that calibrated on parts of a stream of their own have other steps.
         broadcast(dict(model.state_dict()))
+        self.rounds_after = train.rounding == "after"
+        self.rounded: QuantModel | None = None
+        if self.rounds_after:
+            _freeze_weight_steps(model)
         self.ema = ModelEmaV3(model, train.ema, use_warmup=True) if train.ema else None
         self.regularizer = Regularizer(train.regularization, model)
         optimizer = make_optimizer(model, train.optimizer)
@@ -214,6 +227,15 @@ class Trainer:
             PqvError: an image cannot be read, the loss is not finite, or a file cannot be
                 written; the last checkpoint that was written is whole.
         """
+        if not self.rounds_after:
+            return self._train()
+        if self.progress.step < self.total_steps:
+            with real_weights():
+                self._train()
+        return self._round_weights()
+
+    def _train(self) -> Accuracy:
+        """All epochs."""
         progress, per_epoch = self.progress, self.data.steps_per_epoch
         total, save_every = self.total_steps, self.recipe.train.save_every
         if progress.step >= total:
@@ -304,6 +326,25 @@ class Trainer:
         self.report.epoch(row)
         return result
 
+    def _round_weights(self) -> Accuracy:
+        """Give the trained weights codes, evaluate and save."""
+        train, model = self.recipe.train, self.snapshot()
+        images = read_images(
+            model.config,
+            self._split(train.data.train_split),
+            train.calibration_images,
+            seed=train.seed,
+        )
+        options = Reconstruction(steps=train.rounding_steps, seed=train.seed)
+        watcher = Watcher(lambda share, _: self.report.rounding(share))
+        round_weights(model, images, options, watcher, train.initialization)
+        broadcast(dict(model.state_dict()))
+        self.rounded = model
+        result = self._evaluate(model)
+        model.config = replace(model.config, accuracy=result.top1 / 100)
+        self._save(model, LAST, BEST)
+        return result
+
     def _validation(self) -> Iterator[Batch]:
         """This process's images to evaluate on."""
         batches, _ = eval_batches(
@@ -323,7 +364,7 @@ class Trainer:
 
     def snapshot(self) -> QuantModel:
         """A copy of the model as it is saved: the moving average, if there is one."""
-        source = self.model if self.ema is None else self.ema.module
+        source = self.rounded or (self.model if self.ema is None else self.ema.module)
         copy = QuantModel(self.model.config)
         copy.load_state_dict(source.state_dict())
         return copy.to(self.accelerator.device).eval()
@@ -347,11 +388,19 @@ class Trainer:
             parts["ema"] = self.ema.module.state_dict()
         if self.accelerator.scaler is not None:
             parts["scaler"] = self.accelerator.scaler.state_dict()
-        for name in names:
+        # Weights that are not rounded yet are no model to run.
+        for name in () if self.rounds_after and self.rounded is None else names:
             save_qat(self.output / name, snapshot)
         if history:
             write_log(self.output, history)
         save_state(self.output / STATE, self.recipe, self.progress, parts)
+
+
+def _freeze_weight_steps(model: nn.Module) -> None:
+    """Leave steps untrained that get no gradient, which processes would wait for."""
+    for module in model.modules():
+        if isinstance(module, WeightQuantizer):
+            module.requires_grad_(False)
 
 
 def _weights(model: nn.Module) -> Iterator[Tensor]:

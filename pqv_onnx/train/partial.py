@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pqv_onnx.files import write_atomically
 from pqv_onnx.qat import Calibration, QuantModel
+from pqv_onnx.qat.reconstruction import METHOD
 
 _KEY, _FINISHED = "calibration", "segments"
 
@@ -31,7 +32,7 @@ class PartialCalibration:
         """Know the calibration by a hash of everything that it starts from."""
         self.path = checkpoint.with_suffix(".part.safetensors")
         digest = hashlib.sha256(json.dumps(model.config.to_dict()).encode())
-        digest.update(json.dumps(asdict(options)).encode())
+        digest.update(json.dumps([asdict(options), METHOD]).encode())
         for tensor in (*model.state_dict().values(), *images):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         self.key = digest.hexdigest()

@@ -21,6 +21,7 @@ _MAY_CHANGE = (
     "export.layout",
     "train.data.workers",
     "train.max_steps",
+    "train.rounding_steps",
     "train.save_every",
 )
 """Keys of a recipe that do not change what an update computes."""
@@ -90,12 +91,19 @@ def load_state(path: Path, recipe: Recipe) -> tuple[Progress, dict[str, Any]]:
 
 
 def _check_recipe(path: Path, found: dict[str, Any], recipe: Recipe) -> None:
-    old = _flatten(found)
-    new = _flatten(json.loads(json.dumps(dataclasses.asdict(recipe))))
+    defaults = Recipe(recipe.model, recipe.precision)  # of keys that came later than the run
+    old = _flatten(_as_read(defaults)) | _flatten(found)
+    new = _flatten(_as_read(recipe))
     for key in {**old, **new}:
         before, now = old.get(key), new.get(key)
         if key not in _MAY_CHANGE and before != now:
             raise PqvError(f"{path}: the run has {key} = {before!r}, the recipe {now!r}")
+
+
+def _as_read(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as a state's is read."""
+    table: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    return table
 
 
 def _flatten(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

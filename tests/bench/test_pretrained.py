@@ -22,7 +22,9 @@ from benchmarks.accuracy.pretrained.rows import ROWS, Row, select
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
+from pqv_onnx.qat import Reconstruction, convert_to_qat, exact
 from pqv_onnx.runtime.session import InferenceSession
+from pqv_onnx.spec import QuantSpec
 
 TINY = {"embed_dim": 16, "depth": 2, "num_heads": 2}
 GRID = 3
@@ -274,8 +276,23 @@ def test_only_rows_with_epochs_are_trained(monkeypatch: pytest.MonkeyPatch) -> N
     pixels = torch.zeros(1, 28, 28, 3), torch.zeros(1)
     once = {"epochs": 1, "optimizer": "lamb", "learning_rate": 1e-4}
     for options in ({}, once, once | {"soft_labels": True}):
-        quantize.train(Row("w8a8", "x", options=options), model, teacher, lambda: pixels, 0)
+        row = Row("w8a8", "x", options=options)
+        quantize.train(row, model, teacher, lambda: pixels, torch.zeros(1), 0)
     assert teachers == [None, teacher]
+
+
+def test_weights_are_rounded_when_the_row_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[object] = []
+    monkeypatch.setattr(quantize, "fit", lambda *_, **__: done.append(exact.rounds_weights()))
+    monkeypatch.setattr(quantize, "round_weights", lambda *given: done.append(given[1:]))
+    tiny = backbone.create_model(tiny_weights(), 28, classes=3, **TINY)
+    model = convert_to_qat(tiny, QuantSpec.preset("w4a4"))
+    pixels, images = (torch.zeros(1, 28, 28, 3), torch.zeros(1)), torch.zeros(1)
+    once = {"epochs": 1, "optimizer": "lamb", "learning_rate": 1e-4}
+    for options in (once, once | {"rounding": "after", "reconstruction": {"steps": 7}}):
+        row = Row("w4a4", "x", options=options)
+        quantize.train(row, model, tiny, lambda: pixels, images, 0)
+    assert done == [True, False, (images, Reconstruction(steps=7))]
 
 
 def test_an_unknown_option_is_refused() -> None:

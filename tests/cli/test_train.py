@@ -398,12 +398,14 @@ def launch(name: str, *arguments: object) -> None:
 def test_two_processes_train_and_evaluate_as_one_does(
     pqv, data: Path, weights: Path, tmp_path: Path
 ) -> None:
-    """Whichever launcher starts them: one trains, the other evaluates."""
+    """Whichever launcher starts them: one trains and rounds weights, the other evaluates."""
     if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
         pytest.skip("this torch has no gloo")
     result, run = tmp_path / "two.json", tmp_path / "run"
     train = ("train", "--recipe", IMAGENET, *TINY, "--data", data, "--weights", weights)
-    train = (*train, "--set", "train.max_steps=1", "-o", run, "--json", result)
+    for change in ("max_steps=1", "rounding=after", "rounding_steps=1"):
+        train = (*train, "--set", f"train.{change}")
+    train = (*train, "-o", run, "--json", result)
     launch("accelerate", *train)
     trained = json.loads(result.read_text())
     assert trained["processes"] == 2 and trained["step"] == 1 and trained["images"] == 16

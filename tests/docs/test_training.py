@@ -18,7 +18,10 @@ from tests.builds import ROOT  # noqa: E402
 from tests.docs.scripts import run  # noqa: E402
 from tests.marks import slow
 
-SHORT = "--set train.max_steps=2 --set train.batch_size=8 --set train.data.workers=0"
+SHORT = " ".join(
+    f"--set train.{change}"
+    for change in ("max_steps=2", "batch_size=8", "rounding_steps=1", "data.workers=0")
+)
 
 
 def commands(title: str) -> str:

@@ -6,16 +6,26 @@ import pytest
 import torch
 
 from pqv_onnx.integer import convert_to_integer
-from pqv_onnx.qat import Calibration, QuantModel, Reconstruction, Watcher, calibrate, convert_to_qat
+from pqv_onnx.qat import (
+    Calibration,
+    QuantModel,
+    Reconstruction,
+    Watcher,
+    calibrate,
+    convert_to_qat,
+    real_weights,
+    round_weights,
+)
+from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.spec import QuantSpec
 from tests.qat.models import float_model, images
 
 OPTIONS = Calibration(reconstruction=Reconstruction(steps=30, batch_size=8))
 
 
-def calibrated(variant: str, options: Calibration, watcher: Watcher = Watcher()) -> QuantModel:  # noqa: B008
-    model = convert_to_qat(float_model(variant), QuantSpec.preset("w4a4"))
-    calibrate(model, images(32), options, watcher)
+def calibrated(variant: str, options: Calibration, precision: str = "w4a4") -> QuantModel:
+    model = convert_to_qat(float_model(variant), QuantSpec.preset(precision))
+    calibrate(model, images(32), options)
     return model.eval()
 
 
@@ -59,7 +69,8 @@ def test_a_stopped_calibration_goes_on_to_the_same_bits() -> None:
 
 def test_progress_is_told() -> None:
     shares: list[float] = []
-    calibrated("token", OPTIONS, Watcher(progress=lambda share, _name: shares.append(share)))
+    model = convert_to_qat(float_model(), QuantSpec.preset("w4a4"))
+    calibrate(model, images(32), OPTIONS, Watcher(lambda share, _name: shares.append(share)))
     assert shares[0] == 0 and shares[-1] == 1
     assert shares == sorted(shares)
 
@@ -73,3 +84,61 @@ def test_weights_lie_in_the_middle_of_their_codes() -> None:
         settled = layer.quantizer.codes(layer.codes_weight)
         layer.settle()
         assert torch.equal(layer.quantizer.codes(layer.codes_weight), settled)
+
+
+def trained(model: QuantModel) -> QuantModel:
+    """A model whose weights have moved off their codes."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for linear in model.block_layers().values():
+            noise = torch.randn(linear.weight.shape, generator=generator)
+            linear.weight += 0.2 * linear.weight.std() * noise
+    return model
+
+
+@pytest.mark.parametrize("variant", ["token", "swin", "distilled"])
+def test_weights_are_rounded_after_training(variant: str) -> None:
+    model, data = trained(calibrated(variant, Calibration(), "w4a8")), images(64, seed=1)
+    with torch.no_grad(), real_weights():
+        wanted = model(data)
+    with torch.no_grad():
+        before = (model(data) - wanted).square().mean()
+    round_weights(model, images(64), Reconstruction(steps=30, batch_size=8))
+    with torch.no_grad():
+        assert (model(data) - wanted).square().mean() < 0.7 * before
+        assert torch.equal(model(data), convert_to_integer(model)(data))
+
+
+@torch.no_grad()
+def test_real_weights_leave_activations_their_codes() -> None:
+    model, data = calibrated("token", Calibration()), images(8)
+    for linear in model.modules():
+        if isinstance(linear, QuantLinear):
+            linear.settle()
+            if linear.bias is not None:
+                linear.bias.zero_()  # it is rounded with the weights
+    for segment in model.segments()[:-1]:
+        rounded = segment(data)
+        with real_weights():
+            assert torch.equal(segment(data), rounded)
+        data = rounded
+
+
+def test_a_head_of_zeros_does_not_stop_reconstruction() -> None:
+    """As timm's new heads of some models are."""
+    made = float_model()
+    torch.nn.init.zeros_(made.head.weight)
+    model, other = (convert_to_qat(made, QuantSpec.preset("w4a4")) for _ in range(2))
+    calibrate(model, images(32), OPTIONS)
+    calibrate(other, images(32), Calibration())
+    layers, others = model.block_layers(), other.block_layers()
+    for name, layer in layers.items():
+        assert not torch.equal(layer.quantizer.step, others[name].quantizer.step), name
+
+
+def test_mixed_precision_leaves_codes_of_real_weights() -> None:
+    model, data = calibrated("token", Calibration()), images(8)
+    with torch.no_grad(), real_weights():
+        wanted = model(data)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(model(data), wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,15 @@ from runs import recipe, same_state, student, trainer
 
 from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.errors import PqvError
+from pqv_onnx.qat import exact
 from pqv_onnx.qat.build import create_timm
+from pqv_onnx.qat.layers import QuantLinear
+from pqv_onnx.qat.quantizers import WeightQuantizer
 from pqv_onnx.train import engine
-from pqv_onnx.train.engine import Trainer, make_accelerator
+from pqv_onnx.train.engine import LAST, Trainer, make_accelerator
 from pqv_onnx.train.models import FloatSource
 from pqv_onnx.train.optimizer import make_optimizer
+from pqv_onnx.train.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +109,64 @@ def test_a_run_killed_among_its_last_files_resumes_to_them(
     _assert_same_files(whole, tmp_path / "killed")
 
 
+def rounded_after(folder: Path) -> Recipe:
+    """A recipe whose weights get their codes after training."""
+    return recipe(folder, "train.rounding=after", "train.rounding_steps=2")
+
+
+def test_weights_are_rounded_after_training(folders: Path, tmp_path: Path) -> None:
+    rounds: list[bool] = []
+    told: list[float] = []
+
+    def see(_done: int, _total: int, _loss: float) -> None:
+        rounds.append(exact.rounds_weights())
+
+    run = trainer(
+        rounded_after(tmp_path), folders, tmp_path / "run", step=see, rounding=told.append
+    )
+    result = run.run()
+    assert rounds == [False] * 8
+    assert told[0] == 0 and told[-1] == 1 and told == sorted(told)
+    assert same_state(run.snapshot().state_dict(), load_qat(run.output / LAST).state_dict())
+    last, best = (load_qat(tmp_path / "run" / f"{name}.safetensors") for name in ("last", "best"))
+    assert same_state(last.state_dict(), best.state_dict())
+    assert last.config.accuracy == result.top1 / 100
+    for linear in last.modules():
+        if isinstance(linear, QuantLinear):
+            codes = (linear.codes_weight / linear.quantizer.step).detach()
+            torch.testing.assert_close(codes, codes.round(), rtol=0, atol=1e-4)
+
+
+def test_steps_of_weights_that_are_not_rounded_are_not_trained(
+    folders: Path, tmp_path: Path
+) -> None:
+    """Processes would wait for their gradients."""
+    run = trainer(rounded_after(tmp_path), folders, tmp_path / "run")
+    trained = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
+    frozen = [
+        p for m in run.model.modules() if isinstance(m, WeightQuantizer) for p in m.parameters()
+    ]
+    assert frozen and not trained & set(map(id, frozen))
+    assert all(p.requires_grad for p in run.snapshot().parameters())
+
+
+def test_a_run_killed_in_rounding_resumes_to_the_same_bits(folders: Path, tmp_path: Path) -> None:
+    options = rounded_after(tmp_path)
+    trainer(options, folders, tmp_path / "whole").run()
+
+    def kill(share: float) -> None:
+        if share > 0.5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trainer(options, folders, tmp_path / "killed", rounding=kill).run()
+    assert not list((tmp_path / "killed").glob("*.safetensors")), "of weights without codes"
+    resumed = trainer(options, folders, tmp_path / "killed")
+    resumed.resume()
+    resumed.run()
+    _assert_same_files(tmp_path / "whole", tmp_path / "killed")
+
+
 def test_the_accuracy_of_the_start_is_not_the_runs(folders: Path, tmp_path: Path) -> None:
     options = recipe(tmp_path, "train.distillation.kind=none")
     model = student(options, folders)
@@ -153,6 +216,22 @@ def test_resuming_needs_the_same_recipe(folders: Path, tmp_path: Path) -> None:
         trainer(recipe(tmp_path), more, tmp_path / "run").resume()
     (tmp_path / "run" / "state.pt").write_bytes(b"damaged")
     with pytest.raises(PqvError, match="damaged"):
+        other.resume()
+
+
+def test_a_run_of_before_a_key_was_there_goes_on(folders: Path, tmp_path: Path) -> None:
+    run = trainer(recipe(tmp_path, "train.max_steps=1"), folders, tmp_path / "run")
+    run.run()
+    path = tmp_path / "run" / "state.pt"
+    state = torch.load(path, weights_only=True)
+    old = json.loads(state["recipe"])
+    del old["train"]["rounding"], old["train"]["optimizer"]["momentum"]
+    torch.save(state | {"recipe": json.dumps(old)}, path)
+    resumed = trainer(recipe(tmp_path), folders, tmp_path / "run")
+    resumed.resume()
+    assert resumed.progress.step == 1
+    other = trainer(rounded_after(tmp_path), folders, tmp_path / "run")
+    with pytest.raises(PqvError, match=r"the run has train.rounding = 'during'"):
         other.resume()
 
 

@@ -101,6 +101,10 @@ def test_quantization_changes_the_preset(tmp_path: Path) -> None:
         (HEAD + "[train]\nepochs = true", "train.epochs is True, expected a whole number"),
         (HEAD + "[train]\nepochs = 0", "train.epochs is 0, expected 1 or more"),
         (HEAD + "[train]\noptimizer = 3", "train.optimizer is 3, expected a table"),
+        (
+            HEAD + "[train]\nrounding = 'after'\nregularization.oscillation = 0.1",
+            "train.regularization.oscillation is of weights that are rounded, expected 0",
+        ),
         (HEAD + "[train]\nema = 1.5", "train.ema is 1.5, expected 0 to 1"),
         (HEAD + "[train.augmentation]\nscale = [1]", "expected a list of 2 values"),
         (HEAD + "[train.distillation]\nkind = 'warm'", "'warm', expected none or soft or hard"),

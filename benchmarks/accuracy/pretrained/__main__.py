@@ -131,7 +131,7 @@ class Benchmark:
 
     def _trained(self, row: Row, model: Model) -> Model:
         count, seed = self.settings.train_images, self.settings.seed
-        train(row, model, self.model, lambda: self._pixels("train", count), seed)
+        train(row, model, self.model, lambda: self._pixels("train", count), self.images, seed)
         return model
 
     def _pixels(self, split: str, count: int) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,7 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.files import make_folder
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
-from pqv_onnx.qat import calibrate, convert_to_qat
+from pqv_onnx.qat import Calibration, calibrate, convert_to_qat
 from pqv_onnx.runtime.session import InferenceSession, session_options
 from pqv_onnx.spec import PRESETS, QuantSpec
 from pqv_onnx.train.models import FloatSource
@@ -45,11 +45,12 @@ def models() -> Iterator[tuple[str, nn.Module, int]]:
 
 @torch.no_grad()
 def compare(
-    name: str, model: nn.Module, size: int, precision: str, images: int, threads: int
+    name: str, model: nn.Module, size: int, precision: str, steps: int, images: int, threads: int
 ) -> Comparison:
     """Quantize a model, export it, and run both forms over test images."""
     quantized = convert_to_qat(model, QuantSpec.preset(precision))
-    calibrate(quantized, load_images("train", 64, image_size=size)[0])
+    options = Calibration.of(quick=not steps, steps=steps)
+    calibrate(quantized, load_images("train", 64, image_size=size)[0], options)
     path = make_folder(OUTPUT / "exactness") / f"{name}.{precision}.onnx"
     export_onnx(convert_to_integer(quantized.eval()), path)
     session = InferenceSession(path, session_options(threads))
@@ -64,6 +65,9 @@ def compare(
 
 def main(
     images: Annotated[int, typer.Option(min=1, help="Test images of each model.")] = 1000,
+    steps: Annotated[
+        int, typer.Option(min=0, help="Updates of each half block in reconstruction.")
+    ] = 0,
     threads: Annotated[int, typer.Option(min=1)] = 2,
 ) -> None:
     """Count the images whose logits differ; exit status 1 if there is one."""
@@ -72,7 +76,7 @@ def main(
     try:
         for name, model, size in models():
             for precision in PRESETS:
-                found = compare(name, model, size, precision, images, threads)
+                found = compare(name, model, size, precision, steps, images, threads)
                 typer.echo(f"{name}, {precision}: {found.images} images, {found.different} differ")
                 total += found.different
     except PqvError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,22 @@ from pqv_onnx.demo.train import Schedule, fit
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
-from pqv_onnx.qat import Calibration, QuantModel, Reconstruction, calibrate, convert_to_qat
+from pqv_onnx.qat import (
+    Calibration,
+    QuantModel,
+    Reconstruction,
+    calibrate,
+    convert_to_qat,
+    real_weights,
+    round_weights,
+)
+from pqv_onnx.qat.reconstruction import METHOD
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.transforms import normalise
 
 _SCHEMES = ("attention", "gelu", "residual", "qkv")
 _CALIBRATION = ("initialization", "bias_correction", "reconstruction")
-_TRAINING = ("epochs", "learning_rate", "optimizer", "soft_labels")
+_TRAINING = ("epochs", "learning_rate", "optimizer", "soft_labels", "rounding")
 _OPTIONS = (*_SCHEMES, *_CALIBRATION, *_TRAINING)
 _BATCH = 32
 
@@ -64,7 +74,8 @@ def spec_of(row: Row) -> QuantSpec:
 def calibrated_key(row: Row, settings: Mapping[str, Any]) -> str:
     """A name for what `quantize` makes of a row with the benchmark's settings."""
     options = {key: value for key, value in row.options.items() if key not in _TRAINING}
-    text = json.dumps([row.precision, options, settings], sort_keys=True)
+    method = None if calibration_of(row).reconstruction is None else METHOD
+    text = json.dumps([row.precision, options, settings, method], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -73,6 +84,7 @@ def train(
     model: nn.Module,
     teacher: nn.Module,
     load: Callable[[], tuple[Tensor, Tensor]],
+    images: Tensor,
     seed: int,
 ) -> None:
     """Train a row's model in place, if it is to be trained.
@@ -82,26 +94,42 @@ def train(
         model: the float model, or a calibrated one.
         teacher: the float model, whose soft labels may be what is learned.
         load: gives uint8 pixels [N, H, W, 3] and classes; called only if they are needed.
+        images: of `quantize`, for weights that are rounded after training.
         seed: of the order of the images.
     """
-    epochs = row.options.get("epochs", 0)
-    if not epochs:
+    if not row.options.get("epochs"):
         return
-    pixels, labels = load()
+    rounds_after = row.options.get("rounding") == "after"
+    with real_weights() if rounds_after else nullcontext():
+        _fit(row, model, teacher if row.options.get("soft_labels") else None, *load(), seed)
+    if rounds_after:
+        assert isinstance(model, QuantModel)
+        round_weights(model, images, calibration_of(row).reconstruction or Reconstruction())
+
+
+def _fit(
+    row: Row,
+    model: nn.Module,
+    teacher: nn.Module | None,
+    pixels: Tensor,
+    labels: Tensor,
+    seed: int,
+) -> None:
     wanted = preprocessing(pixels.shape[1])
+    schedule = Schedule(
+        row.options["epochs"],
+        row.options["learning_rate"],
+        warmup_epochs=0,
+        batch_size=_BATCH,
+        optimizer=row.options["optimizer"],
+    )
     fit(
         model,
         Split(pixels, labels),
-        Schedule(
-            epochs,
-            row.options["learning_rate"],
-            warmup_epochs=0,
-            batch_size=_BATCH,
-            optimizer=row.options["optimizer"],
-        ),
+        schedule,
         seed=seed,
         title=row.key,
-        teacher=teacher if row.options.get("soft_labels") else None,
+        teacher=teacher,
         prepare=lambda images, _: normalise(images, wanted),
     )
 
