@@ -12,10 +12,10 @@ from pqv_onnx.spec import QuantSpec
 from tests.qat.models import CLASSES, float_model, images
 
 
-def effects(variant: str, batch_size: int = 8) -> list[torch.Tensor]:
-    model = convert_to_qat(float_model(variant), QuantSpec.preset("w4a4"))
+def effects(variant: str, task: str | None = None) -> list[torch.Tensor]:
+    model = convert_to_qat(float_model(variant), QuantSpec.preset("w4a4"), task=task)
     with full_precision():
-        return output_effects(model, images(16).split(batch_size))
+        return output_effects(model, images(16).split(8))
 
 
 def test_patches_behind_the_last_attention_do_not_matter_to_a_class_token() -> None:
@@ -29,6 +29,13 @@ def test_patches_behind_the_last_attention_do_not_matter_to_a_class_token() -> N
 
 def test_patches_matter_to_their_average() -> None:
     assert all((effect > 0).all() for effect in effects("average_without_class_token")[:-1])
+
+
+@pytest.mark.parametrize("task", ["tokens", "features"])
+def test_every_patch_of_a_map_matters(task: str) -> None:
+    """Features are results of several segments, without the class token."""
+    for effect in effects("token", task):
+        assert (effect[1:] > 0).any(-1).all()
 
 
 def test_a_small_change_changes_outputs_by_as_much_as_effects_say() -> None:
