@@ -12,7 +12,7 @@ machines cannot reach an integer.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -36,23 +36,22 @@ _real_weights: ContextVar[bool] = ContextVar("real_weights", default=False)
 
 
 @contextmanager
-def full_precision() -> Iterator[None]:
+def _set(flag: ContextVar[bool]) -> Iterator[None]:
+    token = flag.set(True)
+    try:
+        yield
+    finally:
+        flag.reset(token)
+
+
+def full_precision() -> AbstractContextManager[None]:
     """Inside of it fake-quantized modules round nothing: the float model."""
-    token = _full_precision.set(True)
-    try:
-        yield
-    finally:
-        _full_precision.reset(token)
+    return _set(_full_precision)
 
 
-@contextmanager
-def real_weights() -> Iterator[None]:
+def real_weights() -> AbstractContextManager[None]:
     """Inside of it the weights and biases of matmuls are what they are; the rest is rounded."""
-    token = _real_weights.set(True)
-    try:
-        yield
-    finally:
-        _real_weights.reset(token)
+    return _set(_real_weights)
 
 
 def rounds() -> bool:

@@ -55,8 +55,9 @@ def reconstruct(
     Args:
         segment: the segment.
         inputs: what the quantized segments before it give for all images, [B, ...].
-        float_inputs: the float model's in their place.
-        targets: the float segment's output for ``float_inputs``, [B, ..., C].
+        float_inputs: the reference's in their place: the float model, or the one whose weights are
+            not rounded.
+        targets: the reference's output of the segment for ``float_inputs``, [B, ..., C].
         effects: how much the model's outputs depend on each element of it, [..., C].
         options: how to train.
         progress: called after each update with the share of them that is done.
