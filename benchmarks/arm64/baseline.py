@@ -73,8 +73,7 @@ def modelled_cycles(known: dict[str, Any]) -> dict[str, Any]:
     return {
         "model": known["model"],
         "cores": {
-            variant: {"big": CPUS[variant].big, "little": CPUS[variant].little}
-            for variant in known["models"]
+            variant: CPUS[variant].cores for variant in known["models"] if CPUS[variant].cores
         },
         "cycles": {
             variant: {
@@ -84,6 +83,7 @@ def modelled_cycles(known: dict[str, Any]) -> dict[str, Any]:
                 if name.startswith((_OURS, "ort-")) and "cycles" in entry
             }
             for variant, models in known["models"].items()
+            if CPUS[variant].cores
         },
     }
 

@@ -32,6 +32,10 @@ _MATRIX = (
     (0xDFE0FC00, 0x4E80A400),  # SMMLA, UMMLA
     (0xFFE0FC00, 0x4E80AC00),  # USMMLA
 )
+_OUTER = (0xFEC0001C, 0xA0800000)  # SMOPA, UMOPA, USMOPA, SUMOPA of bytes
+_LOADS = ((0xFFC0E000, 0x85804000), (0xFFFF8000, 0xE1000000))  # LDR of a vector of SVE, of ZA
+_STORES = ((0xFFC0E000, 0xE5804000), (0xFFFF8000, 0xE1200000))
+_SME_BYTES = 64  # of a vector, where our kernels use outer products
 # Of integers; those that keep the high half are arithmetic like any other.
 _MULTIPLY = (
     (0x9F20FC00, 0x0E209400),  # MLA, MLS
@@ -52,7 +56,9 @@ def _matches(word: int, encodings: tuple[tuple[int, int], ...]) -> bool:
 
 
 def dot_macs(word: int) -> int:
-    """Multiply-accumulates of a dot product or matrix instruction on whole vectors, else 0."""
+    """Multiply-accumulates of a dot, matrix or outer product on whole vectors, else 0."""
+    if _matches(word, (_OUTER,)):
+        return 4 * (_SME_BYTES // 4) ** 2
     if _matches(word, _MATRIX):
         return 32
     return 16 if _matches(word, _DOT) else 0
@@ -61,14 +67,18 @@ def dot_macs(word: int) -> int:
 @cache
 def classify(word: int) -> str:
     """The class of an instruction. Scalar floating point counts as vector: it is the same unit."""
+    if _matches(word, _LOADS):
+        return "vector_load"
+    if _matches(word, _STORES):
+        return "vector_store"
+    if dot_macs(word):
+        return "dot"
     group = word >> 25 & 15
     if group & 5 == 4 and word >> 26 & 1:  # loads and stores of vector registers
         is_literal = word & 0x3B000000 == 0x18000000
         return "vector_load" if is_literal or word >> 22 & 1 else "vector_store"
     if group & 7 != 7:
         return "scalar"
-    if dot_macs(word):
-        return "dot"
     return "multiply" if _matches(word, _MULTIPLY) else "vector"
 
 

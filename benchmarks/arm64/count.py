@@ -160,8 +160,8 @@ def _measure_models(cpu: Cpu, files: dict[str, Path]) -> Entry:
 def describe_profile(profile: Profile, cpu: Cpu) -> Entry:
     """Instructions by class, and the modelled cycles of a big and of a little core."""
     entry: Entry = dict(count_classes(profile))
-    if mca.is_available():
-        cores = (cpu.big, cpu.little)
+    if mca.is_available() and cpu.cores:
+        cores = cpu.cores.values()
         entry["cycles"] = {core: round(mca.profile_cycles(profile, core)) for core in cores}
     return entry
 
@@ -173,7 +173,7 @@ def measure_kernels(cpu: Cpu, report: Entry) -> Entry:
         name: {"work": work} | count_classes(profile) for name, (work, profile) in profiles.items()
     }
     loops = {}
-    if mca.is_available():
+    if mca.is_available() and cpu.cores:
         loops = {name: describe_loop(*profiles[name]) for name in LOOPS if name in profiles}
     return {
         "kernels": report["kernels"] | {cpu.variant: counted},
@@ -216,7 +216,7 @@ def show(report: Entry) -> None:
         if not models:
             continue
         title = f"{report['model']}, {variant}: millions of instructions of one inference"
-        cores = (CPUS[variant].big, CPUS[variant].little)
+        cores = tuple(CPUS[variant].cores.values())
         table = Table("", *CLASSES, "total", *(f"cycles, {core}" for core in cores), title=title)
         for name, entry in models.items():
             counts = [f"{entry[key] * 1e-6:.1f}" for key in (*CLASSES, "total")]

@@ -35,6 +35,7 @@ class Cpu:
         name: of it, for qemu.
         variant: the best variant of our kernels that it runs.
         big: a core whose model gives the cycles of whole models; one that has the instructions.
+            Empty where llvm has none.
         little: a small one of the same generation.
         features: what it says of itself in /proc/cpuinfo, beyond those of every ARMv8.0.
         part: its part number there.
@@ -47,6 +48,12 @@ class Cpu:
     features: str
     part: str
 
+    @property
+    def cores(self) -> dict[str, str]:
+        """Those that are modelled, ``big`` and ``little``."""
+        cores = {"big": self.big, "little": self.little}
+        return {size: core for size, core in cores.items() if core}
+
 
 _ARMV82 = "atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
 _MAX = "max,sve=off,sme=off"  # with sve it is some twenty times slower
@@ -54,6 +61,7 @@ CPUS = {
     "neon": Cpu("cortex-a53", "neon", "neoverse-n1", "cortex-a53", "", "0xd03"),
     "dotprod": Cpu("cortex-a76", "dotprod", "neoverse-n1", "cortex-a55", _ARMV82, "0xd0b"),
     "i8mm": Cpu(_MAX, "i8mm", "neoverse-n2", "cortex-a510", f"{_ARMV82} i8mm", "0xd0b"),
+    "sme": Cpu("max,sme512=on", "sme", "", "", f"{_ARMV82} i8mm", "0xd0b"),
 }
 
 

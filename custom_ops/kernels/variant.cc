@@ -41,6 +41,9 @@ const Variant kVariants[] = {
 #if defined(PQV_HAS_AVX2)
     PQV_OWN_VARIANT(avx2, CpuHasAvx2),
 #endif
+#if defined(PQV_HAS_SME)
+    PQV_VARIANT(sme, CpuHasSme, sme, sme, sme, neon, sme, neon, neon),
+#endif
 #if defined(PQV_HAS_I8MM)
     PQV_VARIANT(i8mm, CpuHasI8mm, i8mm, i8mm, i8mm, neon, i8mm, neon, neon),
 #endif

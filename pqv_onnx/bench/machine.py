@@ -20,6 +20,7 @@ _FEATURES = (
     "asimd",
     "asimddp",
     "i8mm",
+    "sme",
 )
 
 

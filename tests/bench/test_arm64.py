@@ -28,6 +28,8 @@ from pqv_onnx.ops.domain import OPS
         (0x6E839440, "dot"),  # udot v0.4s, v2.16b, v3.16b
         (0x4E839C40, "dot"),  # usdot v0.4s, v2.16b, v3.16b
         (0x4E83A440, "dot"),  # smmla v0.4s, v2.16b, v3.16b
+        (0xA09FFFE3, "dot"),  # smopa za3.s, p7/m, p7/m, z31.b, z31.b
+        (0xA1800000, "dot"),  # usmopa za0.s, p0/m, p0/m, z0.b, z0.b
         (0x0E638040, "multiply"),  # smlal v0.4s, v2.4h, v3.4h
         (0x4E23C040, "multiply"),  # smull2 v0.8h, v2.16b, v3.16b
         (0x4E639C40, "multiply"),  # mul v0.8h, v2.8h, v3.8h
@@ -40,6 +42,10 @@ from pqv_onnx.ops.domain import OPS
         (0x3DC00020, "vector_load"),  # ldr q0, [x1]
         (0xAD400440, "vector_load"),  # ldp q0, q1, [x2]
         (0x4C402040, "vector_load"),  # ld1 {v0.16b-v3.16b}, [x2]
+        (0x859F5FDF, "vector_load"),  # ldr z31, [x30, #255, mul vl]
+        (0xE10063CF, "vector_load"),  # ldr za[w15, #15], [x30, #15, mul vl]
+        (0xE5804000, "vector_store"),  # str z0, [x0]
+        (0xE1200000, "vector_store"),  # str za[w12, #0], [x0]
         (0x3D800020, "vector_store"),  # str q0, [x1]
         (0xBC004420, "vector_store"),  # str s0, [x1], #4
         (0x4C002040, "vector_store"),  # st1 {v0.16b-v3.16b}, [x2]

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from pqv_onnx.runtime.library import get_library_path
-from tests.builds import ARM64_LIBRARIES, SANITIZED, build, need
+from tests.builds import SANITIZED, build, emulator, need, need_sme
 from tests.custom_ops.case_file import drive
 from tests.custom_ops.models import library_info
+from tests.custom_ops.test_fuzz import ARM64
 
 
 def test_on_this_machine(cases: list[Path]) -> None:
@@ -49,21 +50,21 @@ def test_without_memory(cases: list[Path], monkeypatch: pytest.MonkeyPatch) -> N
         assert int(done.stdout.split()[0]) > len(cases)
 
 
-@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76", "max,sve=off,sme=off"])
+@pytest.mark.parametrize("cpu", ARM64)
 def test_on_linux_arm64(cpu: str, cases: list[Path]) -> None:
-    need("qemu-aarch64", "qemu-user")
+    need_sme(cpu)
     folder = build("linux-arm64", "pqv_abi_host", "pqv_ops")
-    emulator = ["qemu-aarch64", "-L", ARM64_LIBRARIES, "-cpu", cpu, folder / "pqv_abi_host"]
-    drive(emulator, folder / "libpqv_ops.so", cases)
+    drive([*emulator(cpu), folder / "pqv_abi_host"], folder / "libpqv_ops.so", cases)
 
 
-@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76", "max,sve=off,sme=off"])
+@pytest.mark.parametrize("cpu", ARM64)
 def test_on_android(cpu: str, cases: list[Path]) -> None:
     """Under Android's own linker, from a root that has /system/bin/linker64 and its libraries."""
     root = os.environ.get("PQV_ANDROID_ROOT")
     if root is None:
         pytest.skip("PQV_ANDROID_ROOT names no system root of Android on arm64")
     need("qemu-aarch64", "qemu-user")
+    need_sme(cpu)
     folder = build("android-nondk", "pqv_abi_host", "pqv_ops")
-    emulator = ["qemu-aarch64", "-L", root, "-cpu", cpu, folder / "pqv_abi_host"]
-    drive(emulator, folder / "libpqv_ops.so", cases)
+    command = ["qemu-aarch64", "-L", root, "-cpu", cpu, folder / "pqv_abi_host"]
+    drive(command, folder / "libpqv_ops.so", cases)

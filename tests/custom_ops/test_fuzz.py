@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.builds import ARM64_LIBRARIES, SANITIZED, build, need
+from tests.builds import SANITIZED, build, emulator, need_sme
 
 # A processor and the variants that it has beside scalar.
 ARM64 = {
     "cortex-a53": "neon",
     "cortex-a76": "dotprod neon",
     "max,sve=off,sme=off": "i8mm dotprod neon",
+    "max,sme512=on": "sme i8mm dotprod neon",
 }
 
 
@@ -64,9 +65,8 @@ def test_emulated_variants(variant: str) -> None:
 
 @pytest.mark.parametrize("cpu", ARM64)
 def test_variants_of_arm64(cpu: str) -> None:
-    need("qemu-aarch64", "qemu-user")
-    program = str(build_fuzzer("linux-arm64"))
-    for line in fuzz(["qemu-aarch64", "-L", ARM64_LIBRARIES, "-cpu", cpu, program], 300):
+    need_sme(cpu)
+    for line in fuzz([*emulator(cpu), str(build_fuzzer("linux-arm64"))], 300):
         assert line.endswith(f"cases equal on {ARM64[cpu]}")
 
 

@@ -17,7 +17,7 @@ from tests.builds import ROOT, need
 
 VARIANTS = {
     "x86_64": ("amx", "avx512vnni", "avxvnni", "avx2", "scalar"),
-    "aarch64": ("i8mm", "dotprod", "neon", "scalar"),
+    "aarch64": ("sme", "i8mm", "dotprod", "neon", "scalar"),
 }
 """Kernels of the wheels, by machine."""
 

@@ -13,7 +13,7 @@ import pytest
 import pqv_onnx
 from benchmarks.arm64.emulator import CPUS, onnxruntime_library, prefix
 from pqv_onnx.errors import PqvError
-from tests.builds import ROOT, build, need
+from tests.builds import ROOT, build, need, need_sme
 
 IMAGES = 100
 
@@ -49,8 +49,9 @@ def test_the_logits_of_this_machine(
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     session = pqv_onnx.InferenceSession(model)
     (expected,) = session.run(None, {session.get_inputs()[0].name: np.load(images)})
-    folder = build("linux-arm64", "pqv_run", "pqv_ops")
     cpu = CPUS[variant]
+    need_sme(cpu.name)
+    folder = build("linux-arm64", "pqv_run", "pqv_ops")
     emulator = ["qemu-aarch64", "-L", str(prefix(cpu)), "-cpu", cpu.name, str(folder / "pqv_run")]
     output, result = tmp_path / "logits.raw", tmp_path / "result.json"
     options = ["--onnxruntime", arm64_onnxruntime, "--output", output, "--json", result]

@@ -169,5 +169,8 @@ PQV_NEON_ATTENTION(dotprod)
 #if defined(PQV_HAS_I8MM)
 PQV_NEON_ATTENTION(i8mm)
 #endif
+#if defined(PQV_HAS_SME)
+PQV_NEON_ATTENTION(sme)
+#endif
 
 }  // namespace pqv

@@ -74,6 +74,9 @@ extern const AttentionKernel kAttention;
 namespace i8mm {
 extern const AttentionKernel kAttention;
 }
+namespace sme {
+extern const AttentionKernel kAttention;
+}
 
 }  // namespace pqv
 

@@ -9,11 +9,14 @@
 #endif
 
 #include <atomic>
-#elif defined(__APPLE__)
+#elif defined(__aarch64__)
+#include <stdint.h>
+#if defined(__APPLE__)
 #include <stddef.h>
 #include <sys/sysctl.h>
-#elif defined(__aarch64__)
+#else
 #include <sys/auxv.h>
+#endif
 #endif
 
 namespace pqv {
@@ -114,7 +117,22 @@ bool CpuHasAvx512Vnni() { return Has(kAvx512Vnni); }
 bool CpuHasAvx512Vbmi() { return Has(kAvx512Vbmi); }
 bool CpuHasAmx() { return Has(kAmx); }
 
-#elif defined(__APPLE__)
+#elif defined(__aarch64__)
+
+namespace {
+
+constexpr uint64_t kSmeBytes = 64;  // of the vectors that the kernels are written for
+
+// Of a vector while the processor streams: RDSVL, which not every assembler knows.
+uint64_t StreamedBytes() {
+  register uint64_t bytes __asm__("x0");
+  __asm__(".inst 0x04bf5820" : "=r"(bytes));
+  return bytes;
+}
+
+}  // namespace
+
+#if defined(__APPLE__)
 
 namespace {
 
@@ -128,20 +146,28 @@ bool Has(const char* feature) {
 
 bool CpuHasDotprod() { return Has("hw.optional.arm.FEAT_DotProd"); }
 bool CpuHasI8mm() { return CpuHasDotprod() && Has("hw.optional.arm.FEAT_I8MM"); }
+bool CpuHasSme() {
+  return CpuHasI8mm() && Has("hw.optional.arm.FEAT_SME") && StreamedBytes() == kSmeBytes;
+}
 
-#elif defined(__aarch64__)
+#else
 
 namespace {
 
 // Bits that Linux sets where it lets programs use the instructions, by name of its headers.
 constexpr unsigned long kHwcapAsimddp = 1ul << 20;  // of AT_HWCAP
 constexpr unsigned long kHwcap2I8mm = 1ul << 13;    // of AT_HWCAP2
+constexpr unsigned long kHwcap2Sme = 1ul << 23;
 
 }  // namespace
 
 bool CpuHasDotprod() { return (getauxval(AT_HWCAP) & kHwcapAsimddp) != 0; }
 bool CpuHasI8mm() { return CpuHasDotprod() && (getauxval(AT_HWCAP2) & kHwcap2I8mm) != 0; }
+bool CpuHasSme() {
+  return CpuHasI8mm() && (getauxval(AT_HWCAP2) & kHwcap2Sme) != 0 && StreamedBytes() == kSmeBytes;
+}
 
+#endif
 #endif
 
 }  // namespace pqv

@@ -15,6 +15,7 @@ bool CpuHasAvx512Vbmi();
 bool CpuHasAmx();
 bool CpuHasDotprod();
 bool CpuHasI8mm();  // with the dot products
+bool CpuHasSme();   // with the int8 matrix products, and vectors of 512 bits while streaming
 
 }  // namespace pqv
 

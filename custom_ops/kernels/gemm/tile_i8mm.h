@@ -14,11 +14,11 @@ namespace pqv {
 namespace arm64 {
 
 // A panel whose steps of 8 k are 4 pairs of channels, one channel after the other.
-struct PairForm {
+struct PairForm : PanelsApart {
   template <typename Group>
   static PQV_INLINE void Store(const Group* groups, uint8_t* target) {
 #pragma GCC unroll 2
-    for (size_t g = 0; g < kBlockGroups; g += 2, target += kPanelBlockBytes / 2) {
+    for (size_t g = 0; g < kBlockGroups; g += 2, target += kBlockBytes / 2) {
       const Group first = Zip1x32(groups[g], groups[g + 1]);
       const Group second = Zip2x32(groups[g], groups[g + 1]);
       StoreBytes(target, Low(first));

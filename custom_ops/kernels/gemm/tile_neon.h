@@ -16,7 +16,7 @@ namespace arm64 {
 constexpr size_t kBlockK = 16;              // of one vector of bytes
 constexpr size_t kMaxPassK = 1024;          // so that packed rows stay in L1
 constexpr size_t kScratchBytes = 48 << 10;  // of panels
-constexpr size_t kMaxBlockRows = 200;       // rows that share the panels of a pass
+constexpr size_t kMaxBlockRows = 208;       // that share the panels of a pass: whole tiles
 constexpr size_t kPartialChannels = 64;     // of a block where k takes several passes
 
 enum class Sign { kSigned, kUnsigned };  // of both factors
@@ -84,14 +84,33 @@ static PQV_INLINE Group4 Zip2x32(const Group4& a, const Group4& b) {
   return {Zip2x32(a.bytes, b.bytes)};
 }
 
+// Four rows of 16 k become four groups of these rows.
+static PQV_INLINE void TransposeGroups(int8x16_t* x) {
+  const int8x16_t even_low = Zip1x32(x[0], x[2]);
+  const int8x16_t even_high = Zip2x32(x[0], x[2]);
+  const int8x16_t odd_low = Zip1x32(x[1], x[3]);
+  const int8x16_t odd_high = Zip2x32(x[1], x[3]);
+  x[0] = Zip1x32(even_low, odd_low);
+  x[1] = Zip2x32(even_low, odd_low);
+  x[2] = Zip1x32(even_high, odd_high);
+  x[3] = Zip2x32(even_high, odd_high);
+}
+
 constexpr size_t kBlockGroups = kBlockK / kGroupSize;
-constexpr size_t kPanelBlockBytes = kBlockK * kPanelChannels;
 
 // The forms of a panel.
 
+// Panels that lie one after the other.
+struct PanelsApart {
+  static constexpr size_t kBlockBytes = kBlockK * kPanelChannels;
+
+  // From a panel of `k` to the next one.
+  static constexpr size_t Stride(size_t k) { return RoundUp(k, kBlockK) * kPanelChannels; }
+};
+
 // Those of the file. int8 is also what a panel that was made in the scratch memory is like.
 template <int kBits>
-struct GroupForm {
+struct GroupForm : PanelsApart {
   static constexpr size_t kGroupBytes = GroupBytes(kBits);
 
   // As it is in the file.
@@ -137,7 +156,7 @@ template <typename Form, typename Load>
 static PQV_INLINE void MakePanel(size_t groups, const Load& load, uint8_t* target) {
   using Group = decltype(load(0));
   size_t g = 0;
-  for (; g + kBlockGroups <= groups; g += kBlockGroups, target += kPanelBlockBytes) {
+  for (; g + kBlockGroups <= groups; g += kBlockGroups, target += Form::kBlockBytes) {
     const Group block[kBlockGroups] = {load(g), load(g + 1), load(g + 2), load(g + 3)};
     Form::Store(block, target);
   }
@@ -441,6 +460,48 @@ class PackedRows {
   size_t pass_k_ = 0;
 };
 
+// How a block is run. Tiles that are not multiplied one by one have a driver of their own.
+template <typename Tile>
+struct BlockDriver {
+  template <typename Panels, typename Epilogue>
+  static void Run(const Product& op, size_t row_begin, size_t row_end, const Panels& panels,
+                  const Epilogue& epilogue, const PackedRows<Tile>& packed) {
+    alignas(64) uint8_t scratch[kScratchBytes];
+    alignas(64) uint8_t packed_here[Tile::RowsBytes(kMaxPassK)];
+    alignas(64) int32_t partial[kMaxBlockRows * kPartialChannels];
+    const size_t pass_k = PassK(op.k);
+    const size_t fitting =
+        pass_k > 0 ? kScratchBytes / pass_k / kPanelChannels * kPanelChannels : kPartialChannels;
+    const size_t channels = op.k > pass_k ? Min(fitting, kPartialChannels) : fitting;
+    for (size_t n = op.channel_begin; n < op.channel_end; n += channels) {
+      const size_t n_end = Min(n + channels, op.channel_end);
+      size_t k = 0;
+      do {
+        const size_t count = Min(op.k - k, pass_k);
+        TilePass pass;
+        pass.panels = panels.Make(n, k, n_end - n, count, scratch);
+        pass.groups = CeilDivide(count, kGroupSize);
+        pass.is_first = k == 0;
+        pass.is_last = k + count == op.k;
+        const auto packed_pass = packed.From(k);
+        for (size_t row = row_begin; row < row_end; row += Tile::kRows) {
+          const size_t rows = Min(row_end - row, Tile::kRows);
+          if (const size_t tile = row / Tile::kRows; tile < packed_pass.tiles) {
+            pass.rows = packed_pass.rows + tile * packed_pass.tile_bytes;
+            pass.is_narrow = packed_pass.is_narrow[tile] != 0;
+          } else {
+            pass.rows = packed_here;
+            pass.is_narrow = PackTile<Tile>(op, row, rows, k, count, packed_here);
+          }
+          pass.partial = partial + (row - row_begin) * kPartialChannels;
+          RunTileOf<Tile, Tile::kRows, typename Panels::Form>(rows, pass, row, n, n_end, epilogue);
+        }
+        k += count;
+      } while (k < op.k);
+    }
+  }
+};
+
 // Rows [row_begin, row_end) of a block, with panels that `panels` makes of the other factor.
 //
 //   Tile:     Form; PackRows, Accumulator; kRows rows at a time
@@ -450,39 +511,7 @@ class PackedRows {
 template <typename Tile, typename Panels, typename Epilogue>
 static void RunBlock(const Product& op, size_t row_begin, size_t row_end, const Panels& panels,
                      const Epilogue& epilogue, const PackedRows<Tile>& packed = {}) {
-  alignas(64) uint8_t scratch[kScratchBytes];
-  alignas(64) uint8_t packed_here[Tile::RowsBytes(kMaxPassK)];
-  alignas(64) int32_t partial[kMaxBlockRows * kPartialChannels];
-  const size_t pass_k = PassK(op.k);
-  const size_t fitting =
-      pass_k > 0 ? kScratchBytes / pass_k / kPanelChannels * kPanelChannels : kPartialChannels;
-  const size_t channels = op.k > pass_k ? Min(fitting, kPartialChannels) : fitting;
-  for (size_t n = op.channel_begin; n < op.channel_end; n += channels) {
-    const size_t n_end = Min(n + channels, op.channel_end);
-    size_t k = 0;
-    do {
-      const size_t count = Min(op.k - k, pass_k);
-      TilePass pass;
-      pass.panels = panels.Make(n, k, n_end - n, count, scratch);
-      pass.groups = CeilDivide(count, kGroupSize);
-      pass.is_first = k == 0;
-      pass.is_last = k + count == op.k;
-      const auto packed_pass = packed.From(k);
-      for (size_t row = row_begin; row < row_end; row += Tile::kRows) {
-        const size_t rows = Min(row_end - row, Tile::kRows);
-        if (const size_t tile = row / Tile::kRows; tile < packed_pass.tiles) {
-          pass.rows = packed_pass.rows + tile * packed_pass.tile_bytes;
-          pass.is_narrow = packed_pass.is_narrow[tile] != 0;
-        } else {
-          pass.rows = packed_here;
-          pass.is_narrow = PackTile<Tile>(op, row, rows, k, count, packed_here);
-        }
-        pass.partial = partial + (row - row_begin) * kPartialChannels;
-        RunTileOf<Tile, Tile::kRows, typename Panels::Form>(rows, pass, row, n, n_end, epilogue);
-      }
-      k += count;
-    } while (k < op.k);
-  }
+  BlockDriver<Tile>::Run(op, row_begin, row_end, panels, epilogue, packed);
 }
 
 template <typename Tile, typename Panels, typename Epilogue>

@@ -50,6 +50,10 @@ namespace i8mm {
 void RunIntMatMul(const IntMatMul& op);
 bool RunNarrowIntMatMul(const IntMatMul& op, int16_t* y);
 }  // namespace i8mm
+namespace sme {
+void RunIntMatMul(const IntMatMul& op);
+bool RunNarrowIntMatMul(const IntMatMul& op, int16_t* y);
+}  // namespace sme
 
 }  // namespace pqv
 

@@ -10,18 +10,6 @@
 namespace pqv {
 namespace arm64 {
 
-// Four rows of 16 k become four groups of these rows.
-static PQV_INLINE void TransposeGroups(int8x16_t* x) {
-  const int8x16_t even_low = Zip1x32(x[0], x[2]);
-  const int8x16_t even_high = Zip2x32(x[0], x[2]);
-  const int8x16_t odd_low = Zip1x32(x[1], x[3]);
-  const int8x16_t odd_high = Zip2x32(x[1], x[3]);
-  x[0] = Zip1x32(even_low, odd_low);
-  x[1] = Zip2x32(even_low, odd_low);
-  x[2] = Zip1x32(even_high, odd_high);
-  x[3] = Zip2x32(even_high, odd_high);
-}
-
 template <typename TileForm>
 struct RowPanels {
   using Form = TileForm;
@@ -29,7 +17,7 @@ struct RowPanels {
 
   PQV_INLINE PanelBlock Make(size_t n, size_t k, size_t channels, size_t count,
                              uint8_t* scratch) const {
-    const size_t stride = RoundUp(count, kBlockK) * kPanelChannels;
+    const size_t stride = Form::Stride(count);
     for (size_t c = 0; c < channels; c += kPanelChannels) {
       const int8_t* row[kPanelChannels];
       for (size_t i = 0; i < kPanelChannels; ++i) {
@@ -37,8 +25,10 @@ struct RowPanels {
       }
       uint8_t* target = scratch + c / kPanelChannels * stride;
       size_t i = 0;
-      for (; i + kBlockK <= count; i += kBlockK) MakeBlock(row, i, count, target + i * 8);
-      if (i < count) MakeBlock(row, i, count, target + i * 8);
+      for (; i + kBlockK <= count; i += kBlockK, target += Form::kBlockBytes) {
+        MakeBlock(row, i, count, target);
+      }
+      if (i < count) MakeBlock(row, i, count, target);
     }
     return {scratch, stride};
   }

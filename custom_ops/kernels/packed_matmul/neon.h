@@ -35,7 +35,7 @@ struct MadePanels {
   PQV_INLINE PanelBlock Make(size_t n, size_t k, size_t channels, size_t count,
                              uint8_t* scratch) const {
     using Source = GroupForm<kBits>;
-    const size_t stride = RoundUp(count, kBlockK) * kPanelChannels;
+    const size_t stride = Form::Stride(count);
     for (size_t c = 0; c < channels; c += kPanelChannels) {
       const uint8_t* panel = Group(op.weights, kBits, op.k, k, n + c);
       const auto load = [&](size_t g) __attribute__((always_inline)) {

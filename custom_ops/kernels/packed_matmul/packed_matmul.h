@@ -93,6 +93,11 @@ extern const PackedMatMulKernel kPackedInt4MatMul;
 extern const PackedMatMulKernel kPackedInt8MatMul;
 }  // namespace i8mm
 
+namespace sme {
+extern const PackedMatMulKernel kPackedInt4MatMul;
+extern const PackedMatMulKernel kPackedInt8MatMul;
+}  // namespace sme
+
 }  // namespace pqv
 
 #endif  // PQV_KERNELS_PACKED_MATMUL_PACKED_MATMUL_H_

@@ -21,7 +21,7 @@ struct ColumnPanels {
 
   PQV_INLINE PanelBlock Make(size_t d, size_t j, size_t columns, size_t count,
                              uint8_t* scratch) const {
-    const size_t stride = RoundUp(count, kBlockK) * kPanelChannels;
+    const size_t stride = Form::Stride(count);
     for (size_t c = 0; c < columns; c += kPanelChannels) {
       const size_t valid = Min(columns - c, kPanelChannels);
       const int8_t* v = op.v + j * op.v_stride + d + c;

@@ -46,6 +46,9 @@ void RunWeightedMean(const WeightedMean& op);
 namespace i8mm {
 void RunWeightedMean(const WeightedMean& op);
 }
+namespace sme {
+void RunWeightedMean(const WeightedMean& op);
+}
 
 }  // namespace pqv
 

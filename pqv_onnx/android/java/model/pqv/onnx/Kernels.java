@@ -20,7 +20,7 @@ public final class Kernels {
     return new Kernels(null, reason);
   }
 
-  /** The op library's kernels: "i8mm", "dotprod" or "neon"; null if onnxruntime runs alone. */
+  /** The op library's kernels, such as "dotprod"; null if onnxruntime runs alone. */
   public @Nullable String getVariant() {
     return variant;
   }
