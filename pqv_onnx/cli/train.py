@@ -109,7 +109,7 @@ def command(
                 board.epoch(row)
 
         def on_rounding(share: float) -> None:
-            bar.stage(f"{options.model}: rounding weights", share, 1)
+            bar.stage(f"{options.model}: rounding", share, 1)
 
         report = Report(on_step, on_epoch, on_rounding) if accelerator.is_main_process else Report()
         trainer = Trainer(options, model, teacher, data, output, accelerator, report)

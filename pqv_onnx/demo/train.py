@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pqv_onnx.cli.progress import Bars
 from pqv_onnx.demo.data import Split, augment, normalize
 from pqv_onnx.qat.device import device_of, on_accelerator
+from pqv_onnx.qat.unrotated import unrotated
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def fit(
     """
     generator = torch.Generator().manual_seed(seed)
     models = [model] if teacher is None else [model, teacher]
-    with on_accelerator(*models), Bars() as progress:
+    with on_accelerator(*models), unrotated(model), Bars() as progress:
         task = progress.add_task(title, total=schedule.epochs)
         optimizer = create_optimizer_v2(
             _parameter_groups(model, schedule), schedule.optimizer, lr=schedule.learning_rate
@@ -94,7 +95,7 @@ def _parameter_groups(model: nn.Module, schedule: Schedule) -> list[dict[str, ob
     decayed: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        is_matrix = name.endswith("weight") and parameter.ndim > 1
+        is_matrix = ".weight" in name and parameter.ndim > 1
         (decayed if is_matrix else others).append(parameter)
     return [
         {"params": decayed, "weight_decay": schedule.weight_decay},

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from pqv_onnx.qat.assembly import Assembly
 from pqv_onnx.qat.config import ModelConfig
@@ -105,9 +106,10 @@ class QuantModel(nn.Module):
         """What the task says of normalised images [B, in_chans, H, W]."""
         results: dict[Node, Tensor] = {}
         x = images
-        for part in self._parts:
-            x, found = self._run(part, x)
-            results |= found
+        with parametrize.cached():  # layers ask for their weights more than once
+            for part in self._parts:
+                x, found = self._run(part, x)
+                results |= found
         return one_or_all([results[output] for output in self.config.backbone.graph.outputs])
 
     def train_heads_apart(self) -> bool:

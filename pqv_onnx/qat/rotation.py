@@ -13,31 +13,80 @@ What `routes` cannot follow through the graph is left as it is.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pqv_onnx.qat.layers import Constant, QuantLinear, QuantNorm
 from pqv_onnx.qat.routes import Heads, Stream
 
 
+class Rotation(nn.Module):
+    """The rotation of what a tensor gives to a residual stream, or takes from it.
+
+    Of a module's tensor it can be the parametrization (``torch.nn.utils.parametrize``).
+    """
+
+    def __init__(self, rows: int = 0, columns: int = 0) -> None:
+        """Rotate axis -2 of ``rows``, if not 0, and pieces of ``columns`` of the last axis."""
+        super().__init__()
+        self.rows, self.columns = rows, columns
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The tensor, rotated."""
+        return self._turned(x, back=False)
+
+    def right_inverse(self, x: Tensor) -> Tensor:
+        """The tensor as it was before."""
+        return self._turned(x.double(), back=True).to(x.dtype)
+
+    def _turned(self, x: Tensor, back: bool) -> Tensor:
+        # Mixed precision would round the weights.
+        with torch.autocast(x.device.type, enabled=False):
+            if self.rows:
+                matrix = _matrix(self.rows, x.dtype, x.device)
+                x = (matrix if back else matrix.mT) @ x
+            if self.columns:
+                matrix = _matrix(self.columns, x.dtype, x.device)
+                pieces = x.unflatten(-1, (-1, self.columns))
+                x = (pieces @ (matrix.mT if back else matrix)).flatten(-2)
+        return x
+
+
+@functools.cache
+def _matrix(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return mean_keeping(size).to(device, dtype)
+
+
+def rotations(stream: Stream) -> Iterator[tuple[nn.Module, str, Rotation]]:
+    """Each tensor that a rotation of a stream changes: its module, its name, and how."""
+    size = stream.channels
+    for constant in stream.constants:
+        yield constant, "value", Rotation(columns=size)
+    for linear, _ in stream.writers:
+        yield linear, "weight", Rotation(rows=size)
+        if linear.bias is not None:
+            yield linear, "bias", Rotation(columns=size)
+    for norm, linears in stream.readers:
+        if norm is not None and norm.bias is not None:
+            yield norm, "bias", Rotation(columns=size)
+        for linear in linears:
+            yield linear, "weight", Rotation(columns=size)
+
+
 @torch.no_grad()
 def rotate(stream: Stream) -> None:
     """Rotate a residual stream."""
-    matrix = mean_keeping(stream.channels)
-    for constant in stream.constants:
-        constant.value.copy_(constant.value.double() @ matrix)
     for linear, scales in stream.writers:
         _fold_scales(linear, scales)
-        linear.weight.copy_(matrix.T @ linear.weight.double())
-        if linear.bias is not None:
-            linear.bias.copy_(linear.bias.double() @ matrix)
     for norm, linears in stream.readers:
         if norm is not None:
             fold_norm(norm, linears)
-            if norm.bias is not None:
-                norm.bias.copy_(_side_by_side(norm.bias.double(), matrix))
-        for linear in linears:
-            linear.weight.copy_(_side_by_side(linear.weight.double(), matrix))
+    for module, name, rotation in rotations(stream):
+        tensor = getattr(module, name)
+        tensor.copy_(rotation(tensor.double()))
 
 
 @torch.no_grad()
@@ -87,12 +136,6 @@ def _fold_scales(linear: QuantLinear, scales: list[Constant]) -> None:
         if linear.bias is not None:
             linear.bias.mul_(factor)
         scale.value.fill_(1)
-
-
-def _side_by_side(x: Tensor, matrix: Tensor) -> Tensor:
-    """``matrix`` applied to each piece of the last axis."""
-    pieces = x.unflatten(-1, (-1, matrix.shape[0]))
-    return (pieces @ matrix).flatten(-2)
 
 
 def dct(size: int) -> Tensor:

@@ -18,8 +18,18 @@ from torch import Tensor, nn
 
 from pqv_onnx.checkpoint import save_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.qat import QuantModel, Reconstruction, Watcher, real_weights, round_weights
-from pqv_onnx.qat.quantizers import WeightQuantizer
+from pqv_onnx.qat import (
+    Calibration,
+    QuantModel,
+    Reconstruction,
+    Watcher,
+    calibrate,
+    full_precision,
+    real_weights,
+    round_weights,
+)
+from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
+from pqv_onnx.qat.unrotated import rotated_state, unrotate
 from pqv_onnx.train.calibration import read_images
 from pqv_onnx.train.data import (
     Batch,
@@ -42,13 +52,35 @@ LAST, BEST, STATE = "last.safetensors", "best.safetensors", "state.pt"
 
 
 @dataclass(frozen=True)
+class _Rounding:
+    """What a recipe leaves to be rounded after training.
+
+    Attributes:
+        left: quantizers of this kind, if any.
+        training: the context of the updates.
+    """
+
+    left: type[Quantizer] | None
+    training: Callable[[], AbstractContextManager[None]]
+
+    @classmethod
+    def of(cls, name: str) -> _Rounding:
+        """By ``train.rounding``."""
+        return {
+            "during": cls(None, nullcontext),
+            "weights-after": cls(WeightQuantizer, real_weights),
+            "after": cls(Quantizer, full_precision),
+        }[name]
+
+
+@dataclass(frozen=True)
 class Report:
     """Who is told how a run goes; by default nobody.
 
     Attributes:
         step: called after an update with the updates done, all updates, and the loss.
         epoch: called after an epoch with its row of the log.
-        rounding: called with the share that is done of finding codes for the weights.
+        rounding: called with the share that is done of the rounding after training.
     """
 
     step: Callable[[int, int, float], None] = lambda done, total, loss: None
@@ -91,8 +123,8 @@ class Trainer:
 
     ``last.safetensors`` and ``best.safetensors`` are QAT checkpoints, of the moving average
     where the recipe has one; ``state.pt`` is what a resumed run needs; ``log.csv`` and
-    ``curves.png`` have a row and a point per epoch. Where weights are rounded after training,
-    epochs are evaluated with weights as they are, and there are no checkpoints before the end,
+    ``curves.png`` have a row and a point per epoch. Where values are rounded after training,
+    epochs are evaluated with these as they are, and there are no checkpoints before the end,
     when both are the rounded model.
 
     Attributes:
@@ -151,10 +183,10 @@ class Trainer:
         self.model = model.to(device)
         # Processes that calibrated on parts of a stream of their own have other steps.
         broadcast(dict(model.state_dict()))
-        self.rounds_after = train.rounding == "after"
+        unrotate(model)
+        self.rounding = _Rounding.of(train.rounding)
         self.rounded: QuantModel | None = None
-        if self.rounds_after:
-            _freeze_weight_steps(model)
+        _freeze_steps(model, self.rounding.left)
         self.ema = ModelEmaV3(model, train.ema, use_warmup=True) if train.ema else None
         self.regularizer = Regularizer(train.regularization, model)
         optimizer = make_optimizer(model, train.optimizer)
@@ -227,12 +259,10 @@ class Trainer:
             PqvError: an image cannot be read, the loss is not finite, or a file cannot be
                 written; the last checkpoint that was written is whole.
         """
-        if not self.rounds_after:
-            return self._train()
-        if self.progress.step < self.total_steps:
-            with real_weights():
-                self._train()
-        return self._round_weights()
+        with self.rounding.training():
+            if not self.rounding.left or self.progress.step < self.total_steps:
+                result = self._train()
+        return self._round() if self.rounding.left else result
 
     def _train(self) -> Accuracy:
         """All epochs."""
@@ -326,8 +356,8 @@ class Trainer:
         self.report.epoch(row)
         return result
 
-    def _round_weights(self) -> Accuracy:
-        """Give the trained weights codes, evaluate and save."""
+    def _round(self) -> Accuracy:
+        """Give what was not rounded in training codes, evaluate and save."""
         train, model = self.recipe.train, self.snapshot()
         images = read_images(
             model.config,
@@ -337,7 +367,10 @@ class Trainer:
         )
         options = Reconstruction(steps=train.rounding_steps, seed=train.seed)
         watcher = Watcher(lambda share, _: self.report.rounding(share))
-        round_weights(model, images, options, watcher, train.initialization)
+        if self.rounding.left == Quantizer:
+            calibrate(model, images, Calibration(train.initialization, True, options), watcher)
+        else:
+            round_weights(model, images, options, watcher, train.initialization)
         broadcast(dict(model.state_dict()))
         self.rounded = model
         result = self._evaluate(model)
@@ -366,7 +399,7 @@ class Trainer:
         """A copy of the model as it is saved: the moving average, if there is one."""
         source = self.rounded or (self.model if self.ema is None else self.ema.module)
         copy = QuantModel(self.model.config)
-        copy.load_state_dict(source.state_dict())
+        copy.load_state_dict(rotated_state(source))
         return copy.to(self.accelerator.device).eval()
 
     def _save(
@@ -388,18 +421,18 @@ class Trainer:
             parts["ema"] = self.ema.module.state_dict()
         if self.accelerator.scaler is not None:
             parts["scaler"] = self.accelerator.scaler.state_dict()
-        # Weights that are not rounded yet are no model to run.
-        for name in () if self.rounds_after and self.rounded is None else names:
+        # What is not rounded yet is no model to run.
+        for name in () if self.rounding.left and self.rounded is None else names:
             save_qat(self.output / name, snapshot)
         if history:
             write_log(self.output, history)
         save_state(self.output / STATE, self.recipe, self.progress, parts)
 
 
-def _freeze_weight_steps(model: nn.Module) -> None:
+def _freeze_steps(model: nn.Module, left: type[Quantizer] | None) -> None:
     """Leave steps untrained that get no gradient, which processes would wait for."""
     for module in model.modules():
-        if isinstance(module, WeightQuantizer):
+        if left is not None and isinstance(module, left):
             module.requires_grad_(False)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from pqv_onnx.errors import PqvError
 from pqv_onnx.train.recipe import Optimizer, Train
 
-NO_DECAY = ("*log_step", "*.value")
+NO_DECAY = ("*log_step", "*.value", "*.value.original")
 """Steps, of which ``exp(0) = 1`` is no goal, and constants: tokens, positions, biases, factors."""
 
 

@@ -183,8 +183,9 @@ class Train:
         mixed_precision: ``no``, ``bf16`` or ``fp16``.
         calibration_images: training images that the steps are initialised on.
         initialization: of the steps: ``search`` for the least squared error, ``lsq`` for LSQ's.
-        rounding: when weights get their codes: ``during`` training, straight through the rounding,
-            or ``after`` it, by reconstruction on the calibration images.
+        rounding: when values are rounded to codes: ``during`` training, straight through; weights
+            after it (``weights-after``), by reconstruction on the calibration images, and
+            activations during it; or all ``after`` it, by a calibration like ``pqv calibrate``'s.
         rounding_steps: updates of each half block in that reconstruction.
         ema: decay of the weights' moving average, which then is what is evaluated and saved;
             0 for none.
@@ -199,7 +200,7 @@ class Train:
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     calibration_images: int = 256
     initialization: Literal["search", "lsq"] = "search"
-    rounding: Literal["during", "after"] = "during"
+    rounding: Literal["during", "weights-after", "after"] = "during"
     rounding_steps: int = 200
     ema: float = 0.0
     save_every: int = 1000
@@ -267,10 +268,10 @@ class Recipe:
             low, high = attrgetter(name)(self.train)
             if not 0 < low <= high:
                 raise PqvError(f"train.{name} is [{low}, {high}], expected 0 < smallest <= largest")
-        if self.train.rounding == "after" and self.train.regularization.oscillation:
+        if self.train.rounding != "during" and self.train.regularization.oscillation:
             raise PqvError(
                 "train.regularization.oscillation is of weights that are rounded, expected 0 "
-                "with train.rounding = 'after'"
+                f"with train.rounding = {self.train.rounding!r}"
             )
         epochs, warmup = self.train.epochs, self.train.schedule.warmup_epochs
         if warmup >= epochs:

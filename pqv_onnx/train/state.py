@@ -15,7 +15,7 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.files import write_atomically
 from pqv_onnx.train.recipe import Recipe
 
-_FORMAT = "pqv_onnx.train.2"
+_FORMAT = "pqv_onnx.train.3"
 _MAY_CHANGE = (
     "export.input",
     "export.layout",

@@ -18,7 +18,8 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import exact
 from pqv_onnx.qat.build import create_timm
 from pqv_onnx.qat.layers import QuantLinear
-from pqv_onnx.qat.quantizers import WeightQuantizer
+from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
+from pqv_onnx.qat.unrotated import rotated_state
 from pqv_onnx.train import engine
 from pqv_onnx.train.engine import LAST, Trainer, make_accelerator
 from pqv_onnx.train.models import FloatSource
@@ -60,8 +61,8 @@ def test_the_moving_average_is_what_is_saved(folders: Path, tmp_path: Path) -> N
     result = run.run()
     assert run.ema is not None
     saved = load_qat(tmp_path / "run" / "last.safetensors")
-    assert same_state(saved.state_dict(), run.ema.module.state_dict())
-    assert not same_state(saved.state_dict(), run.model.state_dict())
+    assert same_state(saved.state_dict(), rotated_state(run.ema.module))
+    assert not same_state(saved.state_dict(), rotated_state(run.model))
     assert saved.config.accuracy == result.top1 / 100
 
 
@@ -109,23 +110,25 @@ def test_a_run_killed_among_its_last_files_resumes_to_them(
     _assert_same_files(whole, tmp_path / "killed")
 
 
-def rounded_after(folder: Path) -> Recipe:
-    """A recipe whose weights get their codes after training."""
-    return recipe(folder, "train.rounding=after", "train.rounding_steps=2")
+def rounded_after(folder: Path, rounding: str = "weights-after") -> Recipe:
+    """A recipe whose weights, or more, get their codes after training."""
+    return recipe(folder, f"train.rounding={rounding}", "train.rounding_steps=2")
 
 
-def test_weights_are_rounded_after_training(folders: Path, tmp_path: Path) -> None:
-    rounds: list[bool] = []
+@pytest.mark.parametrize(("rounding", "activations"), [("weights-after", True), ("after", False)])
+def test_what_is_rounded_after_training(
+    rounding: str, activations: bool, folders: Path, tmp_path: Path
+) -> None:
+    rounds: list[tuple[bool, bool]] = []
     told: list[float] = []
 
     def see(_done: int, _total: int, _loss: float) -> None:
-        rounds.append(exact.rounds_weights())
+        rounds.append((exact.rounds(), exact.rounds() and exact.rounds_weights()))
 
-    run = trainer(
-        rounded_after(tmp_path), folders, tmp_path / "run", step=see, rounding=told.append
-    )
+    options = rounded_after(tmp_path, rounding)
+    run = trainer(options, folders, tmp_path / "run", step=see, rounding=told.append)
     result = run.run()
-    assert rounds == [False] * 8
+    assert rounds == [(activations, False)] * 8
     assert told[0] == 0 and told[-1] == 1 and told == sorted(told)
     assert same_state(run.snapshot().state_dict(), load_qat(run.output / LAST).state_dict())
     last, best = (load_qat(tmp_path / "run" / f"{name}.safetensors") for name in ("last", "best"))
@@ -137,21 +140,25 @@ def test_weights_are_rounded_after_training(folders: Path, tmp_path: Path) -> No
             torch.testing.assert_close(codes, codes.round(), rtol=0, atol=1e-4)
 
 
-def test_steps_of_weights_that_are_not_rounded_are_not_trained(
-    folders: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("rounding", "kind"), [("weights-after", WeightQuantizer), ("after", Quantizer)]
+)
+def test_steps_of_what_is_not_rounded_are_not_trained(
+    rounding: str, kind: type[Quantizer], folders: Path, tmp_path: Path
 ) -> None:
     """Processes would wait for their gradients."""
-    run = trainer(rounded_after(tmp_path), folders, tmp_path / "run")
+    run = trainer(rounded_after(tmp_path, rounding), folders, tmp_path / "run")
     trained = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
-    frozen = [
-        p for m in run.model.modules() if isinstance(m, WeightQuantizer) for p in m.parameters()
-    ]
+    frozen = [p for m in run.model.modules() if isinstance(m, kind) for p in m.parameters()]
     assert frozen and not trained & set(map(id, frozen))
     assert all(p.requires_grad for p in run.snapshot().parameters())
 
 
-def test_a_run_killed_in_rounding_resumes_to_the_same_bits(folders: Path, tmp_path: Path) -> None:
-    options = rounded_after(tmp_path)
+@pytest.mark.parametrize("rounding", ["weights-after", "after"])
+def test_a_run_killed_in_rounding_resumes_to_the_same_bits(
+    rounding: str, folders: Path, tmp_path: Path
+) -> None:
+    options = rounded_after(tmp_path, rounding)
     trainer(options, folders, tmp_path / "whole").run()
 
     def kill(share: float) -> None:

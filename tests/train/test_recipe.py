@@ -102,7 +102,7 @@ def test_quantization_changes_the_preset(tmp_path: Path) -> None:
         (HEAD + "[train]\nepochs = 0", "train.epochs is 0, expected 1 or more"),
         (HEAD + "[train]\noptimizer = 3", "train.optimizer is 3, expected a table"),
         (
-            HEAD + "[train]\nrounding = 'after'\nregularization.oscillation = 0.1",
+            HEAD + "[train]\nrounding = 'weights-after'\nregularization.oscillation = 0.1",
             "train.regularization.oscillation is of weights that are rounded, expected 0",
         ),
         (HEAD + "[train]\nema = 1.5", "train.ema is 1.5, expected 0 to 1"),

@@ -26,7 +26,13 @@ from benchmarks.accuracy.pretrained.evaluate import (
     score,
 )
 from benchmarks.accuracy.pretrained.model import HEAD_IMAGES, OUTPUT, load_model
-from benchmarks.accuracy.pretrained.quantize import calibrated_key, export, quantize, train
+from benchmarks.accuracy.pretrained.quantize import (
+    calibrated_key,
+    export,
+    is_trained_in_float,
+    quantize,
+    train,
+)
 from benchmarks.accuracy.pretrained.rows import ROWS, Row, select
 from pqv_onnx.checkpoint import load_qat, save_qat
 from pqv_onnx.errors import PqvError
@@ -123,6 +129,8 @@ class Benchmark:
 
     def _calibrated(self, row: Row) -> QuantModel:
         """The model of a row before training; kept, for rows that differ in training only."""
+        if is_trained_in_float(row):
+            return quantize(row, self.model, self.images)
         key = calibrated_key(row, self.settings.of_calibration)
         path = make_folder(self.output / "calibrated") / f"{key}.safetensors"
         if self.again or not path.is_file():

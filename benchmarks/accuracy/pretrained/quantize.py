@@ -24,6 +24,7 @@ from pqv_onnx.qat import (
     Reconstruction,
     calibrate,
     convert_to_qat,
+    full_precision,
     real_weights,
     round_weights,
 )
@@ -39,7 +40,7 @@ _BATCH = 32
 
 
 def quantize(row: Row, float_model: nn.Module, images: Tensor) -> QuantModel:
-    """The calibrated model of a row, not trained.
+    """The model of a row, not trained; calibrated, unless it is trained in float first.
 
     Args:
         row: one of ours.
@@ -52,9 +53,15 @@ def quantize(row: Row, float_model: nn.Module, images: Tensor) -> QuantModel:
     options = row.options
     if unknown := sorted(set(options) - set(_OPTIONS)):
         raise PqvError(f"row {row.key}: unknown option {unknown[0]!r}")
-    model = convert_to_qat(float_model, spec_of(row))
-    calibrate(model, images, calibration_of(row))
-    return model.eval()
+    model = convert_to_qat(float_model, spec_of(row)).eval()
+    if not is_trained_in_float(row):
+        calibrate(model, images, calibration_of(row))
+    return model
+
+
+def is_trained_in_float(row: Row) -> bool:
+    """Whether a row's model is calibrated after its training only."""
+    return row.options.get("rounding") == "after"
 
 
 def calibration_of(row: Row) -> Calibration:
@@ -94,17 +101,22 @@ def train(
         model: the float model, or a calibrated one.
         teacher: the float model, whose soft labels may be what is learned.
         load: gives uint8 pixels [N, H, W, 3] and classes; called only if they are needed.
-        images: of `quantize`, for weights that are rounded after training.
+        images: of `quantize`, for what is rounded after training.
         seed: of the order of the images.
     """
     if not row.options.get("epochs"):
         return
-    rounds_after = row.options.get("rounding") == "after"
-    with real_weights() if rounds_after else nullcontext():
+    rounding = row.options.get("rounding", "during")
+    contexts = {"during": nullcontext, "weights-after": real_weights, "after": full_precision}
+    with contexts[rounding]():
         _fit(row, model, teacher if row.options.get("soft_labels") else None, *load(), seed)
-    if rounds_after:
+    if rounding != "during":
         assert isinstance(model, QuantModel)
-        round_weights(model, images, calibration_of(row).reconstruction or Reconstruction())
+        options = calibration_of(row)
+        if rounding == "after":
+            calibrate(model, images, options)
+        else:
+            round_weights(model, images, options.reconstruction or Reconstruction())
 
 
 def _fit(

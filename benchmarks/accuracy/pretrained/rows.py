@@ -51,7 +51,8 @@ _FULL: dict[str, Any] = {"bias_correction": True}
 _QUICK: dict[str, Any] = _FULL | {"reconstruction": None}
 _FLOAT_EPOCH: dict[str, Any] = {"epochs": 1, "optimizer": "adamw", "learning_rate": 5e-5}
 _EPOCH: dict[str, Any] = {"epochs": 1, "optimizer": "lamb", "learning_rate": 3e-4}
-_ROUNDED_AFTER: dict[str, Any] = _EPOCH | {"rounding": "after"}
+_WEIGHTS_AFTER: dict[str, Any] = _EPOCH | {"rounding": "weights-after"}
+_ALL_AFTER: dict[str, Any] = _EPOCH | {"rounding": "after"}
 
 
 @dataclass(frozen=True)
@@ -97,12 +98,14 @@ def _ours(precision: str) -> Iterable[Row]:
     yield Row(precision, "full", options=_FULL, main=True)
     yield Row(precision, "full, 500 updates", options=updates)
     yield Row(precision, "full, ratios for rotations", options=ratios)
-    yield Row(precision, "quick, one epoch", options=_QUICK | _ROUNDED_AFTER)
+    yield Row(precision, "quick, one epoch", options=_QUICK | _WEIGHTS_AFTER)
     yield Row(precision, "quick, one epoch, rounding during it", options=_QUICK | _EPOCH)
-    yield Row(precision, "full, one epoch", options=_FULL | _ROUNDED_AFTER)
-    soft = _FULL | _ROUNDED_AFTER | {"soft_labels": True}
+    for name, changes in (("quick", _QUICK), ("full", _FULL), ("full, 500 updates", updates)):
+        yield Row(precision, f"{name}, one epoch in float before", options=changes | _ALL_AFTER)
+    yield Row(precision, "full, one epoch", options=_FULL | _WEIGHTS_AFTER)
+    soft = _FULL | _WEIGHTS_AFTER | {"soft_labels": True}
     yield Row(precision, "full, one epoch, soft labels", options=soft)
-    yield Row(precision, "full, 500 updates, one epoch", options=updates | _ROUNDED_AFTER)
+    yield Row(precision, "full, 500 updates, one epoch", options=updates | _WEIGHTS_AFTER)
     yield Row(
         precision, "full, 500 updates, one epoch, rounding during it", options=updates | _EPOCH
     )

@@ -184,7 +184,6 @@ static __attribute__((noinline)) void AddStrips(const StripProducts& op) {
 template <Sign kRowSign>
 struct SmeTile {
   using Form = WideForm;
-  static constexpr Sign kSign = kRowSign;
   static constexpr size_t kRows = kStripRows;
   static constexpr StrassenTile kStrassen = {};  // products take less than what is around them
 
