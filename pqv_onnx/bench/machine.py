@@ -22,6 +22,7 @@ _FEATURES = (
     "i8mm",
     "sme",
 )
+_OF_ARM = {"sme"}  # of AMD it is the encryption of memory
 
 
 def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
@@ -31,7 +32,8 @@ def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
         packages: distributions whose versions to name; those not installed are left out.
     """
     info = _read_cpuinfo()
-    flags = info.get("flags", info.get("Features", "")).split()
+    flags = set(info.get("Features", "").split())
+    flags |= set(info.get("flags", "").split()) - _OF_ARM
     return {
         "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "cpu": info.get("model name") or platform.processor() or platform.machine(),

@@ -83,6 +83,11 @@ def command(
             f"{output} holds a run already: go on with it by --resume, or give another folder"
         )
     import_modules(options.imports)
+    if calibrated is not None and options.train.rounding == "after":
+        raise PqvError(
+            f"{calibrated} is rounded already: with train.rounding = 'after' a run starts from "
+            "float weights, without --calibrated"
+        )
     if resume and calibrated is None and (output / LAST).exists():
         calibrated = output / LAST  # the state replaces its weights: no need to calibrate again
     accelerator = make_accelerator(options.train.mixed_precision)
@@ -100,10 +105,14 @@ def command(
             if board is not None:
                 board.step(done, loss)
 
+        before = {"weights-after": ", weights not rounded yet", "after": ", in float"}.get(
+            options.train.rounding, ""
+        )
+
         def on_epoch(row: dict[str, float]) -> None:
             bar.print(
                 f"epoch {row['epoch']}: loss {row['loss']:.4f}, top-1 {row['top1']:.2f}%, "
-                f"top-5 {row['top5']:.2f}%"
+                f"top-5 {row['top5']:.2f}%{before}"
             )
             if board is not None:
                 board.epoch(row)

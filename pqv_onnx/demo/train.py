@@ -95,7 +95,7 @@ def _parameter_groups(model: nn.Module, schedule: Schedule) -> list[dict[str, ob
     decayed: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        is_matrix = ".weight" in name and parameter.ndim > 1
+        is_matrix = name.endswith(("weight", "weight.original")) and parameter.ndim > 1
         (decayed if is_matrix else others).append(parameter)
     return [
         {"params": decayed, "weight_decay": schedule.weight_decay},

@@ -34,6 +34,10 @@ class Rotation(nn.Module):
         super().__init__()
         self.rows, self.columns = rows, columns
 
+    def add(self, other: Rotation) -> None:
+        """Rotate what ``other`` does, too."""
+        self.rows, self.columns = self.rows or other.rows, self.columns or other.columns
+
     def forward(self, x: Tensor) -> Tensor:
         """The tensor, rotated."""
         return self._turned(x, back=False)
@@ -57,7 +61,8 @@ class Rotation(nn.Module):
 
 @functools.cache
 def _matrix(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return mean_keeping(size).to(device, dtype)
+    with torch.inference_mode(False):  # whoever asks first, others may need gradients
+        return mean_keeping(size).to(device, dtype)
 
 
 def rotations(stream: Stream) -> Iterator[tuple[nn.Module, str, Rotation]]:

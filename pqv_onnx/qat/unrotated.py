@@ -1,20 +1,23 @@
-"""Rotated models whose optimizer sees tensors as they were before the rotation.
+"""Rotated models whose optimizer sees tensors as they were before their stream's rotation.
 
-Adam and its like scale the update of each element by itself, so the basis matters: of a pretrained
-model that is rotated, they also move what gradients leave alone in the basis that it was trained
-in. Rotations are therefore undone for training, and done again in every forward pass.
+Norms and scales that were folded into weights stay there, and heads stay rotated. Adam and its like
+scale the update of each element by itself, so the basis matters: of a pretrained model that is
+rotated, they also move what gradients leave alone in the basis that it was trained in. So the
+rotation is undone for training, and done again in every forward pass.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from pqv_onnx.errors import PqvError
 from pqv_onnx.qat.model import QuantModel
-from pqv_onnx.qat.rotation import rotations
+from pqv_onnx.qat.rotation import Rotation, rotations
 from pqv_onnx.qat.routes import Routes
 
 _ORIGINAL = ".original"
@@ -25,7 +28,9 @@ def unrotate(model: QuantModel) -> None:
 
     The model computes what it did. Its state dict has other names; `rotated_state` has the usual.
     """
-    for module, name, rotation in _rotations(model):
+    for (module, name), rotation in _rotations(model).items():
+        if parametrize.is_parametrized(module, name):
+            raise PqvError("the model is unrotated already")
         parametrize.register_parametrization(module, name, rotation, unsafe=True)
 
 
@@ -50,11 +55,15 @@ def unrotated(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for module, name in dict.fromkeys((module, name) for module, name, _ in _rotations(model)):
+        for module, name in _rotations(model):
             parametrize.remove_parametrizations(module, name, leave_parametrized=True)
 
 
-def _rotations(model: QuantModel) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+def _rotations(model: QuantModel) -> dict[tuple[nn.Module, str], Rotation]:
+    """By module and name. A layer may read one stream and write another: it has both."""
+    found: dict[tuple[nn.Module, str], Rotation] = defaultdict(Rotation)
     if model.config.spec.residual.scheme == "rotated":
         for stream in Routes(model.config.backbone.graph, model.handlers).streams():
-            yield from rotations(stream)
+            for module, name, rotation in rotations(stream):
+                found[module, name].add(rotation)
+    return found

@@ -145,7 +145,7 @@ class Trainer:
 
         Args:
             recipe: how to train.
-            model: a calibrated model; it is trained in place.
+            model: a calibrated model; it is trained in place, and unrotated (`qat/unrotated.py`).
             teacher: the float teacher, if the recipe wants one.
             root: folder of the data.
             output: folder of the files; there when `run` is called.

@@ -268,6 +268,11 @@ class Recipe:
             low, high = attrgetter(name)(self.train)
             if not 0 < low <= high:
                 raise PqvError(f"train.{name} is [{low}, {high}], expected 0 < smallest <= largest")
+        if self.train.rounding == "after" and self.train.regularization.residual:
+            raise PqvError(
+                "train.regularization.residual is of values that are rounded, expected 0 with "
+                "train.rounding = 'after'"
+            )
         if self.train.rounding != "during" and self.train.regularization.oscillation:
             raise PqvError(
                 "train.regularization.oscillation is of weights that are rounded, expected 0 "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import QuantModel, convert_to_qat
 from pqv_onnx.qat.exact import full_precision
 from pqv_onnx.qat.unrotated import rotated_state, unrotate, unrotated
@@ -16,12 +17,22 @@ PRESET = QuantSpec.preset("w8a8")
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_model_stays_what_it_is(variant: str) -> None:
-    model = convert_to_qat(float_model(variant), PRESET)
+    check(convert_to_qat(float_model(variant), PRESET), images(4))
+
+
+def test_a_layer_between_two_streams_is_turned_on_both_sides() -> None:
+    """Swin's from one stage to the next."""
+    sizes = {"img_size": (32, 24), "depths": (2, 2, 1), "num_heads": (2, 4, 4)}
+    model = convert_to_qat(float_model("swin", **sizes), PRESET)
+    check(model, torch.randn(4, 1, 32, 24))
+
+
+def check(model: QuantModel, x: torch.Tensor) -> None:
     kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with full_precision():
-        expected = model(images(4))
+        expected = model(x)
         unrotate(model)
-        torch.testing.assert_close(model(images(4)), expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-4)
     rotated = rotated_state(model)
     assert set(rotated) == set(kept)
     torch.testing.assert_close(rotated, kept, rtol=1e-4, atol=1e-5, equal_nan=True)
@@ -62,3 +73,10 @@ def test_an_error_inside_leaves_the_usual_names() -> None:
     with pytest.raises(KeyError), unrotated(model):
         raise KeyError
     assert sorted(dict(model.named_parameters())) == sorted(names)
+
+
+def test_twice_is_refused() -> None:
+    model = convert_to_qat(float_model(), PRESET)
+    unrotate(model)
+    with pytest.raises(PqvError, match="unrotated already"):
+        unrotate(model)

@@ -105,6 +105,10 @@ def test_quantization_changes_the_preset(tmp_path: Path) -> None:
             HEAD + "[train]\nrounding = 'weights-after'\nregularization.oscillation = 0.1",
             "train.regularization.oscillation is of weights that are rounded, expected 0",
         ),
+        (
+            HEAD + "[train]\nrounding = 'after'\nregularization.residual = 0.1",
+            "train.regularization.residual is of values that are rounded, expected 0",
+        ),
         (HEAD + "[train]\nema = 1.5", "train.ema is 1.5, expected 0 to 1"),
         (HEAD + "[train.augmentation]\nscale = [1]", "expected a list of 2 values"),
         (HEAD + "[train.distillation]\nkind = 'warm'", "'warm', expected none or soft or hard"),

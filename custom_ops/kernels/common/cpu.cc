@@ -126,7 +126,7 @@ constexpr uint64_t kSmeBytes = 64;  // of the vectors that the kernels are writt
 // Of a vector while the processor streams: RDSVL, which not every assembler knows.
 uint64_t StreamedBytes() {
   register uint64_t bytes __asm__("x0");
-  __asm__(".inst 0x04bf5820" : "=r"(bytes));
+  __asm__ volatile(".inst 0x04bf5820" : "=r"(bytes));  // not before it is known to be there
   return bytes;
 }
 

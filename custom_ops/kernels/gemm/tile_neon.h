@@ -460,7 +460,10 @@ class PackedRows {
   size_t pass_k_ = 0;
 };
 
-// How a block is run. Tiles that are not multiplied one by one have a driver of their own.
+// How a block is run. Tiles that are not multiplied one by one have a driver of their own. Without
+// a name, so that the linker keeps each file's, built for its own instruction set.
+namespace {
+
 template <typename Tile>
 struct BlockDriver {
   template <typename Panels, typename Epilogue>
@@ -501,6 +504,8 @@ struct BlockDriver {
     }
   }
 };
+
+}  // namespace
 
 // Rows [row_begin, row_end) of a block, with panels that `panels` makes of the other factor.
 //

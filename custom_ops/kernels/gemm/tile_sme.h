@@ -116,12 +116,14 @@ struct StripProducts {
   "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23",       \
   "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31"
 
-// ZA of whoever called us, if they use it: it is as it was when this is gone.
+// ZA of whoever called us, if they use it, and the floating-point status, which entering streaming
+// overwrites: both are as they were when this is gone.
 class OwnZa {
  public:
   OwnZa() {
     uint64_t svcr;
     __asm__ volatile("mrs %0, S3_3_C4_C2_2" : "=r"(svcr));
+    __asm__ volatile("mrs %0, fpsr" : "=r"(fpsr_));
     is_in_use_ = (svcr & kZaBit) != 0;
     uint8_t* za = saved_;
     if (is_in_use_) {
@@ -138,6 +140,7 @@ class OwnZa {
     } else {
       __asm__ volatile(".arch_extension sme\n\t" "smstop za" : : : "memory");
     }
+    __asm__ volatile("msr fpsr, %0" : : "r"(fpsr_));
   }
 
   OwnZa(const OwnZa&) = delete;
@@ -147,6 +150,7 @@ class OwnZa {
   static constexpr uint64_t kZaBit = 2;
 
   uint8_t saved_[kZaBytes];
+  uint64_t fpsr_;
   bool is_in_use_;
 };
 
@@ -234,6 +238,8 @@ struct SumsTile {
   };
 };
 
+namespace {
+
 // The driver of these tiles: the sums of a block by 64 channels, and then what becomes of them.
 template <Sign kRowSign>
 struct BlockDriver<SmeTile<kRowSign>> {
@@ -313,6 +319,8 @@ struct BlockDriver<SmeTile<kRowSign>> {
     }
   }
 };
+
+}  // namespace
 
 }  // namespace arm64
 }  // namespace pqv

@@ -84,6 +84,16 @@ static PQV_INLINE void BeginWithBias(const int32_t* bias, Sums<kRows>* sums) {
   }
 }
 
+// `count` channels of rows of a residual that are not one after the other, or cut.
+static __attribute__((noinline, unused)) void CopyResidualRows(const int8_t* rows, size_t stride,
+                                                               size_t all, size_t first,
+                                                               size_t wanted, size_t count,
+                                                               int8_t* buffer) {
+  for (size_t r = 0; r < wanted; ++r) {
+    memcpy(buffer + r * kPanelChannels, rows + (first + r) % all * stride, count);
+  }
+}
+
 // The residual of some rows, from a channel on. Row r of the output has row r % count of it.
 class ResidualRows {
  public:
@@ -124,16 +134,9 @@ class ResidualRows {
       return;
     }
     int8_t buffer[kRows * kPanelChannels] = {};
-    CopyEach(kRows, count, buffer);
+    CopyResidualRows(rows_, stride_, count_, first_, kRows, count, buffer);
 #pragma GCC unroll 8
     for (size_t r = 0; r < kRows; ++r) x[r] = vld1_s8(buffer + r * kPanelChannels);
-  }
-
-  // Rows that are not one after the other, or cut.
-  __attribute__((noinline)) void CopyEach(size_t rows, size_t count, int8_t* buffer) const {
-    for (size_t r = 0; r < rows; ++r) {
-      memcpy(buffer + r * kPanelChannels, rows_ + (first_ + r) % count_ * stride_, count);
-    }
   }
 
   const int16_t* multiplier_;
