@@ -33,7 +33,7 @@ class Cpu:
 
     Attributes:
         name: of it, for qemu.
-        variant: the best variant of our kernels that it runs.
+        variant: which of our kernels it runs.
         big: a core whose model gives the cycles of whole models; one that has the instructions.
             Empty where llvm has none.
         little: a small one of the same generation.
@@ -166,7 +166,8 @@ def profile_command(cpu: Cpu, root: Path, *command: str | Path) -> tuple[str, li
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         dump = Path(folder) / "blocks"
         plugin = ("-plugin", f"{_plugin()},out={dump}")
-        output = run("qemu-aarch64", "-L", root, "-cpu", cpu.name, *plugin, *command)
+        variant = ("-E", f"PQV_ISA={cpu.variant}")
+        output = run("qemu-aarch64", "-L", root, "-cpu", cpu.name, *variant, *plugin, *command)
         return output, read_profiles(dump)
 
 

@@ -41,11 +41,12 @@ const Variant kVariants[] = {
 #if defined(PQV_HAS_AVX2)
     PQV_OWN_VARIANT(avx2, CpuHasAvx2),
 #endif
-#if defined(PQV_HAS_SME)
-    PQV_VARIANT(sme, CpuHasSme, sme, sme, sme, neon, sme, neon, neon),
-#endif
 #if defined(PQV_HAS_I8MM)
     PQV_VARIANT(i8mm, CpuHasI8mm, i8mm, i8mm, i8mm, neon, i8mm, neon, neon),
+#endif
+// After i8mm, so only on demand: nobody has timed it, and cores share one unit for outer products.
+#if defined(PQV_HAS_SME)
+    PQV_VARIANT(sme, CpuHasSme, sme, sme, sme, neon, sme, neon, neon),
 #endif
 #if defined(PQV_HAS_DOTPROD)
     PQV_VARIANT(dotprod, CpuHasDotprod, dotprod, dotprod, dotprod, neon, dotprod, neon, neon),

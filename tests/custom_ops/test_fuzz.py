@@ -15,7 +15,7 @@ ARM64 = {
     "cortex-a53": "neon",
     "cortex-a76": "dotprod neon",
     "max,sve=off,sme=off": "i8mm dotprod neon",
-    "max,sme512=on": "sme i8mm dotprod neon",
+    "max,sme512=on": "i8mm sme dotprod neon",
 }
 
 

@@ -52,7 +52,8 @@ def test_the_logits_of_this_machine(
     cpu = CPUS[variant]
     need_sme(cpu.name)
     folder = build("linux-arm64", "pqv_run", "pqv_ops")
-    emulator = ["qemu-aarch64", "-L", str(prefix(cpu)), "-cpu", cpu.name, str(folder / "pqv_run")]
+    emulator = ["qemu-aarch64", "-L", str(prefix(cpu)), "-cpu", cpu.name]
+    emulator += ["-E", f"PQV_ISA={variant}", str(folder / "pqv_run")]
     output, result = tmp_path / "logits.raw", tmp_path / "result.json"
     options = ["--onnxruntime", arm64_onnxruntime, "--output", output, "--json", result]
     done = subprocess.run(
