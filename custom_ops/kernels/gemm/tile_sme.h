@@ -272,8 +272,8 @@ struct BlockDriver<SmeTile<kRowSign>> {
 
   // The epilogue of some of the rows that are left, 8 if it can be: how many.
   template <typename Epilogue>
-  static size_t EndRows(const int32_t* sums, size_t row, size_t left, size_t n, size_t n_end,
-                        const Epilogue& epilogue) {
+  static PQV_INLINE size_t EndRows(const int32_t* sums, size_t row, size_t left, size_t n,
+                                   size_t n_end, const Epilogue& epilogue) {
     TilePass pass = {};
     pass.panels = {reinterpret_cast<const uint8_t*>(sums), kPanelChannels * sizeof(int32_t)};
     pass.is_first = pass.is_last = true;
@@ -283,8 +283,8 @@ struct BlockDriver<SmeTile<kRowSign>> {
   }
 
   template <size_t kRows, typename Epilogue>
-  static size_t EndRowsOf(const TilePass& pass, size_t row, size_t n, size_t n_end,
-                          const Epilogue& epilogue) {
+  static PQV_INLINE size_t EndRowsOf(const TilePass& pass, size_t row, size_t n, size_t n_end,
+                                     const Epilogue& epilogue) {
     RunTile<SumsTile, kRows, WideForm>(pass, row, n, n_end, epilogue);
     return kRows;
   }
