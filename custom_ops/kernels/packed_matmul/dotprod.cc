@@ -6,12 +6,12 @@ namespace dotprod {
 namespace {
 
 using Tile = arm64::DotprodTile<arm64::Sign::kSigned>;
-using FewTile = arm64::DotprodTile<arm64::Sign::kSigned, arm64::kMaxDirectRows>;
+using Few = arm64::FewRows<arm64::DotprodTile<arm64::Sign::kSigned, arm64::kMaxDirectRows>>;
 
 }  // namespace
 
-const PackedMatMulKernel kPackedInt4MatMul = arm64::MakePackedMatMulKernel<Tile, FewTile, 4>();
-const PackedMatMulKernel kPackedInt8MatMul = arm64::MakePackedMatMulKernel<Tile, FewTile, 8>();
+const PackedMatMulKernel kPackedInt4MatMul = arm64::MakePackedMatMulKernel<Tile, Few, 4>();
+const PackedMatMulKernel kPackedInt8MatMul = arm64::MakePackedMatMulKernel<Tile, Few, 8>();
 
 }  // namespace dotprod
 }  // namespace pqv

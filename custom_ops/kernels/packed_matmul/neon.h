@@ -272,13 +272,9 @@ class ToInt32 {
   const size_t stride_;
 };
 
-// `Tile` for any number of rows, `FewTile` for kMaxDirectRows or fewer.
-template <typename Tile, typename FewTile, int kBits, typename Epilogue>
+template <typename Tile, int kBits, typename Epilogue>
 static void RunDirect(const PackedMatMul& op, const Product& product, const Epilogue& epilogue,
                       const PackedRows<Tile>& packed = {}) {
-  if (product.row_end - product.row_begin <= kMaxDirectRows) {
-    return RunProduct<FewTile>(product, FilePanels<kBits>{op}, epilogue);
-  }
   using Panels = typename PanelsFor<kBits, typename Tile::Form>::Type;
   RunProduct<Tile>(product, Panels{op}, epilogue, packed);
 }
@@ -289,6 +285,35 @@ static PQV_INLINE Product MakeProduct(const PackedMatMul& op, const PackedMatMul
           block.a_stride};
 }
 
+// What runs kMaxDirectRows or fewer: a tile that reads weights where they are in the file.
+template <typename Tile>
+struct FewRows {
+  template <int kBits, typename Epilogue>
+  static void Run(const PackedMatMul& op, const PackedMatMulBlock& block,
+                  typename Epilogue::Output* y) {
+    RunProduct<Tile>(MakeProduct(op, block), FilePanels<kBits>{op}, Epilogue(op, block, y));
+  }
+};
+
+#if defined(PQV_HAS_DOTPROD)
+// That of the variant dotprod, whose code is there already.
+struct FewRowsOfDotprod {
+  template <int kBits, typename Epilogue>
+  static void Run(const PackedMatMul& op, const PackedMatMulBlock& block,
+                  typename Epilogue::Output* y) {
+    PackedMatMulBlock own = block;
+    own.prepared = nullptr;
+    const PackedMatMulKernel& kernel =
+        kBits == 4 ? dotprod::kPackedInt4MatMul : dotprod::kPackedInt8MatMul;
+    if constexpr (sizeof(*y) == 1) {
+      kernel.run(op, own, y);
+    } else {
+      kernel.run_to_int32(op, own, y);
+    }
+  }
+};
+#endif
+
 // The prepared rows of a product: those of its row 0 come first.
 static PQV_INLINE RowFactors FactorsOf(const PackedMatMulBlock& block) {
   return {block.prepared, block.prepared_rows / kFastRows};
@@ -297,7 +322,7 @@ static PQV_INLINE RowFactors FactorsOf(const PackedMatMulBlock& block) {
 static PQV_INLINE size_t WholeRows(size_t row_end) { return row_end - row_end % kFastRows; }
 
 // Strassen's product, and the channels that are no whole tile directly.
-template <typename Tile, typename FewTile, typename Epilogue>
+template <typename Tile, typename Epilogue>
 static void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block,
                     const Epilogue& epilogue) {
   Product whole = MakeProduct(op, block);
@@ -306,7 +331,7 @@ static void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block,
   RunFastProduct<Tile>(whole, FactorsOf(block), FactorPanels{op}, epilogue);
   if (rest.channel_end > whole.channel_end) {
     rest.channel_begin = whole.channel_end;
-    RunDirect<Tile, FewTile, 4>(op, rest, epilogue);
+    RunDirect<Tile, 4>(op, rest, epilogue);
   }
 }
 
@@ -320,25 +345,29 @@ static PackedRows<Tile> PackedRowsOf(const PackedMatMul& op, const PackedMatMulB
   return {block.prepared, CeilDivide(block.prepared_rows, Tile::kRows), op.k};
 }
 
-template <typename Tile, typename FewTile, int kBits, typename Epilogue>
+// `Few` runs kMaxDirectRows or fewer.
+template <typename Tile, typename Few, int kBits, typename Epilogue>
 static void RunPacked(const PackedMatMul& op, const PackedMatMulBlock& block,
                       typename Epilogue::Output* y) {
+  if (block.row_end - block.row_begin <= kMaxDirectRows) {
+    return Few::template Run<kBits, Epilogue>(op, block, y);
+  }
   const Epilogue epilogue(op, block, y);
   const Product product = MakeProduct(op, block);
   if constexpr (kPreparesFactors<Tile, kBits>) {
-    if (block.prepared != nullptr) return RunFast<Tile, FewTile>(op, block, epilogue);
-    RunDirect<Tile, FewTile, kBits>(op, product, epilogue);
+    if (block.prepared != nullptr) return RunFast<Tile>(op, block, epilogue);
+    RunDirect<Tile, kBits>(op, product, epilogue);
   } else {
-    RunDirect<Tile, FewTile, kBits>(op, product, epilogue, PackedRowsOf<Tile>(op, block));
+    RunDirect<Tile, kBits>(op, product, epilogue, PackedRowsOf<Tile>(op, block));
   }
 }
 
-template <typename Tile, typename FewTile, int kBits>
+template <typename Tile, typename Few, int kBits>
 static void RunPackedToInt8(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
   if (op.residual_multiplier != nullptr) {
-    return RunPacked<Tile, FewTile, kBits, ToInt8<ResidualRows>>(op, block, y);
+    return RunPacked<Tile, Few, kBits, ToInt8<ResidualRows>>(op, block, y);
   }
-  RunPacked<Tile, FewTile, kBits, ToInt8<NoResidual>>(op, block, y);
+  RunPacked<Tile, Few, kBits, ToInt8<NoResidual>>(op, block, y);
 }
 
 // Activations of 8 bits are mostly told by their first row; preparing finds out the others.
@@ -368,11 +397,11 @@ static bool PackRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
   return true;
 }
 
-template <typename Tile, typename FewTile, int kBits>
+template <typename Tile, typename Few, int kBits>
 static constexpr PackedMatMulKernel MakePackedMatMulKernel() {
-  PackedMatMulKernel kernel = {Tile::kRows, kChannelTile, RunPackedToInt8<Tile, FewTile, kBits>,
+  PackedMatMulKernel kernel = {Tile::kRows, kChannelTile, RunPackedToInt8<Tile, Few, kBits>,
                                nullptr};
-  if constexpr (kBits == 8) kernel.run_to_int32 = RunPacked<Tile, FewTile, kBits, ToInt32>;
+  if constexpr (kBits == 8) kernel.run_to_int32 = RunPacked<Tile, Few, kBits, ToInt32>;
   if constexpr (kPreparesFactors<Tile, kBits>) {
     kernel.row_tile = kFastRows;
     kernel.prepared_bytes = FactorsBytes<Tile>;

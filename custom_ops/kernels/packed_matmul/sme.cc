@@ -1,4 +1,3 @@
-#include "kernels/gemm/tile_dotprod.h"
 #include "kernels/gemm/tile_sme.h"
 #include "kernels/packed_matmul/neon.h"
 
@@ -7,13 +6,12 @@ namespace sme {
 namespace {
 
 using Tile = arm64::SmeTile<arm64::Sign::kSigned>;
-// Reads the weights where they are.
-using FewTile = arm64::DotprodTile<arm64::Sign::kSigned, arm64::kMaxDirectRows>;
+using Few = arm64::FewRowsOfDotprod;
 
 }  // namespace
 
-const PackedMatMulKernel kPackedInt4MatMul = arm64::MakePackedMatMulKernel<Tile, FewTile, 4>();
-const PackedMatMulKernel kPackedInt8MatMul = arm64::MakePackedMatMulKernel<Tile, FewTile, 8>();
+const PackedMatMulKernel kPackedInt4MatMul = arm64::MakePackedMatMulKernel<Tile, Few, 4>();
+const PackedMatMulKernel kPackedInt8MatMul = arm64::MakePackedMatMulKernel<Tile, Few, 8>();
 
 }  // namespace sme
 }  // namespace pqv
