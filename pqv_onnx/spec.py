@@ -134,6 +134,12 @@ class QuantSpec:
         }
         return cls(**kinds)
 
+    def unrotated(self) -> QuantSpec:
+        """The same without rotations: ratios for the residual stream alone, heads as they are."""
+        others = {"residual": "power-of-two", "qkv": "per-tensor"}
+        rotated = (kind for kind in others if getattr(self, kind).scheme == "rotated")
+        return self.with_schemes({kind: others[kind] for kind in rotated})
+
     def with_schemes(self, schemes: Mapping[str, str]) -> QuantSpec:
         """The same with other schemes for some kinds of tensor.
 

@@ -34,6 +34,15 @@ def test_w4a8_differs_from_w8a8_in_its_weights_alone() -> None:
     assert w4a8.with_schemes({"attention": "log2"}).name == "w4a8, attention 4 bits log2"
 
 
+def test_without_rotations() -> None:
+    preset = QuantSpec.preset("w4a4")
+    found = preset.unrotated()
+    assert (found.residual.scheme, found.qkv.scheme) == ("power-of-two", "per-tensor")
+    assert found.with_schemes({"residual": "rotated", "qkv": "rotated"}) == preset
+    per_tensor = preset.with_schemes({"residual": "per-tensor"})
+    assert per_tensor.unrotated().residual.scheme == "per-tensor"
+
+
 def test_other_schemes() -> None:
     w4a4, w8a8 = QuantSpec.preset("w4a4"), QuantSpec.preset("w8a8")
     plain = {"attention": "uniform", "gelu": "symmetric", "residual": "per-tensor"}

@@ -157,9 +157,9 @@ def _models(
     data: str | None,
     labels: Path | None,
 ) -> tuple[QuantModel, nn.Module | None]:
-    """The calibrated student, and the teacher if the recipe has one."""
+    """The student, and the teacher if the recipe has one."""
     from pqv_onnx.checkpoint import load_qat
-    from pqv_onnx.train.calibration import name_classes, quantize
+    from pqv_onnx.train.calibration import name_classes, student
     from pqv_onnx.train.data import Split
     from pqv_onnx.train.folders import check_classes
     from pqv_onnx.train.models import FloatSource
@@ -177,24 +177,17 @@ def _models(
     images = split.open(3, False, 1, 0)
     float_model = source.load(recipe.model) if source.given else None
     if calibrated is not None:
-        student = load_qat(calibrated)
-        _check_start(calibrated, student, recipe)
-        check_classes(images, student.config.backbone.num_classes)
+        model = load_qat(calibrated)
+        _check_start(calibrated, model, recipe)
+        check_classes(images, model.config.backbone.num_classes)
     else:
         assert float_model is not None
         check_classes(images, int(float_model.num_classes))  # type: ignore[arg-type]
-        student = quantize(
-            float_model,
-            recipe.spec,
-            split,
-            images=train.calibration_images,
-            seed=train.seed,
-            initialization=train.initialization,
-        )
-    name_classes(student, labels, split)
+        model = student(recipe, float_model, split)
+    name_classes(model, labels, split)
     if options.kind == "none":
-        return student, None
+        return model, None
     if own_teacher:
-        return student, float_model
+        return model, float_model
     weights = FloatSource(teacher_weights, pretrained=teacher_weights is None)
-    return student, weights.load(options.teacher)
+    return model, weights.load(options.teacher)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat.config import TASKS, Backbone, ModelConfig
+from pqv_onnx.qat.device import device_of
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.rotation import rotate, rotate_heads
 from pqv_onnx.qat.routes import Routes
@@ -208,6 +210,22 @@ def load_float_weights(quantized: QuantModel, graph: Graph, model: nn.Module) ->
     for node, stored in zip(graph.nodes, quantized.config.backbone.graph.nodes, strict=True):
         values = [const.value(tensors) for const in node.consts]
         quantized.handlers[stored].set_constants(values)
+
+
+def with_spec(model: QuantModel, spec: QuantSpec) -> QuantModel:
+    """The float model of an unrotated one under another spec, uncalibrated; rotated if it says so.
+
+    Args:
+        model: under a spec without rotations (``QuantSpec.unrotated``); it is left as it is.
+        spec: the quantization scheme.
+
+    Raises:
+        PqvError: the spec has bits for a layer that is not there.
+    """
+    made = QuantModel(replace(model.config, spec=spec))
+    made.load_state_dict(model.state_dict())
+    _rotate(made)
+    return made.to(device_of(model)).eval()
 
 
 def _rotate(model: QuantModel) -> None:

@@ -17,6 +17,7 @@ from pqv_onnx.spec import QuantSpec, TensorSpec
 from pqv_onnx.train.data import ANY_CLASSES, Split, eval_batches
 from pqv_onnx.train.folders import folder_labels
 from pqv_onnx.train.partial import PartialCalibration
+from pqv_onnx.train.recipe import Recipe
 from pqv_onnx.train.sensitivity import Sensitivity, measure_sensitivity
 from pqv_onnx.train.transforms import normalise
 
@@ -54,6 +55,27 @@ def quantize(
     data = read_images(quantized.config, split, images, batch_size, seed, progress=progress)
     choose_quantization(quantized, data, Calibration(initialization))
     return quantized.eval()
+
+
+def student(recipe: Recipe, float_model: nn.Module, split: Split) -> QuantModel:
+    """What a run of a recipe trains: a calibrated model, or one to be trained in float.
+
+    The latter has the float model's own tensors, not rotated.
+
+    Raises:
+        PqvError: the model is not supported, or an image cannot be read.
+    """
+    train = recipe.train
+    if train.rounding == "after":
+        return convert_to_qat(float_model, recipe.spec.unrotated()).eval()
+    return quantize(
+        float_model,
+        recipe.spec,
+        split,
+        images=train.calibration_images,
+        seed=train.seed,
+        initialization=train.initialization,
+    )
 
 
 def read_labels_of(file: Path, classes: int) -> tuple[str, ...]:

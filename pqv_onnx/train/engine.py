@@ -28,6 +28,7 @@ from pqv_onnx.qat import (
     real_weights,
     round_weights,
 )
+from pqv_onnx.qat.convert import with_spec
 from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
 from pqv_onnx.qat.unrotated import rotated_state, unrotate
 from pqv_onnx.train.calibration import read_images
@@ -145,7 +146,8 @@ class Trainer:
 
         Args:
             recipe: how to train.
-            model: a calibrated model; it is trained in place, and unrotated (`qat/unrotated.py`).
+            model: what `pqv_onnx.train.calibration.student` makes, or another calibrated model; it
+                is trained in place, and unrotated (`qat/unrotated.py`).
             teacher: the float teacher, if the recipe wants one.
             root: folder of the data.
             output: folder of the files; there when `run` is called.
@@ -368,6 +370,7 @@ class Trainer:
         options = Reconstruction(steps=train.rounding_steps, seed=train.seed)
         watcher = Watcher(lambda share, _: self.report.rounding(share))
         if self.rounding.left == Quantizer:
+            model = with_spec(model, self.recipe.spec)
             calibrate(model, images, Calibration(train.initialization, True, options), watcher)
         else:
             round_weights(model, images, options, watcher, train.initialization)
@@ -398,7 +401,7 @@ class Trainer:
     def snapshot(self) -> QuantModel:
         """A copy of the model as it is saved: the moving average, if there is one."""
         source = self.rounded or (self.model if self.ema is None else self.ema.module)
-        copy = QuantModel(self.model.config)
+        copy = QuantModel(source.config)
         copy.load_state_dict(rotated_state(source))
         return copy.to(self.accelerator.device).eval()
 
@@ -408,7 +411,7 @@ class Trainer:
         """Write checkpoints, the log and, last, the state: a run killed before goes on without."""
         if not self.accelerator.is_main_process:
             return
-        if not all(bool(torch.isfinite(value).all()) for value in _weights(self.model)):
+        if not all(bool(torch.isfinite(value).all()) for value in _trained(self.model)):
             raise PqvError(
                 f"a weight is not finite after step {self.progress.step}: lower "
                 "train.optimizer.lr; the last checkpoint is kept"
@@ -436,8 +439,8 @@ def _freeze_steps(model: nn.Module, left: type[Quantizer] | None) -> None:
             module.requires_grad_(False)
 
 
-def _weights(model: nn.Module) -> Iterator[Tensor]:
-    return (value for value in model.state_dict().values() if value.is_floating_point())
+def _trained(model: nn.Module) -> Iterator[Tensor]:
+    return (value for value in model.parameters() if value.requires_grad)
 
 
 def _check_share(weight: float) -> None:

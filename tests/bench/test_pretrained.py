@@ -22,7 +22,7 @@ from benchmarks.accuracy.pretrained.rows import ROWS, Row, select
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
-from pqv_onnx.qat import Calibration, Reconstruction, convert_to_qat, exact
+from pqv_onnx.qat import Reconstruction, convert_to_qat, exact
 from pqv_onnx.runtime.session import InferenceSession
 from pqv_onnx.spec import QuantSpec
 
@@ -289,27 +289,22 @@ def test_values_are_rounded_when_the_row_says(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(quantize, "fit", fit)
     monkeypatch.setattr(quantize, "round_weights", lambda *given: done.append(given[1:]))
-    monkeypatch.setattr(quantize, "calibrate", lambda *given: done.append(given[1:]))
     tiny = backbone.create_model(tiny_weights(), 28, classes=3, **TINY)
     model = convert_to_qat(tiny, QuantSpec.preset("w4a4"))
     pixels, images = (torch.zeros(1, 28, 28, 3), torch.zeros(1)), torch.zeros(1)
     once = {"epochs": 1, "optimizer": "lamb", "learning_rate": 1e-4}
     made = {"reconstruction": {"steps": 7}}
-    for changes in ({}, {"rounding": "weights-after"}, {"rounding": "after"}):
+    for changes in ({}, {"rounding": "weights-after"}):
         row = Row("w4a4", "x", options=once | made | changes)
         quantize.train(row, model, tiny, lambda: pixels, images, 0)
-    seven = Reconstruction(steps=7)
-    assert done[:3] == [(True, True), (True, False), (images, seven)]
-    assert done[3:] == [(False, True), (images, Calibration(reconstruction=seven))]
+    assert done == [(True, True), (True, False), (images, Reconstruction(steps=7))]
 
 
-def test_what_is_trained_in_float_is_not_calibrated_before(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(quantize, "calibrate", lambda *_: pytest.fail("calibrated"))
-    tiny = backbone.create_model(tiny_weights(), 28, classes=3, **TINY)
-    row = Row("w4a4", "x", options={"rounding": "after"})
-    assert not quantize.quantize(row, tiny, torch.zeros(1)).training
+def test_rows_that_are_trained_in_float() -> None:
+    rows = {row.name for row in ROWS if quantize.is_trained_in_float(row)}
+    assert rows == {
+        f"{name}, one epoch in float before" for name in ("quick", "full", "full, 500 updates")
+    }
 
 
 def test_an_unknown_option_is_refused() -> None:

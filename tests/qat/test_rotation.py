@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pqv_onnx.qat import convert_to_qat
+from pqv_onnx.qat.convert import with_spec
 from pqv_onnx.qat.exact import full_precision
 from pqv_onnx.qat.quantizers import ResidualQuantizer
 from pqv_onnx.qat.rotation import dct, mean_keeping
@@ -52,3 +53,14 @@ def test_an_outlier_channel_spreads() -> None:
         spreads.append((ranges.max() / ranges.median()).item())
     assert spreads[0] > 100
     assert spreads[1] < 5
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_rotated_later_is_rotated_at_once(variant: str) -> None:
+    unrotated = convert_to_qat(float_model(variant), ROTATED.unrotated())
+    found = with_spec(unrotated, ROTATED)
+    at_once = convert_to_qat(float_model(variant), ROTATED)
+    assert found.config == at_once.config
+    torch.testing.assert_close(
+        found.state_dict(), at_once.state_dict(), rtol=0, atol=0, equal_nan=True
+    )

@@ -131,6 +131,7 @@ def test_what_is_rounded_after_training(
     assert rounds == [(activations, False)] * 8
     assert told[0] == 0 and told[-1] == 1 and told == sorted(told)
     assert same_state(run.snapshot().state_dict(), load_qat(run.output / LAST).state_dict())
+    assert run.snapshot().config.spec == options.spec
     last, best = (load_qat(tmp_path / "run" / f"{name}.safetensors") for name in ("last", "best"))
     assert same_state(last.state_dict(), best.state_dict())
     assert last.config.accuracy == result.top1 / 100

@@ -122,15 +122,16 @@ class Benchmark:
             model = self._trained(row, copy.deepcopy(self.model))
             peers.export_float(model, self.settings.image_size, path)
             return peer_runner(path, self.threads)
-        model = self._trained(row, self._calibrated(row))
+        if is_trained_in_float(row):
+            model = quantize(row, self._trained(row, copy.deepcopy(self.model)), self.images)
+        else:
+            model = self._trained(row, self._calibrated(row))
         export(model, path)
         rotated = model.config.spec.residual.scheme == "rotated"
         return our_runner(path, self.threads, self.model.norm if rotated else None)
 
     def _calibrated(self, row: Row) -> QuantModel:
         """The model of a row before training; kept, for rows that differ in training only."""
-        if is_trained_in_float(row):
-            return quantize(row, self.model, self.images)
         key = calibrated_key(row, self.settings.of_calibration)
         path = make_folder(self.output / "calibrated") / f"{key}.safetensors"
         if self.again or not path.is_file():

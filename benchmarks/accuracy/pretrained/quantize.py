@@ -24,7 +24,6 @@ from pqv_onnx.qat import (
     Reconstruction,
     calibrate,
     convert_to_qat,
-    full_precision,
     real_weights,
     round_weights,
 )
@@ -40,7 +39,7 @@ _BATCH = 32
 
 
 def quantize(row: Row, float_model: nn.Module, images: Tensor) -> QuantModel:
-    """The model of a row, not trained; calibrated, unless it is trained in float first.
+    """The calibrated model of a row, not trained as such.
 
     Args:
         row: one of ours.
@@ -53,14 +52,13 @@ def quantize(row: Row, float_model: nn.Module, images: Tensor) -> QuantModel:
     options = row.options
     if unknown := sorted(set(options) - set(_OPTIONS)):
         raise PqvError(f"row {row.key}: unknown option {unknown[0]!r}")
-    model = convert_to_qat(float_model, spec_of(row)).eval()
-    if not is_trained_in_float(row):
-        calibrate(model, images, calibration_of(row))
-    return model
+    model = convert_to_qat(float_model, spec_of(row))
+    calibrate(model, images, calibration_of(row))
+    return model.eval()
 
 
 def is_trained_in_float(row: Row) -> bool:
-    """Whether a row's model is calibrated after its training only."""
+    """Whether it is the float model of a row that is trained, and quantized then."""
     return row.options.get("rounding") == "after"
 
 
@@ -101,22 +99,17 @@ def train(
         model: the float model, or a calibrated one.
         teacher: the float model, whose soft labels may be what is learned.
         load: gives uint8 pixels [N, H, W, 3] and classes; called only if they are needed.
-        images: of `quantize`, for what is rounded after training.
+        images: of `quantize`, for weights that are rounded after training.
         seed: of the order of the images.
     """
     if not row.options.get("epochs"):
         return
-    rounding = row.options.get("rounding", "during")
-    contexts = {"during": nullcontext, "weights-after": real_weights, "after": full_precision}
-    with contexts[rounding]():
+    weights_after = row.options.get("rounding") == "weights-after"
+    with real_weights() if weights_after else nullcontext():
         _fit(row, model, teacher if row.options.get("soft_labels") else None, *load(), seed)
-    if rounding != "during":
+    if weights_after:
         assert isinstance(model, QuantModel)
-        options = calibration_of(row)
-        if rounding == "after":
-            calibrate(model, images, options)
-        else:
-            round_weights(model, images, options.reconstruction or Reconstruction())
+        round_weights(model, images, calibration_of(row).reconstruction or Reconstruction())
 
 
 def _fit(
