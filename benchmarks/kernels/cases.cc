@@ -47,7 +47,7 @@ Vector<T> Random(size_t count, int low, int high) {
 struct Packed {
   size_t m, k, n;
   Vector<int8_t> a, y, residual, shift;
-  Vector<uint8_t> file, prepared;
+  Vector<uint8_t> file, prepared, scratch;
   Vector<int32_t> bias, rounded_bias, right, rounding, left, upper;
   Vector<int16_t> multiplier, residual_multiplier;
   PackedMatMul op = {};
@@ -83,7 +83,7 @@ struct Packed {
                       left.data(),  upper.data(),      is_left};
     op.residual_multiplier = has_residual ? residual_multiplier.data() : nullptr;
     op.y_bits = 8;
-    block = {0, m, 0, n, a.data(), k, residual.data(), n, m, n, nullptr, 0};
+    block = {0, m, 0, n, a.data(), k, residual.data(), n, m, n, nullptr, 0, nullptr};
   }
 };
 
@@ -96,6 +96,9 @@ void Prepare(const PackedMatMulKernel& kernel, Packed* packed) {
   block.prepared = bytes > 0 ? packed->prepared.data() : nullptr;
   block.prepared_rows = packed->m;
   if (bytes > 0 && !kernel.prepare(packed->op, block)) block.prepared = nullptr;
+  if (kernel.scratch_bytes == nullptr) return;
+  packed->scratch.resize(kernel.scratch_bytes(packed->op, block));
+  block.scratch = packed->scratch.data();
 }
 
 void Run(const PackedMatMulKernel& kernel, Packed* packed) {

@@ -2,7 +2,7 @@
 
 #include "bindings/attention_scales.h"
 #include "bindings/ops.h"
-#include "bindings/scratch_pool.h"
+#include "bindings/scratch.h"
 #include "kernels/variant.h"
 
 namespace pqv {
@@ -53,7 +53,7 @@ class AttentionNode {
     whole.y_stride = width;
     std::atomic<bool> has_memory{true};
     const auto run_blocks = [&](size_t begin, size_t end) {
-      const ScratchPool::Lease scratch(&pool_, variant_->attention->scratch_bytes(whole));
+      const Scratch scratch(variant_->attention->scratch_bytes(whole));
       if (scratch.data() == nullptr) return has_memory.store(false);
       for (size_t i = begin; i < end; ++i) {
         const size_t row = i % blocks * block_rows;
@@ -76,7 +76,6 @@ class AttentionNode {
   const Variant* variant_ = nullptr;
   size_t heads_ = 0;
   Attention op_ = {};
-  mutable ScratchPool pool_;
 };
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include <atomic>
 
 #include "bindings/ops.h"
-#include "bindings/scratch_pool.h"
+#include "bindings/scratch.h"
 #include "kernels/packed_matmul/gelu.h"
 #include "kernels/packed_matmul/layout.h"
 
@@ -113,9 +113,8 @@ class PackedMatMulNode {
     const size_t bytes =
         kernel_->prepared_bytes != nullptr ? kernel_->prepared_bytes(op_, block) : 0;
     if (bytes == 0) return RunTasks(context, block, y);
-    ScratchPool pool;  // of this run alone: kept by every node, it would be much
-    const ScratchPool::Lease scratch(&pool, bytes);
-    block.prepared = static_cast<uint8_t*>(scratch.data());
+    const Scratch prepared(bytes);
+    block.prepared = static_cast<uint8_t*>(prepared.data());
     block.prepared_rows = rows;
     if (block.prepared != nullptr) PQV_RETURN_IF_ERROR(Prepare(context, &block));
     return RunTasks(context, block, y);
@@ -181,7 +180,8 @@ class PackedMatMulNode {
     const size_t cached_tasks = CeilDivide(whole.row_end * op_.k, kMaxActivations);
     const size_t even_tasks = CeilDivide(Min(tasks, kEvenTasks), channel_tasks);
     const size_t row_tasks = Min(Max(cached_tasks, even_tasks), max_row_tasks);
-    return context.ParallelFor(row_tasks * channel_tasks, [&](size_t task) {
+    std::atomic<bool> has_memory{true};
+    PQV_RETURN_IF_ERROR(context.ParallelFor(row_tasks * channel_tasks, [&](size_t task) {
       const size_t row_task = task / channel_tasks;
       const size_t channel_task = task % channel_tasks;
       PackedMatMulBlock block = whole;
@@ -193,11 +193,23 @@ class PackedMatMulNode {
           TaskBegin(channel_tiles, channel_tasks, channel_task + 1) * kernel_->channel_tile;
       if (row_end < whole.row_end) block.row_end = row_end;
       if (channel_end < whole.channel_end) block.channel_end = channel_end;
-      RunTask(block, y);
-    });
+      if (!RunTask(block, y)) has_memory.store(false);
+    }));
+    return has_memory.load() ? nullptr : OutOfMemory(context.id(), "scratch memory");
   }
 
-  void RunTask(const PackedMatMulBlock& block, void* output) const {
+  // False if there is no memory for it.
+  bool RunTask(PackedMatMulBlock block, void* output) const {
+    const size_t bytes = kernel_->scratch_bytes != nullptr ? kernel_->scratch_bytes(op_, block) : 0;
+    if (bytes == 0) return RunBlock(block, output), true;
+    const Scratch scratch(bytes);
+    block.scratch = static_cast<uint8_t*>(scratch.data());
+    if (block.scratch == nullptr) return false;
+    RunBlock(block, output);
+    return true;
+  }
+
+  void RunBlock(const PackedMatMulBlock& block, void* output) const {
     if (epilogue_ == Epilogue::kNone) {
       return kernel_->run_to_int32(op_, block, static_cast<int32_t*>(output));
     }

@@ -4,7 +4,7 @@
 
 #include "bindings/attention_scales.h"
 #include "bindings/ops.h"
-#include "bindings/scratch_pool.h"
+#include "bindings/scratch.h"
 
 namespace pqv {
 namespace {
@@ -97,7 +97,7 @@ class WindowAttentionNode {
     const size_t image_y = whole.height * whole.width * whole.heads * whole.depth;
     std::atomic<bool> has_memory{true};
     const auto run_windows = [&](size_t begin, size_t end) {
-      const ScratchPool::Lease scratch(&pool_, WindowAttentionScratchBytes(*variant_, whole));
+      const Scratch scratch(WindowAttentionScratchBytes(*variant_, whole));
       if (scratch.data() == nullptr) return has_memory.store(false);
       for (size_t i = begin; i < end; ++i) {
         const size_t window = i % windows;
@@ -116,7 +116,6 @@ class WindowAttentionNode {
   const Variant* variant_ = nullptr;
   WindowAttention op_ = {};
   size_t masks_ = 0;  // one for each window, or one for all
-  mutable ScratchPool pool_;
 };
 
 }  // namespace

@@ -125,6 +125,13 @@ void Prepare(Fuzz& fuzz, const PackedMatMulKernel& kernel, const PackedMatMul& o
   if (!kernel.prepare(op, *block)) block->prepared = nullptr;
 }
 
+// Memory for a block, if its kernel wants some.
+void Lend(Fuzz& fuzz, const PackedMatMulKernel& kernel, const PackedMatMul& op,
+          PackedMatMulBlock* block) {
+  const size_t bytes = kernel.scratch_bytes != nullptr ? kernel.scratch_bytes(op, *block) : 0;
+  block->scratch = bytes > 0 ? fuzz.Memory<uint8_t>(bytes) : nullptr;
+}
+
 enum class Epilogue { kRequantize, kRequantizeAdd, kRequantizeGelu, kNone };
 
 struct MatMulSizes {
@@ -182,7 +189,8 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
     const PackedMatMulKernel& kernel =
         kBits == 4 ? *variant.packed_int4_matmul : *variant.packed_int8_matmul;
     Prepare(fuzz, kernel, op, &block);
-    RunCut(kernel, block, cut, [&](const PackedMatMulBlock& part) {
+    RunCut(kernel, block, cut, [&](PackedMatMulBlock part) {
+      Lend(fuzz, kernel, op, &part);
       if constexpr (kEpilogue == Epilogue::kNone) {
         kernel.run_to_int32(op, part, y);
       } else if constexpr (kEpilogue == Epilogue::kRequantizeGelu) {

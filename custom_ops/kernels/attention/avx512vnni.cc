@@ -110,9 +110,9 @@ class Head : SoftmaxHead {
       narrow(0, sums[0], sums[kVectors > 1 ? 1 : 0]);
       if constexpr (kVectors > 2) narrow(1, sums[2], sums[kVectors > 3 ? 3 : 2]);
     };
-    RunTile<PanelSign::kUnsigned, kRows, kVectors>(queries_ + r * kMaxHeadDepth, kMaxHeadDepth, 0,
-                                                   memory_.keys + chunk * 4 * kKeyBytes, groups_,
-                                                   begin, end);
+    RunTile<PanelSign::kUnsigned, kRows, kVectors>(
+        queries_ + r * kMaxHeadDepth, kMaxHeadDepth, 0,
+        StepPanel<kVectors>{memory_.keys + chunk * 4 * kKeyBytes}, groups_, begin, end, Nothing());
   }
 
   template <bool kLog2, bool kMasked>
@@ -136,9 +136,10 @@ class Head : SoftmaxHead {
       __m512i sums[kRows][kVectors] = {};
       for (size_t chunk = 0; chunk < chunks_; ++chunk) {
         const ChunkOrder& order = Order(chunk);
-        Accumulate<PanelSign::kSigned>(reinterpret_cast<const uint8_t*>(T(2 * chunk) + r * kHalf),
-                                       kChunk, memory_.values + chunk * kVectors * kKeyBytes,
-                                       order.Step((order.tokens - 1) / kTokenGroup) + 1, sums);
+        Accumulate<PanelSign::kSigned>(
+            reinterpret_cast<const uint8_t*>(T(2 * chunk) + r * kHalf), kChunk,
+            StepPanel<kVectors>{memory_.values + chunk * kVectors * kKeyBytes},
+            order.Step((order.tokens - 1) / kTokenGroup) + 1, sums, Nothing());
       }
       const size_t count = Min(rows - r, kRows);
 #pragma GCC unroll 4

@@ -74,6 +74,53 @@ static PQV_INLINE void LoadTileOrder16(const int16_t* x, __m512i* vectors) {
   }
 }
 
+// The order of the channels of a row's sums: how their constants are loaded, and how int8 get from
+// the order that packs leave to that of memory, and back.
+template <size_t kVectors>
+struct TileOrder {
+  static PQV_INLINE void Load32(const int32_t* x, __m512i* vectors) {
+    LoadTileOrder32<kVectors>(x, vectors);
+  }
+  static PQV_INLINE void Load16(const int16_t* x, __m512i* vectors) {
+    LoadTileOrder16<kVectors>(x, vectors);
+  }
+  static PQV_INLINE void ToNatural(__m512i* sums) { ToNaturalOrder<kVectors>(sums); }
+  static PQV_INLINE __m512i ToMemory(__m512i packed) { return packed; }
+  static PQV_INLINE __m512i ToPacked(__m512i bytes) { return bytes; }
+};
+
+// Natural order, which costs a permutation of the int8.
+template <size_t kVectors>
+struct NaturalOrder {
+  static PQV_INLINE void Load32(const int32_t* x, __m512i* vectors) {
+    for (size_t v = 0; v < kVectors; ++v) vectors[v] = _mm512_loadu_si512(x + kLanes32 * v);
+  }
+  static PQV_INLINE void Load16(const int16_t* x, __m512i* vectors) {
+    const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+    for (size_t v = 0; v < kVectors / 2; ++v) {
+      vectors[v] = _mm512_permutexvar_epi64(order, _mm512_loadu_si512(x + 32 * v));
+    }
+  }
+  static PQV_INLINE void ToNatural(__m512i*) {}
+  static PQV_INLINE __m512i ToMemory(__m512i packed) {
+    return _mm512_permutexvar_epi32(
+        kVectors == 4 ? FourVectors()
+                      : _mm512_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+        packed);
+  }
+  static PQV_INLINE __m512i ToPacked(__m512i bytes) {
+    return _mm512_permutexvar_epi32(
+        kVectors == 4 ? FourVectors()
+                      : _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+        bytes);
+  }
+
+ private:
+  static PQV_INLINE __m512i FourVectors() {
+    return _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  }
+};
+
 // round_shift with a shift per channel: right (with rounding) and left, of which one is zero.
 // `rounding` may hold an addend, too. The left half saturates first, which docs/ops.md shows to be
 // the same.
@@ -86,14 +133,14 @@ struct Requantizer {
   bool has_left;
 };
 
-// Channels n .. n + 16 * kVectors - 1 in tile order.
-template <size_t kVectors>
+// Channels n .. n + 16 * kVectors - 1.
+template <typename Order, size_t kVectors>
 static PQV_INLINE void LoadRequantizer(const ChannelRequantizer& r, size_t n,
                                        Requantizer<kVectors>* requantizer) {
-  LoadTileOrder32<kVectors>(r.rounding + n, requantizer->rounding);
-  LoadTileOrder32<kVectors>(r.right_shift + n, requantizer->right);
-  LoadTileOrder32<kVectors>(r.left_shift + n, requantizer->left);
-  LoadTileOrder16<kVectors>(r.multiplier + n, requantizer->multiplier);
+  Order::Load32(r.rounding + n, requantizer->rounding);
+  Order::Load32(r.right_shift + n, requantizer->right);
+  Order::Load32(r.left_shift + n, requantizer->left);
+  Order::Load16(r.multiplier + n, requantizer->multiplier);
   requantizer->has_left = r.has_left_shift;
 }
 
@@ -112,14 +159,12 @@ static PQV_INLINE void Multiply16(const Requantizer<kVectors>& r, const __m512i*
   }
 }
 
-// sums + rounding, shifted, saturated to int16 and multiplied.
+// Sums that have their rounding, shifted, saturated to int16 and multiplied.
 template <size_t kVectors>
 static PQV_INLINE void Requantize16(const Requantizer<kVectors>& r, const __m512i* sums,
                                     __m512i* u) {
   __m512i t[kVectors];
-  for (size_t v = 0; v < kVectors; ++v) {
-    t[v] = _mm512_srav_epi32(_mm512_add_epi32(sums[v], r.rounding[v]), r.right[v]);
-  }
+  for (size_t v = 0; v < kVectors; ++v) t[v] = _mm512_srav_epi32(sums[v], r.right[v]);
   if (__builtin_expect(r.has_left, false)) {
     for (size_t v = 0; v < kVectors; ++v) t[v] = ShiftLeft16(t[v], r.left[v]);
   }

@@ -3,6 +3,8 @@
 #ifndef PQV_KERNELS_GEMM_DRIVER_AVX512VNNI_H_
 #define PQV_KERNELS_GEMM_DRIVER_AVX512VNNI_H_
 
+#include <type_traits>
+
 #include "kernels/gemm/product.h"
 #include "kernels/gemm/tile_avx512vnni.h"
 
@@ -15,70 +17,77 @@ constexpr size_t kMaxPassRows = 198;  // the same where k takes several passes
 
 static constexpr size_t MaxRows(size_t k) { return k > kMaxPanelK ? kMaxPassRows : kMaxRows; }
 
-// Copies rows of k bytes, each zero-padded to whole vectors.
-static inline void PadRows(const uint8_t* a, size_t stride, size_t rows, size_t k,
-                           size_t padded_stride, uint8_t* padded) {
-  for (size_t r = 0; r < rows; ++r) {
-    for (size_t i = 0; i < k; i += 64) {
-      const __m512i x = _mm512_maskz_loadu_epi8(FirstLanes(k - i), a + r * stride + i);
-      _mm512_storeu_si512(padded + r * padded_stride + i, x);
-    }
-  }
-}
+// Where the rows of a tile are.
+struct TileRows {
+  const uint8_t* first;
+  size_t stride;
+};
 
-// All rows of k bytes with one panel. k <= kMaxPanelK.
-template <PanelSign kSign, size_t kVectors, typename Begin, typename End>
-static PQV_INLINE void RunRows(const uint8_t* a, size_t stride, size_t rows, size_t k,
-                               const uint8_t* panel, const Begin& begin, const End& end) {
-  alignas(64) uint8_t padded[kTileRows * kMaxPanelK];
-  const size_t groups = CeilDivide(k, kGroup);
+// Rows of k bytes where they are, or as copies with zeros up to whole groups. k <= kMaxPanelK.
+class PaddedRows {
+ public:
+  PaddedRows(const uint8_t* a, size_t stride, size_t k) : a_(a), stride_(stride), k_(k) {}
+
+  PQV_INLINE TileRows Tile(size_t row, size_t count) {
+    const uint8_t* const first = a_ + row * stride_;
+    if (k_ % kGroup == 0) return {first, stride_};
+    for (size_t r = 0; r < count; ++r) {
+      for (size_t i = 0; i < k_; i += 64) {
+        const __m512i x = _mm512_maskz_loadu_epi8(FirstLanes(k_ - i), first + r * stride_ + i);
+        _mm512_store_si512(copies_ + r * kMaxPanelK + i, x);
+      }
+    }
+    return {copies_, kMaxPanelK};
+  }
+
+ private:
+  const uint8_t* const a_;
+  const size_t stride_;
+  const size_t k_;
+  alignas(64) uint8_t copies_[kTileRows * kMaxPanelK];
+};
+
+// All rows with one panel of `groups` steps; `source` has those of a tile.
+template <PanelSign kSign, size_t kVectors, typename Source, typename Panel, typename Begin,
+          typename End, typename Beside = Nothing>
+static PQV_INLINE void RunRows(Source* source, size_t rows, const Panel& panel, size_t groups,
+                               const Begin& begin, const End& end, const Beside& beside = {}) {
   for (size_t row = 0; row < rows; row += kTileRows) {
     const size_t count = Min(rows - row, kTileRows);
-    const uint8_t* tile = a + row * stride;
-    size_t tile_stride = stride;
-    if (k % kGroup != 0) {
-      PadRows(tile, stride, count, k, kMaxPanelK, padded);
-      tile = padded;
-      tile_stride = kMaxPanelK;
-    }
+    const TileRows tile = source->Tile(row, count);
+    const auto run = [&](auto tile_rows) __attribute__((always_inline)) {
+      RunTile<kSign, tile_rows.value, kVectors>(tile.first, tile.stride, row, panel, groups, begin,
+                                                end, beside);
+    };
     switch (count) {
       case 1:
-        RunTile<kSign, 1, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
+        run(std::integral_constant<size_t, 1>());
         break;
       case 2:
-        RunTile<kSign, 2, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
+        run(std::integral_constant<size_t, 2>());
         break;
       case 3:
-        RunTile<kSign, 3, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
+        run(std::integral_constant<size_t, 3>());
         break;
       case 4:
-        RunTile<kSign, 4, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
+        run(std::integral_constant<size_t, 4>());
         break;
       case 5:
-        RunTile<kSign, 5, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
+        run(std::integral_constant<size_t, 5>());
         break;
       default:
-        RunTile<kSign, 6, kVectors>(tile, tile_stride, row, panel, groups, begin, end);
+        run(std::integral_constant<size_t, kTileRows>());
         break;
     }
   }
 }
-
-// What panels and epilogues inherit that do nothing beside the products.
-struct NothingBeside {
-  PQV_INLINE auto ByTheWay(size_t, size_t, size_t) const {
-    return []() __attribute__((always_inline)) {};
-  }
-  PQV_INLINE void Prefetch(size_t) const {}
-};
 
 // The rows of a product, MaxRows(k) or fewer, by the 16 * kVectors channels that `panels` and
 // `epilogue` are of.
 //
 //   Panels:   Make(k, count, panel) writes the steps of `count` k from k on, all but the last a
-//             multiple of kUnit; ByTheWay(k, count, rows) gives what is called with each row then
-//   Epilogue: Begin(row, sums) gives what the sums of a row begin with, End(row, sums) takes them;
-//             Prefetch(row) is called before the products of their last pass
+//             multiple of kUnit
+//   Epilogue: Begin(row, sums) gives what the sums of a row begin with, End(row, sums) takes them
 template <PanelSign kSign, size_t kVectors, typename Panels, typename Epilogue>
 static PQV_INLINE void RunPanel(const Product& op, const Panels& panels,
                                 const Epilogue& shared_epilogue) {
@@ -94,10 +103,7 @@ static PQV_INLINE void RunPanel(const Product& op, const Panels& panels,
     const bool is_first = k == 0;
     const bool is_last = k + count == op.k;
     panels.Make(k, count, panel);
-    auto by_the_way = panels.ByTheWay(k, count, rows);
     const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
-      if (is_last) epilogue.Prefetch(first + r);
-      by_the_way();
       if (is_first) return epilogue.Begin(first + r, sums);
       for (size_t v = 0; v < kVectors; ++v) {
         sums[v] = _mm512_load_si512(partial + r * kChannels + kLanes32 * v);
@@ -109,8 +115,9 @@ static PQV_INLINE void RunPanel(const Product& op, const Panels& panels,
         _mm512_store_si512(partial + r * kChannels + kLanes32 * v, sums[v]);
       }
     };
-    RunRows<kSign, kVectors>(op.a + first * op.a_stride + k, op.a_stride, rows, count, panel, begin,
-                             end);
+    PaddedRows source(op.a + first * op.a_stride + k, op.a_stride, count);
+    RunRows<kSign, kVectors>(&source, rows, StepPanel<kVectors>{panel}, CeilDivide(count, kGroup),
+                             begin, end);
   }
 }
 

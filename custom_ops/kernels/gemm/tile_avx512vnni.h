@@ -51,17 +51,31 @@ static PQV_INLINE __m512i BroadcastGroup(const uint8_t* a) {
   return _mm512_set1_epi32(group);
 }
 
-// sums[r][v] += rows times panel. Step g of the panel has kVectors vectors of 16 channels, 4 k of
-// each channel side by side.
-template <PanelSign kSign, size_t kRows, size_t kVectors>
-static PQV_INLINE void Accumulate(const uint8_t* a, size_t stride, const uint8_t* panel,
-                                  size_t groups, __m512i (&sums)[kRows][kVectors]) {
+// A panel with kVectors vectors of 16 channels in each step, 4 k of each channel side by side.
+template <size_t kVectors>
+struct StepPanel {
+  const uint8_t* steps;
+
+  PQV_INLINE __m512i At(size_t step, size_t v) const {
+    return _mm512_load_si512(steps + (step * kVectors + v) * kVectorBytes);
+  }
+};
+
+// What is called beside products that have nothing beside them.
+struct Nothing {
+  PQV_INLINE void operator()() const {}
+};
+
+// sums[r][v] += rows times panel, whose vectors are At(step, v). Calls beside() in each step.
+template <PanelSign kSign, size_t kRows, size_t kVectors, typename Panel, typename Beside>
+static PQV_INLINE void Accumulate(const uint8_t* a, size_t stride, const Panel& panel,
+                                  size_t groups, __m512i (&sums)[kRows][kVectors],
+                                  const Beside& beside) {
   for (size_t g = 0; g < groups; ++g) {
+    beside();
     __m512i w[kVectors];
 #pragma GCC unroll 4
-    for (size_t v = 0; v < kVectors; ++v) {
-      w[v] = _mm512_load_si512(panel + (g * kVectors + v) * kVectorBytes);
-    }
+    for (size_t v = 0; v < kVectors; ++v) w[v] = panel.At(g, v);
 #pragma GCC unroll 8
     for (size_t r = 0; r < kRows; ++r) {
       const __m512i x = BroadcastGroup(a + r * stride + g * kGroup);
@@ -75,13 +89,15 @@ static PQV_INLINE void Accumulate(const uint8_t* a, size_t stride, const uint8_t
 }
 
 // begin(r, sums) sets the sums of row r before, end(r, sums) takes them after.
-template <PanelSign kSign, size_t kRows, size_t kVectors, typename Begin, typename End>
-static PQV_INLINE void RunTile(const uint8_t* a, size_t stride, size_t row, const uint8_t* panel,
-                               size_t groups, const Begin& begin, const End& end) {
+template <PanelSign kSign, size_t kRows, size_t kVectors, typename Panel, typename Begin,
+          typename End, typename Beside>
+static PQV_INLINE void RunTile(const uint8_t* a, size_t stride, size_t row, const Panel& panel,
+                               size_t groups, const Begin& begin, const End& end,
+                               const Beside& beside) {
   __m512i sums[kRows][kVectors];
 #pragma GCC unroll 8
   for (size_t r = 0; r < kRows; ++r) begin(row + r, sums[r]);
-  Accumulate<kSign>(a, stride, panel, groups, sums);
+  Accumulate<kSign>(a, stride, panel, groups, sums, beside);
 #pragma GCC unroll 8
   for (size_t r = 0; r < kRows; ++r) end(row + r, sums[r]);
 }

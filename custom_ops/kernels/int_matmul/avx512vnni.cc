@@ -13,7 +13,7 @@ constexpr int kOffset = 128;  // of B, which VPDPBUSD wants unsigned
 
 // 16 * kVectors or fewer rows of B from n on.
 template <size_t kVectors>
-struct RowPanels : NothingBeside {
+struct RowPanels {
   static constexpr size_t kUnit = 64;
   const IntMatMul& op;
   size_t n;
@@ -28,7 +28,7 @@ struct RowPanels : NothingBeside {
 };
 
 template <size_t kVectors>
-class ToInt32 : public NothingBeside {
+class ToInt32 {
  public:
   PQV_INLINE ToInt32(const IntMatMul& op, size_t n, const int32_t* correction)
       : y_(op.y + n), stride_(op.y_stride), lanes_(FirstLanes(op.n - n)), correction_(correction) {}
@@ -53,7 +53,7 @@ class ToInt32 : public NothingBeside {
 
 template <size_t kVectors>
 void RunChannels(const IntMatMul& op, const Product& rows, size_t n, const int32_t* correction) {
-  RunPanel<PanelSign::kUnsigned, kVectors>(rows, RowPanels<kVectors>{{}, op, n},
+  RunPanel<PanelSign::kUnsigned, kVectors>(rows, RowPanels<kVectors>{op, n},
                                            ToInt32<kVectors>(op, n, correction));
 }
 

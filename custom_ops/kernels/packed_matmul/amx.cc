@@ -125,7 +125,7 @@ class PassWeights {
   PQV_INLINE void Advance() {
     if (next_ >= end_) return;
     const size_t groups = CeilDivide(Min(end_ - next_, kTileK), kGroupSize);
-    Expand<kBits, kVectors, SignedForm, 0>(op_, n_, next_ / kGroupSize, groups, target_);
+    Expand<kBits, kVectors, SignedForm>(op_, n_, next_ / kGroupSize, groups, target_);
     memset(target_ + groups * kVectors * 64, 0, (kTileRows - groups) * kVectors * 64);
     target_ += kTileRows * kVectors * 64;
     next_ += kTileK;
@@ -237,15 +237,27 @@ size_t BlockRows(size_t left, size_t max) {
   return left - count > 0 && left - count < kTileRows ? count - kTileRows : count;
 }
 
+// Fewer rows than a tile has are left to VPDPBUSD.
+bool AreFewRows(const PackedMatMulBlock& block) {
+  return block.row_end - block.row_begin < kTileRows;
+}
+
+template <int kBits>
+constexpr const PackedMatMulKernel& kForFewRows =
+    kBits == 4 ? avx512vnni::kPackedInt4MatMul : avx512vnni::kPackedInt8MatMul;
+
+template <int kBits>
+size_t ScratchBytes(const PackedMatMul& op, const PackedMatMulBlock& block) {
+  return AreFewRows(block) ? kForFewRows<kBits>.scratch_bytes(op, block) : 0;
+}
+
 template <int kBits, template <size_t> class Epilogue, typename Output>
 void Run(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
-  if (block.row_end - block.row_begin < kTileRows) {
-    const PackedMatMulKernel& kernel =
-        kBits == 4 ? avx512vnni::kPackedInt4MatMul : avx512vnni::kPackedInt8MatMul;
+  if (AreFewRows(block)) {
     if constexpr (sizeof(Output) == 1) {
-      return kernel.run(op, block, y);
+      return kForFewRows<kBits>.run(op, block, y);
     } else {
-      return kernel.run_to_int32(op, block, y);
+      return kForFewRows<kBits>.run_to_int32(op, block, y);
     }
   }
   const TileScope tiles;
@@ -271,10 +283,12 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
 
 }  // namespace
 
-const PackedMatMulKernel kPackedInt4MatMul = {kTileRows, kWideChannels, Run<4, ToInt8, int8_t>,
-                                              Run<4, ToInt32, int32_t>, kMinTaskRows};
-const PackedMatMulKernel kPackedInt8MatMul = {kTileRows, kWideChannels, Run<8, ToInt8, int8_t>,
-                                              Run<8, ToInt32, int32_t>, kMinTaskRows};
+const PackedMatMulKernel kPackedInt4MatMul = {
+    kTileRows,    kWideChannels,  Run<4, ToInt8, int8_t>, Run<4, ToInt32, int32_t>,
+    kMinTaskRows, ScratchBytes<4>};
+const PackedMatMulKernel kPackedInt8MatMul = {
+    kTileRows,    kWideChannels,  Run<8, ToInt8, int8_t>, Run<8, ToInt32, int32_t>,
+    kMinTaskRows, ScratchBytes<8>};
 
 }  // namespace amx
 }  // namespace pqv

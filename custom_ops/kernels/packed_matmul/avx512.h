@@ -37,10 +37,8 @@ struct FileVector {
 
 // Writes channels n .. n + 16 * kVectors - 1 of `groups` groups of 4 k from group `first` on as
 // steps of kVectors vectors in tile order; groups are rounded up to a multiple of 4. Channels
-// beyond the last panel of the file are copies of others. Where nobody else brings the weights
-// near, what follows in kFetchBytes is asked for: the streams are too many and too short for
-// hardware.
-template <int kBits, size_t kVectors, typename Form, size_t kFetchBytes>
+// beyond the last panel of the file are copies of others.
+template <int kBits, size_t kVectors, typename Form>
 static inline void Expand(const PackedMatMul& op, size_t n, size_t first, size_t groups,
                           uint8_t* target) {
   using Vector = FileVector<kBits, Form>;
@@ -57,7 +55,6 @@ static inline void Expand(const PackedMatMul& op, size_t n, size_t first, size_t
     __m512i x[kPanels];
 #pragma GCC unroll 8
     for (size_t p = 0; p < kPanels; ++p) {
-      if constexpr (kFetchBytes > 0) _mm_prefetch(panels[p] + offset + kFetchBytes, _MM_HINT_T0);
       // Panels of the same half side by side.
       x[p % kHalves * 4 + p / kHalves] = _mm512_maskz_loadu_epi32(lanes, panels[p] + offset);
     }
@@ -73,27 +70,27 @@ static inline void Expand(const PackedMatMul& op, size_t n, size_t first, size_t
   if (whole < bytes) write(whole, static_cast<__mmask16>(FirstLanes((bytes - whole) / 4)));
 }
 
-// The epilogues turn the sums of products of a row and 16 * kVectors channels from n on, in tile
-// order, into output.
+// The epilogues turn the sums of a row and 16 * kVectors channels from n on into output. Store()
+// takes the products alone, StoreSums() sums that began with First().
 
-template <size_t kVectors>
-class ToInt8 {
+template <size_t kVectors, typename Order>
+class Int8Epilogue {
  public:
   using Output = int8_t;
 
-  ToInt8(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n, int8_t* y)
+  Int8Epilogue(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n, int8_t* y)
       : block_(block), n_(n), y_(y), limits_(MakeLimits(op.y_bits)) {
     mask_ = FirstLanes(Min(block.channel_end - n, kLanes32 * kVectors));
-    LoadRequantizer<kVectors>(op.requantizer, n, &requantizer_);
+    LoadRequantizer<Order>(op.requantizer, n, &requantizer_);
     __m512i bias[kVectors];
-    LoadTileOrder32<kVectors>(op.bias + n, bias);
+    Order::Load32(op.bias + n, bias);
     // Sums below 2^29, a bias and a rounding up to 2^29: still an int32.
     for (size_t v = 0; v < kVectors; ++v) {
       requantizer_.rounding[v] = _mm512_add_epi32(requantizer_.rounding[v], bias[v]);
     }
     ChooseShift(op, bias);
     has_residual_ = op.residual_multiplier != nullptr;
-    if (has_residual_) LoadTileOrder16<kVectors>(op.residual_multiplier + n, residual_multiplier_);
+    if (has_residual_) Order::Load16(op.residual_multiplier + n, residual_multiplier_);
   }
 
   // Brings into L2 what the epilogue of the channels from n on is made of.
@@ -108,12 +105,20 @@ class ToInt8 {
     }
   }
 
-  PQV_INLINE void Store(size_t row, const __m512i* sums) const {
+  PQV_INLINE const __m512i* First() const { return requantizer_.rounding; }
+
+  PQV_INLINE void Store(size_t row, const __m512i* products) const {
+    __m512i sums[kVectors];
+    for (size_t v = 0; v < kVectors; ++v) sums[v] = _mm512_add_epi32(products[v], First()[v]);
+    StoreSums(row, sums);
+  }
+
+  PQV_INLINE void StoreSums(size_t row, const __m512i* sums) const {
     __m512i u[kVectors / 2];
     Requantize(sums, u);
     if (has_residual_) AddResidual(row, u);
     int8_t* const y = y_ + row * block_.y_stride + n_;
-    const __m512i channels = Narrow16<kVectors>(u, limits_);
+    const __m512i channels = Order::ToMemory(Narrow16<kVectors>(u, limits_));
     if constexpr (kVectors == 4) {
       _mm512_mask_storeu_epi8(y, mask_, channels);
     } else {  // a masked vector of twice the width would touch two lines
@@ -126,8 +131,8 @@ class ToInt8 {
     __builtin_prefetch(y_ + row * block_.y_stride + n_, /*rw=*/1);
   }
 
-  // Whether sums are shifted to the left and nothing else.
-  bool left_only() const { return left_only_; }
+  // Whether no sum leaves an int32 when it is shifted to the left.
+  bool fits_shifted() const { return fits_shifted_; }
 
  private:
   // Where outputs of 4 bits are made of few products, no channel is shifted right, and no sum is
@@ -136,25 +141,24 @@ class ToInt8 {
     const __m512i max_sum = _mm512_set1_epi32(static_cast<int32_t>(op.k << 14));  // 128 * 128 * k
     const __m512i max_int32 = _mm512_set1_epi32(INT32_MAX);
     __mmask16 left = 0;
-    __mmask16 other = 0;
+    __mmask16 right = 0;
+    __mmask16 beyond = 0;
     for (size_t v = 0; v < kVectors; ++v) {
       const __m512i shift = requantizer_.left[v];
       const __m512i max_acc = _mm512_add_epi32(max_sum, _mm512_abs_epi32(bias[v]));
       left |= _mm512_test_epi32_mask(shift, shift);
-      other |= _mm512_test_epi32_mask(requantizer_.right[v], requantizer_.right[v]);
-      other |= _mm512_cmpgt_epi32_mask(max_acc, _mm512_srlv_epi32(max_int32, shift));
+      right |= _mm512_test_epi32_mask(requantizer_.right[v], requantizer_.right[v]);
+      beyond |= _mm512_cmpgt_epi32_mask(max_acc, _mm512_srlv_epi32(max_int32, shift));
     }
     requantizer_.has_left = left != 0;
-    left_only_ = left != 0 && other == 0;
+    fits_shifted_ = beyond == 0;
+    left_only_ = right == 0 && fits_shifted_;
   }
 
   PQV_INLINE void Requantize(const __m512i* sums, __m512i* u) const {
     if (!left_only_) return Requantize16<kVectors>(requantizer_, sums, u);
     __m512i t[kVectors];
-    for (size_t v = 0; v < kVectors; ++v) {
-      const __m512i acc = _mm512_add_epi32(sums[v], requantizer_.rounding[v]);
-      t[v] = _mm512_sllv_epi32(acc, requantizer_.left[v]);
-    }
+    for (size_t v = 0; v < kVectors; ++v) t[v] = _mm512_sllv_epi32(sums[v], requantizer_.left[v]);
     Multiply16<kVectors>(requantizer_, t, u);
   }
 
@@ -162,7 +166,7 @@ class ToInt8 {
     const size_t source = row < block_.residual_rows ? row : row % block_.residual_rows;
     const int8_t* residual = block_.residual + source * block_.residual_stride + n_;
     __m512i r[kVectors / 2];
-    Widen256<kVectors>(_mm512_maskz_loadu_epi8(mask_, residual), r);
+    Widen256<kVectors>(Order::ToPacked(_mm512_maskz_loadu_epi8(mask_, residual)), r);
     for (size_t i = 0; i < kVectors / 2; ++i) {
       u[i] = _mm512_adds_epi16(u[i], _mm512_mulhrs_epi16(r[i], residual_multiplier_[i]));
     }
@@ -174,30 +178,39 @@ class ToInt8 {
   __mmask64 mask_;
   Limits limits_;
   Requantizer<kVectors> requantizer_;
+  bool fits_shifted_;
   bool left_only_;
   bool has_residual_;
   __m512i residual_multiplier_[kVectors / 2];
 };
 
-template <size_t kVectors>
-class ToInt32 {
+template <size_t kVectors, typename Order>
+class Int32Epilogue {
  public:
   using Output = int32_t;
 
-  ToInt32(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n, int32_t* y)
+  Int32Epilogue(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n, int32_t* y)
       : block_(block), n_(n), y_(y) {
     mask_ = FirstLanes(Min(block.channel_end - n, kLanes32 * kVectors));
-    LoadTileOrder32<kVectors>(op.bias + n, bias_);
+    Order::Load32(op.bias + n, bias_);
   }
 
   static PQV_INLINE void PrefetchChannels(const PackedMatMul& op, size_t n) {
     for (size_t v = 0; v < kVectors; ++v) _mm_prefetch(op.bias + n + kLanes32 * v, _MM_HINT_T1);
   }
 
-  PQV_INLINE void Store(size_t row, const __m512i* sums) const {
+  PQV_INLINE const __m512i* First() const { return bias_; }
+
+  PQV_INLINE void Store(size_t row, const __m512i* products) const {
+    __m512i sums[kVectors];
+    for (size_t v = 0; v < kVectors; ++v) sums[v] = _mm512_add_epi32(products[v], bias_[v]);
+    StoreSums(row, sums);
+  }
+
+  PQV_INLINE void StoreSums(size_t row, const __m512i* sums) const {
     __m512i y[kVectors];
-    for (size_t v = 0; v < kVectors; ++v) y[v] = _mm512_add_epi32(sums[v], bias_[v]);
-    ToNaturalOrder<kVectors>(y);
+    for (size_t v = 0; v < kVectors; ++v) y[v] = sums[v];
+    Order::ToNatural(y);
     int32_t* target = y_ + row * block_.y_stride + n_;
     for (size_t v = 0; v < kVectors; ++v) {
       const __mmask16 mask = static_cast<__mmask16>(mask_ >> (kLanes32 * v));
@@ -217,6 +230,12 @@ class ToInt32 {
   __mmask64 mask_;
   __m512i bias_[kVectors];
 };
+
+// Sums of panels that Expand makes.
+template <size_t kVectors>
+using ToInt8 = Int8Epilogue<kVectors, TileOrder<kVectors>>;
+template <size_t kVectors>
+using ToInt32 = Int32Epilogue<kVectors, TileOrder<kVectors>>;
 
 }  // namespace avx512
 }  // namespace pqv

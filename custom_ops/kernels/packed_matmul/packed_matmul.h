@@ -35,6 +35,7 @@ struct PackedMatMulBlock {
   // The rows of `a`, as the kernel prepared them for all blocks, or null; and how many they are.
   uint8_t* prepared;
   size_t prepared_rows;
+  uint8_t* scratch;  // scratch_bytes of the kernel for this block alone, at the start of a line
 };
 
 struct PackedMatMulKernel {
@@ -45,6 +46,9 @@ struct PackedMatMulKernel {
   void (*run_to_int32)(const PackedMatMul& op, const PackedMatMulBlock& block, int32_t* y);
   // Rows that are cut only into pieces of about as many: each prepares its weights anew.
   size_t min_task_rows = 128;
+  // Bytes of memory that a block, whose rows are prepared or not, needs while it runs; null for a
+  // kernel that needs none.
+  size_t (*scratch_bytes)(const PackedMatMul& op, const PackedMatMulBlock& block) = nullptr;
   // For kernels that may want rows prepared once, before the blocks of a product are run; else
   // null. The bytes of `prepared` for the whole output, 0 where this product does without.
   size_t (*prepared_bytes)(const PackedMatMul& op, const PackedMatMulBlock& whole) = nullptr;

@@ -8,17 +8,16 @@
 #ifndef PQV_KERNELS_PACKED_MATMUL_STRASSEN_AVX512VNNI_H_
 #define PQV_KERNELS_PACKED_MATMUL_STRASSEN_AVX512VNNI_H_
 
-#include "kernels/packed_matmul/avx512.h"
+#include "kernels/packed_matmul/panels_avx512vnni.h"
 #include "kernels/packed_matmul/strassen_tile_avx512vnni.h"
 
 namespace pqv {
 namespace avx512 {
 
-constexpr size_t kMaxFastK = 768;                 // of a pass
+constexpr size_t kMaxFastK = 3072;                // of a pass
 constexpr size_t kFastBlockRows = 9 * kFastRows;  // rows that share factors of B
 constexpr size_t kFactorsOfB = kStrassenProducts + 1;
 constexpr int kFactorOffset = 32;
-constexpr int kRestOffset = 128;
 
 // K is halved in every pass.
 static inline size_t FastPass(size_t k) {
@@ -79,32 +78,25 @@ static inline bool MakeRowFactors(const int8_t* a, size_t stride, size_t k_total
   return are_int4;
 }
 
-// Signed weights of 4 bits.
-struct SignedInt4 {
-  static PQV_INLINE __m512i LowInt4(__m512i x) {
-    constexpr int kAndThenXor = 0x6C;
-    const __m512i eight = _mm512_set1_epi8(0x08);
-    return _mm512_sub_epi8(_mm512_ternarylogic_epi32(x, eight, _mm512_set1_epi8(0x0F), kAndThenXor),
-                           eight);
-  }
-  static PQV_INLINE __m512i HighInt4(__m512i x) { return LowInt4(_mm512_srli_epi16(x, 4)); }
-};
-
 // What is added to them.
 using Corrections = __m512i[kFastSums][kFastVectors];
 
 // The factors of B of 64 channels and a pass, each of `half` times 32 bytes.
 class ChannelFactors {
  public:
+  explicit ChannelFactors(uint8_t* memory) : factors_(memory) {}
+
+  static size_t Bytes(size_t k) { return kFactorsOfB * FastPass(k) / 2 * kStrassenTile.channels; }
+
   // Takes what the offset adds off `corrections`.
   PQV_INLINE void Make(const PackedMatMul& op, size_t n, size_t k, size_t half,
                        Corrections* corrections) {
     bytes_ = half * kStrassenTile.channels;
     for (size_t i = 0; i < 2; ++i) {
       for (size_t j = 0; j < 2; ++j) {
-        Expand<4, kFastVectors, SignedInt4, kFetchBytes>(
-            op, n + j * kStrassenTile.channels, (k + i * half) / kGroupSize, half / kGroupSize,
-            factors_ + kStrassenB[i][j] * bytes_);
+        Expand<4, kFastVectors, SignedInt4>(op, n + j * kStrassenTile.channels,
+                                            (k + i * half) / kGroupSize, half / kGroupSize,
+                                            factors_ + kStrassenB[i][j] * bytes_);
       }
     }
     __m512i sums[2][2][kFastVectors] = {};
@@ -120,8 +112,6 @@ class ChannelFactors {
   const uint8_t* operator[](size_t factor) const { return factors_ + factor * bytes_; }
 
  private:
-  static constexpr size_t kFetchBytes = 256;
-
   PQV_INLINE void AddStep(size_t at, size_t v, __m512i (&sums)[2][2][kFastVectors]) {
     const __m512i ones = _mm512_set1_epi8(1);
     __m512i b[2][2];
@@ -150,14 +140,14 @@ class ChannelFactors {
                                   c11,
                                   _mm512_add_epi32(b12, b22)};
     for (size_t i = 0; i < kFastSums; ++i) {
-      const __m512i offset = _mm512_set1_epi32(i < kRest1 ? kFactorOffset : kRestOffset);
+      const __m512i offset = _mm512_set1_epi32(i < kRest1 ? kFactorOffset : kRowOffset);
       __m512i* const correction = (*corrections)[i] + v;
       *correction = _mm512_sub_epi32(*correction, _mm512_mullo_epi32(x[i], offset));
     }
   }
 
+  uint8_t* const factors_;
   size_t bytes_ = 0;
-  alignas(64) uint8_t factors_[kFactorsOfB * kMaxFastK / 2 * kStrassenTile.channels];
 };
 
 // Rows that are whole tiles of Strassen's product.
@@ -177,11 +167,20 @@ class FastPanel {
         row_end_(row_end),
         n_(n),
         y_(y + n),
-        epilogues_{{op, block, n, y}, {op, block, n + kStrassenTile.channels, y}} {}
+        epilogues_{{op, block, n, y}, {op, block, n + kStrassenTile.channels, y}},
+        factors_(block.scratch),
+        rest_(block.scratch + ChannelFactors::Bytes(op.k)),
+        sums_(reinterpret_cast<int32_t*>(rest_ + kFastRows * FastPass(op.k))) {}
 
-  // Calls next() for every row.
-  template <typename Next>
-  void Run(const Next& next) {
+  static size_t ScratchBytes(size_t k) {
+    return ChannelFactors::Bytes(k) + kFastRows * FastPass(k) +
+           kFastBlockRows * kFastChannels * sizeof(int32_t);
+  }
+
+  void Run() {
+    const size_t tiles = CeilDivide(row_end_ - row_, kFastRows);
+    tile_.next = {op_, 4, n_ + kFastChannels, kFastChannels,
+                  tiles * kStrassenProducts * op_.k / 2 / kGroup};
     const size_t pass = FastPass(op_.k);
     const bool is_one_pass = pass >= op_.k;
     for (size_t k = 0; k < op_.k; k += pass) {
@@ -189,13 +188,10 @@ class FastPanel {
       is_last_ = k + 2 * half_ == op_.k;
       tile_.groups = half_ / kGroup;
       factors_.Make(op_, n_, k, half_, &corrections_);
-      const bool ends = is_one_pass && epilogues_[0].left_only() && epilogues_[1].left_only();
+      const bool ends = is_one_pass && epilogues_[0].fits_shifted() && epilogues_[1].fits_shifted();
       if (ends) BeginOutput();
       for (size_t row = row_; row < fast_end_; row += kFastRows) {
-        for (size_t r = 0; r < kFastRows; ++r) {
-          next();
-          if (is_last_) epilogues_[0].Prefetch(row + r);
-        }
+        for (size_t r = 0; r < kFastRows && is_last_; ++r) epilogues_[0].Prefetch(row + r);
         const uint8_t* const a =
             block_.prepared + row / kFastRows * RowFactorBytes(op_.k) + RowFactorBytes(k);
         if (!ends || !RunOutput(a, row)) RunSums(a, row, k);
@@ -208,15 +204,17 @@ class FastPanel {
   void BeginOutput() {
     for (size_t j = 0; j < 2; ++j) {
       const size_t n = n_ + j * kStrassenTile.channels;
-      __m512i rounding[2], bias[2], left[2], multiplier[1];
+      __m512i rounding[2], bias[2], left[2], right[2], multiplier[1];
       LoadTileOrder32<2>(op_.requantizer.rounding + n, rounding);
       LoadTileOrder32<2>(op_.bias + n, bias);
       LoadTileOrder32<2>(op_.requantizer.left_shift + n, left);
+      LoadTileOrder32<2>(op_.requantizer.right_shift + n, right);
       LoadTileOrder16<2>(op_.requantizer.multiplier + n, multiplier);
       _mm512_store_si512(tile_.multiplier[j], multiplier[0]);
       for (size_t v = 0; v < 2; ++v) {
         const __m512i sum = _mm512_add_epi32(rounding[v], bias[v]);
-        _mm512_store_si512(tile_.left[j][v], left[v]);
+        _mm512_store_si512(tile_.shift[0][j][v], left[v]);
+        _mm512_store_si512(tile_.shift[1][j][v], right[v]);
         for (size_t kind = j; kind < 4; kind += 2) {
           _mm512_store_si512(tile_.bias[kind][v], _mm512_add_epi32(sum, corrections_[kind][v]));
         }
@@ -274,15 +272,8 @@ class FastPanel {
   // Of any values.
   PQV_INLINE void RunRest(size_t k) {
     const size_t rows = row_end_ - fast_end_;
-    const int8_t* const a = block_.a + fast_end_ * block_.a_stride + k;
-    const __m512i offset = _mm512_set1_epi8(static_cast<char>(kRestOffset));
-    for (size_t r = 0; r < rows; ++r) {
-      for (size_t i = 0; i < 2 * half_; i += 64) {
-        const __mmask64 lanes = FirstLanes(2 * half_ - i);
-        const __m512i x = _mm512_maskz_loadu_epi8(lanes, a + r * block_.a_stride + i);
-        _mm512_store_si512(rest_ + r * kMaxFastK + i, _mm512_xor_si512(x, offset));
-      }
-    }
+    MakeUnsigned(block_.a + fast_end_ * block_.a_stride + k, block_.a_stride, rows, 2 * half_,
+                 rest_);
     for (size_t j = 0; j < 2; ++j) {
       for (size_t i = 0; i < 2; ++i) MultiplyRest(k == 0 && i == 0, rows, i, j);
       if (is_last_) Store(j == 0 ? kRest1 : kRest2, fast_end_, rows);
@@ -302,8 +293,9 @@ class FastPanel {
         _mm512_store_si512(sums + r * kFastChannels + v * kLanes32, x[v]);
       }
     };
-    RunRows<PanelSign::kSigned, kFastVectors>(rest_ + i * half_, kMaxFastK, rows, half_,
-                                              factors_[kStrassenB[i][j]], begin, end);
+    PaddedRows source(rest_ + i * half_, 2 * half_, half_);
+    const StepPanel<kFastVectors> panel = {factors_[kStrassenB[i][j]]};
+    RunRows<PanelSign::kSigned, kFastVectors>(&source, rows, panel, half_ / kGroup, begin, end);
   }
 
   void Store(FastSums kind, size_t row, size_t rows) {
@@ -330,8 +322,8 @@ class FastPanel {
   Corrections corrections_ = {};
   ChannelFactors factors_;
   FastTile tile_;
-  alignas(64) uint8_t rest_[kFastRows * kMaxFastK];
-  alignas(64) int32_t sums_[kFastBlockRows * kFastChannels];
+  uint8_t* const rest_;
+  int32_t* const sums_;
 };
 
 }  // namespace avx512

@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #include "kernels/gemm/strassen.h"
-#include "kernels/gemm/tile_avx512vnni.h"
+#include "kernels/packed_matmul/panels_avx512vnni.h"
 
 namespace pqv {
 namespace avx512 {
@@ -27,9 +27,9 @@ enum FastSums { kC11, kC12, kC21, kC22, kRest1, kRest2, kFastSums };
 struct alignas(64) FastTile {
   int32_t saved[2][24][16];  // P1, then P1 + P6; P1 + P6 + P7
   int32_t sums[24][64];      // where they are wanted
-  // Where output is wanted of sums that are shifted to the left alone:
+  // Where output is wanted of sums that fit when they are shifted to the left:
   int32_t bias[4][2][16];
-  int32_t left[2][2][16];
+  int32_t shift[2][2][2][16];  // to the left, then to the right
   int16_t multiplier[2][32];
   int16_t residual_multiplier[2][32];
   int16_t round[32];  // the factor of Round6
@@ -40,6 +40,7 @@ struct alignas(64) FastTile {
   const int8_t* residual[4];
   size_t residual_stride;
   size_t groups;
+  NextWeights next;
 };
 
 // clang-format off
@@ -82,16 +83,18 @@ struct alignas(64) FastTile {
 #define PQV_BEGIN_OUTPUT(block, channels) \
   "vmovdqa64 " PQV_AT(bias, (2 * block)) ", %%zmm24\n\t" \
   "vmovdqa64 " PQV_AT(bias, (2 * block + 1)) ", %%zmm25\n\t" \
-  "vmovdqa64 " PQV_AT(left, (2 * channels)) ", %%zmm26\n\t" \
-  "vmovdqa64 " PQV_AT(left, (2 * channels + 1)) ", %%zmm27\n\t" \
+  "vmovdqa64 " PQV_AT(shift, (2 * channels)) ", %%zmm26\n\t" \
+  "vmovdqa64 " PQV_AT(shift, (2 * channels + 1)) ", %%zmm27\n\t" \
   "vmovdqa64 " PQV_AT(multiplier, channels) ", %%zmm28\n\t" \
   "mov 8*" #block "+%c[y](%[tile]), %[count]\n\t" \
   "mov 8*" #block "+%c[residual](%[tile]), %[rows]\n\t"
-#define PQV_MULTIPLIED \
+#define PQV_MULTIPLIED(channels) \
   "vpaddd %%zmm24, %%zmm29, %%zmm29\n\t" \
   "vpaddd %%zmm25, %%zmm30, %%zmm30\n\t" \
   "vpsllvd %%zmm26, %%zmm29, %%zmm29\n\t" \
   "vpsllvd %%zmm27, %%zmm30, %%zmm30\n\t" \
+  "vpsravd " PQV_AT(shift, (2 * channels + 4)) ", %%zmm29, %%zmm29\n\t" \
+  "vpsravd " PQV_AT(shift, (2 * channels + 5)) ", %%zmm30, %%zmm30\n\t" \
   "vpackssdw %%zmm30, %%zmm29, %%zmm29\n\t" \
   "vpmulhrsw %%zmm28, %%zmm29, %%zmm29\n\t"
 #define PQV_RESIDUAL(channels) \
@@ -107,11 +110,12 @@ struct alignas(64) FastTile {
   "vpminsb " PQV_AT(high, 0) ", %%ymm29, %%ymm29\n\t" \
   "vmovdqu8 %%ymm29, (%[count])\n\t" \
   "add %c[y_stride](%[tile]), %[count]\n\t"
-#define PQV_OUTPUT(row, i, j) PQV_COPY(i, j) PQV_MULTIPLIED PQV_NARROWED
-#define PQV_OUTPUT_22(row, i, j) PQV_FORK(i, j) PQV_MULTIPLIED PQV_NARROWED
-#define PQV_ADDED_1(row, i, j) PQV_COPY(i, j) PQV_MULTIPLIED PQV_RESIDUAL(0) PQV_NARROWED
-#define PQV_ADDED_2(row, i, j) PQV_COPY(i, j) PQV_MULTIPLIED PQV_RESIDUAL(1) PQV_NARROWED
-#define PQV_ADDED_22(row, i, j) PQV_FORK(i, j) PQV_MULTIPLIED PQV_RESIDUAL(1) PQV_NARROWED
+#define PQV_OUTPUT_1(row, i, j) PQV_COPY(i, j) PQV_MULTIPLIED(0) PQV_NARROWED
+#define PQV_OUTPUT_2(row, i, j) PQV_COPY(i, j) PQV_MULTIPLIED(1) PQV_NARROWED
+#define PQV_OUTPUT_22(row, i, j) PQV_FORK(i, j) PQV_MULTIPLIED(1) PQV_NARROWED
+#define PQV_ADDED_1(row, i, j) PQV_COPY(i, j) PQV_MULTIPLIED(0) PQV_RESIDUAL(0) PQV_NARROWED
+#define PQV_ADDED_2(row, i, j) PQV_COPY(i, j) PQV_MULTIPLIED(1) PQV_RESIDUAL(1) PQV_NARROWED
+#define PQV_ADDED_22(row, i, j) PQV_FORK(i, j) PQV_MULTIPLIED(1) PQV_RESIDUAL(1) PQV_NARROWED
 
 #define PQV_ROW(address, x, first, second) \
   "vpbroadcastd " address ", %%zmm" #x "\n\t" \
@@ -121,6 +125,8 @@ struct alignas(64) FastTile {
 #define PQV_MULTIPLY \
   "mov %c[groups](%[tile]), %[count]\n" \
   "1:\n\t" \
+  "prefetcht0 (%[next])\n\t" \
+  "add %c[next_step](%[tile]), %[next]\n\t" \
   "vmovdqa64 (%[b]), %%zmm24\n\t" \
   "vmovdqa64 64(%[b]), %%zmm25\n\t" \
   PQV_ROW("(%[a])", 26, 0, 1) \
@@ -163,14 +169,15 @@ struct alignas(64) FastTile {
 #define PQV_RUN(...) \
   size_t count; \
   size_t rows; \
+  const uint8_t* next = tile->next.line; \
   const size_t half = kGroup * tile->groups; \
   __asm__ volatile( \
       PQV_PRODUCTS(__VA_ARGS__) \
-      : [a] "+r"(a), [b] "+r"(b), [count] "=&r"(count), [rows] "=&r"(rows) \
+      : [a] "+r"(a), [b] "+r"(b), [count] "=&r"(count), [rows] "=&r"(rows), [next] "+r"(next) \
       : [tile] "r"(tile), [stride] "r"(half), [stride3] "r"(3 * half), [stride5] "r"(5 * half), \
         [stride7] "r"(7 * half), [stride9] "r"(9 * half), [stride11] "r"(11 * half), \
         [saved] "i"(offsetof(FastTile, saved)), [sums] "i"(offsetof(FastTile, sums)), \
-        [bias] "i"(offsetof(FastTile, bias)), [left] "i"(offsetof(FastTile, left)), \
+        [bias] "i"(offsetof(FastTile, bias)), [shift] "i"(offsetof(FastTile, shift)), \
         [multiplier] "i"(offsetof(FastTile, multiplier)), \
         [residual_multiplier] "i"(offsetof(FastTile, residual_multiplier)), \
         [round] "i"(offsetof(FastTile, round)), [low] "i"(offsetof(FastTile, low)), \
@@ -178,11 +185,13 @@ struct alignas(64) FastTile {
         [y_stride] "i"(offsetof(FastTile, y_stride)), \
         [residual] "i"(offsetof(FastTile, residual)), \
         [residual_stride] "i"(offsetof(FastTile, residual_stride)), \
-        [groups] "i"(offsetof(FastTile, groups)) \
+        [groups] "i"(offsetof(FastTile, groups)), \
+        [next_step] "i"(offsetof(FastTile, next) + offsetof(NextWeights, step)) \
       : "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", \
         "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", \
         "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", \
-        "xmm28", "xmm29", "xmm30", "xmm31")
+        "xmm28", "xmm29", "xmm30", "xmm31"); \
+  tile->next.line = next;
 // clang-format on
 
 // 24 rows by 64 channels. `a` are the factors of the rows and a pass, `b` those of the channels,
@@ -190,15 +199,15 @@ struct alignas(64) FastTile {
 static __attribute__((noinline)) void FindFastSums(const uint8_t* a, const uint8_t* b,
                                                    FastTile* tile) {
   PQV_RUN(PQV_EACH_ROW(PQV_STORE_11), PQV_EACH_ROW(PQV_STORE_21), PQV_EACH_ROW(PQV_STORE_22),
-          PQV_EACH_ROW(PQV_STORE_12));
+          PQV_EACH_ROW(PQV_STORE_12))
 }
 
 static __attribute__((noinline)) void FindFastOutput(const uint8_t* a, const uint8_t* b,
                                                      FastTile* tile) {
-  PQV_RUN(PQV_BEGIN_OUTPUT(0, 0) PQV_EACH_ROW(PQV_OUTPUT),
-          PQV_BEGIN_OUTPUT(2, 0) PQV_EACH_ROW(PQV_OUTPUT),
+  PQV_RUN(PQV_BEGIN_OUTPUT(0, 0) PQV_EACH_ROW(PQV_OUTPUT_1),
+          PQV_BEGIN_OUTPUT(2, 0) PQV_EACH_ROW(PQV_OUTPUT_1),
           PQV_BEGIN_OUTPUT(3, 1) PQV_EACH_ROW(PQV_OUTPUT_22),
-          PQV_BEGIN_OUTPUT(1, 1) PQV_EACH_ROW(PQV_OUTPUT));
+          PQV_BEGIN_OUTPUT(1, 1) PQV_EACH_ROW(PQV_OUTPUT_2))
 }
 
 static __attribute__((noinline)) void FindFastOutputAdd(const uint8_t* a, const uint8_t* b,
@@ -206,7 +215,7 @@ static __attribute__((noinline)) void FindFastOutputAdd(const uint8_t* a, const 
   PQV_RUN(PQV_BEGIN_OUTPUT(0, 0) PQV_EACH_ROW(PQV_ADDED_1),
           PQV_BEGIN_OUTPUT(2, 0) PQV_EACH_ROW(PQV_ADDED_1),
           PQV_BEGIN_OUTPUT(3, 1) PQV_EACH_ROW(PQV_ADDED_22),
-          PQV_BEGIN_OUTPUT(1, 1) PQV_EACH_ROW(PQV_ADDED_2));
+          PQV_BEGIN_OUTPUT(1, 1) PQV_EACH_ROW(PQV_ADDED_2))
 }
 
 #undef PQV_ADDED_1
@@ -220,7 +229,8 @@ static __attribute__((noinline)) void FindFastOutputAdd(const uint8_t* a, const 
 #undef PQV_MULTIPLIED
 #undef PQV_MULTIPLY
 #undef PQV_NARROWED
-#undef PQV_OUTPUT
+#undef PQV_OUTPUT_1
+#undef PQV_OUTPUT_2
 #undef PQV_OUTPUT_22
 #undef PQV_PRODUCTS
 #undef PQV_RESIDUAL

@@ -12,7 +12,7 @@ constexpr size_t kPanelColumns = 64;
 
 // 16 * kVectors or fewer columns of V from d on.
 template <size_t kVectors>
-struct ColumnPanels : NothingBeside {
+struct ColumnPanels {
   static constexpr size_t kUnit = kGroup;
   const WeightedMean& op;
   size_t d;
@@ -24,7 +24,7 @@ struct ColumnPanels : NothingBeside {
 };
 
 template <size_t kVectors>
-class ToMean : public NothingBeside {
+class ToMean {
  public:
   PQV_INLINE ToMean(const WeightedMean& op, size_t d, const MeanScales* scales)
       : y_(op.y + d),
@@ -53,7 +53,7 @@ class ToMean : public NothingBeside {
 template <size_t kVectors>
 void RunColumns(const WeightedMean& op, const MeanScales* scales, size_t d) {
   const Product rows = {0, op.m, 0, op.d, op.n, op.w, op.w_stride};
-  RunPanel<PanelSign::kSigned, kVectors>(rows, ColumnPanels<kVectors>{{}, op, d},
+  RunPanel<PanelSign::kSigned, kVectors>(rows, ColumnPanels<kVectors>{op, d},
                                          ToMean<kVectors>(op, d, scales));
 }
 
