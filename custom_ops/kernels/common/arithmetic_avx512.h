@@ -231,34 +231,40 @@ static PQV_INLINE __m512i SumRows(const __m512i* x) {
                            __attribute__((always_inline)) { return _mm512_add_epi32(a, b); });
 }
 
+// Divisions and roots by floating point, which is exact here: what is rounded is far from every
+// integer that it is not equal to, however the caller has set the rounding.
+
 // bit_length of 16 uint32 > 0.
 static PQV_INLINE __m512i BitLengths(__m512i x) {
-  __m512i length = _mm512_set1_epi32(1);
-#pragma GCC unroll 5
-  for (int bits = 16; bits > 0; bits /= 2) {
-    const __m512i count = _mm512_set1_epi32(bits);
-    const __mmask16 has_more = _mm512_cmpge_epu32_mask(x, _mm512_set1_epi32(1 << bits));
-    x = _mm512_mask_srlv_epi32(x, has_more, x, count);
-    length = _mm512_mask_add_epi32(length, has_more, length, count);
-  }
-  return length;
+  const __m512 rounded_down = _mm512_cvt_roundepu32_ps(x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+  return _mm512_add_epi32(_mm512_cvtps_epi32(_mm512_getexp_ps(rounded_down)), _mm512_set1_epi32(1));
 }
 
-// reciprocal(x, e) of 16 uint32 in [1, 2^31), bit by bit: 2^(e-1) / x has 15 of them, and where it
-// is 1, the largest result but one, they are all ones.
-static PQV_INLINE __m512i Reciprocals(__m512i x, __m512i bit_length) {
-  const __m512i ones = _mm512_set1_epi32(1);
-  __m512i rest = _mm512_sllv_epi32(ones, _mm512_sub_epi32(bit_length, ones));
-  __m512i quotient = _mm512_setzero_si512();
-#pragma GCC unroll 15
-  for (int bit = 0; bit < 15; ++bit) {
-    rest = _mm512_add_epi32(rest, rest);
-    quotient = _mm512_add_epi32(quotient, quotient);
-    const __mmask16 fits = _mm512_cmpge_epu32_mask(rest, x);
-    rest = _mm512_mask_sub_epi32(rest, fits, rest, x);
-    quotient = _mm512_mask_add_epi32(quotient, fits, quotient, ones);
-  }
-  return quotient;
+// reciprocal(x, bit_length) of 8 uint32 > 0. A quotient is below 2^16, and 2^-32 or more from the
+// next integer; float64 has it to 2^-36.
+static PQV_INLINE __m256i Reciprocals8(__m256i x) {
+  const __m512d divisor = _mm512_cvtepu32_pd(x);
+  const __m512d power = _mm512_scalef_pd(_mm512_set1_pd(1 << 15), _mm512_getexp_pd(divisor));
+  const __m256i quotient = _mm512_cvttpd_epi32(_mm512_div_pd(power, divisor));
+  return _mm256_min_epi32(quotient, _mm256_set1_epi32(INT16_MAX));
+}
+
+// reciprocal(x, bit_length(x)) of 16 uint32 > 0.
+static PQV_INLINE __m512i Reciprocals(__m512i x) {
+  const __m256i low = Reciprocals8(_mm512_castsi512_si256(x));
+  const __m256i high = Reciprocals8(_mm512_extracti64x4_epi64(x, 1));
+  return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+
+// floor(sqrt(x)) of 8 uint64 < 2^62: that of float64 is one too much or too little at most.
+static PQV_INLINE __m512i IntegerSqrts(__m512i x) {
+  const __m512i one = _mm512_set1_epi64(1);
+  __m512i root = _mm512_cvttpd_epi64(_mm512_sqrt_pd(_mm512_cvtepu64_pd(x)));
+  const __mmask8 above = _mm512_cmpgt_epu64_mask(_mm512_mul_epu32(root, root), x);
+  root = _mm512_mask_sub_epi64(root, above, root, one);
+  const __m512i next = _mm512_add_epi64(root, one);
+  const __mmask8 below = _mm512_cmple_epu64_mask(_mm512_mul_epu32(next, next), x);
+  return _mm512_mask_mov_epi64(root, below, next);
 }
 
 // narrow: the limits of an output of y_bits.

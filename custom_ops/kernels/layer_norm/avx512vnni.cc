@@ -16,22 +16,6 @@ constexpr size_t kMaxUnsaturated = 1023;
 static_assert(kMaxChannels * 8 <= INT16_MAX && kMaxChannels <= (uint64_t{1} << 32) / (1 << 20) - 1,
               "int16 factors, uint32 sums of squares");
 
-// floor(sqrt(x)) of 8 uint64 < 2^62, bit by bit: divisions of scalars take longer.
-__m512i IntegerSqrts(__m512i x) {
-  const uint64_t bits = static_cast<uint64_t>(_mm512_reduce_or_epi64(x)) | 1;
-  __m512i one = _mm512_set1_epi64(int64_t{1} << ((BitLength(bits) - 1) & ~1));
-  __m512i root = _mm512_setzero_si512();
-  for (int bit = BitLength(bits); bit > 0; bit -= 2) {
-    const __m512i trial = _mm512_add_epi64(root, one);
-    const __mmask8 fits = _mm512_cmpge_epu64_mask(x, trial);
-    x = _mm512_mask_sub_epi64(x, fits, x, trial);
-    root = _mm512_srli_epi64(root, 1);
-    root = _mm512_mask_add_epi64(root, fits, root, one);
-    one = _mm512_srli_epi64(one, 2);
-  }
-  return root;
-}
-
 // sigma of 8 rows from their S and Q.
 __m256i Sigmas8(const LayerNorm& op, __m256i sum, __m256i square_sum) {
   const __m512i wide_sum = _mm512_cvtepi32_epi64(sum);
@@ -70,7 +54,7 @@ RowNormalizers MakeNormalizers(__m512i sum, __m512i sigma) {
   _mm512_store_si512(normalizers.first, _mm512_sub_epi32(rounding, sum));
   _mm512_store_si512(normalizers.right, right);
   _mm512_store_si512(normalizers.left, left);
-  _mm512_store_si512(normalizers.reciprocal, Reciprocals(sigma, bit_length));
+  _mm512_store_si512(normalizers.reciprocal, Reciprocals(sigma));
   normalizers.has_left = _mm512_test_epi32_mask(left, left) != 0;
   return normalizers;
 }

@@ -65,8 +65,7 @@ static PQV_INLINE void FindMeanScales(int shift, int multiplier, __m512i sums, M
   const __m512i shifts = _mm512_add_epi32(bit_length, _mm512_set1_epi32(shift));
   const __m512i right = _mm512_max_epi32(shifts, zero);
   const __m512i left = _mm512_max_epi32(_mm512_sub_epi32(zero, shifts), zero);
-  const __m512i product =
-      _mm512_mullo_epi32(Reciprocals(divisor, bit_length), _mm512_set1_epi32(multiplier));
+  const __m512i product = _mm512_mullo_epi32(Reciprocals(divisor), _mm512_set1_epi32(multiplier));
   const __m512i scaled =
       _mm512_srli_epi32(_mm512_add_epi32(product, _mm512_set1_epi32(1 << 14)), 15);
   _mm512_store_si512(scales->right, right);
