@@ -134,6 +134,9 @@ class Int8Epilogue {
   // Whether no sum leaves an int32 when it is shifted to the left.
   bool fits_shifted() const { return fits_shifted_; }
 
+  // Whether that is so and none is shifted to the right.
+  bool left_only() const { return left_only_; }
+
  private:
   // Where outputs of 4 bits are made of few products, no channel is shifted right, and no sum is
   // so large that it leaves an int32 when it is shifted left: then that is all there is to do.

@@ -202,6 +202,12 @@ class FastPanel {
 
  private:
   void BeginOutput() {
+    const bool is_left = epilogues_[0].left_only() && epilogues_[1].left_only();
+    if (op_.residual_multiplier != nullptr) {
+      find_output_ = is_left ? FindLeftOutputAdd : FindOutputAdd;
+    } else {
+      find_output_ = is_left ? FindLeftOutput : FindOutput;
+    }
     for (size_t j = 0; j < 2; ++j) {
       const size_t n = n_ + j * kStrassenTile.channels;
       __m512i rounding[2], bias[2], left[2], right[2], multiplier[1];
@@ -243,11 +249,7 @@ class FastPanel {
       if (!has_residual) continue;
       tile_.residual[kind] = block_.residual + n_ + (source + r) * block_.residual_stride + channel;
     }
-    if (has_residual) {
-      FindFastOutputAdd(a, factors_[0], &tile_);
-    } else {
-      FindFastOutput(a, factors_[0], &tile_);
-    }
+    find_output_(a, factors_[0], &tile_);
     return true;
   }
 
@@ -322,6 +324,7 @@ class FastPanel {
   Corrections corrections_ = {};
   ChannelFactors factors_;
   FastTile tile_;
+  void (*find_output_)(const uint8_t* a, const uint8_t* b, FastTile* tile) = nullptr;
   uint8_t* const rest_;
   int32_t* const sums_;
 };

@@ -93,8 +93,7 @@ struct alignas(64) FastTile {
   "vpaddd %%zmm25, %%zmm30, %%zmm30\n\t" \
   "vpsllvd %%zmm26, %%zmm29, %%zmm29\n\t" \
   "vpsllvd %%zmm27, %%zmm30, %%zmm30\n\t" \
-  "vpsravd " PQV_AT(shift, (2 * channels + 4)) ", %%zmm29, %%zmm29\n\t" \
-  "vpsravd " PQV_AT(shift, (2 * channels + 5)) ", %%zmm30, %%zmm30\n\t" \
+  PQV_SHIFT_RIGHT(channels) \
   "vpackssdw %%zmm30, %%zmm29, %%zmm29\n\t" \
   "vpmulhrsw %%zmm28, %%zmm29, %%zmm29\n\t"
 #define PQV_RESIDUAL(channels) \
@@ -147,6 +146,13 @@ struct alignas(64) FastTile {
   "jnz 1b\n\t" \
   "add %[stride11], %[a]\n\t"
 
+#define PQV_OUTPUTS \
+  PQV_BEGIN_OUTPUT(0, 0) PQV_EACH_ROW(PQV_OUTPUT_1), PQV_BEGIN_OUTPUT(2, 0) PQV_EACH_ROW(PQV_OUTPUT_1), \
+      PQV_BEGIN_OUTPUT(3, 1) PQV_EACH_ROW(PQV_OUTPUT_22), PQV_BEGIN_OUTPUT(1, 1) PQV_EACH_ROW(PQV_OUTPUT_2)
+#define PQV_OUTPUTS_ADDED \
+  PQV_BEGIN_OUTPUT(0, 0) PQV_EACH_ROW(PQV_ADDED_1), PQV_BEGIN_OUTPUT(2, 0) PQV_EACH_ROW(PQV_ADDED_1), \
+      PQV_BEGIN_OUTPUT(3, 1) PQV_EACH_ROW(PQV_ADDED_22), PQV_BEGIN_OUTPUT(1, 1) PQV_EACH_ROW(PQV_ADDED_2)
+
 #define PQV_PRODUCTS(end_11, end_21, end_22, end_12) \
   PQV_EACH_ROW(PQV_ZERO) \
   PQV_MULTIPLY /* P1 */ \
@@ -191,7 +197,7 @@ struct alignas(64) FastTile {
         "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", \
         "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", \
         "xmm28", "xmm29", "xmm30", "xmm31"); \
-  tile->next.line = next;
+  tile->next.line = next
 // clang-format on
 
 // 24 rows by 64 channels. `a` are the factors of the rows and a pass, `b` those of the channels,
@@ -199,23 +205,37 @@ struct alignas(64) FastTile {
 static __attribute__((noinline)) void FindFastSums(const uint8_t* a, const uint8_t* b,
                                                    FastTile* tile) {
   PQV_RUN(PQV_EACH_ROW(PQV_STORE_11), PQV_EACH_ROW(PQV_STORE_21), PQV_EACH_ROW(PQV_STORE_22),
-          PQV_EACH_ROW(PQV_STORE_12))
+          PQV_EACH_ROW(PQV_STORE_12));
 }
 
-static __attribute__((noinline)) void FindFastOutput(const uint8_t* a, const uint8_t* b,
+// Without shifts to the right, 1% of a tile.
+#define PQV_SHIFT_RIGHT(channels)
+
+static __attribute__((noinline)) void FindLeftOutput(const uint8_t* a, const uint8_t* b,
                                                      FastTile* tile) {
-  PQV_RUN(PQV_BEGIN_OUTPUT(0, 0) PQV_EACH_ROW(PQV_OUTPUT_1),
-          PQV_BEGIN_OUTPUT(2, 0) PQV_EACH_ROW(PQV_OUTPUT_1),
-          PQV_BEGIN_OUTPUT(3, 1) PQV_EACH_ROW(PQV_OUTPUT_22),
-          PQV_BEGIN_OUTPUT(1, 1) PQV_EACH_ROW(PQV_OUTPUT_2))
+  PQV_RUN(PQV_OUTPUTS);
 }
 
-static __attribute__((noinline)) void FindFastOutputAdd(const uint8_t* a, const uint8_t* b,
+static __attribute__((noinline)) void FindLeftOutputAdd(const uint8_t* a, const uint8_t* b,
                                                         FastTile* tile) {
-  PQV_RUN(PQV_BEGIN_OUTPUT(0, 0) PQV_EACH_ROW(PQV_ADDED_1),
-          PQV_BEGIN_OUTPUT(2, 0) PQV_EACH_ROW(PQV_ADDED_1),
-          PQV_BEGIN_OUTPUT(3, 1) PQV_EACH_ROW(PQV_ADDED_22),
-          PQV_BEGIN_OUTPUT(1, 1) PQV_EACH_ROW(PQV_ADDED_2))
+  PQV_RUN(PQV_OUTPUTS_ADDED);
+}
+
+// clang-format off
+#undef PQV_SHIFT_RIGHT
+#define PQV_SHIFT_RIGHT(channels) \
+  "vpsravd " PQV_AT(shift, (2 * channels + 4)) ", %%zmm29, %%zmm29\n\t" \
+  "vpsravd " PQV_AT(shift, (2 * channels + 5)) ", %%zmm30, %%zmm30\n\t"
+// clang-format on
+
+static __attribute__((noinline)) void FindOutput(const uint8_t* a, const uint8_t* b,
+                                                 FastTile* tile) {
+  PQV_RUN(PQV_OUTPUTS);
+}
+
+static __attribute__((noinline)) void FindOutputAdd(const uint8_t* a, const uint8_t* b,
+                                                    FastTile* tile) {
+  PQV_RUN(PQV_OUTPUTS_ADDED);
 }
 
 #undef PQV_ADDED_1
@@ -232,6 +252,8 @@ static __attribute__((noinline)) void FindFastOutputAdd(const uint8_t* a, const 
 #undef PQV_OUTPUT_1
 #undef PQV_OUTPUT_2
 #undef PQV_OUTPUT_22
+#undef PQV_OUTPUTS
+#undef PQV_OUTPUTS_ADDED
 #undef PQV_PRODUCTS
 #undef PQV_RESIDUAL
 #undef PQV_RESTORE
@@ -239,6 +261,7 @@ static __attribute__((noinline)) void FindFastOutputAdd(const uint8_t* a, const 
 #undef PQV_RUN
 #undef PQV_SAVE
 #undef PQV_SAVE_7
+#undef PQV_SHIFT_RIGHT
 #undef PQV_STORE_11
 #undef PQV_STORE_12
 #undef PQV_STORE_21
