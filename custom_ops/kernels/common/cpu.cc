@@ -3,6 +3,7 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <stdint.h>
+#include <string.h>
 #if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@ enum Feature : uint32_t {
   kAvx512Vbmi = 1u << 3,
   kAmx = 1u << 4,
   kAvxVnni = 1u << 5,
+  kAmd = 1u << 6,
 };
 
 constexpr bool HasBits(uint64_t word, uint64_t bits) { return (word & bits) == bits; }
@@ -73,6 +75,11 @@ bool HasTiles([[maybe_unused]] uint64_t states, [[maybe_unused]] uint32_t leaf_7
 #endif
 }
 
+bool IsAmd() {
+  uint32_t a = 0, name[3] = {};
+  return __get_cpuid(0, &a, &name[0], &name[2], &name[1]) && memcmp(name, "AuthenticAMD", 12) == 0;
+}
+
 uint32_t Detect() {
   constexpr uint32_t kOsxsaveAndAvx = 1u << 27 | 1u << 28;                     // leaf 1, ecx
   constexpr uint32_t kLeafAvx2 = 1u << 5;                                      // leaf 7, ebx
@@ -93,6 +100,7 @@ uint32_t Detect() {
   if (HasAvxVnni(has_avx512_vnni, a)) features |= kAvxVnni;
   if (!has_avx512_vnni) return features;
   features |= kAvx512Vnni;
+  if (IsAmd()) features |= kAmd;
   if (HasBits(c, kLeafVbmi)) features |= kAvx512Vbmi;
   if (HasBits(c, kLeafGfni) && HasTiles(states, d)) features |= kAmx;
   return features;
@@ -115,6 +123,7 @@ bool CpuHasAvx2() { return Has(kAvx2); }
 bool CpuHasAvxVnni() { return Has(kAvxVnni); }
 bool CpuHasAvx512Vnni() { return Has(kAvx512Vnni); }
 bool CpuHasAvx512Vbmi() { return Has(kAvx512Vbmi); }
+bool CpuHasPortsBesideVnni() { return Has(kAmd); }
 bool CpuHasAmx() { return Has(kAmx); }
 
 #elif defined(__aarch64__)

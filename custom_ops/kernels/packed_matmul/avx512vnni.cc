@@ -1,3 +1,4 @@
+#include "kernels/common/cpu.h"
 #include "kernels/packed_matmul/few_rows_avx512vnni.h"
 #include "kernels/packed_matmul/panels_avx512vnni.h"
 #include "kernels/packed_matmul/strassen_avx512vnni.h"
@@ -50,7 +51,8 @@ void RunChannels(const PackedMatMul& op, const PackedMatMulBlock& block, size_t 
                  typename Epilogue::Output* y) {
   constexpr size_t kPanels = kLanes32 * kVectors / kPanelChannels;
   if constexpr (kBits == 8) {
-    if (n / kPanelChannels + kPanels <= CeilDivide(op.n, kPanelChannels)) {
+    const bool is_whole = n / kPanelChannels + kPanels <= CeilDivide(op.n, kPanelChannels);
+    if (is_whole && CpuHasPortsBesideVnni()) {
       const FilePanel panel = {Group(op.weights, kBits, op.k, 0, n),
                                CeilDivide(op.k, kGroupSize) * GroupBytes(kBits)};
       return Multiply<kBits, kVectors, Epilogue>(op, block, n, panel, y);
