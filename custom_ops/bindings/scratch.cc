@@ -31,9 +31,17 @@ void KeepOrFree(Scratch::Buffer* buffer) {
   if (buffer != nullptr && !Keep(buffer)) FreeAligned(buffer);
 }
 
+Scratch::Buffer* Allocate(size_t bytes) {
+  auto* const buffer =
+      static_cast<Scratch::Buffer*>(AllocateAligned(sizeof(Scratch::Buffer) + bytes));
+  if (buffer != nullptr) buffer->bytes = bytes;
+  return buffer;
+}
+
 // One that is large enough. Without any, a smaller one makes room: the number of buffers does not
-// grow, and in the end all are as large as the largest that was asked for.
+// grow, and in the end all are as large as the largest that is kept.
 Scratch::Buffer* Take(size_t bytes) {
+  if (bytes > kMaxKeptBytes) return Allocate(bytes);
   Scratch::Buffer* small = nullptr;
   for (auto& slot : kept) {
     Scratch::Buffer* const buffer = slot.exchange(nullptr);
@@ -46,10 +54,7 @@ Scratch::Buffer* Take(size_t bytes) {
     small = buffer;
   }
   if (small != nullptr) FreeAligned(small);
-  auto* const buffer =
-      static_cast<Scratch::Buffer*>(AllocateAligned(sizeof(Scratch::Buffer) + bytes));
-  if (buffer != nullptr) buffer->bytes = bytes;
-  return buffer;
+  return Allocate(bytes);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Memory for the time of a task. It is kept for the next one, of whatever node: from the second run
 // on hardly anything is allocated, no page is touched for the first time, and what one node leaves
-// in the caches is of use to the next.
+// in the caches is of use to the next. At most 16 buffers of 4 MiB stay when no session is left.
 
 #ifndef PQV_BINDINGS_SCRATCH_H_
 #define PQV_BINDINGS_SCRATCH_H_

@@ -33,6 +33,7 @@ _LIMITS = {
     "MAX_SHIFT": "int",
     "MAX_MULTIPLIER": "int",
     "MAX_BIAS": "int",
+    "MAX_EPSILON": "int64_t",
 }
 """The numbers of the domain that kernels are written for, and their types."""
 
@@ -102,7 +103,7 @@ def _limits() -> str:
         f"constexpr {kind} {_camel(name)} = {getattr(domain, name)};"
         for name, kind in _LIMITS.items()
     ]
-    return _header("PQV_KERNELS_COMMON_LIMITS_H_", "<stddef.h>", lines)
+    return _header("PQV_KERNELS_COMMON_LIMITS_H_", "<stddef.h>\n#include <stdint.h>", lines)
 
 
 def _declarations() -> str:

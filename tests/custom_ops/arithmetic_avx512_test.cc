@@ -22,7 +22,7 @@ void FindSqrts(const uint64_t* x, uint64_t* y) {
 
 }  // namespace
 
-const Primitives kAvx512Primitives = {"avx512vnni",   CpuHasAvx512Vnni, INT32_MAX,
+const Primitives kAvx512Primitives = {"avx512vnni",   CpuHasAvx512Vnni, UINT32_MAX,
                                       FindBitLengths, FindReciprocals,  FindSqrts};
 
 }  // namespace pqv

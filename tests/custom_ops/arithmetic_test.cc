@@ -18,7 +18,7 @@
 namespace pqv {
 namespace {
 
-constexpr uint64_t kMaxRadicand = (uint64_t{1} << 62) - 1;
+constexpr uint64_t kMaxRadicand = (uint64_t{1} << 50) - 1;
 
 // A list for 16 numbers at a time.
 template <typename T>
@@ -48,13 +48,13 @@ std::vector<uint32_t> Divisors(uint32_t max) {
   Numbers<uint32_t> numbers(1, max);
   std::mt19937_64 random(1);
   for (uint64_t x = 1; x < 1 << 18; x += 3) numbers.AddAround(x);
-  for (int bit = 0; bit < 31; ++bit) {
+  for (int bit = 0; bit < 32; ++bit) {
     numbers.AddAround(uint64_t{1} << bit);
     for (uint64_t quotient = 1 << 14; quotient < 1 << 15; quotient += 7) {
       numbers.AddAround((uint64_t{1} << (bit + 15)) / quotient);
     }
   }
-  for (int i = 0; i < 100000; ++i) numbers.AddAround(random() >> (33 + random() % 31));
+  for (int i = 0; i < 100000; ++i) numbers.AddAround(random() >> (32 + random() % 32));
   return numbers.Padded();
 }
 
@@ -63,9 +63,9 @@ std::vector<uint64_t> Radicands() {
   std::mt19937_64 random(2);
   for (uint64_t x = 0; x < 1 << 16; x += 3) numbers.AddAround(x);
   for (int i = 0; i < 300000; ++i) {
-    const uint64_t root = random() >> (33 + random() % 31);
+    const uint64_t root = random() >> (39 + random() % 25);
     numbers.AddAround(root * root);
-    numbers.AddAround(random() >> (2 + random() % 62));
+    numbers.AddAround(random() >> (14 + random() % 50));
   }
   numbers.AddAround(kMaxRadicand);
   return numbers.Padded();

@@ -256,15 +256,10 @@ static PQV_INLINE __m512i Reciprocals(__m512i x) {
   return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
 }
 
-// floor(sqrt(x)) of 8 uint64 < 2^62: that of float64 is one too much or too little at most.
+// floor(sqrt(x)) of 8 uint64 < 2^50. A root is below 2^25, and 2^-26 or more below the next
+// integer; float64 has it to 2^-28.
 static PQV_INLINE __m512i IntegerSqrts(__m512i x) {
-  const __m512i one = _mm512_set1_epi64(1);
-  __m512i root = _mm512_cvttpd_epi64(_mm512_sqrt_pd(_mm512_cvtepu64_pd(x)));
-  const __mmask8 above = _mm512_cmpgt_epu64_mask(_mm512_mul_epu32(root, root), x);
-  root = _mm512_mask_sub_epi64(root, above, root, one);
-  const __m512i next = _mm512_add_epi64(root, one);
-  const __mmask8 below = _mm512_cmple_epu64_mask(_mm512_mul_epu32(next, next), x);
-  return _mm512_mask_mov_epi64(root, below, next);
+  return _mm512_cvttpd_epi64(_mm512_sqrt_pd(_mm512_cvtepu64_pd(x)));
 }
 
 // narrow: the limits of an output of y_bits.

@@ -5,6 +5,7 @@
 #define PQV_KERNELS_COMMON_LIMITS_H_
 
 #include <stddef.h>
+#include <stdint.h>
 
 namespace pqv {
 
@@ -17,6 +18,7 @@ constexpr int kMinShift = -15;
 constexpr int kMaxShift = 30;
 constexpr int kMaxMultiplier = 32767;
 constexpr int kMaxBias = 536870912;
+constexpr int64_t kMaxEpsilon = 70368744177664;
 
 }  // namespace pqv
 

@@ -23,10 +23,12 @@ struct TileRows {
   size_t stride;
 };
 
-// Rows of k bytes where they are, or as copies with zeros up to whole groups. k <= kMaxPanelK.
+// Rows of k bytes where they are, or as copies with zeros up to whole groups. k <= kMaxPanelK
+// where it is not a multiple of kGroup.
 class PaddedRows {
  public:
-  PaddedRows(const uint8_t* a, size_t stride, size_t k) : a_(a), stride_(stride), k_(k) {}
+  PQV_INLINE PaddedRows(const uint8_t* a, size_t stride, size_t k)
+      : a_(a), stride_(stride), k_(k) {}
 
   PQV_INLINE TileRows Tile(size_t row, size_t count) {
     const uint8_t* const first = a_ + row * stride_;

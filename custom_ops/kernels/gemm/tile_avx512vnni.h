@@ -1,8 +1,9 @@
 // Tiles of an int8 matrix product with VPDPBUSD, for files built with AVX512-VNNI flags.
 //
 // VPDPBUSD multiplies unsigned by signed bytes. A panel of unsigned bytes meets signed rows, and
-// one of signed bytes unsigned rows. Signed values become unsigned by an offset, which adds offset
-// times the sum of the row to each of its sums; SumsOfRows gives what is to be taken off again.
+// one of signed bytes unsigned rows. Signed values become unsigned by an offset. That of a panel
+// adds offset times the sum of the row to each of its sums, which SumsOfRows gives; that of rows
+// offset times the sum of a channel.
 
 #ifndef PQV_KERNELS_GEMM_TILE_AVX512VNNI_H_
 #define PQV_KERNELS_GEMM_TILE_AVX512VNNI_H_

@@ -15,6 +15,7 @@ constexpr size_t kMaxChannels = 4095;  // C * 8 fits in int16, the sum of square
 constexpr size_t kMaxUnsaturated = 1023;
 static_assert(kMaxChannels * 8 <= INT16_MAX && kMaxChannels <= (uint64_t{1} << 32) / (1 << 20) - 1,
               "int16 factors, uint32 sums of squares");
+static_assert((uint64_t{kMaxChannels} << 32) + kMaxEpsilon < uint64_t{1} << 50, "IntegerSqrts");
 
 // sigma of 8 rows from their S and Q.
 __m256i Sigmas8(const LayerNorm& op, __m256i sum, __m256i square_sum) {

@@ -283,9 +283,8 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
 
 }  // namespace
 
-const PackedMatMulKernel kPackedInt4MatMul = {
-    kTileRows,    kWideChannels,  Run<4, ToInt8, int8_t>, Run<4, ToInt32, int32_t>,
-    kMinTaskRows, ScratchBytes<4>};
+const PackedMatMulKernel kPackedInt4MatMul = {kTileRows, kWideChannels, Run<4, ToInt8, int8_t>,
+                                              nullptr,   kMinTaskRows,  ScratchBytes<4>};
 const PackedMatMulKernel kPackedInt8MatMul = {
     kTileRows,    kWideChannels,  Run<8, ToInt8, int8_t>, Run<8, ToInt32, int32_t>,
     kMinTaskRows, ScratchBytes<8>};

@@ -78,7 +78,8 @@ class Int8Epilogue {
  public:
   using Output = int8_t;
 
-  Int8Epilogue(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n, int8_t* y)
+  PQV_INLINE Int8Epilogue(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n,
+                          int8_t* y)
       : block_(block), n_(n), y_(y), limits_(MakeLimits(op.y_bits)) {
     mask_ = FirstLanes(Min(block.channel_end - n, kLanes32 * kVectors));
     LoadRequantizer<Order>(op.requantizer, n, &requantizer_);
@@ -138,8 +139,8 @@ class Int8Epilogue {
   bool left_only() const { return left_only_; }
 
  private:
-  // Where outputs of 4 bits are made of few products, no channel is shifted right, and no sum is
-  // so large that it leaves an int32 when it is shifted left: then that is all there is to do.
+  // Which ways channels are shifted, and whether a sum may leave an int32 on its way to the left.
+  // Of few products, for outputs of 4 bits, none does, and often none is shifted right.
   PQV_INLINE void ChooseShift(const PackedMatMul& op, const __m512i* bias) {
     const __m512i max_sum = _mm512_set1_epi32(static_cast<int32_t>(op.k << 14));  // 128 * 128 * k
     const __m512i max_int32 = _mm512_set1_epi32(INT32_MAX);
@@ -192,7 +193,8 @@ class Int32Epilogue {
  public:
   using Output = int32_t;
 
-  Int32Epilogue(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n, int32_t* y)
+  PQV_INLINE Int32Epilogue(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n,
+                           int32_t* y)
       : block_(block), n_(n), y_(y) {
     mask_ = FirstLanes(Min(block.channel_end - n, kLanes32 * kVectors));
     Order::Load32(op.bias + n, bias_);

@@ -118,13 +118,10 @@ void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) 
 }
 
 void RunInt4(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
-  if (block.prepared == nullptr || !TakesStrassen(op, block.a, block.prepared_rows)) {
-    return Run<4, NaturalToInt8>(op, block, y);
+  if (block.prepared != nullptr && TakesStrassen(op, block.a, block.prepared_rows)) {
+    return RunFast(op, block, y);
   }
-  if (block.row_begin < FastRows(block)) return RunFast(op, block, y);
-  PackedMatMulBlock rest = block;
-  rest.prepared = nullptr;
-  Run<4, NaturalToInt8>(op, rest, y);
+  Run<4, NaturalToInt8>(op, block, y);
 }
 
 size_t Int4ScratchBytes(const PackedMatMul& op, const PackedMatMulBlock& block) {

@@ -11,7 +11,7 @@ namespace pqv {
 namespace avx512 {
 
 constexpr size_t kMaxFewRows = 3;
-constexpr size_t kMaxFewRowsK = 4096;  // 32 KiB of spread activations
+constexpr size_t kMaxFewRowsK = 4096;  // 32 KiB of spread activations of a row
 
 static inline bool AreFewRows(size_t rows, size_t k) {
   return rows <= kMaxFewRows && k <= kMaxFewRowsK;
@@ -33,7 +33,7 @@ struct OffsetForm {
   static PQV_INLINE __m512i HighInt4(__m512i x) { return LowInt4(_mm512_srli_epi16(x, 4)); }
 };
 
-// K in a vector of the file, which holds 8 channels, 64 / kStepK bytes of each.
+// K in a vector of the file, which holds 8 channels.
 template <int kBits>
 constexpr size_t kStepK = kBits == 8 ? 8 : 16;
 

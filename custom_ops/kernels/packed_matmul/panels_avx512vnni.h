@@ -33,7 +33,7 @@ static inline void MakeUnsigned(const int8_t* a, size_t stride, size_t rows, siz
 // The rows of a block, unsigned: those that were prepared, or copies of a tile at a time.
 class UnsignedRows {
  public:
-  UnsignedRows(const PackedMatMul& op, const PackedMatMulBlock& block, uint8_t* copies)
+  PQV_INLINE UnsignedRows(const PackedMatMul& op, const PackedMatMulBlock& block, uint8_t* copies)
       : block_(block), k_(op.k), stride_(UnsignedStride(op.k)), copies_(copies) {}
 
   static size_t CopyBytes(size_t k) { return RoundUp(kTileRows * UnsignedStride(k), 64); }
@@ -138,8 +138,9 @@ static PQV_INLINE void TakeOffset(const Panel& panel, size_t steps, __m512i* fir
 struct NextWeights {
   NextWeights() = default;
 
-  // Of `channels` from n on, in `steps` steps.
-  NextWeights(const PackedMatMul& op, int bits, size_t n, size_t channels, size_t steps) {
+  // Of `channels` from n on, in `steps` steps, one or more.
+  PQV_INLINE NextWeights(const PackedMatMul& op, int bits, size_t n, size_t channels,
+                         size_t steps) {
     const bool has_next = n < op.n;
     const size_t bytes =
         channels / kPanelChannels * CeilDivide(op.k, kGroupSize) * GroupBytes(bits);

@@ -151,7 +151,7 @@ class ChannelFactors {
 };
 
 // Rows that are whole tiles of Strassen's product.
-size_t FastRows(const PackedMatMulBlock& block) {
+static inline size_t FastRows(const PackedMatMulBlock& block) {
   return block.prepared_rows - block.prepared_rows % kFastRows;
 }
 
