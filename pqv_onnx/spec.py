@@ -141,25 +141,30 @@ class QuantSpec:
         return self.with_schemes({kind: others[kind] for kind in rotated})
 
     def with_schemes(self, schemes: Mapping[str, str]) -> QuantSpec:
-        """The same with other schemes for some kinds of tensor.
+        """The same with other schemes, or bits, for some kinds of tensor.
 
         Args:
-            schemes: scheme by kind, as ``{"attention": "uniform", "gelu": "symmetric"}``. A
-                kind keeps its bits if the scheme has them, and else takes the scheme's.
+            schemes: scheme or bits by kind, as ``{"attention": "uniform", "gelu": "8"}``. A kind
+                keeps its bits if the scheme has them, and its scheme if the bits have it; else it
+                takes those that are.
 
         Raises:
-            PqvError: there is no such kind, or no such scheme for it.
+            PqvError: there is no such kind, or no such scheme or bits for it.
         """
         changes: dict[str, Any] = {}
         for kind, scheme in schemes.items():
             if kind not in _ALLOWED:
                 raise PqvError(f"unknown kind of tensor {kind!r}, expected {', '.join(_ALLOWED)}")
-            found = {t.bits: t for t in _ALLOWED[kind] if t.scheme == scheme}
+            found = [t for t in _ALLOWED[kind] if scheme in (t.scheme, str(t.bits))]
             if not found:
-                expected = " or ".join(dict.fromkeys(t.scheme for t in _ALLOWED[kind]))
+                names = dict.fromkeys(t.scheme for t in _ALLOWED[kind])
+                bits = sorted({str(t.bits) for t in _ALLOWED[kind]})
+                expected = f"{' or '.join(names)}, or bits, {' or '.join(bits)}"
                 raise PqvError(f"scheme of {kind} is {scheme!r}, expected {expected}")
-            bits = getattr(self, kind).bits
-            changes[kind] = found[bits] if bits in found else next(iter(found.values()))
+            old = getattr(self, kind)
+            changes[kind] = min(
+                found, key=lambda t: (t.bits != old.bits) + (t.scheme != old.scheme)
+            )
         return replace(self, **changes)
 
     def for_layers(self, names: Iterable[str]) -> QuantSpec:

@@ -43,6 +43,18 @@ def test_without_rotations() -> None:
     assert per_tensor.unrotated().residual.scheme == "per-tensor"
 
 
+def test_other_bits() -> None:
+    w4a4 = QuantSpec.preset("w4a4")
+    changed = w4a4.with_schemes({"gelu": "8", "attention": "8", "context": "4"})
+    assert changed.name == "w4a4, attention 8 bits uniform, gelu 8 bits asymmetric"
+    symmetric = w4a4.with_schemes({"gelu": "symmetric"}).with_schemes({"gelu": "8"})
+    assert symmetric.gelu == TensorSpec(8, "symmetric")
+    with pytest.raises(
+        PqvError, match="scheme of gelu is '6', expected asymmetric or symmetric, or bits, 4 or 8"
+    ):
+        w4a4.with_schemes({"gelu": "6"})
+
+
 def test_other_schemes() -> None:
     w4a4, w8a8 = QuantSpec.preset("w4a4"), QuantSpec.preset("w8a8")
     plain = {"attention": "uniform", "gelu": "symmetric", "residual": "per-tensor"}

@@ -60,10 +60,10 @@ SchemeOption = Annotated[
     list[str] | None,
     typer.Option(
         "--scheme",
-        metavar="KIND=SCHEME",
+        metavar="KIND=SCHEME|BITS",
         help="Change the precision's preset, repeatable: attention=log2|uniform, "
-        "gelu=asymmetric|symmetric, pre_gelu=asymmetric|per-tensor, qkv=rotated|per-tensor, "
-        "residual=rotated|power-of-two|per-tensor.",
+        "gelu=asymmetric|symmetric|4|8, pre_gelu=asymmetric|per-tensor, norm=4|8, context=4|8, "
+        "qkv=rotated|per-tensor|4|8, residual=rotated|power-of-two|per-tensor.",
     ),
 ]
 ImageSizeOption = Annotated[
@@ -83,13 +83,13 @@ JsonOption = Annotated[
 
 def quant_spec(precision: str, schemes: list[str] | None) -> QuantSpec:
     """The preset ``precision`` with the changes of ``--scheme``."""
-    changes = {}
+    spec = QuantSpec.preset(precision)
     for change in schemes or []:
         kind, equals, scheme = change.partition("=")
         if not equals:
-            raise typer.BadParameter(f"--scheme is {change!r}, expected KIND=SCHEME")
-        changes[kind] = scheme
-    return QuantSpec.preset(precision).with_schemes(changes)
+            raise typer.BadParameter(f"--scheme is {change!r}, expected KIND=SCHEME|BITS")
+        spec = spec.with_schemes({kind: scheme})
+    return spec
 
 
 def image_size(text: str | None) -> tuple[int, int] | None:

@@ -33,15 +33,19 @@ class Quantization:
 
     Attributes:
         attention: ``log2`` (4 bits) or ``uniform`` (8 bits).
-        gelu: ``asymmetric`` or ``symmetric``.
+        context: ``4`` or ``8`` bits.
+        gelu: ``asymmetric`` or ``symmetric``, or ``4`` or ``8`` bits.
+        norm: ``4`` or ``8`` bits.
         pre_gelu: ``asymmetric`` or ``per-tensor``.
-        qkv: ``rotated`` or ``per-tensor``.
+        qkv: ``rotated`` or ``per-tensor``, or ``4`` or ``8`` bits.
         residual: ``rotated``, ``power-of-two`` (a ratio for each channel) or ``per-tensor``.
         weight_bits: 4 or 8 by layer or pattern: ``{"blocks.*.mlp.fc2" = 8}``.
     """
 
     attention: str = ""
+    context: str = ""
     gelu: str = ""
+    norm: str = ""
     pre_gelu: str = ""
     qkv: str = ""
     residual: str = ""
