@@ -28,7 +28,7 @@ from pqv_onnx.files import make_folder
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import QuantModel
-from pqv_onnx.train.calibration import quantize
+from pqv_onnx.train.calibration import student
 from pqv_onnx.train.data import Split, eval_batches
 from pqv_onnx.train.engine import LAST, Report, Trainer, make_accelerator
 from pqv_onnx.train.evaluate import Subject, evaluate, float_subject, onnx_subject, torch_subject
@@ -108,14 +108,7 @@ def _quantized(recipe: Recipe, float_model: nn.Module, folder: Path, trained: bo
     """The calibrated, and if asked for trained, model; its checkpoint is in ``folder``."""
     train = recipe.train
     split = Split(train.data.dataset, None, train.data.train_split)
-    model = quantize(
-        float_model,
-        recipe.spec,
-        split,
-        images=train.calibration_images,
-        seed=train.seed,
-        initialization=train.initialization,
-    )
+    model = student(recipe, float_model, split)
     if not trained:
         save_qat(folder / LAST, model)
         return model

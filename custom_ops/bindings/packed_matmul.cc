@@ -201,7 +201,10 @@ class PackedMatMulNode {
   // False if there is no memory for it.
   bool RunTask(PackedMatMulBlock block, void* output) const {
     const size_t bytes = kernel_->scratch_bytes != nullptr ? kernel_->scratch_bytes(op_, block) : 0;
-    if (bytes == 0) return RunBlock(block, output), true;
+    if (bytes == 0) {
+      RunBlock(block, output);
+      return true;
+    }
     const Scratch scratch(bytes);
     block.scratch = static_cast<uint8_t*>(scratch.data());
     if (block.scratch == nullptr) return false;

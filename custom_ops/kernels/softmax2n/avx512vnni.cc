@@ -42,15 +42,13 @@ __m512i Distance32(const Parameters& p, __m512i origin, const int32_t* x, __mmas
 template <bool kLog2>
 void RunRow(const Parameters& p, const int32_t* x, size_t n, uint8_t* y) {
   const __m512i origin = _mm512_set1_epi32(DifferenceOrigin(p.op.shift, Max(x, n)));
-  // The packs leave 4 places of each of four vectors side by side.
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   for (size_t i = 0; i < n; i += kLanes) {
     const __mmask64 lanes = FirstLanes(n - i);
     const __m512i low = Distance32(p, origin, x + i, static_cast<__mmask32>(lanes));
     const bool has_high = n - i > kLanes / 2;  // else the half of all this is enough
     const __m512i high =
         has_high ? Distance32(p, origin, x + i + 32, static_cast<__mmask32>(lanes >> 32)) : low;
-    const __m512i weights = _mm512_permutexvar_epi32(order, SoftmaxWeights<kLog2>(low, high));
+    const __m512i weights = NaturalOrder<4>::ToMemory(SoftmaxWeights<kLog2>(low, high));
     _mm512_mask_storeu_epi8(y + i, lanes, weights);
   }
 }
