@@ -107,10 +107,7 @@ void Run(const PackedMatMulKernel& kernel, Packed* packed) {
 }
 
 void AddPacked(const Variant& variant, std::vector<Case>* cases) {
-  const size_t shapes[][3] = {{197, 192, 576},  {197, 192, 192},   {197, 192, 768},
-                              {197, 768, 192},  {197, 384, 1536},  {197, 768, 3072},
-                              {197, 3072, 768}, {1576, 768, 3072}, {1, 192, 1000},
-                              {1, 768, 3072},   {3136, 96, 288},   {3136, 96, 96}};
+  const size_t shapes[][3] = {{197,192,576},{197,192,192},{197,192,768},{197,768,192},{197,384,1536},{197,384,1152},{197,768,768},{197,768,3072},{197,3072,768},{1576,768,768},{3136,96,288},{3136,96,96},{784,192,576},{49,768,768}};
   for (const auto& [m, k, n] : shapes) {
     for (const int bits : {4, 8}) {
       const PackedMatMulKernel* kernel =

@@ -70,6 +70,10 @@ static inline void Expand(const PackedMatMul& op, size_t n, size_t first, size_t
   if (whole < bytes) write(whole, static_cast<__mmask16>(FirstLanes((bytes - whole) / 4)));
 }
 
+// Which ways the channels of an epilogue are shifted.
+enum class Shifts { kLeft, kRight, kBoth };
+constexpr size_t kShifts = 3;
+
 // The epilogues turn the sums of a row and 16 * kVectors channels from n on into output. Store()
 // takes the products alone, StoreSums() sums that began with First().
 
@@ -135,8 +139,7 @@ class Int8Epilogue {
   // Whether no sum leaves an int32 when it is shifted to the left.
   bool fits_shifted() const { return fits_shifted_; }
 
-  // Whether that is so and none is shifted to the right.
-  bool left_only() const { return left_only_; }
+  Shifts shifts() const { return shifts_; }
 
  private:
   // Which ways channels are shifted, and whether a sum may leave an int32 on its way to the left.
@@ -156,11 +159,13 @@ class Int8Epilogue {
     }
     requantizer_.has_left = left != 0;
     fits_shifted_ = beyond == 0;
-    left_only_ = right == 0 && fits_shifted_;
+    shifts_ = right == 0 ? Shifts::kLeft : left == 0 ? Shifts::kRight : Shifts::kBoth;
   }
 
   PQV_INLINE void Requantize(const __m512i* sums, __m512i* u) const {
-    if (!left_only_) return Requantize16<kVectors>(requantizer_, sums, u);
+    if (!fits_shifted_ || shifts_ != Shifts::kLeft) {
+      return Requantize16<kVectors>(requantizer_, sums, u);
+    }
     __m512i t[kVectors];
     for (size_t v = 0; v < kVectors; ++v) t[v] = _mm512_sllv_epi32(sums[v], requantizer_.left[v]);
     Multiply16<kVectors>(requantizer_, t, u);
@@ -183,7 +188,7 @@ class Int8Epilogue {
   Limits limits_;
   Requantizer<kVectors> requantizer_;
   bool fits_shifted_;
-  bool left_only_;
+  Shifts shifts_;
   bool has_residual_;
   __m512i residual_multiplier_[kVectors / 2];
 };

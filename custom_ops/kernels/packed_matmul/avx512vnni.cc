@@ -1,6 +1,6 @@
 #include "kernels/common/cpu.h"
+#include "kernels/packed_matmul/direct_avx512vnni.h"
 #include "kernels/packed_matmul/few_rows_avx512vnni.h"
-#include "kernels/packed_matmul/panels_avx512vnni.h"
 #include "kernels/packed_matmul/strassen_avx512vnni.h"
 
 namespace pqv {
@@ -9,13 +9,14 @@ namespace {
 
 using namespace avx512;
 
-constexpr size_t kWideChannels = 64;    // of a panel of four vectors
-constexpr size_t kNarrowChannels = 32;  // of a panel of two, for the rest
+constexpr size_t kWideChannels = 64;
 
-template <size_t kVectors>
-using NaturalToInt8 = Int8Epilogue<kVectors, NaturalOrder<kVectors>>;
-template <size_t kVectors>
-using NaturalToInt32 = Int32Epilogue<kVectors, NaturalOrder<kVectors>>;
+// Whether weights are better read where they are: sums that are shifted to the left, too, have no
+// tile for it.
+bool ReadsFile(const NaturalToInt8<kFastVectors>& epilogue) {
+  return epilogue.shifts() == Shifts::kRight;
+}
+bool ReadsFile(const NaturalToInt32<4>&) { return true; }
 
 // The scratch memory of a block: copies of a tile's rows, then the steps of a panel.
 size_t ScratchBytes(const PackedMatMul& op, const PackedMatMulBlock&) {
@@ -23,57 +24,40 @@ size_t ScratchBytes(const PackedMatMul& op, const PackedMatMulBlock&) {
 }
 
 // All rows of the block by the 16 * kVectors channels from n on.
-template <int kBits, size_t kVectors, typename Epilogue, typename Panel>
-PQV_INLINE void Multiply(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n,
-                         const Panel& panel, typename Epilogue::Output* y) {
-  constexpr size_t kChannels = kLanes32 * kVectors;
-  const size_t rows = block.row_end - block.row_begin;
-  const size_t steps = CeilDivide(op.k, kGroup);
-  const Epilogue epilogue(op, block, n, y);
-  __m512i first[kVectors];
-  for (size_t v = 0; v < kVectors; ++v) first[v] = epilogue.First()[v];
-  TakeOffset<kVectors>(panel, steps, first);
-  NextWeights next(op, kBits, n + kChannels, kChannels, CeilDivide(rows, kTileRows) * steps);
-  const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
-    epilogue.Prefetch(block.row_begin + r);
-    for (size_t v = 0; v < kVectors; ++v) sums[v] = first[v];
-  };
-  const auto end = [&](size_t r, const __m512i* sums) __attribute__((always_inline)) {
-    epilogue.StoreSums(block.row_begin + r, sums);
-  };
-  const auto beside = [&]() __attribute__((always_inline)) { next.Fetch(); };
-  UnsignedRows source(op, block, block.scratch);
-  RunRows<PanelSign::kSigned, kVectors>(&source, rows, panel, steps, begin, end, beside);
-}
-
 template <int kBits, size_t kVectors, typename Epilogue>
 void RunChannels(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n,
                  typename Epilogue::Output* y) {
-  constexpr size_t kPanels = kLanes32 * kVectors / kPanelChannels;
+  const Epilogue epilogue(op, block, n, y);
   if constexpr (kBits == 8) {
-    const bool is_whole = n / kPanelChannels + kPanels <= CeilDivide(op.n, kPanelChannels);
-    if (is_whole && CpuHasPortsBesideVnni()) {
+    const size_t panels = kVectors * kLanes32 / kPanelChannels;
+    const bool is_whole = n / kPanelChannels + panels <= CeilDivide(op.n, kPanelChannels);
+    if (is_whole && CpuHasPortsBesideVnni() && ReadsFile(epilogue)) {
       const FilePanel panel = {Group(op.weights, kBits, op.k, 0, n),
                                CeilDivide(op.k, kGroupSize) * GroupBytes(kBits)};
-      return Multiply<kBits, kVectors, Epilogue>(op, block, n, panel, y);
+      return RunDirect<kBits, kVectors>(op, block, n, y, panel, epilogue);
     }
   }
   uint8_t* const steps = block.scratch + UnsignedRows::CopyBytes(op.k);
   MakeSteps<kBits, kVectors>(op, n, steps);
-  Multiply<kBits, kVectors, Epilogue>(op, block, n, StepPanel<kVectors>{steps}, y);
+  RunDirect<kBits, kVectors>(op, block, n, y, StepPanel<kVectors>{steps}, epilogue);
 }
 
-template <int kBits, template <size_t> class Epilogue, typename Output>
-void Run(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
+template <int kBits>
+void Run(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
   if (AreFewRows(block.row_end - block.row_begin, op.k)) {
-    return RunFewRows<kBits, Epilogue>(op, block, y);
+    return RunFewRows<kBits, NaturalToInt8>(op, block, y);
+  }
+  for (size_t n = block.channel_begin; n < block.channel_end; n += kStrassenTile.channels) {
+    RunChannels<kBits, kFastVectors, NaturalToInt8<kFastVectors>>(op, block, n, y);
+  }
+}
+
+void RunToInt32(const PackedMatMul& op, const PackedMatMulBlock& block, int32_t* y) {
+  if (AreFewRows(block.row_end - block.row_begin, op.k)) {
+    return RunFewRows<8, NaturalToInt32>(op, block, y);
   }
   for (size_t n = block.channel_begin; n < block.channel_end; n += kWideChannels) {
-    if (block.channel_end - n > kNarrowChannels) {
-      RunChannels<kBits, 4, Epilogue<4>>(op, block, n, y);
-    } else {
-      RunChannels<kBits, 2, Epilogue<2>>(op, block, n, y);
-    }
+    RunChannels<8, 4, NaturalToInt32<4>>(op, block, n, y);
   }
 }
 
@@ -114,14 +98,14 @@ void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) 
   PackedMatMulBlock rest = block;
   rest.channel_begin = fast_end;
   rest.prepared = nullptr;
-  Run<4, NaturalToInt8>(op, rest, y);
+  Run<4>(op, rest, y);
 }
 
 void RunInt4(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
   if (block.prepared != nullptr && TakesStrassen(op, block.a, block.prepared_rows)) {
     return RunFast(op, block, y);
   }
-  Run<4, NaturalToInt8>(op, block, y);
+  Run<4>(op, block, y);
 }
 
 size_t Int4ScratchBytes(const PackedMatMul& op, const PackedMatMulBlock& block) {
@@ -155,8 +139,7 @@ constexpr PackedMatMulKernel Int4Kernel() {
 }
 
 constexpr PackedMatMulKernel Int8Kernel() {
-  PackedMatMulKernel kernel = {kTileRows, kWideChannels, Run<8, NaturalToInt8, int8_t>,
-                               Run<8, NaturalToInt32, int32_t>};
+  PackedMatMulKernel kernel = {kStrassenTile.rows, kWideChannels, Run<8>, RunToInt32};
   kernel.scratch_bytes = ScratchBytes;
   kernel.prepared_bytes = UnsignedBytes;
   kernel.prepare = PrepareUnsigned;

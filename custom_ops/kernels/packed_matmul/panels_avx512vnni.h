@@ -30,30 +30,33 @@ static inline void MakeUnsigned(const int8_t* a, size_t stride, size_t rows, siz
   }
 }
 
-// The rows of a block, unsigned: those that were prepared, or copies of a tile at a time.
+// The rows of a block from `first` on, unsigned: those that were prepared, or copies of a tile at a
+// time in its scratch memory.
 class UnsignedRows {
  public:
-  PQV_INLINE UnsignedRows(const PackedMatMul& op, const PackedMatMulBlock& block, uint8_t* copies)
-      : block_(block), k_(op.k), stride_(UnsignedStride(op.k)), copies_(copies) {}
+  PQV_INLINE UnsignedRows(const PackedMatMul& op, const PackedMatMulBlock& block, size_t first)
+      : block_(block), k_(op.k), stride_(UnsignedStride(op.k)), first_(first) {}
 
   static size_t CopyBytes(size_t k) { return RoundUp(kTileRows * UnsignedStride(k), 64); }
 
-  // `row` counts from the first one of the block.
+  // `row` counts from the first one.
   PQV_INLINE TileRows Tile(size_t row, size_t count) {
-    row += block_.row_begin;
+    row += first_;
     if (block_.prepared != nullptr) return {block_.prepared + row * stride_, stride_};
-    MakeUnsigned(block_.a + row * block_.a_stride, block_.a_stride, count, k_, copies_);
-    return {copies_, stride_};
+    MakeUnsigned(block_.a + row * block_.a_stride, block_.a_stride, count, k_,
+                 block_.scratch);
+    return {block_.scratch, stride_};
   }
 
  private:
   const PackedMatMulBlock& block_;
   const size_t k_;
   const size_t stride_;
-  uint8_t* const copies_;
+  const size_t first_;
 };
 
-// int8 weights where they are: two panels of the file side by side are a vector.
+// int8 weights where they are: two panels of the file side by side are a vector. Only on CPUs that
+// have ports for it, and of channels that are whole panels.
 struct FilePanel {
   const uint8_t* first;
   size_t stride;  // bytes from one panel of the file to the next

@@ -9,7 +9,7 @@
 #define PQV_KERNELS_PACKED_MATMUL_STRASSEN_AVX512VNNI_H_
 
 #include "kernels/packed_matmul/panels_avx512vnni.h"
-#include "kernels/packed_matmul/strassen_tile_avx512vnni.h"
+#include "kernels/packed_matmul/assembly_tile_avx512vnni.h"
 
 namespace pqv {
 namespace avx512 {
@@ -92,17 +92,19 @@ class ChannelFactors {
   PQV_INLINE void Make(const PackedMatMul& op, size_t n, size_t k, size_t half,
                        Corrections* corrections) {
     bytes_ = half * kStrassenTile.channels;
+    const uint8_t* panels[2][2];
     for (size_t i = 0; i < 2; ++i) {
       for (size_t j = 0; j < 2; ++j) {
-        Expand<4, kFastVectors, SignedInt4>(op, n + j * kStrassenTile.channels,
-                                            (k + i * half) / kGroupSize, half / kGroupSize,
-                                            factors_ + kStrassenB[i][j] * bytes_);
+        panels[i][j] = Group(op.weights, 4, op.k, k + i * half, n + j * kStrassenTile.channels);
       }
     }
+    const size_t stride = op.k / kGroupSize * GroupBytes(4);
     __m512i sums[2][2][kFastVectors] = {};
-    for (size_t at = 0; at < bytes_; at += kFastVectors * kVectorBytes) {
-#pragma GCC unroll 2
-      for (size_t v = 0; v < kFastVectors; ++v) AddStep(at + v * kVectorBytes, v, sums);
+    uint8_t* b11 = factors_;
+    for (size_t at = 0; at < half / kGroupSize * GroupBytes(4); at += 64) {
+      AddTwoSteps<0x44>(panels, stride, at, b11, bytes_, sums);
+      AddTwoSteps<0xEE>(panels, stride, at, b11 + 2 * kStepBytes, bytes_, sums);
+      b11 += 4 * kStepBytes;
     }
     for (size_t v = 0; v < kFastVectors; ++v) {
       Correct(sums[0][0][v], sums[0][1][v], sums[1][0][v], sums[1][1][v], v, corrections);
@@ -112,12 +114,48 @@ class ChannelFactors {
   const uint8_t* operator[](size_t factor) const { return factors_ + factor * bytes_; }
 
  private:
-  PQV_INLINE void AddStep(size_t at, size_t v, __m512i (&sums)[2][2][kFastVectors]) {
-    const __m512i ones = _mm512_set1_epi8(1);
-    __m512i b[2][2];
+  static constexpr size_t kStepBytes = kFastVectors * kVectorBytes;
+
+  // The steps of two of the four groups of k that 64 bytes of a panel of the file have, which
+  // kLanes picks; `stride` is that of the panels, `bytes` those of a factor.
+  template <int kLanes>
+  static PQV_INLINE void AddTwoSteps(const uint8_t* const (&panels)[2][2], size_t stride, size_t at,
+                                     uint8_t* b11, size_t bytes,
+                                     __m512i (&sums)[2][2][kFastVectors]) {
+    __m512i groups[2][2][2];
     for (size_t i = 0; i < 2; ++i) {
       for (size_t j = 0; j < 2; ++j) {
-        b[i][j] = _mm512_load_si512((*this)[kStrassenB[i][j]] + at);
+        const uint8_t* const x = panels[i][j] + at;
+        const __m512i upper = _mm512_shuffle_i32x4(_mm512_loadu_si512(x),
+                                                   _mm512_loadu_si512(x + stride), kLanes);
+        const __m512i lower = _mm512_shuffle_i32x4(_mm512_loadu_si512(x + 2 * stride),
+                                                   _mm512_loadu_si512(x + 3 * stride), kLanes);
+        groups[i][j][0] = _mm512_shuffle_i32x4(upper, lower, 0x88);
+        groups[i][j][1] = _mm512_shuffle_i32x4(upper, lower, 0xDD);
+      }
+    }
+#pragma GCC unroll 2
+    for (size_t g = 0; g < 2; ++g) {
+#pragma GCC unroll 2
+      for (size_t v = 0; v < kFastVectors; ++v) {
+        __m512i b[2][2];
+        for (size_t i = 0; i < 2; ++i) {
+          for (size_t j = 0; j < 2; ++j) {
+            const __m512i x = groups[i][j][g];
+            b[i][j] = v == 0 ? SignedInt4::LowInt4(x) : SignedInt4::HighInt4(x);
+          }
+        }
+        AddVector(b, b11 + g * kStepBytes + v * kVectorBytes, bytes, v, sums);
+      }
+    }
+  }
+
+  static PQV_INLINE void AddVector(const __m512i (&b)[2][2], uint8_t* b11, size_t bytes, size_t v,
+                                   __m512i (&sums)[2][2][kFastVectors]) {
+    const __m512i ones = _mm512_set1_epi8(1);
+    for (size_t i = 0; i < 2; ++i) {
+      for (size_t j = 0; j < 2; ++j) {
+        _mm512_store_si512(b11 + kStrassenB[i][j] * bytes, b[i][j]);
         sums[i][j][v] = _mm512_dpbusd_epi32(sums[i][j][v], ones, b[i][j]);
       }
     }
@@ -125,7 +163,7 @@ class ChannelFactors {
     const __m512i t2 = _mm512_sub_epi8(b[1][1], t1);
     const __m512i t3 = _mm512_sub_epi8(b[1][1], b[0][1]);
     const __m512i x[] = {t2, t3, _mm512_sub_epi8(b[1][0], t2), t1};
-    for (size_t f = 0; f < 4; ++f) _mm512_store_si512(factors_ + (2 + f) * bytes_ + at, x[f]);
+    for (size_t f = 0; f < 4; ++f) _mm512_store_si512(b11 + (2 + f) * bytes, x[f]);
   }
 
   // By the sums of the factors that each output is chained of.
@@ -181,6 +219,7 @@ class FastPanel {
     const size_t tiles = CeilDivide(row_end_ - row_, kFastRows);
     tile_.next = {op_, 4, n_ + kFastChannels, kFastChannels,
                   tiles * kStrassenProducts * op_.k / 2 / kGroup};
+    ToInt8<2 * kFastVectors>::PrefetchChannels(op_, n_ + kFastChannels);
     const size_t pass = FastPass(op_.k);
     const bool is_one_pass = pass >= op_.k;
     for (size_t k = 0; k < op_.k; k += pass) {
@@ -202,39 +241,21 @@ class FastPanel {
 
  private:
   void BeginOutput() {
-    const bool is_left = epilogues_[0].left_only() && epilogues_[1].left_only();
-    if (op_.residual_multiplier != nullptr) {
-      find_output_ = is_left ? FindLeftOutputAdd : FindOutputAdd;
-    } else {
-      find_output_ = is_left ? FindLeftOutput : FindOutput;
-    }
-    for (size_t j = 0; j < 2; ++j) {
-      const size_t n = n_ + j * kStrassenTile.channels;
-      __m512i rounding[2], bias[2], left[2], right[2], multiplier[1];
-      LoadTileOrder32<2>(op_.requantizer.rounding + n, rounding);
-      LoadTileOrder32<2>(op_.bias + n, bias);
-      LoadTileOrder32<2>(op_.requantizer.left_shift + n, left);
-      LoadTileOrder32<2>(op_.requantizer.right_shift + n, right);
-      LoadTileOrder16<2>(op_.requantizer.multiplier + n, multiplier);
-      _mm512_store_si512(tile_.multiplier[j], multiplier[0]);
-      for (size_t v = 0; v < 2; ++v) {
-        const __m512i sum = _mm512_add_epi32(rounding[v], bias[v]);
-        _mm512_store_si512(tile_.shift[0][j][v], left[v]);
-        _mm512_store_si512(tile_.shift[1][j][v], right[v]);
-        for (size_t kind = j; kind < 4; kind += 2) {
-          _mm512_store_si512(tile_.bias[kind][v], _mm512_add_epi32(sum, corrections_[kind][v]));
-        }
+    const bool is_same = epilogues_[0].shifts() == epilogues_[1].shifts();
+    const Shifts shifts = is_same ? epilogues_[0].shifts() : Shifts::kBoth;
+    find_output_ = kFastOutput[static_cast<size_t>(shifts)][op_.residual_multiplier != nullptr];
+    SetOutput<TileOrder<kFastVectors>>(op_, block_, &tile_);
+    for (size_t kind = 0; kind < 4; ++kind) {
+      const size_t j = kind % 2;
+      if (kind < 2) {
+        const size_t n = n_ + j * kStrassenTile.channels;
+        SetChannels<TileOrder<kFastVectors>>(op_, n, shifts, j, &tile_);
       }
-      if (op_.residual_multiplier == nullptr) continue;
-      LoadTileOrder16<2>(op_.residual_multiplier + n, multiplier);
-      _mm512_store_si512(tile_.residual_multiplier[j], multiplier[0]);
+      const __m512i* const first = epilogues_[j].First();
+      for (size_t v = 0; v < kFastVectors; ++v) {
+        _mm512_store_si512(tile_.bias[kind][v], _mm512_add_epi32(first[v], corrections_[kind][v]));
+      }
     }
-    const Limits limits = MakeLimits(op_.y_bits);
-    _mm512_store_si512(tile_.low, limits.low);
-    _mm512_store_si512(tile_.high, limits.high);
-    _mm512_store_si512(tile_.round, _mm512_set1_epi16(kRound6));
-    tile_.y_stride = block_.y_stride;
-    tile_.residual_stride = block_.residual_stride;
   }
 
   // Not where the rows of the residual are not one after the other.
@@ -245,9 +266,9 @@ class FastPanel {
     for (size_t kind = 0; kind < 4; ++kind) {
       const size_t r = kind / 2 * kStrassenTile.rows;
       const size_t channel = kind % 2 * kStrassenTile.channels;
-      tile_.y[kind] = y_ + (row + r) * block_.y_stride + channel;
+      tile_.rows.y[kind] = y_ + (row + r) * block_.y_stride + channel;
       if (!has_residual) continue;
-      tile_.residual[kind] = block_.residual + n_ + (source + r) * block_.residual_stride + channel;
+      tile_.rows.residual[kind] = block_.residual + n_ + (source + r) * block_.residual_stride + channel;
     }
     find_output_(a, factors_[0], &tile_);
     return true;
@@ -324,7 +345,7 @@ class FastPanel {
   Corrections corrections_ = {};
   ChannelFactors factors_;
   FastTile tile_;
-  void (*find_output_)(const uint8_t* a, const uint8_t* b, FastTile* tile) = nullptr;
+  FastOutput find_output_ = nullptr;
   uint8_t* const rest_;
   int32_t* const sums_;
 };

@@ -1,0 +1,123 @@
+// Products of weights as they are with VPDPBUSD: tiles of 12 rows by 32 channels in assembly, where
+// their output is int8, and what is left of rows by the driver.
+
+#ifndef PQV_KERNELS_PACKED_MATMUL_DIRECT_AVX512VNNI_H_
+#define PQV_KERNELS_PACKED_MATMUL_DIRECT_AVX512VNNI_H_
+
+#include "kernels/packed_matmul/assembly_tile_avx512vnni.h"
+#include "kernels/packed_matmul/panels_avx512vnni.h"
+
+namespace pqv {
+namespace avx512 {
+
+template <size_t kVectors>
+using NaturalToInt8 = Int8Epilogue<kVectors, NaturalOrder<kVectors>>;
+template <size_t kVectors>
+using NaturalToInt32 = Int32Epilogue<kVectors, NaturalOrder<kVectors>>;
+
+// How tiles read a panel.
+struct TilePanel {
+  const uint8_t* first;
+  size_t stride;
+  const DirectOutput (*outputs)[2];  // [Shifts]
+};
+static PQV_INLINE TilePanel ToTilePanel(const StepPanel<kFastVectors>& panel) {
+  return {panel.steps, 0, kStepsOutput};
+}
+static PQV_INLINE TilePanel ToTilePanel(const FilePanel& panel) {
+  return {panel.first, panel.stride, kFileOutput};
+}
+
+// The tiles of 32 channels from n on.
+class DirectTiles {
+ public:
+  // `first` is what sums begin with.
+  DirectTiles(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n, int8_t* y,
+              const TilePanel& panel, const NaturalToInt8<kFastVectors>& epilogue,
+              const __m512i* first)
+      : op_(op), block_(block), n_(n), y_(y + n), panel_(panel) {
+    const bool is_whole = block.channel_end - n >= kStrassenTile.channels;
+    if (block.prepared == nullptr || !is_whole || !epilogue.fits_shifted()) return;
+    const Shifts shifts = epilogue.shifts();
+    output_ = panel.outputs[static_cast<size_t>(shifts)][op.residual_multiplier != nullptr];
+    SetOutput<NaturalOrder<kFastVectors>>(op, block, &tile_);
+    SetChannels<NaturalOrder<kFastVectors>>(op, n, shifts, 0, &tile_);
+    for (size_t v = 0; v < kFastVectors; ++v) _mm512_store_si512(tile_.bias[0][v], first[v]);
+    tile_.groups = CeilDivide(op.k, kGroup);
+  }
+
+  // False where these rows are no tile.
+  PQV_INLINE bool Run(size_t row, NextWeights* next) {
+    if (output_ == nullptr || row + kStrassenTile.rows > block_.row_end) return false;
+    if (op_.residual_multiplier != nullptr) {
+      const size_t source = row % block_.residual_rows;
+      if (source + kStrassenTile.rows > block_.residual_rows) return false;
+      tile_.rows.residual[0] = block_.residual + source * block_.residual_stride + n_;
+    }
+    tile_.rows.y[0] = y_ + row * block_.y_stride;
+    tile_.next = *next;
+    const size_t stride = UnsignedStride(op_.k);
+    output_(block_.prepared + row * stride, stride, panel_.first, panel_.stride, &tile_);
+    *next = tile_.next;
+    return true;
+  }
+
+ private:
+  const PackedMatMul& op_;
+  const PackedMatMulBlock& block_;
+  const size_t n_;
+  int8_t* const y_;
+  const TilePanel panel_;
+  DirectOutput output_ = nullptr;
+  FastTile tile_;
+};
+
+// Rows from `row` to row_end of the block.
+template <size_t kVectors, typename Epilogue, typename Panel>
+static PQV_INLINE void RunDriver(const PackedMatMul& op, const PackedMatMulBlock& block, size_t row,
+                                 size_t row_end, const Panel& panel, const Epilogue& epilogue,
+                                 const __m512i* first, NextWeights* next) {
+  const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
+    epilogue.Prefetch(row + r);
+    for (size_t v = 0; v < kVectors; ++v) sums[v] = first[v];
+  };
+  const auto end = [&](size_t r, const __m512i* sums) __attribute__((always_inline)) {
+    epilogue.StoreSums(row + r, sums);
+  };
+  const auto beside = [&]() __attribute__((always_inline)) { next->Fetch(); };
+  UnsignedRows source(op, block, row);
+  RunRows<PanelSign::kSigned, kVectors>(&source, row_end - row, panel, CeilDivide(op.k, kGroup),
+                                        begin, end, beside);
+}
+
+// All rows of the block by the 16 * kVectors channels from n on.
+template <int kBits, size_t kVectors, typename Epilogue, typename Panel>
+static inline void RunDirect(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n,
+                             typename Epilogue::Output* y, const Panel& panel,
+                             const Epilogue& epilogue) {
+  constexpr size_t kChannels = kLanes32 * kVectors;
+  constexpr size_t kRows = kStrassenTile.rows;
+  const size_t steps = CeilDivide(op.k, kGroup);
+  const size_t tiles = CeilDivide(block.row_end - block.row_begin, kRows);
+  __m512i first[kVectors];
+  for (size_t v = 0; v < kVectors; ++v) first[v] = epilogue.First()[v];
+  TakeOffset<kVectors>(panel, steps, first);
+  Epilogue::PrefetchChannels(op, n + kChannels);
+  NextWeights next(op, kBits, n + kChannels, kChannels, tiles * steps);
+  if constexpr (std::is_same<Epilogue, NaturalToInt8<kFastVectors>>::value) {
+    DirectTiles tiles(op, block, n, y, ToTilePanel(panel), epilogue, first);
+    for (size_t row = block.row_begin; row < block.row_end; row += kRows) {
+      for (size_t r = 0; r < kRows; ++r) epilogue.Prefetch(row + r);
+      if (tiles.Run(row, &next)) continue;
+      const size_t row_end = Min(row + kRows, block.row_end);
+      RunDriver<kVectors>(op, block, row, row_end, panel, epilogue, first, &next);
+    }
+  } else {
+    RunDriver<kVectors>(op, block, block.row_begin, block.row_end, panel, epilogue, first, &next);
+  }
+}
+
+}  // namespace avx512
+}  // namespace pqv
+
+#endif  // PQV_KERNELS_PACKED_MATMUL_DIRECT_AVX512VNNI_H_
