@@ -48,12 +48,13 @@ struct Packed {
   size_t m, k, n;
   Vector<int8_t> a, y, residual, shift;
   Vector<uint8_t> file, prepared, scratch;
-  Vector<int32_t> bias, rounded_bias, right, rounding, left, upper;
+  Vector<int32_t> bias, rounded_bias, weight_sums, right, rounding, left, upper;
   Vector<int16_t> multiplier, residual_multiplier;
   PackedMatMul op = {};
   PackedMatMulBlock block = {};
 
-  Packed(int bits, size_t m_, size_t k_, size_t n_, bool has_residual)
+  Packed(const PackedMatMulKernel& kernel, int bits, size_t m_, size_t k_, size_t n_,
+         bool has_residual)
       : m(m_),
         k(k_),
         n(n_),
@@ -83,6 +84,11 @@ struct Packed {
                       left.data(),  upper.data(),      is_left};
     op.residual_multiplier = has_residual ? residual_multiplier.data() : nullptr;
     op.y_bits = 8;
+    if (kernel.sum_weights != nullptr) {
+      weight_sums.assign(padded, 0);
+      kernel.sum_weights(op, weight_sums.data());
+      op.weight_sums = weight_sums.data();
+    }
     block = {0, m, 0, n, a.data(), k, residual.data(), n, m, n, nullptr, 0, nullptr};
   }
 };
@@ -107,12 +113,15 @@ void Run(const PackedMatMulKernel& kernel, Packed* packed) {
 }
 
 void AddPacked(const Variant& variant, std::vector<Case>* cases) {
-  const size_t shapes[][3] = {{197,192,576},{197,192,192},{197,192,768},{197,768,192},{197,384,1536},{197,384,1152},{197,768,768},{197,768,3072},{197,3072,768},{1576,768,768},{3136,96,288},{3136,96,96},{784,192,576},{49,768,768}};
+  const size_t shapes[][3] = {{197, 192, 576},  {197, 192, 192},   {197, 192, 768},
+                              {197, 768, 192},  {197, 384, 1536},  {197, 768, 3072},
+                              {197, 3072, 768}, {1576, 768, 3072}, {1, 192, 1000},
+                              {1, 768, 3072},   {3136, 96, 288},   {3136, 96, 96}};
   for (const auto& [m, k, n] : shapes) {
     for (const int bits : {4, 8}) {
       const PackedMatMulKernel* kernel =
           bits == 4 ? variant.packed_int4_matmul : variant.packed_int8_matmul;
-      const auto packed = std::make_shared<Packed>(bits, m, k, n, n == 192 || n == 96);
+      const auto packed = std::make_shared<Packed>(*kernel, bits, m, k, n, n == 192 || n == 96);
       char name[96];
       snprintf(name, sizeof(name), "PackedInt%dMatMul%s %zu x %zu x %zu", bits,
                packed->op.residual_multiplier != nullptr ? "Add" : "", m, k, n);
@@ -240,7 +249,7 @@ void AddPackedForms(const Variant& variant, std::vector<Case>* cases) {
   for (const int bits : {4, 8}) {
     const PackedMatMulKernel* kernel =
         bits == 4 ? variant.packed_int4_matmul : variant.packed_int8_matmul;
-    const auto packed = std::make_shared<Packed>(bits, m, k, n, false);
+    const auto packed = std::make_shared<Packed>(*kernel, bits, m, k, n, false);
     char name[64];
     snprintf(name, sizeof(name), "PackedInt%dMatMulGELU %zu x %zu x %zu", bits, m, k, n);
     const auto run = [=, &variant] {

@@ -73,6 +73,7 @@ class PackedMatMulNode {
     PQV_RETURN_IF_ERROR(CreateWeights(reader, bits));
     PQV_RETURN_IF_ERROR(reader.Channels("bias", op_.n, &bias_));
     op_.bias = bias_.data();
+    PQV_RETURN_IF_ERROR(SumWeights(reader));
     if (epilogue == Epilogue::kNone) return nullptr;
     PQV_RETURN_IF_ERROR(requantizer_.Create(reader, op_.n));
     op_.requantizer = requantizer_.View();
@@ -128,6 +129,16 @@ class PackedMatMulNode {
                           static_cast<int64_t>(GroupBytes(bits))}};
     PQV_RETURN_IF_ERROR(reader.Constant("B", shape, &op_.weights));
     return ValidateWeights(reader, bits, op_.k, op_.n, op_.weights);
+  }
+
+  OrtStatus* SumWeights(const NodeReader& reader) {
+    if (kernel_->sum_weights == nullptr) return nullptr;
+    if (!weight_sums_.Allocate(PaddedChannels(op_.n))) {
+      return OutOfMemory(reader.id(), "the sums of the weights");
+    }
+    kernel_->sum_weights(op_, weight_sums_.data());
+    op_.weight_sums = weight_sums_.data();
+    return nullptr;
   }
 
   OrtStatus* CreateRoundedBias(const NodeReader& reader) {
@@ -229,6 +240,7 @@ class PackedMatMulNode {
   PackedMatMul op_ = {};
   Array<int32_t> bias_;
   Array<int32_t> rounded_bias_;
+  Array<int32_t> weight_sums_;
   RequantizerArrays requantizer_;
   Array<int16_t> residual_multiplier_;
   Array<int8_t> table_;

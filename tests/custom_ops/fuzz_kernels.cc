@@ -115,9 +115,15 @@ void RunCut(const PackedMatMulKernel& kernel, PackedMatMulBlock block, bool cut,
   }
 }
 
-// Rows for kernels that want them prepared, as the binding does it.
-void Prepare(Fuzz& fuzz, const PackedMatMulKernel& kernel, const PackedMatMul& op,
+// What kernels want prepared, as the binding does it.
+void Prepare(Fuzz& fuzz, const PackedMatMulKernel& kernel, PackedMatMul* shared_op,
              PackedMatMulBlock* block) {
+  if (kernel.sum_weights != nullptr) {
+    int32_t* const sums = fuzz.Fill<int32_t>(PaddedChannels(shared_op->n), 0, 0);
+    kernel.sum_weights(*shared_op, sums);
+    shared_op->weight_sums = sums;
+  }
+  const PackedMatMul& op = *shared_op;
   const size_t bytes = kernel.prepared_bytes != nullptr ? kernel.prepared_bytes(op, *block) : 0;
   block->prepared = bytes > 0 ? fuzz.Memory<uint8_t>(bytes) : nullptr;
   if (bytes == 0) return;
@@ -188,7 +194,7 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
   const auto run_variant = [&](const Variant& variant, auto* y) {
     const PackedMatMulKernel& kernel =
         kBits == 4 ? *variant.packed_int4_matmul : *variant.packed_int8_matmul;
-    Prepare(fuzz, kernel, op, &block);
+    Prepare(fuzz, kernel, &op, &block);
     RunCut(kernel, block, cut, [&](PackedMatMulBlock part) {
       Lend(fuzz, kernel, op, &part);
       if constexpr (kEpilogue == Epilogue::kNone) {

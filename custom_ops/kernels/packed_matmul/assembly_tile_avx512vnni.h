@@ -1,6 +1,6 @@
-// A tile of 12 rows by 32 channels with VPDPBUSD: its products, those of Strassen's product one after
-// the other (gemm/strassen.h), and the output of their sums. In assembly: of 24 sums gcc 12 keeps a
-// third in memory from product to product, and fills what is between them with moves.
+// A tile of 12 rows by 32 channels with VPDPBUSD: its products, those of Strassen's product one
+// after the other (gemm/strassen.h), and the output of their sums. In assembly: of 24 sums gcc 12
+// keeps a third in memory from product to product, and fills what is between them with moves.
 
 #ifndef PQV_KERNELS_PACKED_MATMUL_ASSEMBLY_TILE_AVX512VNNI_H_
 #define PQV_KERNELS_PACKED_MATMUL_ASSEMBLY_TILE_AVX512VNNI_H_
@@ -46,7 +46,8 @@ struct alignas(64) FastTile {
   int32_t sums[24][64];      // where they are wanted
   // Where output is wanted of sums that fit when they are shifted to the left:
   int32_t bias[4][2][16];
-  int32_t shift[2][2][2][16];  // to the left, then to the right; only to the right where it is alone
+  int32_t shift[2][2][2]
+               [16];  // to the left, then to the right; only to the right where it is alone
   int16_t multiplier[2][32];
   int16_t residual_multiplier[2][32];
   OutputConstants output;
@@ -55,7 +56,8 @@ struct alignas(64) FastTile {
   NextWeights next;
 };
 
-// How groups of 4 channels of two rows lie when their sums were packed, and those of one row before.
+// How groups of 4 channels of two rows lie when their sums were packed, and those of one row
+// before.
 template <typename Order>
 struct PackedOrder;
 template <>
@@ -307,19 +309,19 @@ static inline void SetChannels(const PackedMatMul& op, size_t n, Shifts shifts, 
   tile->next.line = next
 // clang-format on
 
-// 24 rows by 64 channels of Strassen's product. `a` are the factors of the rows and a pass, `b` those
-// of the channels, one after the other, each [12, half of K] and [half of K / 4] steps.
-#define PQV_STRASSEN_FUNCTION(name, code)                                          \
+// 24 rows by 64 channels of Strassen's product. `a` are the factors of the rows and a pass, `b`
+// those of the channels, one after the other, each [12, half of K] and [half of K / 4] steps.
+#define PQV_STRASSEN_FUNCTION(name, code)                                                          \
   static __attribute__((noinline)) void name(const uint8_t* a, const uint8_t* b, FastTile* tile) { \
-    const size_t stride = kGroup * tile->groups;                                  \
-    const size_t b_stride = 0;                                                     \
-    PQV_RUN(code);                                                                 \
+    const size_t stride = kGroup * tile->groups;                                                   \
+    const size_t b_stride = 0;                                                                     \
+    PQV_RUN(code);                                                                                 \
   }
 // 12 rows by 32 channels. `b` are steps, or panels of the file b_stride bytes apart.
-#define PQV_DIRECT_FUNCTION(name, code)                                                           \
-  static __attribute__((noinline)) void name(const uint8_t* a, size_t stride, const uint8_t* b,   \
-                                             size_t b_stride, FastTile* tile) {                   \
-    PQV_RUN(code);                                                                                \
+#define PQV_DIRECT_FUNCTION(name, code)                                                         \
+  static __attribute__((noinline)) void name(const uint8_t* a, size_t stride, const uint8_t* b, \
+                                             size_t b_stride, FastTile* tile) {                 \
+    PQV_RUN(code);                                                                              \
   }
 
 PQV_STRASSEN_FUNCTION(FindFastSums,
@@ -372,8 +374,7 @@ constexpr FastOutput kFastOutput[kShifts][2] = {
 constexpr DirectOutput kStepsOutput[kShifts][2] = {
     {StepsLeft, StepsLeftAdd}, {StepsRight, StepsRightAdd}, {StepsBoth, StepsBothAdd}};
 // Of int8, whose sums are hardly ever shifted to the left.
-constexpr DirectOutput kFileOutput[kShifts][2] = {
-    {}, {FileRight, FileRightAdd}, {}};
+constexpr DirectOutput kFileOutput[kShifts][2] = {{}, {FileRight, FileRightAdd}, {}};
 
 #undef PQV_ADD_BIAS
 #undef PQV_AT

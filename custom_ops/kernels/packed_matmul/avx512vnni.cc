@@ -132,6 +132,7 @@ bool PrepareRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
 
 constexpr PackedMatMulKernel Int4Kernel() {
   PackedMatMulKernel kernel = {kFastRows, kWideChannels, RunInt4, nullptr};
+  kernel.sum_weights = SumWeights<4>;
   kernel.scratch_bytes = Int4ScratchBytes;
   kernel.prepared_bytes = PreparedBytes;
   kernel.prepare = PrepareRows;
@@ -140,6 +141,7 @@ constexpr PackedMatMulKernel Int4Kernel() {
 
 constexpr PackedMatMulKernel Int8Kernel() {
   PackedMatMulKernel kernel = {kStrassenTile.rows, kWideChannels, Run<8>, RunToInt32};
+  kernel.sum_weights = SumWeights<8>;
   kernel.scratch_bytes = ScratchBytes;
   kernel.prepared_bytes = UnsignedBytes;
   kernel.prepare = PrepareUnsigned;

@@ -81,9 +81,8 @@ static PQV_INLINE void RunDriver(const PackedMatMul& op, const PackedMatMulBlock
     epilogue.Prefetch(row + r);
     for (size_t v = 0; v < kVectors; ++v) sums[v] = first[v];
   };
-  const auto end = [&](size_t r, const __m512i* sums) __attribute__((always_inline)) {
-    epilogue.StoreSums(row + r, sums);
-  };
+  const auto end = [&](size_t r, const __m512i* sums)
+                       __attribute__((always_inline)) { epilogue.StoreSums(row + r, sums); };
   const auto beside = [&]() __attribute__((always_inline)) { next->Fetch(); };
   UnsignedRows source(op, block, row);
   RunRows<PanelSign::kSigned, kVectors>(&source, row_end - row, panel, CeilDivide(op.k, kGroup),
@@ -100,8 +99,11 @@ static inline void RunDirect(const PackedMatMul& op, const PackedMatMulBlock& bl
   const size_t steps = CeilDivide(op.k, kGroup);
   const size_t tiles = CeilDivide(block.row_end - block.row_begin, kRows);
   __m512i first[kVectors];
-  for (size_t v = 0; v < kVectors; ++v) first[v] = epilogue.First()[v];
-  TakeOffset<kVectors>(panel, steps, first);
+  for (size_t v = 0; v < kVectors; ++v) {
+    const __m512i sums = _mm512_loadu_si512(op.weight_sums + n + kLanes32 * v);
+    const __m512i offset = _mm512_mullo_epi32(sums, _mm512_set1_epi32(kRowOffset));
+    first[v] = _mm512_sub_epi32(epilogue.First()[v], offset);
+  }
   Epilogue::PrefetchChannels(op, n + kChannels);
   NextWeights next(op, kBits, n + kChannels, kChannels, tiles * steps);
   if constexpr (std::is_same<Epilogue, NaturalToInt8<kFastVectors>>::value) {

@@ -20,6 +20,7 @@ struct PackedMatMul {
   ChannelRequantizer requantizer;      // not read by run_to_int32
   const int16_t* residual_multiplier;  // null where the op has no residual
   int y_bits;
+  const int32_t* weight_sums;  // of each channel; null for kernels without sum_weights
 };
 
 // One rectangle of the output. Strides are in elements.
@@ -55,6 +56,8 @@ struct PackedMatMulKernel {
   // Prepares rows row_begin .. row_end of the block, of which row_begin is a multiple of row_tile.
   // False if their values are such that the product must do without.
   bool (*prepare)(const PackedMatMul& op, const PackedMatMulBlock& block) = nullptr;
+  // For kernels that want the sums of each channel's weights, which nodes find once; else null.
+  void (*sum_weights)(const PackedMatMul& op, int32_t* sums) = nullptr;
 };
 
 namespace scalar {

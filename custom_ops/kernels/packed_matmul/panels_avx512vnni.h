@@ -43,8 +43,7 @@ class UnsignedRows {
   PQV_INLINE TileRows Tile(size_t row, size_t count) {
     row += first_;
     if (block_.prepared != nullptr) return {block_.prepared + row * stride_, stride_};
-    MakeUnsigned(block_.a + row * block_.a_stride, block_.a_stride, count, k_,
-                 block_.scratch);
+    MakeUnsigned(block_.a + row * block_.a_stride, block_.a_stride, count, k_, block_.scratch);
     return {block_.scratch, stride_};
   }
 
@@ -116,22 +115,6 @@ static inline void MakeSteps(const PackedMatMul& op, size_t n, uint8_t* steps) {
                         _mm512_maskz_loadu_epi8(lanes, y + i), kStep, target);
       target += 64 / GroupBytes(kBits) * kStep;
     }
-  }
-}
-
-// What the offset of the rows adds to the sums of a panel's channels, taken off `first`.
-template <size_t kVectors, typename Panel>
-static PQV_INLINE void TakeOffset(const Panel& panel, size_t steps, __m512i* first) {
-  const __m512i ones = _mm512_set1_epi8(1);
-  __m512i sums[kVectors] = {};
-  for (size_t g = 0; g < steps; ++g) {
-    for (size_t v = 0; v < kVectors; ++v) {
-      sums[v] = _mm512_dpbusd_epi32(sums[v], ones, panel.At(g, v));
-    }
-  }
-  const __m512i offset = _mm512_set1_epi32(kRowOffset);
-  for (size_t v = 0; v < kVectors; ++v) {
-    first[v] = _mm512_sub_epi32(first[v], _mm512_mullo_epi32(sums[v], offset));
   }
 }
 

@@ -8,8 +8,8 @@
 #ifndef PQV_KERNELS_PACKED_MATMUL_STRASSEN_AVX512VNNI_H_
 #define PQV_KERNELS_PACKED_MATMUL_STRASSEN_AVX512VNNI_H_
 
-#include "kernels/packed_matmul/panels_avx512vnni.h"
 #include "kernels/packed_matmul/assembly_tile_avx512vnni.h"
+#include "kernels/packed_matmul/panels_avx512vnni.h"
 
 namespace pqv {
 namespace avx512 {
@@ -126,8 +126,8 @@ class ChannelFactors {
     for (size_t i = 0; i < 2; ++i) {
       for (size_t j = 0; j < 2; ++j) {
         const uint8_t* const x = panels[i][j] + at;
-        const __m512i upper = _mm512_shuffle_i32x4(_mm512_loadu_si512(x),
-                                                   _mm512_loadu_si512(x + stride), kLanes);
+        const __m512i upper =
+            _mm512_shuffle_i32x4(_mm512_loadu_si512(x), _mm512_loadu_si512(x + stride), kLanes);
         const __m512i lower = _mm512_shuffle_i32x4(_mm512_loadu_si512(x + 2 * stride),
                                                    _mm512_loadu_si512(x + 3 * stride), kLanes);
         groups[i][j][0] = _mm512_shuffle_i32x4(upper, lower, 0x88);
@@ -268,7 +268,8 @@ class FastPanel {
       const size_t channel = kind % 2 * kStrassenTile.channels;
       tile_.rows.y[kind] = y_ + (row + r) * block_.y_stride + channel;
       if (!has_residual) continue;
-      tile_.rows.residual[kind] = block_.residual + n_ + (source + r) * block_.residual_stride + channel;
+      tile_.rows.residual[kind] =
+          block_.residual + n_ + (source + r) * block_.residual_stride + channel;
     }
     find_output_(a, factors_[0], &tile_);
     return true;
