@@ -16,8 +16,13 @@ struct Dpbusd {
   static constexpr size_t kRows = 6;  // 12 sums, 2 weights, 1 activation
   static constexpr size_t kBlockRows = 102;
 
+  // In assembly, as sums of tile_avx2.h: gcc 12 copies them from one register to another.
   static PQV_INLINE void Add(__m256i x, __m256i signed_x, __m256i* sum) {
-    *sum = _mm256_dpbusd_epi32(*sum, x, signed_x);
+#if defined(__AVXVNNI__)
+    __asm__ volatile("%{vex%} vpdpbusd %2, %1, %0" : "+x"(*sum) : "x"(x), "x"(signed_x));
+#else
+    __asm__ volatile("vpdpbusd %2, %1, %0" : "+x"(*sum) : "x"(x), "x"(signed_x));
+#endif
   }
 
   static PQV_INLINE __m256i Sums(__m256i x) { return x; }

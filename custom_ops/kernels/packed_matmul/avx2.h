@@ -84,8 +84,8 @@ static PQV_INLINE __m256i AddOffset(__m256i x) {
   return _mm256_xor_si256(x, _mm256_set1_epi8(static_cast<char>(kOffset<kBits>)));
 }
 
-// A panel of 8 channels of the file.
-template <int kBits>
+// A panel of 8 channels of the file, plus the offset or, of 4 bits, as signed bytes.
+template <int kBits, bool kIsSigned = false>
 static inline void Expand(const uint8_t* panel, size_t groups, uint8_t* target) {
   for (size_t g = 0; g < groups; ++g) {
     __m256i x;
@@ -96,7 +96,9 @@ static inline void Expand(const uint8_t* panel, size_t groups, uint8_t* target) 
       const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(group));
       x = _mm256_set_m128i(_mm_srli_epi16(bytes, 4), bytes);
     }
-    _mm256_store_si256(reinterpret_cast<__m256i*>(target + g * kTileBytes), AddOffset<kBits>(x));
+    x = AddOffset<kBits>(x);
+    if constexpr (kIsSigned) x = _mm256_sub_epi8(x, _mm256_set1_epi8(kOffset<kBits>));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(target + g * kTileBytes), x);
   }
 }
 
