@@ -251,6 +251,11 @@ size_t ScratchBytes(const PackedMatMul& op, const PackedMatMulBlock& block) {
   return AreFewRows(block) ? kForFewRows<kBits>.scratch_bytes(op, block) : 0;
 }
 
+template <int kBits>
+void SumWeights(const PackedMatMul& op, int32_t* sums) {
+  kForFewRows<kBits>.sum_weights(op, sums);
+}
+
 template <int kBits, template <size_t> class Epilogue, typename Output>
 void Run(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
   if (AreFewRows(block)) {
@@ -281,13 +286,20 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
   }
 }
 
+template <int kBits>
+constexpr PackedMatMulKernel Kernel() {
+  PackedMatMulKernel kernel = {kTileRows, kWideChannels, Run<kBits, ToInt8, int8_t>, nullptr};
+  if (kBits == 8) kernel.run_to_int32 = Run<8, ToInt32, int32_t>;
+  kernel.min_task_rows = kMinTaskRows;
+  kernel.scratch_bytes = ScratchBytes<kBits>;
+  kernel.sum_weights = SumWeights<kBits>;
+  return kernel;
+}
+
 }  // namespace
 
-const PackedMatMulKernel kPackedInt4MatMul = {kTileRows, kWideChannels, Run<4, ToInt8, int8_t>,
-                                              nullptr,   kMinTaskRows,  ScratchBytes<4>};
-const PackedMatMulKernel kPackedInt8MatMul = {
-    kTileRows,    kWideChannels,  Run<8, ToInt8, int8_t>, Run<8, ToInt32, int32_t>,
-    kMinTaskRows, ScratchBytes<8>};
+const PackedMatMulKernel kPackedInt4MatMul = Kernel<4>();
+const PackedMatMulKernel kPackedInt8MatMul = Kernel<8>();
 
 }  // namespace amx
 }  // namespace pqv
