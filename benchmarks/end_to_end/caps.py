@@ -14,7 +14,7 @@ from benchmarks.end_to_end.folders import CACHE
 from benchmarks.end_to_end.peers import OPENVINO_FLOAT32, Contestant
 
 NATIVE = "native"
-_ONEDNN = {"avx512vnni": "AVX512_CORE_VNNI", "avx2": "AVX2"}
+_ONEDNN = {"avx512vnni": "AVX512_CORE_VNNI", "avxvnni": "AVX2_VNNI", "avx2": "AVX2"}
 CAPS = (NATIVE, *_ONEDNN)
 
 

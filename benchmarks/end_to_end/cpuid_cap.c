@@ -4,8 +4,9 @@
 //
 // Preloaded into the process, it asks Linux to trap CPUID (arch_prctl(ARCH_SET_CPUID), on
 // CPUs with CPUID faulting) and answers the trapped instruction itself, with the bits of
-// leaf 7 masked. The environment variable CPUID_CAP is "avx512vnni" (no AMX) or "avx2" (no
-// AMX, AVX-512, VNNI). Where CPUID cannot be trapped the process exits with a sentence.
+// leaf 7 masked. The environment variable CPUID_CAP is "avx512vnni" (no AMX), "avxvnni" (no
+// AMX, AVX-512) or "avx2" (no AMX, AVX-512, VNNI). Where CPUID cannot be trapped the process
+// exits with a sentence.
 
 #define _GNU_SOURCE
 #include <cpuid.h>
@@ -39,6 +40,7 @@ static const struct mask kNoAvx512 = {
     // avx_vnni_int8 avx_ne_convert amx_complex avx_vnni_int16 avx10
     1u << 4 | 1u << 5 | 1u << 8 | 1u << 10 | 1u << 19,
 };
+static const uint32_t kAvxVnni = 1u << 4;  // of eax1
 static struct mask cap;
 
 static void set_cpuid(long enabled) { syscall(SYS_arch_prctl, SET_CPUID, enabled); }
@@ -74,7 +76,8 @@ static void on_fault(int number, siginfo_t* info, void* context) {
 __attribute__((constructor)) static void start(void) {
   const char* name = getenv("CPUID_CAP");
   if (name == NULL) return;
-  cap = strcmp(name, "avx2") == 0 ? kNoAvx512 : kNoAmx;
+  cap = strcmp(name, "avx512vnni") == 0 ? kNoAmx : kNoAvx512;
+  if (strcmp(name, "avxvnni") == 0) cap.eax1 &= ~kAvxVnni;
   struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
   sigaction(SIGSEGV, &action, NULL);
   if (syscall(SYS_arch_prctl, SET_CPUID, 0) != 0) {
