@@ -53,17 +53,19 @@ def test_a_child_says_why_it_ended(tmp_path: Path) -> None:
         Child(config(tmp_path / "none.onnx"), {})
 
 
-def test_our_isa_is_held_down(tiny_onnx: dict[str, Path]) -> None:
-    if "avx2" not in library_info()["available"]:
-        pytest.skip("this CPU has no avx2")
-    environment, _ = caps.hold_down("avx2", OURS["pqv-w4a4"])
+@pytest.mark.parametrize("isa", ["avxvnni", "avx2"])
+def test_our_isa_is_held_down(isa: str, tiny_onnx: dict[str, Path]) -> None:
+    if isa not in library_info()["available"]:
+        pytest.skip(f"this CPU has no {isa}")
+    environment, _ = caps.hold_down(isa, OURS["pqv-w4a4"])
     with Child(config(tiny_onnx["w4a4"]), environment) as child:
-        assert child.loaded["isa"] == "avx2"
+        assert child.loaded["isa"] == isa
 
 
-def test_a_trapped_cpu_still_runs_onnxruntime(tiny_onnx: dict[str, Path]) -> None:
+@pytest.mark.parametrize("isa", ["avxvnni", "avx2"])
+def test_a_trapped_cpu_still_runs_onnxruntime(isa: str, tiny_onnx: dict[str, Path]) -> None:
     try:
-        environment, _ = caps.hold_down("avx2", PEERS["ort-fp32"])
+        environment, _ = caps.hold_down(isa, PEERS["ort-fp32"])
     except ChildError:
         pytest.skip("CPUID cannot be trapped on this machine")
     with Child(config(tiny_onnx["w8a8"], runtime="onnxruntime"), environment) as child:
