@@ -12,10 +12,16 @@ from typing import Any
 from benchmarks.end_to_end.child import ChildError
 from benchmarks.end_to_end.folders import CACHE
 from benchmarks.end_to_end.peers import OPENVINO_FLOAT32, Contestant
+from pqv_onnx.runtime.info import library_info
 
 NATIVE = "native"
 _ONEDNN = {"avx512vnni": "AVX512_CORE_VNNI", "avxvnni": "AVX2_VNNI", "avx2": "AVX2"}
 CAPS = (NATIVE, *_ONEDNN)
+
+
+def has(cap: str) -> bool:
+    """Whether this CPU has the instructions that a cap leaves."""
+    return cap == NATIVE or cap in library_info()["available"]
 
 
 @cache
@@ -44,6 +50,8 @@ def hold_down(cap: str, contestant: Contestant) -> tuple[dict[str, str], dict[st
     """
     if cap == NATIVE:
         return {}, contestant.settings
+    if not has(cap):
+        raise ChildError(f"this CPU has no {cap}")
     if contestant.native_only:
         raise ChildError("nothing of its own below the native ISA")
     if contestant.runtime == "pqv":

@@ -77,7 +77,12 @@ __attribute__((constructor)) static void start(void) {
   const char* name = getenv("CPUID_CAP");
   if (name == NULL) return;
   cap = strcmp(name, "avx512vnni") == 0 ? kNoAmx : kNoAvx512;
-  if (strcmp(name, "avxvnni") == 0) cap.eax1 &= ~kAvxVnni;
+  if (strcmp(name, "avxvnni") == 0) {
+    cap.eax1 &= ~kAvxVnni;
+  } else if (strcmp(name, "avx512vnni") != 0 && strcmp(name, "avx2") != 0) {
+    fprintf(stderr, "unknown CPUID_CAP %s\n", name);
+    _exit(1);
+  }
   struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
   sigaction(SIGSEGV, &action, NULL);
   if (syscall(SYS_arch_prctl, SET_CPUID, 0) != 0) {

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.end_to_end.caps import CAPS, NATIVE, trap
+from benchmarks.end_to_end.caps import CAPS, NATIVE, has, trap
 from benchmarks.end_to_end.folders import CACHE, ROOT
 from benchmarks.kernels import report
 from benchmarks.kernels.contestants import CONTESTANTS, OURS, PEERS
@@ -111,6 +111,9 @@ def _build_peaks(skipped: list[str]) -> str | None:
 def _measure(cap: str, config: dict[str, Any], skipped: list[str]) -> dict[str, Any] | None:
     """All cases of one instruction set; None, and a word why, where it cannot be had."""
     environment: dict[str, str] = {}
+    if not has(cap):
+        skipped.append(f"{cap}: this CPU has no such instructions")
+        return None
     if cap != NATIVE:
         if (library := trap()) is None:
             skipped.append(f"{cap}: this machine cannot hide instructions from the peers")

@@ -118,13 +118,16 @@ void RunCut(const PackedMatMulKernel& kernel, PackedMatMulBlock block, bool cut,
 // What kernels want prepared, as the binding does it.
 void Prepare(Fuzz& fuzz, const PackedMatMulKernel& kernel, PackedMatMul* shared_op,
              PackedMatMulBlock* block) {
+  shared_op->weight_sums = nullptr;
   if (kernel.sum_weights != nullptr) {
     int32_t* const sums = fuzz.Fill<int32_t>(PaddedChannels(shared_op->n), 0, 0);
     kernel.sum_weights(*shared_op, sums);
     shared_op->weight_sums = sums;
   }
   const PackedMatMul& op = *shared_op;
-  const size_t bytes = kernel.prepared_bytes != nullptr ? kernel.prepared_bytes(op, *block) : 0;
+  // Seldom none, as where there is no memory for it.
+  const bool wants_rows = kernel.prepared_bytes != nullptr && !fuzz.random().OneIn(16);
+  const size_t bytes = wants_rows ? kernel.prepared_bytes(op, *block) : 0;
   block->prepared = bytes > 0 ? fuzz.Memory<uint8_t>(bytes) : nullptr;
   if (bytes == 0) return;
   block->prepared_rows = block->row_end;
@@ -165,7 +168,8 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
   op.weights = Weights(fuzz, kBits, k, n);
   // Small sums that are shifted to the left are some kernels' quick way.
   const bool is_left = fuzz.random().OneIn(3);
-  const int max_bias = is_left ? 4096 : kMaxBias;
+  const bool is_small = is_left || fuzz.random().OneIn(3);
+  const int max_bias = is_small ? 4096 : kMaxBias;
   op.bias = Channels<int32_t>(fuzz, n, -max_bias, max_bias);
   PackedMatMulBlock block = {};
   block.row_end = m;
@@ -175,7 +179,7 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
   block.y_stride = Stride(fuzz, n);
   if (kEpilogue != Epilogue::kNone) {
     op.y_bits = YBits(fuzz);
-    op.requantizer = Requantizer(fuzz, n, is_left ? -1 : kMaxShift);
+    op.requantizer = Requantizer(fuzz, n, is_left ? -1 : is_small ? 3 : kMaxShift);
     op.rounded_bias = RoundedBias(fuzz, op);
   }
   const int8_t* table = nullptr;

@@ -6,7 +6,6 @@
 #define PQV_KERNELS_PACKED_MATMUL_ASSEMBLY_TILE_AVX512VNNI_H_
 
 #include <stddef.h>
-#include <string.h>
 
 #include "kernels/gemm/strassen.h"
 #include "kernels/packed_matmul/panels_avx512vnni.h"
@@ -19,9 +18,8 @@ constexpr size_t kFastRows = 2 * kStrassenTile.rows;
 constexpr size_t kFastChannels = 2 * kStrassenTile.channels;
 constexpr size_t kFastVectors = kStrassenTile.channels / kLanes32;
 
-// Kinds of sums: of the four blocks of a tile, and of the two blocks of channels of rows that are
-// multiplied directly.
-enum FastSums { kC11, kC12, kC21, kC22, kRest1, kRest2, kFastSums };
+// The blocks of C that a tile of Strassen's product has.
+enum FastSums { kC11, kC12, kC21, kC22, kFastSums };
 
 // What all rows of the output have in common.
 struct alignas(64) OutputConstants {
@@ -46,8 +44,8 @@ struct alignas(64) FastTile {
   int32_t sums[24][64];      // where they are wanted
   // Where output is wanted of sums that fit when they are shifted to the left:
   int32_t bias[4][2][16];
-  int32_t shift[2][2][2]
-               [16];  // to the left, then to the right; only to the right where it is alone
+  // To the left, then to the right; the first to the right where all are.
+  int32_t shift[2][2][2][16];
   int16_t multiplier[2][32];
   int16_t residual_multiplier[2][32];
   OutputConstants output;
@@ -56,20 +54,27 @@ struct alignas(64) FastTile {
   NextWeights next;
 };
 
-// How groups of 4 channels of two rows lie when their sums were packed, and those of one row
-// before.
-template <typename Order>
-struct PackedOrder;
-template <>
-struct PackedOrder<TileOrder<kFastVectors>> {
-  static constexpr int32_t kToMemory[] = {0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15};
-  static constexpr int32_t kToPacked[] = {0, 1, 2, 3, 4, 5, 6, 7};
-};
-template <>
-struct PackedOrder<NaturalOrder<kFastVectors>> {
-  static constexpr int32_t kToMemory[] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
-  static constexpr int32_t kToPacked[] = {0, 4, 1, 5, 2, 6, 3, 7};
-};
+// The assembly has these as numbers: each as an operand would be more than gcc takes.
+static_assert(offsetof(OutputConstants, low) == 64 && offsetof(OutputConstants, high) == 128 &&
+                  offsetof(OutputConstants, order) == 192 &&
+                  offsetof(OutputConstants, residual_order) == 256,
+              "vectors of PQV_AT(output, ...)");
+static_assert(offsetof(OutputRows, y_stride) == 32 && offsetof(OutputRows, residual) == 40 &&
+                  offsetof(OutputRows, residual_stride) == 72,
+              "bytes behind rows");
+
+// The order of groups of 4 channels, of two rows behind the packs that made bytes of their sums.
+static PQV_INLINE __m512i ToMemoryOrder(TileOrder<kFastVectors>) {
+  return _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+}
+static PQV_INLINE __m512i ToMemoryOrder(NaturalOrder<kFastVectors>) {
+  return _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+}
+
+// That of a row of a residual before it is widened, to meet sums in natural order.
+static PQV_INLINE __m512i ToPackedOrder() {
+  return _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 0, 0, 0, 0, 0, 0, 0, 0);
+}
 
 // What all output has in common.
 template <typename Order>
@@ -80,8 +85,8 @@ static inline void SetOutput(const PackedMatMul& op, const PackedMatMulBlock& bl
   _mm512_store_si512(output->round, _mm512_set1_epi16(kRound6));
   _mm512_store_si512(output->low, limits.low);
   _mm512_store_si512(output->high, limits.high);
-  memcpy(output->order, PackedOrder<Order>::kToMemory, sizeof(output->order));
-  memcpy(output->residual_order, PackedOrder<Order>::kToPacked, sizeof(output->residual_order) / 2);
+  _mm512_store_si512(output->order, ToMemoryOrder(Order()));
+  _mm512_store_si512(output->residual_order, ToPackedOrder());
   tile->rows.y_stride = block.y_stride;
   tile->rows.residual_stride = block.residual_stride;
 }
@@ -188,7 +193,7 @@ static inline void SetChannels(const PackedMatMul& op, size_t n, Shifts shifts, 
   "vextracti64x4 $1, %%zmm29, (%[count])\n\t" \
   "add 32+%c[rows](%[tile]), %[count]\n\t"
 
-// What all rows of a block of C have: `block` of FastSums, `channels` 0 or 1.
+// What all rows of a block of C have; %[count] is where the output of a row goes. `block` of FastSums, `channels` 0 or 1.
 #define PQV_BEGIN_OUTPUT(block, channels) \
   "vmovdqa64 " PQV_AT(shift, (2 * channels)) ", %%zmm26\n\t" \
   "vmovdqa64 " PQV_AT(shift, (2 * channels + 1)) ", %%zmm27\n\t" \
@@ -224,8 +229,9 @@ static inline void SetChannels(const PackedMatMul& op, size_t n, Shifts shifts, 
 #define PQV_FILE_STEP \
   "vmovdqu8 (%[b]), %%ymm24\n\t" \
   "vmovdqu8 (%[b],%[b_stride],2), %%ymm25\n\t" \
+  "lea (%[b],%[b_stride],2), %[residual]\n\t" \
   "vinserti64x4 $1, (%[b],%[b_stride]), %%zmm24, %%zmm24\n\t" \
-  "vinserti64x4 $1, (%[b],%[b_stride3]), %%zmm25, %%zmm25\n\t" \
+  "vinserti64x4 $1, (%[residual],%[b_stride]), %%zmm25, %%zmm25\n\t" \
   "add $32, %[b]\n\t"
 #define PQV_ROW(address, x, first, second) \
   "vpbroadcastd " address ", %%zmm" #x "\n\t" \
@@ -290,11 +296,11 @@ static inline void SetChannels(const PackedMatMul& op, size_t n, Shifts shifts, 
   const uint8_t* next = tile->next.line; \
   __asm__ volatile( \
       code \
-      : [a] "+r"(a), [b] "+r"(b), [count] "=&r"(count), [residual] "=&r"(residual), \
-        [next] "+r"(next) \
+      : [a] "+&r"(a), [b] "+&r"(b), [count] "=&r"(count), [residual] "=&r"(residual), \
+        [next] "+&r"(next) \
       : [tile] "r"(tile), [stride] "r"(stride), [stride3] "r"(3 * stride), \
         [stride5] "r"(5 * stride), [stride7] "r"(7 * stride), [stride9] "r"(9 * stride), \
-        [stride11] "r"(11 * stride), [b_stride] "r"(b_stride), [b_stride3] "r"(3 * b_stride), \
+        [stride11] "r"(11 * stride), [b_stride] "r"(b_stride), \
         [saved] "i"(offsetof(FastTile, saved)), [sums] "i"(offsetof(FastTile, sums)), \
         [bias] "i"(offsetof(FastTile, bias)), [shift] "i"(offsetof(FastTile, shift)), \
         [multiplier] "i"(offsetof(FastTile, multiplier)), \
@@ -334,7 +340,6 @@ PQV_STRASSEN_FUNCTION(FastLeft, PQV_STRASSEN_OUTPUT)
 PQV_DIRECT_FUNCTION(StepsLeft, PQV_DIRECT_OUTPUT(PQV_STEP))
 #undef PQV_SHIFT
 #define PQV_SHIFT PQV_SHIFT_RIGHT
-PQV_STRASSEN_FUNCTION(FastRight, PQV_STRASSEN_OUTPUT)
 PQV_DIRECT_FUNCTION(StepsRight, PQV_DIRECT_OUTPUT(PQV_STEP))
 PQV_DIRECT_FUNCTION(FileRight, PQV_DIRECT_OUTPUT(PQV_FILE_STEP))
 #undef PQV_SHIFT
@@ -357,9 +362,6 @@ PQV_DIRECT_FUNCTION(StepsLeftAdd, PQV_DIRECT_OUTPUT(PQV_STEP))
 #define PQV_ADD PQV_RESIDUAL_IN_PLACE
 PQV_STRASSEN_FUNCTION(FastLeftAdd, PQV_STRASSEN_OUTPUT)
 #undef PQV_SHIFT
-#define PQV_SHIFT PQV_SHIFT_RIGHT
-PQV_STRASSEN_FUNCTION(FastRightAdd, PQV_STRASSEN_OUTPUT)
-#undef PQV_SHIFT
 #define PQV_SHIFT PQV_SHIFT_BOTH
 PQV_STRASSEN_FUNCTION(FastBothAdd, PQV_STRASSEN_OUTPUT)
 #undef PQV_SHIFT
@@ -368,9 +370,10 @@ PQV_STRASSEN_FUNCTION(FastBothAdd, PQV_STRASSEN_OUTPUT)
 using FastOutput = void (*)(const uint8_t* a, const uint8_t* b, FastTile* tile);
 using DirectOutput = void (*)(const uint8_t* a, size_t stride, const uint8_t* b, size_t b_stride,
                               FastTile* tile);
-// The functions that output sums, [Shifts][whether there is a residual].
+// The functions that output sums, of Strassen's product (Fast), of steps and of panels of the file,
+// [Shifts][whether there is a residual]. Those of codes of 4 bits are mostly shifted to the left.
 constexpr FastOutput kFastOutput[kShifts][2] = {
-    {FastLeft, FastLeftAdd}, {FastRight, FastRightAdd}, {FastBoth, FastBothAdd}};
+    {FastLeft, FastLeftAdd}, {FastBoth, FastBothAdd}, {FastBoth, FastBothAdd}};
 constexpr DirectOutput kStepsOutput[kShifts][2] = {
     {StepsLeft, StepsLeftAdd}, {StepsRight, StepsRightAdd}, {StepsBoth, StepsBothAdd}};
 // Of int8, whose sums are hardly ever shifted to the left.

@@ -63,9 +63,9 @@ struct ToInt32 {
   }
 };
 
-// Weights as unsigned bytes. A task expands those of 16 channels, plus an offset, into a buffer
-// that stays in the L1 cache, and uses them for many rows. What the offset adds to a sum, itself
-// times the sum of the row's activations, is taken off once per row.
+// Weights as unsigned bytes, where rows are not prepared. A task expands those of 16 channels, plus
+// an offset, into a buffer that stays in the L1 cache, and uses them for many rows. What the offset
+// adds to a sum, itself times the sum of the row's activations, is taken off once per row.
 
 constexpr size_t kPackedChunk = 1024;  // k per pass: 16 KiB of weights
 constexpr size_t kPackedRows = 120;    // rows that share them

@@ -70,7 +70,7 @@ static inline void Expand(const PackedMatMul& op, size_t n, size_t first, size_t
   if (whole < bytes) write(whole, static_cast<__mmask16>(FirstLanes((bytes - whole) / 4)));
 }
 
-// Which ways the channels of an epilogue are shifted.
+// Which ways the channels of an epilogue are shifted; kLeft, too, where none is.
 enum class Shifts { kLeft, kRight, kBoth };
 constexpr size_t kShifts = 3;
 

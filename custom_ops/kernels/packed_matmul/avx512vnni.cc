@@ -11,8 +11,8 @@ using namespace avx512;
 
 constexpr size_t kWideChannels = 64;
 
-// Whether weights are better read where they are: sums that are shifted to the left, too, have no
-// tile for it.
+// Whether weights may be read where they are: of output of 8 bits only the tile of sums that are
+// shifted to the right does so, which those of int8 nearly always are.
 bool ReadsFile(const NaturalToInt8<kFastVectors>& epilogue) {
   return epilogue.shifts() == Shifts::kRight;
 }
@@ -34,12 +34,12 @@ void RunChannels(const PackedMatMul& op, const PackedMatMulBlock& block, size_t 
     if (is_whole && CpuHasPortsBesideVnni() && ReadsFile(epilogue)) {
       const FilePanel panel = {Group(op.weights, kBits, op.k, 0, n),
                                CeilDivide(op.k, kGroupSize) * GroupBytes(kBits)};
-      return RunDirect<kBits, kVectors>(op, block, n, y, panel, epilogue);
+      return RunDirect<kVectors>(op, kBits, block, n, y, panel, epilogue);
     }
   }
   uint8_t* const steps = block.scratch + UnsignedRows::CopyBytes(op.k);
   MakeSteps<kBits, kVectors>(op, n, steps);
-  RunDirect<kBits, kVectors>(op, block, n, y, StepPanel<kVectors>{steps}, epilogue);
+  RunDirect<kVectors>(op, kBits, block, n, y, StepPanel<kVectors>{steps}, epilogue);
 }
 
 template <int kBits>

@@ -11,7 +11,7 @@ using namespace avx2;
 // weights tell. Weights of 8 bits are read where they are, those of 4 bits from a buffer.
 
 constexpr int kRowOffset = 128;
-constexpr size_t kMaxRows = 204;    // that share the weights of a buffer
+constexpr size_t kMaxRows = 204;    // that share two panels
 constexpr size_t kRowsAtOnce = 18;  // between which the next weights are asked for
 static_assert(kMaxRows % Dpbusd::kRows == 0 && kRowsAtOnce % Dpbusd::kRows == 0, "whole tiles");
 
@@ -21,7 +21,7 @@ size_t UnsignedBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
   return whole.row_end <= kFewRows ? 0 : whole.row_end * UnsignedStride(op.k);
 }
 
-bool MakeUnsigned(const PackedMatMul& op, const PackedMatMulBlock& block) {
+bool PrepareUnsigned(const PackedMatMul& op, const PackedMatMulBlock& block) {
   const size_t stride = UnsignedStride(op.k);
   const __m256i offset = _mm256_set1_epi8(static_cast<char>(kRowOffset));
   for (size_t r = block.row_begin; r < block.row_end; ++r) {
@@ -52,10 +52,13 @@ PQV_INLINE Panels MakePanels(const PackedMatMul& op, size_t n, size_t k, size_t 
   constexpr size_t kPanelBytes = kPackedChunk / kTileGroup * kTileBytes;
   const uint8_t* const file = Group(op.weights, kBits, op.k, k, n);
   const size_t file_bytes = n + kTileChannels < op.n ? Groups(op.k) * GroupBytes(kBits) : 0;
-  if constexpr (kBits == 8) return {file, file_bytes};
-  Expand<kBits, true>(file, Groups(count), buffer);
-  if (file_bytes > 0) Expand<kBits, true>(file + file_bytes, Groups(count), buffer + kPanelBytes);
-  return {buffer, kPanelBytes};
+  if constexpr (kBits == 8) {
+    return {file, file_bytes};
+  } else {
+    Expand<kBits, true>(file, Groups(count), buffer);
+    if (file_bytes > 0) Expand<kBits, true>(file + file_bytes, Groups(count), buffer + kPanelBytes);
+    return {buffer, kPanelBytes};
+  }
 }
 
 template <int kBits>
@@ -141,7 +144,7 @@ constexpr PackedMatMulKernel Kernel() {
   PackedMatMulKernel kernel = {Dpbusd::kRows, kLanes, Run<kBits, ToInt8>, nullptr};
   if (kBits == 8) kernel.run_to_int32 = Run<8, ToInt32>;
   kernel.prepared_bytes = UnsignedBytes;
-  kernel.prepare = MakeUnsigned;
+  kernel.prepare = PrepareUnsigned;
   kernel.sum_weights = SumWeights<kBits>;
   return kernel;
 }

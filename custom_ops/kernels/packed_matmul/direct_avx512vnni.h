@@ -32,12 +32,12 @@ static PQV_INLINE TilePanel ToTilePanel(const FilePanel& panel) {
 class DirectTiles {
  public:
   // `first` is what sums begin with.
-  DirectTiles(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n, int8_t* y,
-              const TilePanel& panel, const NaturalToInt8<kFastVectors>& epilogue,
-              const __m512i* first)
+  PQV_INLINE DirectTiles(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n,
+                         int8_t* y, const TilePanel& panel,
+                         const NaturalToInt8<kFastVectors>& epilogue, const __m512i* first)
       : op_(op), block_(block), n_(n), y_(y + n), panel_(panel) {
-    const bool is_whole = block.channel_end - n >= kStrassenTile.channels;
-    if (block.prepared == nullptr || !is_whole || !epilogue.fits_shifted()) return;
+    const bool has_all = block.channel_end - n >= kStrassenTile.channels;
+    if (block.prepared == nullptr || !has_all || !epilogue.fits_shifted()) return;
     const Shifts shifts = epilogue.shifts();
     output_ = panel.outputs[static_cast<size_t>(shifts)][op.residual_multiplier != nullptr];
     SetOutput<NaturalOrder<kFastVectors>>(op, block, &tile_);
@@ -54,7 +54,9 @@ class DirectTiles {
       if (source + kStrassenTile.rows > block_.residual_rows) return false;
       tile_.rows.residual[0] = block_.residual + source * block_.residual_stride + n_;
     }
-    tile_.rows.y[0] = y_ + row * block_.y_stride;
+    int8_t* const y = y_ + row * block_.y_stride;
+    for (size_t r = 0; r < kStrassenTile.rows; ++r) __builtin_prefetch(y + r * block_.y_stride, 1);
+    tile_.rows.y[0] = y;
     tile_.next = *next;
     const size_t stride = UnsignedStride(op_.k);
     output_(block_.prepared + row * stride, stride, panel_.first, panel_.stride, &tile_);
@@ -75,8 +77,10 @@ class DirectTiles {
 // Rows from `row` to row_end of the block.
 template <size_t kVectors, typename Epilogue, typename Panel>
 static PQV_INLINE void RunDriver(const PackedMatMul& op, const PackedMatMulBlock& block, size_t row,
-                                 size_t row_end, const Panel& panel, const Epilogue& epilogue,
-                                 const __m512i* first, NextWeights* next) {
+                                 size_t row_end, const Panel& panel,
+                                 const Epilogue& shared_epilogue, const __m512i* first,
+                                 NextWeights* next) {
+  const Epilogue epilogue = shared_epilogue;  // a copy, which stores of int8 cannot change
   const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
     epilogue.Prefetch(row + r);
     for (size_t v = 0; v < kVectors; ++v) sums[v] = first[v];
@@ -90,26 +94,24 @@ static PQV_INLINE void RunDriver(const PackedMatMul& op, const PackedMatMulBlock
 }
 
 // All rows of the block by the 16 * kVectors channels from n on.
-template <int kBits, size_t kVectors, typename Epilogue, typename Panel>
-static inline void RunDirect(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n,
-                             typename Epilogue::Output* y, const Panel& panel,
+template <size_t kVectors, typename Epilogue, typename Panel>
+static inline void RunDirect(const PackedMatMul& op, int bits, const PackedMatMulBlock& block,
+                             size_t n, typename Epilogue::Output* y, const Panel& panel,
                              const Epilogue& epilogue) {
   constexpr size_t kChannels = kLanes32 * kVectors;
-  constexpr size_t kRows = kStrassenTile.rows;
-  const size_t steps = CeilDivide(op.k, kGroup);
-  const size_t tiles = CeilDivide(block.row_end - block.row_begin, kRows);
+  constexpr bool kHasTiles = std::is_same<Epilogue, NaturalToInt8<kFastVectors>>::value;
+  constexpr size_t kRows = kHasTiles ? kStrassenTile.rows : kTileRows;
+  const size_t tile_count = CeilDivide(block.row_end - block.row_begin, kRows);
   __m512i first[kVectors];
   for (size_t v = 0; v < kVectors; ++v) {
     const __m512i sums = _mm512_loadu_si512(op.weight_sums + n + kLanes32 * v);
-    const __m512i offset = _mm512_mullo_epi32(sums, _mm512_set1_epi32(kRowOffset));
-    first[v] = _mm512_sub_epi32(epilogue.First()[v], offset);
+    first[v] = _mm512_add_epi32(epilogue.First()[v], OffsetOf(sums));
   }
   Epilogue::PrefetchChannels(op, n + kChannels);
-  NextWeights next(op, kBits, n + kChannels, kChannels, tiles * steps);
-  if constexpr (std::is_same<Epilogue, NaturalToInt8<kFastVectors>>::value) {
+  NextWeights next(op, bits, n + kChannels, kChannels, tile_count * CeilDivide(op.k, kGroup));
+  if constexpr (kHasTiles) {
     DirectTiles tiles(op, block, n, y, ToTilePanel(panel), epilogue, first);
     for (size_t row = block.row_begin; row < block.row_end; row += kRows) {
-      for (size_t r = 0; r < kRows; ++r) epilogue.Prefetch(row + r);
       if (tiles.Run(row, &next)) continue;
       const size_t row_end = Min(row + kRows, block.row_end);
       RunDriver<kVectors>(op, block, row, row_end, panel, epilogue, first, &next);

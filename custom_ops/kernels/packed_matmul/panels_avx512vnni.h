@@ -118,6 +118,12 @@ static inline void MakeSteps(const PackedMatMul& op, size_t n, uint8_t* steps) {
   }
 }
 
+// What the offset of the rows has added to sums, of the sums of the channels' weights, with its
+// sign turned.
+static PQV_INLINE __m512i OffsetOf(__m512i weight_sums) {
+  return _mm512_mullo_epi32(weight_sums, _mm512_set1_epi32(-kRowOffset));
+}
+
 // Brings the weights of the next channels near, some bytes with every step of these: they are one
 // stream, whose panels end too soon for hardware to find it. They may be another task's, which
 // then most likely comes next.

@@ -117,8 +117,8 @@ class ChannelFactors {
   static constexpr size_t kStepBytes = kFastVectors * kVectorBytes;
 
   // The steps of two of the four groups of k that 64 bytes of a panel of the file have, which
-  // kLanes picks; `stride` is that of the panels, `bytes` those of a factor.
-  template <int kLanes>
+  // kPick takes; `stride` is that of the panels, `bytes` those of a factor.
+  template <int kPick>
   static PQV_INLINE void AddTwoSteps(const uint8_t* const (&panels)[2][2], size_t stride, size_t at,
                                      uint8_t* b11, size_t bytes,
                                      __m512i (&sums)[2][2][kFastVectors]) {
@@ -126,12 +126,12 @@ class ChannelFactors {
     for (size_t i = 0; i < 2; ++i) {
       for (size_t j = 0; j < 2; ++j) {
         const uint8_t* const x = panels[i][j] + at;
-        const __m512i upper =
-            _mm512_shuffle_i32x4(_mm512_loadu_si512(x), _mm512_loadu_si512(x + stride), kLanes);
-        const __m512i lower = _mm512_shuffle_i32x4(_mm512_loadu_si512(x + 2 * stride),
-                                                   _mm512_loadu_si512(x + 3 * stride), kLanes);
-        groups[i][j][0] = _mm512_shuffle_i32x4(upper, lower, 0x88);
-        groups[i][j][1] = _mm512_shuffle_i32x4(upper, lower, 0xDD);
+        const __m512i front =
+            _mm512_shuffle_i32x4(_mm512_loadu_si512(x), _mm512_loadu_si512(x + stride), kPick);
+        const __m512i back = _mm512_shuffle_i32x4(_mm512_loadu_si512(x + 2 * stride),
+                                                  _mm512_loadu_si512(x + 3 * stride), kPick);
+        groups[i][j][0] = _mm512_shuffle_i32x4(front, back, 0x88);
+        groups[i][j][1] = _mm512_shuffle_i32x4(front, back, 0xDD);
       }
     }
 #pragma GCC unroll 2
@@ -171,14 +171,11 @@ class ChannelFactors {
                                  Corrections* corrections) {
     const __m512i difference = _mm512_sub_epi32(b22, b12);
     const __m512i c11 = _mm512_add_epi32(b11, b21);
-    const __m512i x[kFastSums] = {c11,
-                                  _mm512_add_epi32(b11, _mm512_add_epi32(b22, b22)),
+    const __m512i x[kFastSums] = {c11, _mm512_add_epi32(b11, _mm512_add_epi32(b22, b22)),
                                   _mm512_add_epi32(c11, difference),
-                                  _mm512_add_epi32(_mm512_add_epi32(b11, b22), difference),
-                                  c11,
-                                  _mm512_add_epi32(b12, b22)};
+                                  _mm512_add_epi32(_mm512_add_epi32(b11, b22), difference)};
+    const __m512i offset = _mm512_set1_epi32(kFactorOffset);
     for (size_t i = 0; i < kFastSums; ++i) {
-      const __m512i offset = _mm512_set1_epi32(i < kRest1 ? kFactorOffset : kRowOffset);
       __m512i* const correction = (*corrections)[i] + v;
       *correction = _mm512_sub_epi32(*correction, _mm512_mullo_epi32(x[i], offset));
     }
@@ -241,19 +238,20 @@ class FastPanel {
 
  private:
   void BeginOutput() {
-    const bool is_same = epilogues_[0].shifts() == epilogues_[1].shifts();
-    const Shifts shifts = is_same ? epilogues_[0].shifts() : Shifts::kBoth;
+    const bool is_left =
+        epilogues_[0].shifts() == Shifts::kLeft && epilogues_[1].shifts() == Shifts::kLeft;
+    const Shifts shifts = is_left ? Shifts::kLeft : Shifts::kBoth;
     find_output_ = kFastOutput[static_cast<size_t>(shifts)][op_.residual_multiplier != nullptr];
     SetOutput<TileOrder<kFastVectors>>(op_, block_, &tile_);
-    for (size_t kind = 0; kind < 4; ++kind) {
-      const size_t j = kind % 2;
-      if (kind < 2) {
-        const size_t n = n_ + j * kStrassenTile.channels;
-        SetChannels<TileOrder<kFastVectors>>(op_, n, shifts, j, &tile_);
-      }
+    for (size_t j = 0; j < 2; ++j) {
+      const size_t n = n_ + j * kStrassenTile.channels;
+      SetChannels<TileOrder<kFastVectors>>(op_, n, shifts, j, &tile_);
       const __m512i* const first = epilogues_[j].First();
-      for (size_t v = 0; v < kFastVectors; ++v) {
-        _mm512_store_si512(tile_.bias[kind][v], _mm512_add_epi32(first[v], corrections_[kind][v]));
+      for (size_t kind = j; kind < kFastSums; kind += 2) {
+        for (size_t v = 0; v < kFastVectors; ++v) {
+          _mm512_store_si512(tile_.bias[kind][v],
+                             _mm512_add_epi32(first[v], corrections_[kind][v]));
+        }
       }
     }
   }
@@ -280,17 +278,17 @@ class FastPanel {
 
   void RunSums(const uint8_t* a, size_t row, size_t k) {
     FindFastSums(a, factors_[0], &tile_);
-    int32_t* const sums = Sums(row);
-    const int32_t* const found = tile_.sums[0];
-    for (size_t i = 0; i < kFastRows * kFastChannels; i += kLanes32) {
-      const __m512i x = _mm512_load_si512(found + i);
-      const __m512i before = k == 0 ? _mm512_setzero_si512() : _mm512_load_si512(sums + i);
-      _mm512_store_si512(sums + i, _mm512_add_epi32(before, x));
+    for (size_t r = 0; r < kFastRows; ++r) {
+      int32_t* const sums = Sums(row + r);
+      for (size_t c = 0; c < kFastChannels; c += kLanes32) {
+        const size_t kind = r / kStrassenTile.rows * 2 + c / kStrassenTile.channels;
+        __m512i x = _mm512_load_si512(tile_.sums[r] + c);
+        if (k > 0) x = _mm512_add_epi32(x, _mm512_load_si512(sums + c));
+        if (is_last_) x = _mm512_add_epi32(x, corrections_[kind][c / kLanes32 % kFastVectors]);
+        _mm512_store_si512(sums + c, x);
+      }
     }
-    if (!is_last_) return;
-    for (size_t kind = 0; kind < 4; ++kind) {
-      Store(static_cast<FastSums>(kind), row + kind / 2 * kStrassenTile.rows, kStrassenTile.rows);
-    }
+    if (is_last_) Store(row, kFastRows);
   }
 
   // Of any values.
@@ -300,16 +298,18 @@ class FastPanel {
                  rest_);
     for (size_t j = 0; j < 2; ++j) {
       for (size_t i = 0; i < 2; ++i) MultiplyRest(k == 0 && i == 0, rows, i, j);
-      if (is_last_) Store(j == 0 ? kRest1 : kRest2, fast_end_, rows);
     }
+    if (is_last_) Store(fast_end_, rows);
   }
 
   PQV_INLINE void MultiplyRest(bool is_first, size_t rows, size_t i, size_t j) {
     int32_t* const sums = Sums(fast_end_) + j * kStrassenTile.channels;
+    __m512i first[kFastVectors];
+    LoadTileOrder32<kFastVectors>(op_.weight_sums + n_ + j * kStrassenTile.channels, first);
+    for (__m512i& x : first) x = OffsetOf(x);
     const auto begin = [&](size_t r, __m512i* x) __attribute__((always_inline)) {
       for (size_t v = 0; v < kFastVectors; ++v) {
-        x[v] = is_first ? _mm512_setzero_si512()
-                        : _mm512_load_si512(sums + r * kFastChannels + v * kLanes32);
+        x[v] = is_first ? first[v] : _mm512_load_si512(sums + r * kFastChannels + v * kLanes32);
       }
     };
     const auto end = [&](size_t r, const __m512i* x) __attribute__((always_inline)) {
@@ -322,16 +322,14 @@ class FastPanel {
     RunRows<PanelSign::kSigned, kFastVectors>(&source, rows, panel, half_ / kGroup, begin, end);
   }
 
-  void Store(FastSums kind, size_t row, size_t rows) {
-    const size_t j = kind % 2;
-    const int32_t* const sums = Sums(row) + j * kStrassenTile.channels;
-    for (size_t r = 0; r < rows; ++r) {
-      __m512i x[kFastVectors];
-      for (size_t v = 0; v < kFastVectors; ++v) {
-        x[v] = _mm512_load_si512(sums + r * kFastChannels + v * kLanes32);
-        x[v] = _mm512_add_epi32(x[v], corrections_[kind][v]);
+  void Store(size_t row, size_t rows) {
+    for (size_t j = 0; j < 2; ++j) {
+      for (size_t r = row; r < row + rows; ++r) {
+        const int32_t* const sums = Sums(r) + j * kStrassenTile.channels;
+        __m512i x[kFastVectors];
+        for (size_t v = 0; v < kFastVectors; ++v) x[v] = _mm512_load_si512(sums + v * kLanes32);
+        epilogues_[j].Store(r, x);
       }
-      epilogues_[j].Store(row + r, x);
     }
   }
 
