@@ -115,9 +115,10 @@ static inline void SetChannels(const PackedMatMul& op, size_t n, Shifts shifts, 
 #define PQV_EACH_ROW(do)                                                                      \
   do(0, 0, 1) do(1, 2, 3) do(2, 4, 5) do(3, 6, 7) do(4, 8, 9) do(5, 10, 11)                   \
   do(6, 12, 13) do(7, 14, 15) do(8, 16, 17) do(9, 18, 19) do(10, 20, 21) do(11, 22, 23)
-#define PQV_EACH_TWO_ROWS(do)                                                                 \
-  do(0, 1, 2, 3) do(4, 5, 6, 7) do(8, 9, 10, 11)                                              \
-  do(12, 13, 14, 15) do(16, 17, 18, 19) do(20, 21, 22, 23)
+#define PQV_EACH_TWO_ROWS(do, ...)                                                            \
+  do(0, 1, 2, 3, __VA_ARGS__) do(4, 5, 6, 7, __VA_ARGS__) do(8, 9, 10, 11, __VA_ARGS__)       \
+  do(12, 13, 14, 15, __VA_ARGS__) do(16, 17, 18, 19, __VA_ARGS__)                             \
+  do(20, 21, 22, 23, __VA_ARGS__)
 // A vector of an array of the tile.
 #define PQV_AT(array, index) #index "*64+%c[" #array "](%[tile])"
 
@@ -204,20 +205,23 @@ static inline void SetChannels(const PackedMatMul& op, size_t n, Shifts shifts, 
   "vmovdqa64 " PQV_AT(bias, (2 * block)) ", %%zmm24\n\t" \
   "vmovdqa64 " PQV_AT(bias, (2 * block + 1)) ", %%zmm25\n\t"
 
-// Two rows of output, `sum` says how sums get to zmm29 .. zmm31. PQV_SHIFT and PQV_ADD are the
-// function's.
-#define PQV_TWO_ROWS(sum, channels, i, j, k, l) \
-  sum(i, j, 29, 30) PQV_SHIFT(channels, 29, 30, 29, 30) PQV_WORDS(29, 30) PQV_ADD(channels, 29) \
-  sum(k, l, 30, 31) PQV_SHIFT(channels, 30, 31, 30, 31) PQV_WORDS(30, 31) PQV_ADD(channels, 30) \
+// Two rows of output: `sum` is how sums get to zmm29 .. zmm31, `shift` how they are shifted, `add`
+// what is added to them.
+#define PQV_TWO_ROWS(sum, channels, i, j, k, l, shift, add) \
+  sum(i, j, 29, 30) shift(channels, 29, 30, 29, 30) PQV_WORDS(29, 30) add(channels, 29) \
+  sum(k, l, 30, 31) shift(channels, 30, 31, 30, 31) PQV_WORDS(30, 31) add(channels, 30) \
   PQV_STORE_TWO
 #define PQV_FORK_AND_ADD(i, j, x, y) PQV_FORK(i, j, x, y) PQV_ADD_BIAS(x, y, x, y)
-#define PQV_OUTPUT_1(i, j, k, l) PQV_TWO_ROWS(PQV_ADD_BIAS, 0, i, j, k, l)
-#define PQV_OUTPUT_2(i, j, k, l) PQV_TWO_ROWS(PQV_ADD_BIAS, 1, i, j, k, l)
-#define PQV_OUTPUT_22(i, j, k, l) PQV_TWO_ROWS(PQV_FORK_AND_ADD, 1, i, j, k, l)
+#define PQV_OUTPUT_1(i, j, k, l, shift, add) \
+  PQV_TWO_ROWS(PQV_ADD_BIAS, 0, i, j, k, l, shift, add)
+#define PQV_OUTPUT_2(i, j, k, l, shift, add) \
+  PQV_TWO_ROWS(PQV_ADD_BIAS, 1, i, j, k, l, shift, add)
+#define PQV_OUTPUT_22(i, j, k, l, shift, add) \
+  PQV_TWO_ROWS(PQV_FORK_AND_ADD, 1, i, j, k, l, shift, add)
 // The same of sums that began with the bias.
-#define PQV_OUTPUT(i, j, k, l) \
-  PQV_SHIFT(0, i, j, 29, 30) PQV_WORDS(29, 30) PQV_ADD(0, 29) \
-  PQV_SHIFT(0, k, l, 30, 31) PQV_WORDS(30, 31) PQV_ADD(0, 30) \
+#define PQV_OUTPUT(i, j, k, l, shift, add) \
+  shift(0, i, j, 29, 30) PQV_WORDS(29, 30) add(0, 29) \
+  shift(0, k, l, 30, 31) PQV_WORDS(30, 31) add(0, 30) \
   PQV_STORE_TWO
 
 // The weights of a step in zmm24 and zmm25: where they were written as steps, or side by side in
@@ -280,15 +284,15 @@ static inline void SetChannels(const PackedMatMul& op, size_t n, Shifts shifts, 
   end_22 \
   PQV_PRODUCT /* P3 */ \
   end_12
-#define PQV_STRASSEN_OUTPUT PQV_STRASSEN( \
-    PQV_BEGIN_OUTPUT(0, 0) PQV_LOAD_BIAS(0) PQV_EACH_TWO_ROWS(PQV_OUTPUT_1), \
-    PQV_BEGIN_OUTPUT(2, 0) PQV_LOAD_BIAS(2) PQV_EACH_TWO_ROWS(PQV_OUTPUT_1), \
-    PQV_BEGIN_OUTPUT(3, 1) PQV_LOAD_BIAS(3) PQV_EACH_TWO_ROWS(PQV_OUTPUT_22), \
-    PQV_BEGIN_OUTPUT(1, 1) PQV_LOAD_BIAS(1) PQV_EACH_TWO_ROWS(PQV_OUTPUT_2))
-#define PQV_DIRECT_OUTPUT(step) \
+#define PQV_STRASSEN_OUTPUT(...) PQV_STRASSEN( \
+    PQV_BEGIN_OUTPUT(0, 0) PQV_LOAD_BIAS(0) PQV_EACH_TWO_ROWS(PQV_OUTPUT_1, __VA_ARGS__), \
+    PQV_BEGIN_OUTPUT(2, 0) PQV_LOAD_BIAS(2) PQV_EACH_TWO_ROWS(PQV_OUTPUT_1, __VA_ARGS__), \
+    PQV_BEGIN_OUTPUT(3, 1) PQV_LOAD_BIAS(3) PQV_EACH_TWO_ROWS(PQV_OUTPUT_22, __VA_ARGS__), \
+    PQV_BEGIN_OUTPUT(1, 1) PQV_LOAD_BIAS(1) PQV_EACH_TWO_ROWS(PQV_OUTPUT_2, __VA_ARGS__))
+#define PQV_DIRECT_OUTPUT(step, ...) \
   PQV_LOAD_BIAS(0) PQV_EACH_ROW(PQV_BEGIN) \
   PQV_MULTIPLY(step) \
-  PQV_BEGIN_OUTPUT(0, 0) PQV_EACH_TWO_ROWS(PQV_OUTPUT)
+  PQV_BEGIN_OUTPUT(0, 0) PQV_EACH_TWO_ROWS(PQV_OUTPUT, __VA_ARGS__)
 
 #define PQV_RUN(code) \
   size_t count; \
@@ -334,38 +338,20 @@ PQV_STRASSEN_FUNCTION(FindFastSums,
                       PQV_STRASSEN(PQV_EACH_ROW(PQV_STORE_11), PQV_EACH_ROW(PQV_STORE_21),
                                    PQV_EACH_ROW(PQV_STORE_22), PQV_EACH_ROW(PQV_STORE_12)))
 
-#define PQV_ADD PQV_NO_RESIDUAL
-#define PQV_SHIFT PQV_SHIFT_LEFT
-PQV_STRASSEN_FUNCTION(FastLeft, PQV_STRASSEN_OUTPUT)
-PQV_DIRECT_FUNCTION(StepsLeft, PQV_DIRECT_OUTPUT(PQV_STEP))
-#undef PQV_SHIFT
-#define PQV_SHIFT PQV_SHIFT_RIGHT
-PQV_DIRECT_FUNCTION(StepsRight, PQV_DIRECT_OUTPUT(PQV_STEP))
-PQV_DIRECT_FUNCTION(FileRight, PQV_DIRECT_OUTPUT(PQV_FILE_STEP))
-#undef PQV_SHIFT
-#define PQV_SHIFT PQV_SHIFT_BOTH
-PQV_STRASSEN_FUNCTION(FastBoth, PQV_STRASSEN_OUTPUT)
-PQV_DIRECT_FUNCTION(StepsBoth, PQV_DIRECT_OUTPUT(PQV_STEP))
-
-#undef PQV_ADD
-#define PQV_ADD PQV_RESIDUAL_ORDERED
-PQV_DIRECT_FUNCTION(StepsBothAdd, PQV_DIRECT_OUTPUT(PQV_STEP))
-#undef PQV_SHIFT
-#define PQV_SHIFT PQV_SHIFT_RIGHT
-PQV_DIRECT_FUNCTION(StepsRightAdd, PQV_DIRECT_OUTPUT(PQV_STEP))
-PQV_DIRECT_FUNCTION(FileRightAdd, PQV_DIRECT_OUTPUT(PQV_FILE_STEP))
-#undef PQV_SHIFT
-#define PQV_SHIFT PQV_SHIFT_LEFT
-PQV_DIRECT_FUNCTION(StepsLeftAdd, PQV_DIRECT_OUTPUT(PQV_STEP))
-
-#undef PQV_ADD
-#define PQV_ADD PQV_RESIDUAL_IN_PLACE
-PQV_STRASSEN_FUNCTION(FastLeftAdd, PQV_STRASSEN_OUTPUT)
-#undef PQV_SHIFT
-#define PQV_SHIFT PQV_SHIFT_BOTH
-PQV_STRASSEN_FUNCTION(FastBothAdd, PQV_STRASSEN_OUTPUT)
-#undef PQV_SHIFT
-#undef PQV_ADD
+PQV_STRASSEN_FUNCTION(FastLeft, PQV_STRASSEN_OUTPUT(PQV_SHIFT_LEFT, PQV_NO_RESIDUAL))
+PQV_DIRECT_FUNCTION(StepsLeft, PQV_DIRECT_OUTPUT(PQV_STEP, PQV_SHIFT_LEFT, PQV_NO_RESIDUAL))
+PQV_DIRECT_FUNCTION(StepsRight, PQV_DIRECT_OUTPUT(PQV_STEP, PQV_SHIFT_RIGHT, PQV_NO_RESIDUAL))
+PQV_DIRECT_FUNCTION(FileRight, PQV_DIRECT_OUTPUT(PQV_FILE_STEP, PQV_SHIFT_RIGHT, PQV_NO_RESIDUAL))
+PQV_STRASSEN_FUNCTION(FastBoth, PQV_STRASSEN_OUTPUT(PQV_SHIFT_BOTH, PQV_NO_RESIDUAL))
+PQV_DIRECT_FUNCTION(StepsBoth, PQV_DIRECT_OUTPUT(PQV_STEP, PQV_SHIFT_BOTH, PQV_NO_RESIDUAL))
+PQV_DIRECT_FUNCTION(StepsBothAdd, PQV_DIRECT_OUTPUT(PQV_STEP, PQV_SHIFT_BOTH, PQV_RESIDUAL_ORDERED))
+PQV_DIRECT_FUNCTION(StepsRightAdd,
+                    PQV_DIRECT_OUTPUT(PQV_STEP, PQV_SHIFT_RIGHT, PQV_RESIDUAL_ORDERED))
+PQV_DIRECT_FUNCTION(FileRightAdd,
+                    PQV_DIRECT_OUTPUT(PQV_FILE_STEP, PQV_SHIFT_RIGHT, PQV_RESIDUAL_ORDERED))
+PQV_DIRECT_FUNCTION(StepsLeftAdd, PQV_DIRECT_OUTPUT(PQV_STEP, PQV_SHIFT_LEFT, PQV_RESIDUAL_ORDERED))
+PQV_STRASSEN_FUNCTION(FastLeftAdd, PQV_STRASSEN_OUTPUT(PQV_SHIFT_LEFT, PQV_RESIDUAL_IN_PLACE))
+PQV_STRASSEN_FUNCTION(FastBothAdd, PQV_STRASSEN_OUTPUT(PQV_SHIFT_BOTH, PQV_RESIDUAL_IN_PLACE))
 
 using FastOutput = void (*)(const uint8_t* a, const uint8_t* b, FastTile* tile);
 using DirectOutput = void (*)(const uint8_t* a, size_t stride, const uint8_t* b, size_t b_stride,

@@ -38,6 +38,8 @@ bool PrepareUnsigned(const PackedMatMul& op, const PackedMatMulBlock& block) {
   return true;
 }
 
+constexpr size_t kPanelBytes = kPackedChunk / kTileGroup * kTileBytes;
+
 // Two panels of 8 channels as signed bytes, `bytes` apart.
 struct Panels {
   const uint8_t* first;
@@ -49,7 +51,6 @@ struct Panels {
 template <int kBits>
 PQV_INLINE Panels MakePanels(const PackedMatMul& op, size_t n, size_t k, size_t count,
                              uint8_t* buffer) {
-  constexpr size_t kPanelBytes = kPackedChunk / kTileGroup * kTileBytes;
   const uint8_t* const file = Group(op.weights, kBits, op.k, k, n);
   const size_t file_bytes = n + kTileChannels < op.n ? Groups(op.k) * GroupBytes(kBits) : 0;
   if constexpr (kBits == 8) {
@@ -63,13 +64,17 @@ PQV_INLINE Panels MakePanels(const PackedMatMul& op, size_t n, size_t k, size_t 
 
 template <int kBits>
 void SumWeights(const PackedMatMul& op, int32_t* sums) {
-  alignas(32) uint8_t buffer[2 * kPackedChunk / kTileGroup * kTileBytes];
+  alignas(32) uint8_t buffer[kPanelBytes];
   const __m256i ones = _mm256_set1_epi8(1);
   for (size_t n = 0; n < op.n; n += kTileChannels) {
     __m256i sum = _mm256_setzero_si256();
     for (size_t k = 0; k < op.k; k += kPackedChunk) {
       const size_t count = Min(op.k - k, kPackedChunk);
-      const uint8_t* const panel = MakePanels<kBits>(op, n, k, count, buffer).first;
+      const uint8_t* panel = Group(op.weights, kBits, op.k, k, n);
+      if constexpr (kBits == 4) {
+        Expand<kBits, true>(panel, Groups(count), buffer);
+        panel = buffer;
+      }
       for (size_t g = 0; g < Groups(count); ++g) {
         Dpbusd::Add(ones, Load32Bytes(panel + g * kTileBytes), &sum);
       }
@@ -112,7 +117,7 @@ template <int kBits, typename Epilogue>
 void Run(const PackedMatMul& op, const PackedMatMulBlock& block, typename Epilogue::Output* y) {
   if (block.prepared == nullptr) return RunBytes<Dpbusd, kBits, Epilogue>(op, block, y);
   const size_t limit = Dpbusd::Groups(255, 127);
-  alignas(32) uint8_t buffer[2 * kPackedChunk / kTileGroup * kTileBytes];
+  alignas(32) uint8_t buffer[2 * kPanelBytes];
   alignas(32) int32_t sums[kMaxRows][kLanes];
   const size_t stride = UnsignedStride(op.k);
   const size_t step = EvenPart(block.row_end - block.row_begin, kMaxRows, Dpbusd::kRows);
