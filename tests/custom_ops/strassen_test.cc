@@ -5,7 +5,7 @@
 namespace pqv {
 namespace {
 
-constexpr StrassenTile kTile = {8, 8, 16, 16, 48};
+constexpr StrassenTile kTile = {8, 8, 16, 16, 48, 2};
 
 // The products of DeiT.
 static_assert(StrassenPays(kTile, 197, 576, 192), "");
@@ -25,12 +25,17 @@ static_assert(StrassenPays(kTile, 40, 140, 256) && StrassenPays(kTile, 40, 140, 
 // Without a number of products per instruction there is no such tile.
 static_assert(!StrassenPays(StrassenTile{}, 197, 576, 192), "");
 
-// With wider vectors sums of rows and of weights are cheaper, and those of a tile are not.
-constexpr StrassenTile kWideTile = {12, 32, 16, 64, 90};
+// With wider vectors sums of rows are cheaper, and those of a tile and of weights are not: the rows
+// of CLIP's 32 x 32 patches are too few.
+constexpr StrassenTile kWideTile = {12, 32, 16, 64, 90, 6};
 static_assert(StrassenPays(kWideTile, 197, 192, 192), "");
 static_assert(StrassenPays(kWideTile, 197, 768, 3072), "");
 static_assert(!StrassenPays(kWideTile, 3136, 288, 96), "");
 static_assert(!StrassenPays(kWideTile, 23, 576, 192), "");
+static_assert(StrassenPays(kTile, 50, 768, 3072) && !StrassenPays(kWideTile, 50, 768, 3072), "");
+// What counts are the rows of whole tiles.
+static_assert(StrassenPays(kWideTile, 72, 3072, 768) && !StrassenPays(kWideTile, 71, 3072, 768),
+              "");
 
 // Every sum of the header, of the extreme codes of A, [-8, 7], and of B, [-7, 7], and the products.
 struct Block {

@@ -38,6 +38,7 @@ struct StrassenTile {
   size_t block_k;    // K of a block is a multiple of it
   size_t step_macs;  // products of one instruction
   size_t cost;       // instructions beside the products: sums saved, loaded, added, starts of loops
+  size_t weight_sum_cost;  // of a vector of a factor of B, whose bytes a step multiplies
 };
 
 // Whether it takes fewer instructions than the product itself. They are compared per tile of
@@ -45,15 +46,16 @@ struct StrassenTile {
 // weights, which are the cheaper the more channels and rows share them.
 static constexpr bool StrassenPays(const StrassenTile& tile, size_t rows, size_t channels,
                                    size_t k) {
-  constexpr size_t kSumCost = 2;  // of a vector of a factor, whose bytes a step multiplies
+  constexpr size_t kRowSumCost = 2;  // of a vector of a factor of A
   if (tile.step_macs == 0 || rows < 2 * tile.rows || channels < 2 * tile.channels || k == 0 ||
       k % (2 * tile.block_k) != 0) {
     return false;
   }
-  const size_t saved = tile.rows * tile.channels * k / tile.step_macs / 8;
-  const size_t of_rows = kSumCost * tile.rows * tile.channels * k / tile.step_macs / channels;
-  const size_t of_weights = kSumCost * tile.rows * tile.channels * k / tile.step_macs / rows;
-  return saved > tile.cost + of_rows + of_weights;
+  const size_t whole_rows = rows - rows % (2 * tile.rows);  // the others have no factors
+  const size_t products = tile.rows * tile.channels * k / tile.step_macs;
+  const size_t of_rows = kRowSumCost * products / channels;
+  const size_t of_weights = tile.weight_sum_cost * products / whole_rows;
+  return products / 8 > tile.cost + of_rows + of_weights;
 }
 
 // The sums of four blocks, [2 * row block + channel block], each of 8 rows by 8 channels.

@@ -47,7 +47,7 @@ struct DotprodTile {
   using Form = GroupForm<8>;
   static constexpr size_t kRows = kMaxRows;
   static constexpr size_t kLowerRowsBytes = 0;  // all rows at once
-  static constexpr StrassenTile kStrassen = {kRows, kPanelChannels, kBlockK, 16, 48};
+  static constexpr StrassenTile kStrassen = {kRows, kPanelChannels, kBlockK, 16, 48, 2};
 
   static constexpr size_t RowsBytes(size_t k) { return 2 * k * kHalfRows; }
 

@@ -20,18 +20,66 @@ constexpr size_t kMaxWideK = 256;       // deeper products go by narrow panels
 template <size_t kVectors>
 constexpr size_t kMaxPanelK = kVectors == 4 ? kMaxWideK : 512;
 
-// Signed weights as they are. GFNI sign-extends a nibble in one instruction: bit i of a byte is the
-// parity of the byte and byte 7 - i of the matrix.
-struct SignedForm {
-  static PQV_INLINE __m512i Int8(__m512i x) { return x; }
-  static PQV_INLINE __m512i LowInt4(__m512i x) {
-    return _mm512_gf2p8affine_epi64_epi8(x, _mm512_set1_epi64(0x0102040808080808), 0);
+// Bit i of a byte of GFNI's product is the parity of the byte and byte 7 - i of the matrix: one
+// instruction sign-extends a nibble.
+constexpr int64_t kLowInt4 = 0x0102040808080808;
+constexpr int64_t kHighInt4 = 0x1020408080808080;
+
+template <int64_t kMatrix>
+PQV_INLINE __m512i SignExtend(__m512i x) {
+  return _mm512_gf2p8affine_epi64_epi8(x, _mm512_set1_epi64(kMatrix), 0);
+}
+
+// Writes the steps that a vector of the file has, 8 channels and 64 / GroupBytes groups of 4 k,
+// `step` bytes apart: two vectors in tile order of the channels of four panels of the file.
+template <int kBits>
+PQV_INLINE void WriteSteps(const __m512i* panels, size_t step, uint8_t* target) {
+  __m512i x[4] = {panels[0], panels[1], panels[2], panels[3]};
+  ToTileOrder<4>(x);  // one vector for each lane of the file's
+  if constexpr (kBits == 8) {
+    for (size_t lane = 0; lane < 4; ++lane) {
+      _mm512_store_si512(target + lane / 2 * step + lane % 2 * 64, x[lane]);
+    }
+  } else {
+    for (size_t lane = 0; lane < 4; ++lane) {
+      _mm512_store_si512(target + lane * step, SignExtend<kLowInt4>(x[lane]));
+      _mm512_store_si512(target + lane * step + 64, SignExtend<kHighInt4>(x[lane]));
+    }
   }
-  static PQV_INLINE __m512i HighInt4(__m512i x) {
-    return _mm512_gf2p8affine_epi64_epi8(
-        x, _mm512_set1_epi64(static_cast<int64_t>(0x1020408080808080)), 0);
+}
+
+// Writes channels n .. n + 16 * kVectors - 1 of `groups` groups of 4 k from group `first` on as
+// steps of kVectors vectors in tile order; groups are rounded up to a multiple of 4. Channels
+// beyond the last panel of the file are copies of others.
+template <int kBits, size_t kVectors>
+void Expand(const PackedMatMul& op, size_t n, size_t first, size_t groups, uint8_t* target) {
+  constexpr size_t kPanels = 2 * kVectors;
+  constexpr size_t kHalves = kVectors / 2;
+  constexpr size_t kStepBytes = 64 * kVectors;
+  const size_t last_panel = CeilDivide(op.n, kPanelChannels) - 1;
+  const uint8_t* panels[kPanels];
+  for (size_t p = 0; p < kPanels; ++p) {
+    const size_t panel = Min(n / kPanelChannels + p, last_panel);
+    panels[p] = Group(op.weights, kBits, op.k, first * kGroupSize, panel * kPanelChannels);
   }
-};
+  const auto write = [&](size_t offset, __mmask16 lanes) __attribute__((always_inline)) {
+    __m512i x[kPanels];
+#pragma GCC unroll 8
+    for (size_t p = 0; p < kPanels; ++p) {
+      // Panels of the same half side by side.
+      x[p % kHalves * 4 + p / kHalves] = _mm512_maskz_loadu_epi32(lanes, panels[p] + offset);
+    }
+#pragma GCC unroll 2
+    for (size_t half = 0; half < kHalves; ++half) {
+      WriteSteps<kBits>(x + 4 * half, kStepBytes, target + 128 * half);
+    }
+    target += 64 / GroupBytes(kBits) * kStepBytes;
+  };
+  const size_t bytes = groups * GroupBytes(kBits);
+  const size_t whole = bytes / 64 * 64;
+  for (size_t offset = 0; offset < whole; offset += 64) write(offset, 0xFFFF);
+  if (whole < bytes) write(whole, static_cast<__mmask16>(FirstLanes((bytes - whole) / 4)));
+}
 
 // 16 or more rows of a block, from `row` on.
 struct Rows {
@@ -125,7 +173,7 @@ class PassWeights {
   PQV_INLINE void Advance() {
     if (next_ >= end_) return;
     const size_t groups = CeilDivide(Min(end_ - next_, kTileK), kGroupSize);
-    Expand<kBits, kVectors, SignedForm>(op_, n_, next_ / kGroupSize, groups, target_);
+    Expand<kBits, kVectors>(op_, n_, next_ / kGroupSize, groups, target_);
     memset(target_ + groups * kVectors * 64, 0, (kTileRows - groups) * kVectors * 64);
     target_ += kTileRows * kVectors * 64;
     next_ += kTileK;

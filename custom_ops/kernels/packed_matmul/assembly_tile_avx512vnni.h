@@ -13,12 +13,16 @@
 namespace pqv {
 namespace avx512 {
 
-constexpr StrassenTile kStrassenTile = {12, 32, 16, 64, 90};
-constexpr size_t kFastRows = 2 * kStrassenTile.rows;
-constexpr size_t kFastChannels = 2 * kStrassenTile.channels;
-constexpr size_t kFastVectors = kStrassenTile.channels / kLanes32;
+// A block of C is what the products of a tile add up to.
+constexpr size_t kBlockRows = 12;
+constexpr size_t kBlockChannels = 32;
+constexpr size_t kBlockVectors = kBlockChannels / kLanes32;
 
-// The blocks of C that a tile of Strassen's product has.
+// A tile of Strassen's product has four of them. Factors of weights, which leave L1, weigh more
+// than their instructions: 24 to 64 rows are slower with them.
+constexpr StrassenTile kStrassenTile = {kBlockRows, kBlockChannels, 16, 64, 90, 6};
+constexpr size_t kFastRows = 2 * kBlockRows;
+constexpr size_t kFastChannels = 2 * kBlockChannels;
 enum FastSums { kC11, kC12, kC21, kC22, kFastSums };
 
 // What all rows of the output have in common.
@@ -39,7 +43,7 @@ struct OutputRows {
 };
 
 // What the products read and write beside the factors.
-struct alignas(64) FastTile {
+struct alignas(64) AssemblyTile {
   int32_t saved[2][24][16];  // P1, then P1 + P6; P1 + P6 + P7
   int32_t sums[24][64];      // where they are wanted
   // Where output is wanted of sums that fit when they are shifted to the left:
@@ -64,10 +68,10 @@ static_assert(offsetof(OutputRows, y_stride) == 32 && offsetof(OutputRows, resid
               "bytes behind rows");
 
 // The order of groups of 4 channels, of two rows behind the packs that made bytes of their sums.
-static PQV_INLINE __m512i ToMemoryOrder(TileOrder<kFastVectors>) {
+static PQV_INLINE __m512i ToMemoryOrder(TileOrder<kBlockVectors>) {
   return _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
 }
-static PQV_INLINE __m512i ToMemoryOrder(NaturalOrder<kFastVectors>) {
+static PQV_INLINE __m512i ToMemoryOrder(NaturalOrder<kBlockVectors>) {
   return _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
 }
 
@@ -79,7 +83,7 @@ static PQV_INLINE __m512i ToPackedOrder() {
 // What all output has in common.
 template <typename Order>
 static inline void SetOutput(const PackedMatMul& op, const PackedMatMulBlock& block,
-                             FastTile* tile) {
+                             AssemblyTile* tile) {
   const Limits limits = MakeLimits(op.y_bits);
   OutputConstants* const output = &tile->output;
   _mm512_store_si512(output->round, _mm512_set1_epi16(kRound6));
@@ -94,12 +98,12 @@ static inline void SetOutput(const PackedMatMul& op, const PackedMatMulBlock& bl
 // What that of the 32 channels from n on has, the `j`th of a tile.
 template <typename Order>
 static inline void SetChannels(const PackedMatMul& op, size_t n, Shifts shifts, size_t j,
-                               FastTile* tile) {
+                               AssemblyTile* tile) {
   const ChannelRequantizer& r = op.requantizer;
-  __m512i first[kFastVectors], second[kFastVectors], multiplier[1];
+  __m512i first[kBlockVectors], second[kBlockVectors], multiplier[1];
   Order::Load32((shifts == Shifts::kRight ? r.right_shift : r.left_shift) + n, first);
   Order::Load32(r.right_shift + n, second);
-  for (size_t v = 0; v < kFastVectors; ++v) {
+  for (size_t v = 0; v < kBlockVectors; ++v) {
     _mm512_store_si512(tile->shift[0][j][v], first[v]);
     _mm512_store_si512(tile->shift[1][j][v], second[v]);
   }
@@ -305,13 +309,13 @@ static inline void SetChannels(const PackedMatMul& op, size_t n, Shifts shifts, 
       : [tile] "r"(tile), [stride] "r"(stride), [stride3] "r"(3 * stride), \
         [stride5] "r"(5 * stride), [stride7] "r"(7 * stride), [stride9] "r"(9 * stride), \
         [stride11] "r"(11 * stride), [b_stride] "r"(b_stride), \
-        [saved] "i"(offsetof(FastTile, saved)), [sums] "i"(offsetof(FastTile, sums)), \
-        [bias] "i"(offsetof(FastTile, bias)), [shift] "i"(offsetof(FastTile, shift)), \
-        [multiplier] "i"(offsetof(FastTile, multiplier)), \
-        [residual_multiplier] "i"(offsetof(FastTile, residual_multiplier)), \
-        [output] "i"(offsetof(FastTile, output)), [rows] "i"(offsetof(FastTile, rows)), \
-        [groups] "i"(offsetof(FastTile, groups)), \
-        [next_step] "i"(offsetof(FastTile, next) + offsetof(NextWeights, step)) \
+        [saved] "i"(offsetof(AssemblyTile, saved)), [sums] "i"(offsetof(AssemblyTile, sums)), \
+        [bias] "i"(offsetof(AssemblyTile, bias)), [shift] "i"(offsetof(AssemblyTile, shift)), \
+        [multiplier] "i"(offsetof(AssemblyTile, multiplier)), \
+        [residual_multiplier] "i"(offsetof(AssemblyTile, residual_multiplier)), \
+        [output] "i"(offsetof(AssemblyTile, output)), [rows] "i"(offsetof(AssemblyTile, rows)), \
+        [groups] "i"(offsetof(AssemblyTile, groups)), \
+        [next_step] "i"(offsetof(AssemblyTile, next) + offsetof(NextWeights, step)) \
       : "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", \
         "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", \
         "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", \
@@ -321,16 +325,17 @@ static inline void SetChannels(const PackedMatMul& op, size_t n, Shifts shifts, 
 
 // 24 rows by 64 channels of Strassen's product. `a` are the factors of the rows and a pass, `b`
 // those of the channels, one after the other, each [12, half of K] and [half of K / 4] steps.
-#define PQV_STRASSEN_FUNCTION(name, code)                                                          \
-  static __attribute__((noinline)) void name(const uint8_t* a, const uint8_t* b, FastTile* tile) { \
-    const size_t stride = kGroup * tile->groups;                                                   \
-    const size_t b_stride = 0;                                                                     \
-    PQV_RUN(code);                                                                                 \
+#define PQV_STRASSEN_FUNCTION(name, code)                                        \
+  static __attribute__((noinline)) void name(const uint8_t* a, const uint8_t* b, \
+                                             AssemblyTile* tile) {               \
+    const size_t stride = kGroup * tile->groups;                                 \
+    const size_t b_stride = 0;                                                   \
+    PQV_RUN(code);                                                               \
   }
 // 12 rows by 32 channels. `b` are steps, or panels of the file b_stride bytes apart.
 #define PQV_DIRECT_FUNCTION(name, code)                                                         \
   static __attribute__((noinline)) void name(const uint8_t* a, size_t stride, const uint8_t* b, \
-                                             size_t b_stride, FastTile* tile) {                 \
+                                             size_t b_stride, AssemblyTile* tile) {             \
     PQV_RUN(code);                                                                              \
   }
 
@@ -353,9 +358,9 @@ PQV_DIRECT_FUNCTION(StepsLeftAdd, PQV_DIRECT_OUTPUT(PQV_STEP, PQV_SHIFT_LEFT, PQ
 PQV_STRASSEN_FUNCTION(FastLeftAdd, PQV_STRASSEN_OUTPUT(PQV_SHIFT_LEFT, PQV_RESIDUAL_IN_PLACE))
 PQV_STRASSEN_FUNCTION(FastBothAdd, PQV_STRASSEN_OUTPUT(PQV_SHIFT_BOTH, PQV_RESIDUAL_IN_PLACE))
 
-using FastOutput = void (*)(const uint8_t* a, const uint8_t* b, FastTile* tile);
+using FastOutput = void (*)(const uint8_t* a, const uint8_t* b, AssemblyTile* tile);
 using DirectOutput = void (*)(const uint8_t* a, size_t stride, const uint8_t* b, size_t b_stride,
-                              FastTile* tile);
+                              AssemblyTile* tile);
 // The functions that output sums, of Strassen's product (Fast), of steps and of panels of the file,
 // [Shifts][whether there is a residual]. Those of codes of 4 bits are mostly shifted to the left.
 constexpr FastOutput kFastOutput[kShifts][2] = {

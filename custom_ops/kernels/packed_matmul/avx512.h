@@ -1,5 +1,4 @@
-// What the AVX512-VNNI and the AMX kernels of the packed matmuls share: the weights of the file as
-// panels, and the epilogues.
+// What the AVX512-VNNI and the AMX kernels of the packed matmuls share: the epilogues.
 
 #ifndef PQV_KERNELS_PACKED_MATMUL_AVX512_H_
 #define PQV_KERNELS_PACKED_MATMUL_AVX512_H_
@@ -10,65 +9,6 @@
 
 namespace pqv {
 namespace avx512 {
-
-// How a vector of the file, 8 channels and 64 / GroupBytes groups of 4 k, becomes vectors of a
-// panel. `Form` says what bytes the tile wants.
-template <int kBits, typename Form>
-struct FileVector {
-  static constexpr size_t kGroups = 64 / GroupBytes(kBits);
-
-  // Writes kGroups steps of a panel, `step` bytes apart: two vectors in tile order of the channels
-  // of four panels of the file.
-  static PQV_INLINE void Write(const __m512i* panels, size_t step, uint8_t* target) {
-    __m512i x[4] = {panels[0], panels[1], panels[2], panels[3]};
-    ToTileOrder<4>(x);  // one vector for each lane of the file's
-    if constexpr (kBits == 8) {
-      for (size_t lane = 0; lane < 4; ++lane) {
-        _mm512_store_si512(target + lane / 2 * step + lane % 2 * 64, Form::Int8(x[lane]));
-      }
-    } else {
-      for (size_t lane = 0; lane < 4; ++lane) {
-        _mm512_store_si512(target + lane * step, Form::LowInt4(x[lane]));
-        _mm512_store_si512(target + lane * step + 64, Form::HighInt4(x[lane]));
-      }
-    }
-  }
-};
-
-// Writes channels n .. n + 16 * kVectors - 1 of `groups` groups of 4 k from group `first` on as
-// steps of kVectors vectors in tile order; groups are rounded up to a multiple of 4. Channels
-// beyond the last panel of the file are copies of others.
-template <int kBits, size_t kVectors, typename Form>
-static inline void Expand(const PackedMatMul& op, size_t n, size_t first, size_t groups,
-                          uint8_t* target) {
-  using Vector = FileVector<kBits, Form>;
-  constexpr size_t kPanels = 2 * kVectors;
-  constexpr size_t kHalves = kVectors / 2;
-  constexpr size_t kStepBytes = 64 * kVectors;
-  const size_t last_panel = CeilDivide(op.n, kPanelChannels) - 1;
-  const uint8_t* panels[kPanels];
-  for (size_t p = 0; p < kPanels; ++p) {
-    const size_t panel = Min(n / kPanelChannels + p, last_panel);
-    panels[p] = Group(op.weights, kBits, op.k, first * kGroupSize, panel * kPanelChannels);
-  }
-  const auto write = [&](size_t offset, __mmask16 lanes) __attribute__((always_inline)) {
-    __m512i x[kPanels];
-#pragma GCC unroll 8
-    for (size_t p = 0; p < kPanels; ++p) {
-      // Panels of the same half side by side.
-      x[p % kHalves * 4 + p / kHalves] = _mm512_maskz_loadu_epi32(lanes, panels[p] + offset);
-    }
-#pragma GCC unroll 2
-    for (size_t half = 0; half < kHalves; ++half) {
-      Vector::Write(x + 4 * half, kStepBytes, target + 128 * half);
-    }
-    target += Vector::kGroups * kStepBytes;
-  };
-  const size_t bytes = groups * GroupBytes(kBits);
-  const size_t whole = bytes / 64 * 64;
-  for (size_t offset = 0; offset < whole; offset += 64) write(offset, 0xFFFF);
-  if (whole < bytes) write(whole, static_cast<__mmask16>(FirstLanes((bytes - whole) / 4)));
-}
 
 // Which ways the channels of an epilogue are shifted; kLeft, too, where none is.
 enum class Shifts { kLeft, kRight, kBoth };

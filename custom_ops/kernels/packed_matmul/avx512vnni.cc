@@ -13,7 +13,7 @@ constexpr size_t kWideChannels = 64;
 
 // Whether weights may be read where they are: of output of 8 bits only the tile of sums that are
 // shifted to the right does so, which those of int8 nearly always are.
-bool ReadsFile(const NaturalToInt8<kFastVectors>& epilogue) {
+bool ReadsFile(const NaturalToInt8<kBlockVectors>& epilogue) {
   return epilogue.shifts() == Shifts::kRight;
 }
 bool ReadsFile(const NaturalToInt32<4>&) { return true; }
@@ -47,8 +47,8 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
   if (AreFewRows(block.row_end - block.row_begin, op.k)) {
     return RunFewRows<kBits, NaturalToInt8>(op, block, y);
   }
-  for (size_t n = block.channel_begin; n < block.channel_end; n += kStrassenTile.channels) {
-    RunChannels<kBits, kFastVectors, NaturalToInt8<kFastVectors>>(op, block, n, y);
+  for (size_t n = block.channel_begin; n < block.channel_end; n += kBlockChannels) {
+    RunChannels<kBits, kBlockVectors, NaturalToInt8<kBlockVectors>>(op, block, n, y);
   }
 }
 
@@ -140,7 +140,7 @@ constexpr PackedMatMulKernel Int4Kernel() {
 }
 
 constexpr PackedMatMulKernel Int8Kernel() {
-  PackedMatMulKernel kernel = {kStrassenTile.rows, kWideChannels, Run<8>, RunToInt32};
+  PackedMatMulKernel kernel = {kBlockRows, kWideChannels, Run<8>, RunToInt32};
   kernel.sum_weights = SumWeights<8>;
   kernel.scratch_bytes = ScratchBytes;
   kernel.prepared_bytes = UnsignedBytes;

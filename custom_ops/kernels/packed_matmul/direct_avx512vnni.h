@@ -21,7 +21,7 @@ struct TilePanel {
   size_t stride;
   const DirectOutput (*outputs)[2];  // [Shifts]
 };
-static PQV_INLINE TilePanel ToTilePanel(const StepPanel<kFastVectors>& panel) {
+static PQV_INLINE TilePanel ToTilePanel(const StepPanel<kBlockVectors>& panel) {
   return {panel.steps, 0, kStepsOutput};
 }
 static PQV_INLINE TilePanel ToTilePanel(const FilePanel& panel) {
@@ -34,28 +34,28 @@ class DirectTiles {
   // `first` is what sums begin with.
   PQV_INLINE DirectTiles(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n,
                          int8_t* y, const TilePanel& panel,
-                         const NaturalToInt8<kFastVectors>& epilogue, const __m512i* first)
+                         const NaturalToInt8<kBlockVectors>& epilogue, const __m512i* first)
       : op_(op), block_(block), n_(n), y_(y + n), panel_(panel) {
-    const bool has_all = block.channel_end - n >= kStrassenTile.channels;
+    const bool has_all = block.channel_end - n >= kBlockChannels;
     if (block.prepared == nullptr || !has_all || !epilogue.fits_shifted()) return;
     const Shifts shifts = epilogue.shifts();
     output_ = panel.outputs[static_cast<size_t>(shifts)][op.residual_multiplier != nullptr];
-    SetOutput<NaturalOrder<kFastVectors>>(op, block, &tile_);
-    SetChannels<NaturalOrder<kFastVectors>>(op, n, shifts, 0, &tile_);
-    for (size_t v = 0; v < kFastVectors; ++v) _mm512_store_si512(tile_.bias[0][v], first[v]);
+    SetOutput<NaturalOrder<kBlockVectors>>(op, block, &tile_);
+    SetChannels<NaturalOrder<kBlockVectors>>(op, n, shifts, 0, &tile_);
+    for (size_t v = 0; v < kBlockVectors; ++v) _mm512_store_si512(tile_.bias[0][v], first[v]);
     tile_.groups = CeilDivide(op.k, kGroup);
   }
 
   // False where these rows are no tile.
   PQV_INLINE bool Run(size_t row, NextWeights* next) {
-    if (output_ == nullptr || row + kStrassenTile.rows > block_.row_end) return false;
+    if (output_ == nullptr || row + kBlockRows > block_.row_end) return false;
     if (op_.residual_multiplier != nullptr) {
       const size_t source = row % block_.residual_rows;
-      if (source + kStrassenTile.rows > block_.residual_rows) return false;
+      if (source + kBlockRows > block_.residual_rows) return false;
       tile_.rows.residual[0] = block_.residual + source * block_.residual_stride + n_;
     }
     int8_t* const y = y_ + row * block_.y_stride;
-    for (size_t r = 0; r < kStrassenTile.rows; ++r) __builtin_prefetch(y + r * block_.y_stride, 1);
+    for (size_t r = 0; r < kBlockRows; ++r) __builtin_prefetch(y + r * block_.y_stride, 1);
     tile_.rows.y[0] = y;
     tile_.next = *next;
     const size_t stride = UnsignedStride(op_.k);
@@ -71,7 +71,7 @@ class DirectTiles {
   int8_t* const y_;
   const TilePanel panel_;
   DirectOutput output_ = nullptr;
-  FastTile tile_;
+  AssemblyTile tile_;
 };
 
 // Rows from `row` to row_end of the block.
@@ -99,8 +99,8 @@ static inline void RunDirect(const PackedMatMul& op, int bits, const PackedMatMu
                              size_t n, typename Epilogue::Output* y, const Panel& panel,
                              const Epilogue& epilogue) {
   constexpr size_t kChannels = kLanes32 * kVectors;
-  constexpr bool kHasTiles = std::is_same<Epilogue, NaturalToInt8<kFastVectors>>::value;
-  constexpr size_t kRows = kHasTiles ? kStrassenTile.rows : kTileRows;
+  constexpr bool kHasTiles = std::is_same<Epilogue, NaturalToInt8<kBlockVectors>>::value;
+  constexpr size_t kRows = kHasTiles ? kBlockRows : kTileRows;
   const size_t tile_count = CeilDivide(block.row_end - block.row_begin, kRows);
   __m512i first[kVectors];
   for (size_t v = 0; v < kVectors; ++v) {

@@ -25,9 +25,7 @@ static inline size_t FastPass(size_t k) {
 }
 
 // Bytes of the factors of a tile of rows: of pass after pass [7, 12, half of its K].
-static constexpr size_t RowFactorBytes(size_t k) {
-  return kStrassenProducts * kStrassenTile.rows * k / 2;
-}
+static constexpr size_t RowFactorBytes(size_t k) { return kStrassenProducts * kBlockRows * k / 2; }
 
 // Which values are no codes of 4 bits.
 static PQV_INLINE __mmask64 BeyondInt4(__m512i x) {
@@ -61,52 +59,52 @@ static inline bool MakeRowFactors(const int8_t* a, size_t stride, size_t k_total
   const size_t pass = FastPass(k_total);
   for (size_t k = 0; k < k_total; k += pass) {
     const size_t half = Min(k_total - k, pass) / 2;
-    for (size_t r = 0; r < kStrassenTile.rows; ++r) {
+    for (size_t r = 0; r < kBlockRows; ++r) {
       for (size_t i = 0; i < half; i += 64) {
         const __mmask64 lanes = FirstLanes(half - i);
         __m512i x[2][2];
         for (size_t block = 0; block < 4; ++block) {
-          const size_t row = r + block / 2 * kStrassenTile.rows;
+          const size_t row = r + block / 2 * kBlockRows;
           const int8_t* const source = a + row * stride + k + block % 2 * half + i;
           x[block / 2][block % 2] = _mm512_maskz_loadu_epi8(lanes, source);
         }
-        are_int4 &= StoreRowFactors(x, lanes, kStrassenTile.rows * half, factors + r * half + i);
+        are_int4 &= StoreRowFactors(x, lanes, kBlockRows * half, factors + r * half + i);
       }
     }
-    factors += kStrassenProducts * kStrassenTile.rows * half;
+    factors += kStrassenProducts * kBlockRows * half;
   }
   return are_int4;
 }
 
 // What is added to them.
-using Corrections = __m512i[kFastSums][kFastVectors];
+using Corrections = __m512i[kFastSums][kBlockVectors];
 
 // The factors of B of 64 channels and a pass, each of `half` times 32 bytes.
 class ChannelFactors {
  public:
   explicit ChannelFactors(uint8_t* memory) : factors_(memory) {}
 
-  static size_t Bytes(size_t k) { return kFactorsOfB * FastPass(k) / 2 * kStrassenTile.channels; }
+  static size_t Bytes(size_t k) { return kFactorsOfB * FastPass(k) / 2 * kBlockChannels; }
 
   // Takes what the offset adds off `corrections`.
   PQV_INLINE void Make(const PackedMatMul& op, size_t n, size_t k, size_t half,
                        Corrections* corrections) {
-    bytes_ = half * kStrassenTile.channels;
+    bytes_ = half * kBlockChannels;
     const uint8_t* panels[2][2];
     for (size_t i = 0; i < 2; ++i) {
       for (size_t j = 0; j < 2; ++j) {
-        panels[i][j] = Group(op.weights, 4, op.k, k + i * half, n + j * kStrassenTile.channels);
+        panels[i][j] = Group(op.weights, 4, op.k, k + i * half, n + j * kBlockChannels);
       }
     }
     const size_t stride = op.k / kGroupSize * GroupBytes(4);
-    __m512i sums[2][2][kFastVectors] = {};
+    __m512i sums[2][2][kBlockVectors] = {};
     uint8_t* b11 = factors_;
     for (size_t at = 0; at < half / kGroupSize * GroupBytes(4); at += 64) {
       AddTwoSteps<0x44>(panels, stride, at, b11, bytes_, sums);
       AddTwoSteps<0xEE>(panels, stride, at, b11 + 2 * kStepBytes, bytes_, sums);
       b11 += 4 * kStepBytes;
     }
-    for (size_t v = 0; v < kFastVectors; ++v) {
+    for (size_t v = 0; v < kBlockVectors; ++v) {
       Correct(sums[0][0][v], sums[0][1][v], sums[1][0][v], sums[1][1][v], v, corrections);
     }
   }
@@ -114,14 +112,14 @@ class ChannelFactors {
   const uint8_t* operator[](size_t factor) const { return factors_ + factor * bytes_; }
 
  private:
-  static constexpr size_t kStepBytes = kFastVectors * kVectorBytes;
+  static constexpr size_t kStepBytes = kBlockVectors * kVectorBytes;
 
   // The steps of two of the four groups of k that 64 bytes of a panel of the file have, which
   // kPick takes; `stride` is that of the panels, `bytes` those of a factor.
   template <int kPick>
   static PQV_INLINE void AddTwoSteps(const uint8_t* const (&panels)[2][2], size_t stride, size_t at,
                                      uint8_t* b11, size_t bytes,
-                                     __m512i (&sums)[2][2][kFastVectors]) {
+                                     __m512i (&sums)[2][2][kBlockVectors]) {
     __m512i groups[2][2][2];
     for (size_t i = 0; i < 2; ++i) {
       for (size_t j = 0; j < 2; ++j) {
@@ -137,7 +135,7 @@ class ChannelFactors {
 #pragma GCC unroll 2
     for (size_t g = 0; g < 2; ++g) {
 #pragma GCC unroll 2
-      for (size_t v = 0; v < kFastVectors; ++v) {
+      for (size_t v = 0; v < kBlockVectors; ++v) {
         __m512i b[2][2];
         for (size_t i = 0; i < 2; ++i) {
           for (size_t j = 0; j < 2; ++j) {
@@ -151,7 +149,7 @@ class ChannelFactors {
   }
 
   static PQV_INLINE void AddVector(const __m512i (&b)[2][2], uint8_t* b11, size_t bytes, size_t v,
-                                   __m512i (&sums)[2][2][kFastVectors]) {
+                                   __m512i (&sums)[2][2][kBlockVectors]) {
     const __m512i ones = _mm512_set1_epi8(1);
     for (size_t i = 0; i < 2; ++i) {
       for (size_t j = 0; j < 2; ++j) {
@@ -202,7 +200,7 @@ class FastPanel {
         row_end_(row_end),
         n_(n),
         y_(y + n),
-        epilogues_{{op, block, n, y}, {op, block, n + kStrassenTile.channels, y}},
+        epilogues_{{op, block, n, y}, {op, block, n + kBlockChannels, y}},
         factors_(block.scratch),
         rest_(block.scratch + ChannelFactors::Bytes(op.k)),
         sums_(reinterpret_cast<int32_t*>(rest_ + kFastRows * FastPass(op.k))) {}
@@ -213,10 +211,10 @@ class FastPanel {
   }
 
   void Run() {
-    const size_t tiles = CeilDivide(row_end_ - row_, kFastRows);
-    tile_.next = {op_, 4, n_ + kFastChannels, kFastChannels,
-                  tiles * kStrassenProducts * op_.k / 2 / kGroup};
-    ToInt8<2 * kFastVectors>::PrefetchChannels(op_, n_ + kFastChannels);
+    const size_t tiles = (fast_end_ - row_) / kFastRows;  // which alone ask for the next weights
+    const size_t steps = tiles * kStrassenProducts * op_.k / 2 / kGroup;
+    tile_.next = {op_, 4, n_ + kFastChannels, kFastChannels, steps > 0 ? steps : 1};
+    ToInt8<2 * kBlockVectors>::PrefetchChannels(op_, n_ + kFastChannels);
     const size_t pass = FastPass(op_.k);
     const bool is_one_pass = pass >= op_.k;
     for (size_t k = 0; k < op_.k; k += pass) {
@@ -242,13 +240,13 @@ class FastPanel {
         epilogues_[0].shifts() == Shifts::kLeft && epilogues_[1].shifts() == Shifts::kLeft;
     const Shifts shifts = is_left ? Shifts::kLeft : Shifts::kBoth;
     find_output_ = kFastOutput[static_cast<size_t>(shifts)][op_.residual_multiplier != nullptr];
-    SetOutput<TileOrder<kFastVectors>>(op_, block_, &tile_);
+    SetOutput<TileOrder<kBlockVectors>>(op_, block_, &tile_);
     for (size_t j = 0; j < 2; ++j) {
-      const size_t n = n_ + j * kStrassenTile.channels;
-      SetChannels<TileOrder<kFastVectors>>(op_, n, shifts, j, &tile_);
+      const size_t n = n_ + j * kBlockChannels;
+      SetChannels<TileOrder<kBlockVectors>>(op_, n, shifts, j, &tile_);
       const __m512i* const first = epilogues_[j].First();
       for (size_t kind = j; kind < kFastSums; kind += 2) {
-        for (size_t v = 0; v < kFastVectors; ++v) {
+        for (size_t v = 0; v < kBlockVectors; ++v) {
           _mm512_store_si512(tile_.bias[kind][v],
                              _mm512_add_epi32(first[v], corrections_[kind][v]));
         }
@@ -262,8 +260,8 @@ class FastPanel {
     const size_t source = has_residual ? row % block_.residual_rows : 0;
     if (has_residual && source + kFastRows > block_.residual_rows) return false;
     for (size_t kind = 0; kind < 4; ++kind) {
-      const size_t r = kind / 2 * kStrassenTile.rows;
-      const size_t channel = kind % 2 * kStrassenTile.channels;
+      const size_t r = kind / 2 * kBlockRows;
+      const size_t channel = kind % 2 * kBlockChannels;
       tile_.rows.y[kind] = y_ + (row + r) * block_.y_stride + channel;
       if (!has_residual) continue;
       tile_.rows.residual[kind] =
@@ -281,10 +279,10 @@ class FastPanel {
     for (size_t r = 0; r < kFastRows; ++r) {
       int32_t* const sums = Sums(row + r);
       for (size_t c = 0; c < kFastChannels; c += kLanes32) {
-        const size_t kind = r / kStrassenTile.rows * 2 + c / kStrassenTile.channels;
+        const size_t kind = r / kBlockRows * 2 + c / kBlockChannels;
         __m512i x = _mm512_load_si512(tile_.sums[r] + c);
         if (k > 0) x = _mm512_add_epi32(x, _mm512_load_si512(sums + c));
-        if (is_last_) x = _mm512_add_epi32(x, corrections_[kind][c / kLanes32 % kFastVectors]);
+        if (is_last_) x = _mm512_add_epi32(x, corrections_[kind][c / kLanes32 % kBlockVectors]);
         _mm512_store_si512(sums + c, x);
       }
     }
@@ -303,31 +301,31 @@ class FastPanel {
   }
 
   PQV_INLINE void MultiplyRest(bool is_first, size_t rows, size_t i, size_t j) {
-    int32_t* const sums = Sums(fast_end_) + j * kStrassenTile.channels;
-    __m512i first[kFastVectors];
-    LoadTileOrder32<kFastVectors>(op_.weight_sums + n_ + j * kStrassenTile.channels, first);
+    int32_t* const sums = Sums(fast_end_) + j * kBlockChannels;
+    __m512i first[kBlockVectors];
+    LoadTileOrder32<kBlockVectors>(op_.weight_sums + n_ + j * kBlockChannels, first);
     for (__m512i& x : first) x = OffsetOf(x);
     const auto begin = [&](size_t r, __m512i* x) __attribute__((always_inline)) {
-      for (size_t v = 0; v < kFastVectors; ++v) {
+      for (size_t v = 0; v < kBlockVectors; ++v) {
         x[v] = is_first ? first[v] : _mm512_load_si512(sums + r * kFastChannels + v * kLanes32);
       }
     };
     const auto end = [&](size_t r, const __m512i* x) __attribute__((always_inline)) {
-      for (size_t v = 0; v < kFastVectors; ++v) {
+      for (size_t v = 0; v < kBlockVectors; ++v) {
         _mm512_store_si512(sums + r * kFastChannels + v * kLanes32, x[v]);
       }
     };
     PaddedRows source(rest_ + i * half_, 2 * half_, half_);
-    const StepPanel<kFastVectors> panel = {factors_[kStrassenB[i][j]]};
-    RunRows<PanelSign::kSigned, kFastVectors>(&source, rows, panel, half_ / kGroup, begin, end);
+    const StepPanel<kBlockVectors> panel = {factors_[kStrassenB[i][j]]};
+    RunRows<PanelSign::kSigned, kBlockVectors>(&source, rows, panel, half_ / kGroup, begin, end);
   }
 
   void Store(size_t row, size_t rows) {
     for (size_t j = 0; j < 2; ++j) {
       for (size_t r = row; r < row + rows; ++r) {
-        const int32_t* const sums = Sums(r) + j * kStrassenTile.channels;
-        __m512i x[kFastVectors];
-        for (size_t v = 0; v < kFastVectors; ++v) x[v] = _mm512_load_si512(sums + v * kLanes32);
+        const int32_t* const sums = Sums(r) + j * kBlockChannels;
+        __m512i x[kBlockVectors];
+        for (size_t v = 0; v < kBlockVectors; ++v) x[v] = _mm512_load_si512(sums + v * kLanes32);
         epilogues_[j].Store(r, x);
       }
     }
@@ -338,12 +336,12 @@ class FastPanel {
   const size_t row_, fast_end_, row_end_;
   const size_t n_;
   int8_t* const y_;
-  const ToInt8<kFastVectors> epilogues_[2];
+  const ToInt8<kBlockVectors> epilogues_[2];
   size_t half_ = 0;  // of the K of a pass
   bool is_last_ = false;
   Corrections corrections_ = {};
   ChannelFactors factors_;
-  FastTile tile_;
+  AssemblyTile tile_;
   FastOutput find_output_ = nullptr;
   uint8_t* const rest_;
   int32_t* const sums_;
