@@ -154,7 +154,7 @@ MatMulSizes PackedMatMulSizes(Fuzz& fuzz) {
     const size_t m = fuzz.Size("M", 1, MaxRows(fuzz));
     return {m, fuzz.Size("K", 1, is_deep ? 1100 : 140), fuzz.Size("N", 1, 140)};
   }
-  const int m = fuzz.Int("M", 16, is_deep ? 80 : 230);
+  const int m = fuzz.Int("M", 16, is_deep ? 110 : 230);
   const int k = 32 * fuzz.Int("K / 32", 3, is_deep ? 110 : 16);
   return {size_t(m), size_t(k), size_t(fuzz.Int("N", 16, 140))};
 }
