@@ -23,10 +23,10 @@ class RotaryNode {
     PQV_RETURN_IF_ERROR(context.Input("X", &x));
     const size_t rank = x.shape.rank;
     const auto table = [this](size_t axis) { return static_cast<size_t>(shape_.dims[axis]); };
-    if (table(0) != 1) {
-      PQV_RETURN_IF_ERROR(context.ExpectDimension(x, rank - 3, table(0)));
+    for (size_t axis = 0; axis < 2; ++axis) {
+      if (table(axis) == 1) continue;
+      PQV_RETURN_IF_ERROR(context.ExpectDimension(x, rank - 3 + axis, table(axis)));
     }
-    PQV_RETURN_IF_ERROR(context.ExpectDimension(x, rank - 2, table(1)));
     PQV_RETURN_IF_ERROR(context.ExpectDimension(x, rank - 1, table(2)));
     RotaryRows rows = {};
     PQV_RETURN_IF_ERROR(context.Count(x, 0, rank - 1, &rows.end));
@@ -34,12 +34,14 @@ class RotaryNode {
     if (rows.end == 0 || op_.depth == 0) return nullptr;
 
     rows.x = static_cast<const int8_t*>(x.data);
+    Rotary op = op_;
+    op.repeat = table(1) == 1 ? static_cast<size_t>(x.shape.dims[rank - 2]) : 1;
     const size_t row_cost = op_.depth * kElementCost;
     return context.ParallelRanges(rows.end, row_cost, [&](size_t begin, size_t end) {
       RotaryRows part = rows;
       part.begin = begin;
       part.end = end;
-      run_(op_, part);
+      run_(op, part);
     });
   }
 
@@ -59,7 +61,7 @@ class RotaryNode {
 
   void (*run_)(const Rotary&, const RotaryRows&) = nullptr;
   Rotary op_ = {};
-  Shape shape_ = {};  // of the tables: [heads or 1, tokens, depth]
+  Shape shape_ = {};  // of the tables: [heads or 1, tokens or 1, depth]
 };
 
 }  // namespace

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -21,12 +22,13 @@ from onnx_ir.passes.common import (
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import check_writable, write_atomically
 from pqv_onnx.graph.ends import check_input, end_passes
-from pqv_onnx.graph.fusion import FuseAttention, FuseGelu
+from pqv_onnx.graph.fusion import FuseGelu
 from pqv_onnx.graph.notes import write_notes
 from pqv_onnx.graph.passes import AttachFunctions, NameByModule, SetMetadata, check_exported
 from pqv_onnx.graph.pixels import PixelLookup
 from pqv_onnx.graph.translate import to_onnx
 from pqv_onnx.integer import IntegerModel, convert_to_integer
+from pqv_onnx.integer.attention import in_parts
 from pqv_onnx.integer.layers import Dequantize
 from pqv_onnx.ops.domain import VERSION
 from pqv_onnx.qat import QuantModel
@@ -120,12 +122,9 @@ def export_onnx(
     check_writable(path)
     borders = end_passes(model.config, input, top_k)
     ends = with_embedding(with_input(model, input, layout), embedding)
-    program = to_onnx(ends, *_example(model, input, layout), model.config.backbone.outputs)
-    passes = [
-        NameByModule(model.streams),
-        *([FuseAttention(), FuseGelu()] if fuse else []),
-        *borders,
-    ]
+    with nullcontext() if fuse else in_parts():
+        program = to_onnx(ends, *_example(model, input, layout), model.config.backbone.outputs)
+    passes = [NameByModule(model.streams), *([FuseGelu()] if fuse else []), *borders]
     entries = about.metadata() | _metadata(model, input, layout) | _embedding(model, embedding)
     proto = finished(program, passes, entries, about.description or _description(model))
     write_notes(proto, {model.streams.get(name, name): own for name, own in model.codes.items()})

@@ -1,8 +1,8 @@
 """Passes on an exported graph, each small, each with what must hold after it.
 
-Order: `NameByModule`, `FuseAttention` and `FuseGelu` (in `pqv_onnx.graph.fusion`), onnx_ir's
-passes that store equal constants once and clear the exporter's notes, `AttachFunctions`,
-`SetMetadata`; on the proto `write_notes` (in `pqv_onnx.graph.notes`), then `check_exported`.
+Order: `NameByModule`, `FuseGelu` (in `pqv_onnx.graph.fusion`), onnx_ir's passes that store equal
+constants once and clear the exporter's notes, `AttachFunctions`, `SetMetadata`; on the proto
+`write_notes` (in `pqv_onnx.graph.notes`), then `check_exported`.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.integer.attention import Attention, QueryAttention, SelfAttention, WindowAttention
 from pqv_onnx.integer.codes import Codes
 from pqv_onnx.integer.layers import Constants, Dequantize, OpLayer, Quantize, TokenMean
-from pqv_onnx.integer.layouts import Layout, find_layout
+from pqv_onnx.integer.layouts import HeadOp, Layout, find_layout
 from pqv_onnx.integer.matmuls import MatMuls, Route, residual_multiplier
 from pqv_onnx.integer.model import IntegerModel, Result
-from pqv_onnx.integer.moves import Join, Largest, Moves, Patches, TakeTokens
+from pqv_onnx.integer.moves import Join, Largest, Moves, Part, Patches, TakeTokens
 from pqv_onnx.integer.program import Program
 from pqv_onnx.ops import fixed_point
 from pqv_onnx.qat import handlers
@@ -60,14 +60,17 @@ class _Conversion(Program):
         self.model = model
         self.names = {module: name for name, module in model.named_modules()}
         self.layouts = self._find_layouts()
+        self.head_ops = {
+            op.node for found in self.layouts.values() for part in found.ops for op in part
+        }
         self.sources = {found.qkv: found.source for found in self.layouts.values()}
         self.grids: dict[nodes.Linear, Shape] = {
             found.qkv: (Batch(1), *found.windows.grid)
             for found in self.layouts.values()
             if found.windows is not None
         }
-        self.in_image_order = {found.proj for found in self.layouts.values() if found.windows}
-        self.matmuls = MatMuls(model, self.in_image_order)
+        self.ends = {found.proj: found.end for found in self.layouts.values() if found.windows}
+        self.matmuls = MatMuls(model, set(self.ends))
 
     def _find_layouts(self) -> dict[nodes.Attention, Layout]:
         found = {
@@ -129,7 +132,7 @@ class _Conversion(Program):
         x = self._input(node)
         if node in self.grids:  # windows are cut out of an image
             x = self.reshaped(x, (*self.grids[node], self.shapes[x][-1]), node.path)
-        self.values[node] = self._matmul(node, module, x)
+        self.values[self.ends.get(node, node)] = self._matmul(node, module, x)
 
     def _matmul(self, node: nodes.Linear, module: nn.Module, x: int, *residual: int) -> int:
         """A call of the layer ``node`` on tokens ``x``, and what is added to them."""
@@ -183,6 +186,12 @@ class _Conversion(Program):
 
     def norm(self, node: nodes.Norm, handler: handlers.Norm) -> None:
         """IntLayerNorm or IntRMSNorm."""
+        if node not in self.head_ops:
+            x = self.tokens(node.nodes[0])
+            module = self._norm(handler)
+            self.values[node] = self.call(self.names[handler.norm], module, [x], self.shapes[x])
+
+    def _norm(self, handler: handlers.Norm) -> OpLayer:
         norm, source = handler.norm, handler.source
         assert source is not None
         out_step = norm.quantizer.channel_step
@@ -196,13 +205,7 @@ class _Conversion(Program):
         if bias is not None:
             constants["bias"] = bias
         name = "IntRMSNorm" if bias is None else "IntLayerNorm"
-        module = OpLayer(name, constants, epsilon=epsilon, y_bits=norm.quantizer.bits)
-        self.values[node] = self._by_token(self.names[norm], module, node)
-
-    def _by_token(self, name: str, module: nn.Module, node: Node) -> int:
-        """A call of an op that keeps the shape of its one input."""
-        x = self.tokens(node.nodes[0])
-        return self.call(name, module, [x], self.shapes[x])
+        return OpLayer(name, constants, epsilon=epsilon, y_bits=norm.quantizer.bits)
 
     def attention(self, node: nodes.Attention, handler: handlers.Attention) -> None:
         """IntMatMul, IntSoftmax2n and IntWeightedMean, as a fused op has them if there is one."""
@@ -214,7 +217,7 @@ class _Conversion(Program):
         if layout is None:
             self.values[node] = self._plain_attention(name, node, handler, softmax, mean)
             return
-        qkv = self.values[layout.qkv]
+        qkv = self._after_head_ops(name, self.values[layout.qkv], layout, handler)
         if layout.windows is None:
             module: Attention = SelfAttention(layout.heads, softmax, mean)
             qkv = self.reshaped(qkv, layout.qkv.shape, node.path)
@@ -222,6 +225,41 @@ class _Conversion(Program):
             module = WindowAttention(layout.heads, layout.windows, softmax, mean)
         shape: Shape = (*self.shapes[qkv][:-1], layout.proj.nodes[0].shape[-1])
         self.values[layout.proj.nodes[0]] = self.call(name, module, [qkv], shape)
+
+    def _after_head_ops(
+        self, name: str, qkv: int, layout: Layout, handler: handlers.Attention
+    ) -> int:
+        """Queries, keys and values side by side after what is done to each token and head."""
+        if not any(layout.ops) and handler.scaled is None:
+            return qkv
+        shape, heads = self.shapes[qkv], layout.heads
+        tokens, width = math.prod(sizes(layout.qkv)[:-1]), layout.width
+        whole: Shape = (Batch(1), tokens, 3 * heads, width)
+        qkv = self.reshaped(qkv, whole, name)
+        parts = []
+        for index, ops in enumerate(layout.ops):
+            part = Part(index * heads, heads, 2)
+            x = self.call(f"{name}.{'qkv'[index]}", part, [qkv], (Batch(1), tokens, heads, width))
+            for op in ops:
+                x = self._head_op(op, x)
+            if index == 0 and handler.scaled is not None:
+                module = self._scaling(handler, handler.head_table().transpose(0, 1))
+                x = self.call(f"{name}.scale", module, [x], self.shapes[x])
+            parts.append(x)
+        joined = self.call(f"{name}.join", Join([None] * 3, 2), parts, whole)
+        return self.reshaped(joined, shape, name)
+
+    def _head_op(self, op: HeadOp, x: int) -> int:
+        """A call of an op of each token's channels of a head."""
+        handler = self.model.handlers[op.node]
+        if isinstance(handler, handlers.Norm):
+            name, module = self.names[handler.norm], self._norm(handler)
+        else:
+            assert isinstance(handler, handlers.Rope)
+            cos, sin = (_in_order(table, op) for table in handler.tables())
+            name, module = self.names[handler.quantizer], self._rope(handler, cos, sin)
+        self.values[op.node] = self.call(name, module, [x], self.shapes[x])
+        return self.values[op.node]
 
     def _plain_attention(
         self,
@@ -239,26 +277,27 @@ class _Conversion(Program):
         else:
             module = Attention(softmax, mean)
         if handler.scaled is not None:
-            inputs[0] = self._scaled(name, node, handler, inputs[0])
+            scaling = self._scaling(handler, handler.head_table())
+            inputs[0] = self.call(f"{name}.scale", scaling, [inputs[0]], node.nodes[0].shape)
         return self.call(name, module, inputs, node.shape)
 
-    def _scaled(
-        self, name: str, node: nodes.Attention, handler: handlers.Attention, query: int
-    ) -> int:
+    def _scaling(self, handler: handlers.Attention, factors: Tensor) -> OpLayer:
         """Queries times a factor for each head."""
         assert handler.scaled is not None
-        table = fixed_point.rotary_table(array(handler.head_table()))
+        table = fixed_point.rotary_table(array(factors))
         ratio = array(handler.quantizers[0].step / handler.scaled.step).item()
-        module = _rotary(table, np.zeros_like(table), False, ratio, handler.scaled.bits)
-        return self.call(f"{name}.scale", module, [query], node.nodes[0].shape)
+        return _rotary(table, np.zeros_like(table), False, ratio, handler.scaled.bits)
 
     def rope(self, node: nodes.Rope, handler: handlers.Rope) -> None:
         """IntRotary."""
-        cos, sin = (fixed_point.rotary_table(array(table)) for table in handler.tables())
+        if node not in self.head_ops:
+            x, module = self.value(node.nodes[0]), self._rope(handler, *handler.tables())
+            self.values[node] = self.call(self.names[handler.quantizer], module, [x], node.shape)
+
+    def _rope(self, handler: handlers.Rope, cos: Tensor, sin: Tensor) -> OpLayer:
+        cos_table, sin_table = (fixed_point.rotary_table(array(table)) for table in (cos, sin))
         ratio = array(handler.source.step / handler.quantizer.step).item()
-        module = _rotary(cos, sin, node.pairs, ratio, handler.quantizer.bits)
-        x = self.value(node.nodes[0])
-        self.values[node] = self.call(self.names[handler.quantizer], module, [x], node.shape)
+        return _rotary(cos_table, sin_table, handler.node.pairs, ratio, handler.quantizer.bits)
 
     def scale(self, node: nodes.Scale, handler: handlers.Scale) -> None:
         """IntRotary that turns nothing; a factor of sums is part of what reads them."""
@@ -314,8 +353,9 @@ class _Conversion(Program):
 
     def activation(self, node: nodes.Activation, handler: handlers.Activation) -> None:
         """IntGELU: a table."""
+        x = self.tokens(node.nodes[0])
         module = OpLayer("IntGELU", {"table": handler.layer.table()})
-        self.values[node] = self._by_token(self.names[handler.layer], module, node)
+        self.values[node] = self.call(self.names[handler.layer], module, [x], self.shapes[x])
 
     def add(self, node: nodes.Add, handler: handlers.Add) -> None:
         """A matmul with a residual, or with a constant in its place."""
@@ -409,6 +449,13 @@ def _rotary(
     shift, multiplier = fixed_point.rotary_scale(ratio)
     scale = {"shift": shift, "multiplier": multiplier}
     return OpLayer("IntRotary", {"cos": cos, "sin": sin}, pairs=int(pairs), y_bits=bits, **scale)
+
+
+def _in_order(table: Tensor, op: HeadOp) -> Tensor:
+    """A table of a node's rows in the order of qkv, [T, H or 1, D]."""
+    rows = table.broadcast_to(sizes(op.node)).flatten(0, -2)[op.order]
+    first = rows[:, :1]
+    return first if torch.equal(rows, first.expand_as(rows)) else rows
 
 
 def _in_full(constant: Tensor, shape: Shape) -> Tensor:

@@ -5,16 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from types import UnionType
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from pqv_onnx.integer.windows import Windows
+from pqv_onnx.integer.windows import Size, Windows
 from pqv_onnx.trace.maps import places, sizes, split_chain, tokens
-from pqv_onnx.trace.nodes import Add, Attention, Linear, Move, Node, Scale
+from pqv_onnx.trace.nodes import Add, Attention, Linear, Move, Node, Norm, Rope, Scale
 
 N = TypeVar("N", bound=Node)
+
+
+@dataclass(frozen=True)
+class HeadOp:
+    """What is done to each token's channels of a head, between the linear layer and the product.
+
+    Attributes:
+        node: a norm or a rotary embedding.
+        order: which of its rows is that of token t of qkv and of head h, int64 [T, H].
+    """
+
+    node: Norm | Rope
+    order: Tensor
 
 
 @dataclass(frozen=True)
@@ -26,57 +40,130 @@ class Layout:
         source: what it reads, in the image's order.
         proj: the layer that reads the merged heads.
         heads: how many there are.
+        width: channels of each.
         windows: how the image is cut, if it is.
+        ops: of queries, keys and values, in their order.
+        end: what the layer behind gives, in the image's order.
     """
 
     qkv: Linear
     source: Node
     proj: Linear
     heads: int
+    width: int
     windows: Windows | None
+    ops: list[list[HeadOp]]
+    end: Node
 
 
 def find_layout(node: Attention, readers: Mapping[Node, list[Node]]) -> Layout | None:
     """The layout of an attention's heads; None if it is another than those of the ops."""
-    chains = [split_chain(value) for value in node.nodes]
-    qkv, ahead = chains[0][0], _chain_to(Linear, node, readers)
-    if len(node.nodes) != 3 or any(source is not qkv for source, _ in chains) or ahead is None:
+    parts = [_Part.of(value) for value in node.nodes]
+    qkv, ahead = parts[0].source, _chain_to(Linear, node, readers)
+    if len(parts) != 3 or any(part.source is not qkv for part in parts) or ahead is None:
         return None
     merge, proj = ahead
     merged = places(node, merge)
-    split = [found for _, chain in chains if (found := places(qkv, chain)) is not None]
+    split = [found for part in parts if (found := places(qkv, part.moves)) is not None]
     if not isinstance(qkv, Linear) or qkv.kernel is not None or merged is None or len(split) < 3:
         return None
-    heads = int(node.shape[-3])  # type: ignore[arg-type]
-    if not node.biases:
-        count, width = (int(size) for size in node.shape[-2:])  # type: ignore[arg-type]
-        windows = Windows((1, count), (1, count), (0, 0))
-        same = _is_cut(windows, heads, width, split, merged)
-        return Layout(qkv, qkv.nodes[0], proj, heads, None) if same else None
-    return _window_layout(node, qkv, proj, split, merged, readers)
+    heads, count, width = (int(size) for size in node.shape[-3:])  # type: ignore[arg-type]
+    source, windows, end = qkv.nodes[0], None, cast(Node, proj)
+    if node.biases:
+        in_image = _find_windows(node, qkv, proj, split, merged, readers)
+        if in_image is None:
+            return None
+        source, windows, split, end = in_image
+    elif not _is_cut(Windows((1, count), (1, count), (0, 0)), heads, width, split, merged):
+        return None
+    ops = []
+    for part, own in zip(parts, split, strict=True):
+        if (done := part.ops(own.reshape(-1, width)[:, 0] // width, heads, readers)) is None:
+            return None
+        ops.append(done)
+    return Layout(qkv, source, proj, heads, width, windows, ops, end)
 
 
-def _window_layout(
+@dataclass(frozen=True)
+class _Part:
+    """Queries, keys or values: where they come from, and what is on the way.
+
+    Attributes:
+        source: what is neither moved nor one of the ops of a head's channels.
+        moves: behind it, in their order.
+        on_the_way: the ops, and how many of the moves come behind each.
+    """
+
+    source: Node
+    moves: list[Move]
+    on_the_way: list[tuple[Norm | Rope, int]]
+
+    @classmethod
+    def of(cls, value: Node) -> _Part:
+        moves: list[Move] = []
+        ops: list[tuple[Norm | Rope, int]] = []
+        while isinstance(value, Move | Norm | Rope):
+            if isinstance(value, Move):
+                moves.insert(0, value)
+            else:
+                ops.insert(0, (value, len(moves)))
+            value = value.nodes[0]
+        return cls(value, moves, ops)
+
+    def ops(
+        self, blocks: Tensor, heads: int, readers: Mapping[Node, list[Node]]
+    ) -> list[HeadOp] | None:
+        """The ops in qkv's order; None if one is not of a head's channels, or others read it.
+
+        Args:
+            blocks: which head's channels of qkv, of all its 3 * ``heads`` a token, come to each
+                place of the attention, int64.
+            heads: how many there are.
+            readers: of each node.
+        """
+        found = []
+        places_of = blocks // (3 * heads) * heads + blocks % heads
+        for node, count in self.on_the_way:
+            after = self.moves[len(self.moves) - count :]
+            rows = tokens(node, after)
+            alone = all(len(readers[step]) == 1 for step in (node, *after))
+            if rows is None or len(rows) != len(places_of) or not alone:
+                return None
+            order = torch.empty_like(rows)
+            order[places_of] = rows
+            found.append(HeadOp(node, order.reshape(-1, heads)))
+        return found
+
+
+def _find_windows(
     node: Attention,
     qkv: Linear,
     proj: Linear,
     split: list[Tensor],
     merged: Tensor,
     readers: Mapping[Node, list[Node]],
-) -> Layout | None:
-    """The layout with windows of an image, or of all tokens as an image of one row."""
+) -> tuple[Node, Windows, list[Tensor], Node] | None:
+    """Windows of an image, or of all tokens as an image of one row.
+
+    Returns:
+        What qkv reads in the image's order, the windows, places in qkv in that order, and what
+        ``proj`` gives in it.
+    """
     heads, count, width = (int(size) for size in node.shape[-3:])  # type: ignore[arg-type]
     source, before = split_chain(qkv.nodes[0])
-    after = _chain_to(Add, proj, readers, Scale)
-    order, back = tokens(source, before), None if after is None else tokens(proj, after[0])
+    after = _chain_to(Add | Norm, proj, readers, Scale)
+    if after is None:
+        return None
+    chain, _ = after
+    order, back = tokens(source, before), tokens(proj, chain)
     if order is None or back is None or len(order) != len(back):
         return None
     channels = 3 * heads * width
     in_image = [order[part // channels] * channels + part % channels for part in split]
     merged = merged.reshape(-1, heads * width)[back]
-    for windows in _candidates(source, order, count):
+    for windows in _candidates(_image_size(source, before), order, count):
         if _is_cut(windows, heads, width, in_image, merged):
-            return Layout(qkv, source, proj, heads, windows)
+            return source, windows, in_image, chain[-1] if chain else proj
     return None
 
 
@@ -95,17 +182,26 @@ def in_same_order(first: Tensor, second: Tensor) -> bool:
     return torch.equal(first.flatten(), second.flatten())
 
 
-def _candidates(source: Node, order: Tensor, count: int) -> Iterator[Windows]:
+def _image_size(source: Node, chain: list[Move]) -> Size:
+    """Height and width of an image of tokens that is cut, one row if it never has four axes."""
+    found = (sizes(node) for node in (source, *chain) if len(node.shape) == 4)
+    _, height, width, _ = next(found, (1, 1, math.prod(sizes(source)[:-1]), 1))
+    return height, width
+
+
+def _candidates(image: Size, order: Tensor, count: int) -> Iterator[Windows]:
     """Windows of ``count`` tokens that begin with the first token of ``order``."""
-    height, width = (1, len(order)) if len(source.shape) != 4 else sizes(source)[1:3]
+    height, width = image
     shift = divmod(int(order[0]), width)
     for h in range(1, count + 1):
-        if count % h == 0 and height % h == 0 and width % (count // h) == 0:
-            yield Windows((height, width), (h, count // h), shift)
+        w = count // h
+        fits = count % h == 0 and height % h == 0 and width % w == 0
+        if fits and shift[0] < h and shift[1] < w:
+            yield Windows((height, width), (h, w), shift)
 
 
 def _chain_to(
-    kind: type[N], node: Node, readers: Mapping[Node, list[Node]], *passed: type[Node]
+    kind: type[N] | UnionType, node: Node, readers: Mapping[Node, list[Node]], *passed: type[Node]
 ) -> tuple[list[Move], N] | None:
     """The moves between a node and the one of a kind that alone reads it, if others pass it on.
 

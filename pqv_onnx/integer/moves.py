@@ -44,6 +44,19 @@ class Moves(nn.Module):
         return x
 
 
+class Part(nn.Module):
+    """Some of the places along an axis, one after the other."""
+
+    def __init__(self, first: int, count: int, axis: int) -> None:
+        """Set the first of them, how many there are, and the axis."""
+        super().__init__()
+        self.first, self.count, self.axis = first, count, axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take them of ``x``."""
+        return x.narrow(self.axis, self.first, self.count)
+
+
 class Largest(nn.Module):
     """The largest codes over some axes."""
 

@@ -314,8 +314,8 @@ _OPS = (
         "IntRotary",
         (
             Input("X", "int8", ("...", "H", "N", "D")),
-            _constant("cos", "int16", "H or 1", "N", "D", values=_ROTARY_TABLE),
-            _constant("sin", "int16", "H or 1", "N", "D", values=_ROTARY_TABLE),
+            _constant("cos", "int16", "H or 1", "N or 1", "D", values=_ROTARY_TABLE),
+            _constant("sin", "int16", "H or 1", "N or 1", "D", values=_ROTARY_TABLE),
         ),
         (Attribute("pairs", _FLAG), *_TENSOR_REQUANTIZER, _Y_BITS),
         "int8",

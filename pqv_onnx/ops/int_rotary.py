@@ -75,7 +75,7 @@ def int_rotary(
     multiplier: int,
     y_bits: int,
 ) -> torch.Tensor:
-    """int8 [..., H, N, D] turned by int16 tables [H, N, D] or [1, N, D], to int8."""
+    """int8 [..., H, N, D] turned by int16 tables [H or 1, N or 1, D], to int8."""
     return narrow(rotary(X, cos, sin, pairs, shift, multiplier), y_bits)
 
 
@@ -86,7 +86,7 @@ def rotary(
 
     Args:
         x: integers in [-128, 127] of any dtype, [..., H, N, D].
-        cos: integers in [-2^14, 2^14] of any dtype, [H, N, D] or [1, N, D]; 2^14 is 1.
+        cos: integers in [-2^14, 2^14] of any dtype, [H or 1, N or 1, D]; 2^14 is 1.
         sin: the same.
         pairs: 1 if neighbours turn together, 0 if halves do.
         shift: in [-15, 30].

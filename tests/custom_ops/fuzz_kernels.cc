@@ -463,6 +463,7 @@ bool FuzzRotary(Fuzz& fuzz) {
   RotaryRows rows = {};
   rows.end = fuzz.Size("rows", 1, MaxRows(fuzz));
   rows.begin = fuzz.random().OneIn(2) ? 0 : fuzz.Size("first row", 0, rows.end);
+  op.repeat = fuzz.random().OneIn(2) ? 1 : fuzz.Size("rows that read the same", 1, rows.end);
   op.table_rows = fuzz.random().OneIn(2) ? rows.end : fuzz.Size("rows of tables", 1, rows.end);
   op.cos = fuzz.Fill<int16_t>(op.table_rows * op.depth, -kMaxRotaryTable, kMaxRotaryTable);
   op.sin = fuzz.Fill<int16_t>(op.table_rows * op.depth, -kMaxRotaryTable, kMaxRotaryTable);

@@ -18,10 +18,11 @@ from tests.trace.models import MODELS, images
 
 OPS = {
     "beit": {"IntWindowAttention"},
-    "dinov3": {"IntRotary"},
-    "eva02": {"IntRotary", "IntGate"},
+    "dinov3": {"IntRotary", "IntAttention"},
+    "eva02": {"IntRotary", "IntAttention", "IntGate"},
+    "eva02_clip": {"IntRotary", "IntMatMul", "IntSoftmax2n", "IntWeightedMean"},
     "siglip": {"IntAttention", "IntSoftmax2n"},
-    "swinv2": {"IntRMSNorm", "IntRotary", "IntAdd", "IntSoftmax2nBias"},
+    "swinv2": {"IntRMSNorm", "IntRotary", "IntAdd", "IntWindowAttention"},
     "aimv2": {"IntRMSNorm", "IntGate", "IntAdd"},
     "hiera": {"ReduceMax"},
     "mixer": {"IntAdd"},

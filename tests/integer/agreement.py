@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pqv_onnx.integer import IntegerModel
+from pqv_onnx.integer.attention import in_parts
 from pqv_onnx.qat import QuantModel
 from pqv_onnx.qat import handlers as of
 from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
@@ -65,7 +66,8 @@ class _Run:
             module.register_forward_hook(lambda _m, i, out, name=name: keep(name, i, out))
             for name, module in integer.named_modules()
         ]
-        integer(images)
+        with in_parts():
+            integer(images)
         for handle in handles:
             handle.remove()
 

@@ -87,7 +87,7 @@ def test_modules_are_named_as_in_timm(variant: str) -> None:
                 yield name
 
     integer = convert_to_integer(qat_model(variant))
-    own = re.compile(r"quantize|dequantize|.*attn.(matmul|softmax|mean)")
+    own = re.compile(r"quantize|dequantize|.*attn.(matmul|softmax|mean|attention)")
     named = {name for name in leaves(integer) if not own.fullmatch(name)}
     assert named <= set(leaves(float_model(variant)))
 

@@ -13,8 +13,9 @@ from pqv_onnx.integer.layouts import Layout, find_layout
 from pqv_onnx.integer.windows import Windows
 from pqv_onnx.qat.convert import describe
 from pqv_onnx.trace import Graph, normalise, record
-from pqv_onnx.trace.nodes import Attention, Node
+from pqv_onnx.trace.nodes import Attention, Node, Norm
 from tests.qat.models import float_model
+from tests.trace.models import graph
 
 
 def layouts(graph: Graph) -> list[Layout | None]:
@@ -128,6 +129,18 @@ class ReadTwice(Block):
         return x + self.proj(x)
 
 
+class Normed(Block):
+    def heads(self, qkv: Tensor) -> Any:
+        q, k, v = super().heads(qkv)
+        self.query = F.layer_norm(q, (4,))
+        return self.query, k, v
+
+
+class NormReadTwice(Normed):
+    def merged(self, context: Tensor) -> Tensor:
+        return super().merged(context + self.query)
+
+
 def of(model: Block) -> list[Layout | None]:
     return layouts(normalise(record(model, (3, 8, 8))))
 
@@ -137,7 +150,24 @@ def test_parts_of_one_layer() -> None:
     assert layout is not None and layout.heads == 2 and layout.windows is None
 
 
-@pytest.mark.parametrize("model", [HeadsFirst, Exchanged, OtherMerge])
+def test_ops_of_heads_are_done_in_the_order_of_the_layer() -> None:
+    """A norm of [heads, tokens, 4] is one of [tokens, heads, 4]."""
+    (layout,) = of(Normed())
+    assert layout is not None
+    ((op,), keys, values) = layout.ops
+    assert isinstance(op.node, Norm) and keys == values == []
+    assert op.order.tolist() == [[0, 4], [1, 5], [2, 6], [3, 7]]
+
+
+@pytest.mark.parametrize("structure", ["eva02", "dinov3", "rope_mixed", "swinv2", "swinv2_cr"])
+def test_norms_and_rotary_embeddings_of_queries_and_keys(structure: str) -> None:
+    for layout in layouts(graph(structure)):
+        assert layout is not None
+        assert [len(part) for part in layout.ops] == [1, 1, 0]
+        assert (layout.windows is not None) == structure.startswith("swin")
+
+
+@pytest.mark.parametrize("model", [HeadsFirst, Exchanged, OtherMerge, NormReadTwice])
 def test_other_orders_have_none(model: type[Block]) -> None:
     assert of(model()) == [None]
 

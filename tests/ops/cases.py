@@ -233,7 +233,7 @@ def int_add(name: str, draw: Draw) -> Case:
 
 def int_rotary(name: str, draw: Draw) -> Case:
     heads, tokens, depth = draw.one(1, 3), draw.one(1, 9), 2 * draw.size()
-    table = (int(draw.rng.choice([1, heads])), tokens, depth)
+    table = (*(int(draw.rng.choice([1, size])) for size in (heads, tokens)), depth)
     amplitude = draw.one(0, 127)
     x = draw.array(-amplitude - 1, amplitude, (*draw.leading(), heads, tokens, depth), "int8")
     inputs = {

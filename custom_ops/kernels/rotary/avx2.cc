@@ -1,24 +1,16 @@
 #include "kernels/common/arithmetic_avx2.h"
-#include "kernels/rotary/rotary.h"
+#include "kernels/rotary/turn_rows.h"
 
 namespace pqv {
 namespace avx2 {
 namespace {
-
-// A row of x and y, and that of the tables.
-struct Row {
-  const int8_t* x;
-  const int16_t* cos;
-  const int16_t* sin;
-  int8_t* y;
-};
 
 PQV_INLINE __m256i LoadWide(const int8_t* x, size_t count) {
   return _mm256_cvtepi8_epi16(LoadPartial8(x, count));
 }
 
 // Elements d .. d + 15 of y, `count` of which exist.
-PQV_INLINE void Store(const Requantizer& requantizer, const Row& row, size_t d, size_t count,
+PQV_INLINE void Store(const Requantizer& requantizer, const RotaryRow& row, size_t d, size_t count,
                       __m256i x, __m256i rotated, int y_bits) {
   const __m256i cos = LoadPartial16(row.cos + d, count);
   const __m256i sin = LoadPartial16(row.sin + d, count);
@@ -28,16 +20,16 @@ PQV_INLINE void Store(const Requantizer& requantizer, const Row& row, size_t d, 
   StorePartial8(row.y + d, Narrow16(RequantizeUnpacked16(requantizer, sum), y_bits), count);
 }
 
-PQV_INLINE void TurnPairs(const Requantizer& requantizer, const Row& row, size_t d, size_t count,
-                          int y_bits) {
+PQV_INLINE void TurnPairs(const Requantizer& requantizer, const RotaryRow& row, size_t d,
+                          size_t count, int y_bits) {
   const __m256i x = LoadWide(row.x + d, count);
   const __m256i swapped = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(x, 0xB1), 0xB1);
   const __m256i signs = _mm256_set1_epi32(0x0001FFFF);  // -1, 1
   Store(requantizer, row, d, count, x, _mm256_sign_epi16(swapped, signs), y_bits);
 }
 
-PQV_INLINE void TurnHalves(const Requantizer& requantizer, const Row& row, size_t half, size_t d,
-                           size_t count, int y_bits) {
+PQV_INLINE void TurnHalves(const Requantizer& requantizer, const RotaryRow& row, size_t half,
+                           size_t d, size_t count, int y_bits) {
   const __m256i first = LoadWide(row.x + d, count);
   const __m256i second = LoadWide(row.x + half + d, count);
   const __m256i negative = _mm256_sub_epi16(_mm256_setzero_si256(), second);
@@ -45,34 +37,20 @@ PQV_INLINE void TurnHalves(const Requantizer& requantizer, const Row& row, size_
   Store(requantizer, row, half + d, count, second, first, y_bits);
 }
 
-template <bool kPairs>
-void RunRows(const Rotary& op, const RotaryRows& rows) {
-  const size_t depth = op.depth;
-  const size_t half = depth / 2;
-  const size_t width = kPairs ? depth : half;
-  const size_t table_rows = op.table_rows;
-  const int y_bits = op.y_bits;
-  const Requantizer requantizer = UniformRequantizer(op.shift, op.multiplier);
-  const auto turn = [&](const Row& row, size_t d, size_t count) PQV_LAMBDA {
-    if (kPairs) return TurnPairs(requantizer, row, d, count, y_bits);
-    TurnHalves(requantizer, row, half, d, count, y_bits);
-  };
-  size_t table_row = rows.begin % table_rows;
-  for (size_t r = rows.begin; r < rows.end; ++r) {
-    const size_t table = table_row * depth;
-    const Row row = {rows.x + r * depth, op.cos + table, op.sin + table, rows.y + r * depth};
-    size_t d = 0;
-    for (; d + kLanes <= width; d += kLanes) turn(row, d, kLanes);
-    if (d < width) turn(row, d, width - d);
-    if (++table_row == table_rows) table_row = 0;
-  }
-}
-
 }  // namespace
 
 void RunRotary(const Rotary& op, const RotaryRows& rows) {
-  if (op.pairs) return RunRows<true>(op, rows);
-  RunRows<false>(op, rows);
+  const size_t half = op.depth / 2;
+  const int y_bits = op.y_bits;
+  const Requantizer requantizer = UniformRequantizer(op.shift, op.multiplier);
+  if (op.pairs) {
+    return TurnRows<kLanes>(op, rows, [&](const RotaryRow& row, size_t d, size_t count) PQV_LAMBDA {
+      TurnPairs(requantizer, row, d, count, y_bits);
+    });
+  }
+  TurnRows<kLanes>(op, rows, [&](const RotaryRow& row, size_t d, size_t count) PQV_LAMBDA {
+    TurnHalves(requantizer, row, half, d, count, y_bits);
+  });
 }
 
 }  // namespace avx2

@@ -1,5 +1,5 @@
 #include "kernels/common/arithmetic_avx512.h"
-#include "kernels/rotary/rotary.h"
+#include "kernels/rotary/turn_rows.h"
 
 namespace pqv {
 namespace avx512vnni {
@@ -15,21 +15,13 @@ struct Scale {
   Limits limits;
 };
 
-// A row of x and y, and that of the tables.
-struct Row {
-  const int8_t* x;
-  const int16_t* cos;
-  const int16_t* sin;
-  int8_t* y;
-};
-
 PQV_INLINE __m512i LoadWide(const int8_t* x, __mmask32 lanes) {
   return _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(lanes, x));
 }
 
 // Elements d .. d + 31 of y. `lanes` are those that exist.
-PQV_INLINE void Store(const Scale& scale, const Row& row, size_t d, __mmask32 lanes, __m512i x,
-                      __m512i rotated) {
+PQV_INLINE void Store(const Scale& scale, const RotaryRow& row, size_t d, __mmask32 lanes,
+                      __m512i x, __m512i rotated) {
   const __m512i cos = _mm512_maskz_loadu_epi16(lanes, row.cos + d);
   const __m512i sin = _mm512_maskz_loadu_epi16(lanes, row.sin + d);
   const __m512i rounding = scale.shifter.rounding;
@@ -43,7 +35,7 @@ PQV_INLINE void Store(const Scale& scale, const Row& row, size_t d, __mmask32 la
   _mm256_mask_storeu_epi8(row.y + d, lanes, _mm512_castsi512_si256(y));
 }
 
-PQV_INLINE void TurnPairs(const Scale& scale, const Row& row, size_t d, __mmask32 lanes) {
+PQV_INLINE void TurnPairs(const Scale& scale, const RotaryRow& row, size_t d, __mmask32 lanes) {
   const __m512i x = LoadWide(row.x + d, lanes);
   const __m512i swapped = _mm512_or_si512(_mm512_slli_epi32(x, 16), _mm512_srli_epi32(x, 16));
   const __m512i even = _mm512_set1_epi32(0xFFFF);  // are negated: ~x + 1
@@ -51,7 +43,7 @@ PQV_INLINE void TurnPairs(const Scale& scale, const Row& row, size_t d, __mmask3
   Store(scale, row, d, lanes, x, rotated);
 }
 
-PQV_INLINE void TurnHalves(const Scale& scale, const Row& row, size_t half, size_t d,
+PQV_INLINE void TurnHalves(const Scale& scale, const RotaryRow& row, size_t half, size_t d,
                            __mmask32 lanes) {
   const __m512i first = LoadWide(row.x + d, lanes);
   const __m512i second = LoadWide(row.x + half + d, lanes);
@@ -59,36 +51,26 @@ PQV_INLINE void TurnHalves(const Scale& scale, const Row& row, size_t half, size
   Store(scale, row, half + d, lanes, second, first);
 }
 
-template <bool kPairs>
-void RunRows(const Rotary& op, const RotaryRows& rows) {
-  const size_t depth = op.depth;
-  const size_t half = depth / 2;
-  const size_t width = kPairs ? depth : half;
-  const size_t table_rows = op.table_rows;
-  const Scale scale = {MakeUniformShifter(op.shift),
-                       _mm512_set1_epi16(static_cast<int16_t>(op.multiplier)),
-                       MakeLimits(op.y_bits)};
-  size_t table_row = rows.begin % table_rows;
-  for (size_t r = rows.begin; r < rows.end; ++r) {
-    const size_t table = table_row * depth;
-    const Row row = {rows.x + r * depth, op.cos + table, op.sin + table, rows.y + r * depth};
-    for (size_t d = 0; d < width; d += kStep) {
-      const __mmask32 lanes = static_cast<__mmask32>(FirstLanes(Min(width - d, kStep)));
-      if (kPairs) {
-        TurnPairs(scale, row, d, lanes);
-      } else {
-        TurnHalves(scale, row, half, d, lanes);
-      }
-    }
-    if (++table_row == table_rows) table_row = 0;
-  }
-}
-
 }  // namespace
 
 void RunRotary(const Rotary& op, const RotaryRows& rows) {
-  if (op.pairs) return RunRows<true>(op, rows);
-  RunRows<false>(op, rows);
+  const size_t half = op.depth / 2;
+  const Scale scale = {MakeUniformShifter(op.shift),
+                       _mm512_set1_epi16(static_cast<int16_t>(op.multiplier)),
+                       MakeLimits(op.y_bits)};
+  const auto lanes = [](size_t count) __attribute__((always_inline)) {
+    return static_cast<__mmask32>(FirstLanes(count));
+  };
+  if (op.pairs) {
+    return TurnRows<kStep>(
+        op, rows, [&](const RotaryRow& row, size_t d, size_t count) __attribute__((always_inline)) {
+          TurnPairs(scale, row, d, lanes(count));
+        });
+  }
+  TurnRows<kStep>(op, rows,
+                  [&](const RotaryRow& row, size_t d, size_t count) __attribute__((always_inline)) {
+                    TurnHalves(scale, row, half, d, lanes(count));
+                  });
 }
 
 }  // namespace avx512vnni

@@ -1,5 +1,5 @@
 #include "kernels/common/arithmetic_neon.h"
-#include "kernels/rotary/rotary.h"
+#include "kernels/rotary/turn_rows.h"
 
 namespace pqv {
 namespace neon {
@@ -12,14 +12,6 @@ constexpr size_t kStep = 16;  // elements
 struct Scale {
   Requantizer requantizer;
   Limits limits;
-};
-
-// A row of x and y, and that of the tables.
-struct Row {
-  const int8_t* x;
-  const int16_t* cos;
-  const int16_t* sin;
-  int8_t* y;
 };
 
 struct Int16x16 {
@@ -48,8 +40,8 @@ PQV_INLINE int16x8_t Turn(const Requantizer& requantizer, int16x8_t x, int16x8_t
 }
 
 // Elements d .. d + 15 of y, `count` of which exist.
-PQV_INLINE void Store(const Scale& scale, const Row& row, size_t d, size_t count, const Int16x16& x,
-                      const Int16x16& rotated) {
+PQV_INLINE void Store(const Scale& scale, const RotaryRow& row, size_t d, size_t count,
+                      const Int16x16& x, const Int16x16& rotated) {
   const Int16x16 cos = LoadTable(row.cos + d, count);
   const Int16x16 sin = LoadTable(row.sin + d, count);
   const int8x16_t y =
@@ -69,12 +61,12 @@ PQV_INLINE int16x8_t RotatePairs(int16x8_t x) {
   return vbslq_s16(is_even, vnegq_s16(swapped), swapped);
 }
 
-PQV_INLINE void TurnPairs(const Scale& scale, const Row& row, size_t d, size_t count) {
+PQV_INLINE void TurnPairs(const Scale& scale, const RotaryRow& row, size_t d, size_t count) {
   const Int16x16 x = LoadWide(row.x + d, count);
   Store(scale, row, d, count, x, {RotatePairs(x.low), RotatePairs(x.high)});
 }
 
-PQV_INLINE void TurnHalves(const Scale& scale, const Row& row, size_t half, size_t d,
+PQV_INLINE void TurnHalves(const Scale& scale, const RotaryRow& row, size_t half, size_t d,
                            size_t count) {
   const Int16x16 first = LoadWide(row.x + d, count);
   const Int16x16 second = LoadWide(row.x + half + d, count);
@@ -82,33 +74,19 @@ PQV_INLINE void TurnHalves(const Scale& scale, const Row& row, size_t half, size
   Store(scale, row, half + d, count, second, first);
 }
 
-template <bool kPairs>
-void RunRows(const Rotary& op, const RotaryRows& rows) {
-  const size_t depth = op.depth;
-  const size_t half = depth / 2;
-  const size_t width = kPairs ? depth : half;
-  const size_t table_rows = op.table_rows;
-  const Scale scale = {UniformRequantizer(op.shift, op.multiplier), MakeLimits(op.y_bits)};
-  size_t table_row = rows.begin % table_rows;
-  const auto turn = [&](const Row& row, size_t d, size_t count) {
-    if (kPairs) return TurnPairs(scale, row, d, count);
-    TurnHalves(scale, row, half, d, count);
-  };
-  for (size_t r = rows.begin; r < rows.end; ++r) {
-    const size_t table = table_row * depth;
-    const Row row = {rows.x + r * depth, op.cos + table, op.sin + table, rows.y + r * depth};
-    size_t d = 0;
-    for (; d + kStep <= width; d += kStep) turn(row, d, kStep);
-    if (d < width) turn(row, d, width - d);
-    if (++table_row == table_rows) table_row = 0;
-  }
-}
-
 }  // namespace
 
 void RunRotary(const Rotary& op, const RotaryRows& rows) {
-  if (op.pairs) return RunRows<true>(op, rows);
-  RunRows<false>(op, rows);
+  const size_t half = op.depth / 2;
+  const Scale scale = {UniformRequantizer(op.shift, op.multiplier), MakeLimits(op.y_bits)};
+  if (op.pairs) {
+    return TurnRows<kStep>(op, rows, [&](const RotaryRow& row, size_t d, size_t count) {
+      TurnPairs(scale, row, d, count);
+    });
+  }
+  TurnRows<kStep>(op, rows, [&](const RotaryRow& row, size_t d, size_t count) {
+    TurnHalves(scale, row, half, d, count);
+  });
 }
 
 }  // namespace neon

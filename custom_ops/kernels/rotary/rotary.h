@@ -15,7 +15,8 @@ constexpr int kMaxRotaryTable = 1 << kRotaryTableBits;  // 1.0
 struct Rotary {
   size_t depth;       // elements of a row, an even number
   bool pairs;         // neighbours turn together, else halves
-  size_t table_rows;  // row r of x reads row r % table_rows of both tables
+  size_t repeat;      // rows in a row of x that read the same row of the tables, 1 or more
+  size_t table_rows;  // row r of x reads row r / repeat % table_rows of both tables
   const int16_t* cos;
   const int16_t* sin;
   int shift;

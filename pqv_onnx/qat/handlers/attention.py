@@ -101,12 +101,11 @@ class Attention(Handler[nodes.Attention]):
         return factor.reshape(-1, 1, 1)
 
     def head_table(self) -> Tensor:
-        """What queries are multiplied by, relative to the largest, [H, N, D]."""
+        """What queries are multiplied by, relative to the largest, [H, 1, D]."""
         factor = self._factors()
-        count, width = self.node.inputs[0].shape[-2:]
-        heads = self.node.shape[-3]
+        heads, width = self.node.shape[-3], self.node.inputs[0].shape[-1]
         relative = factor / factor.max().detach()
-        return relative.expand(heads, count, width)  # type: ignore[arg-type]
+        return relative.expand(heads, 1, width)  # type: ignore[arg-type]
 
     def __call__(self, *inputs: Value) -> Tensor:
         values = self.narrowed(inputs)
