@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from pqv_onnx.errors import PqvError
+from pqv_onnx.errors import PqvError, first_line
 from pqv_onnx.files import check_writable, why_no_file, write_atomically
 from pqv_onnx.qat.build import create_timm, set_image_size
 from pqv_onnx.qat.calibration import check_calibrated
@@ -154,7 +154,7 @@ def _empty(config: ModelConfig) -> QuantModel:
     except PqvError:
         raise
     except Exception as error:  # whatever a damaged graph leads to
-        sentence = (str(error) or type(error).__name__).splitlines()[0]
+        sentence = first_line(error)
         raise PqvError(f"model config: the graph is damaged ({sentence})") from None
 
 

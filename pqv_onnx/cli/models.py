@@ -25,7 +25,7 @@ from pqv_onnx.cli.options import (
     write_json,
 )
 from pqv_onnx.cli.progress import Bars, status
-from pqv_onnx.errors import PqvError
+from pqv_onnx.errors import PqvError, first_line
 from pqv_onnx.spec import QuantSpec
 
 FAMILIES = (
@@ -188,8 +188,7 @@ def _on_meta(name: str) -> Any:
         with Meta():
             return timm.create_model(name, pretrained=False)
     except (RuntimeError, NotImplementedError) as error:
-        sentence = str(error).splitlines()[0]
-        raise PqvError(f"timm cannot make it on the meta device: {sentence}") from error
+        raise PqvError(f"timm cannot make it on the meta device: {first_line(error)}") from error
 
 
 def _show(support: Support) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
-from pqv_onnx.errors import PqvError
+from pqv_onnx.errors import PqvError, first_line
 from pqv_onnx.files import check_file
 from pqv_onnx.ops.domain import DOMAIN, OPS, VERSION
 from pqv_onnx.runtime.preprocess import ONE_IMAGE
@@ -52,8 +52,7 @@ def load_model(path: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProt
         model = read_proto(source)
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-        raise PqvError(f"{source}: not a valid ONNX model: {first_line}") from error
+        raise PqvError(f"{source}: not a valid ONNX model: {first_line(error)}") from error
     versions = {opset.domain: opset.version for opset in model.opset_import}
     if is_standard(model):
         return model
@@ -74,13 +73,20 @@ def load_model(path: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProt
 
 
 def _fault(node: onnx.NodeProto) -> str | None:
-    """What a node has that the op domain has not."""
+    """What a node has that the op domain has not, or lacks."""
     op = OPS.get(node.op_type)
     if op is None:
         return f"version {VERSION} of the op domain {DOMAIN} has no op {node.op_type}"
     known = {attribute.name for attribute in op.attributes}
-    unknown = sorted({attribute.name for attribute in node.attribute} - known)
-    return f"{node.op_type} has no attribute {unknown[0]}" if unknown else None
+    given = {attribute.name for attribute in node.attribute}
+    if unknown := sorted(given - known):
+        return f"{node.op_type} has no attribute {unknown[0]}"
+    for attribute in op.attributes:
+        if attribute.default is None and attribute.name not in given:
+            return f"{node.op_type} lacks the attribute {attribute.name}"
+    if len(node.input) != len(op.inputs):
+        return f"{node.op_type} has {len(node.input)} inputs, expected {len(op.inputs)}"
+    return None
 
 
 def is_standard(model: onnx.ModelProto) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -45,11 +46,9 @@ def to_onnx(
         outputs: names of what it gives.
         opset: of the standard ops; None for the exporter's own choice.
     """
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     # torch.export takes a size of one for a constant.
     batch = {0: torch.export.Dim("batch")} if len(example) > 1 else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _silence():
         program = torch.onnx.export(
             model.eval(),
             (example,),
@@ -64,6 +63,20 @@ def to_onnx(
     assert program is not None  # it is for dynamo=True
     _make_contiguous(program.model)
     return program.model
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Neither warnings nor the exporter's own log."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _make_contiguous(model: ir.Model) -> None:

@@ -102,7 +102,7 @@ class _Part:
     def of(cls, value: Node) -> _Part:
         moves: list[Move] = []
         ops: list[tuple[Norm | Rope, int]] = []
-        while isinstance(value, Move | Norm | Rope):
+        while isinstance(value, Move | Norm | Rope) and len(value.inputs) == 1:
             if isinstance(value, Move):
                 moves.insert(0, value)
             else:

@@ -73,8 +73,9 @@ class MatMuls:
         self._sinks = {
             node: self._find_sinks(node) for node in graph.nodes if isinstance(node, Linear)
         }
-        if any(self._sinks[head] for head in self.heads):
-            raise PqvError("the sums of a linear layer are a result, and others read them, too")
+        for head in self.heads:
+            if self._sinks[head]:
+                raise PqvError(f"{head.path}: its sums are a result, and others read them, too")
 
     def _find_sinks(self, linear: Linear) -> list[tuple[Node, Node]]:
         """The nodes that narrow a layer's sums, each with the value that it reads."""

@@ -10,7 +10,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from pqv_onnx.errors import PqvError
+from pqv_onnx.errors import PqvError, first_line
 from pqv_onnx.qat.calibration import calibrate
 from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.convert import convert_to_qat
@@ -110,7 +110,7 @@ def set_image_size(model: nn.Module, size: tuple[int, int]) -> None:
         try:
             resize(img_size=size)
         except (RuntimeError, ValueError, AssertionError) as error:
-            sentence = (str(error) or type(error).__name__).splitlines()[0]
+            sentence = first_line(error)
             raise PqvError(f"timm cannot make it for {size[0]} x {size[1]}: {sentence}") from error
     else:  # it takes any size
         cfg: Any = getattr(model, "pretrained_cfg", {})

@@ -316,7 +316,7 @@ class _BiasCorrection(_Job):
     def __init__(self, linear: QuantLinear, target: Tensor) -> None:
         """Wait for the output of ``linear`` without a bias; with it, its mean is ``target``."""
         assert linear.bias is not None
-        self.bias, self.value = linear.bias, target.clone()
+        self.bias, self.left, self.value = linear.bias, linear.bias.clone(), target.clone()
         self.bias.zero_()
         self.hook = linear.register_forward_hook(self._stop)
 
@@ -327,10 +327,11 @@ class _BiasCorrection(_Job):
         self.value -= x.reshape(-1, x.shape[-1]).mean(0) * share
 
     def finish(self) -> None:
-        self.bias.copy_(self.value)
+        self.left = self.value
         self.cancel()
 
     def cancel(self) -> None:
+        self.bias.copy_(self.left)  # what it was, if the value was not found
         self.hook.remove()
 
 

@@ -28,6 +28,7 @@ from pqv_onnx.trace.store import detach
 from pqv_onnx.trace.values import constant
 
 _IMAGENET_CLASSES = 1000
+_UNIT = "unit_embedding"
 _METHODS = {"tokens": "forward_features", "features": "forward_intermediates"}
 """What a model must have to give tokens or features."""
 _MAPS = 4
@@ -66,13 +67,8 @@ def convert_to_qat(
             layer that is not there.
     """
     task = task or default_task(model)
-    unit = task == "unit_embedding"
-    model = for_task(model, "embedding" if unit else task)
-    graph = describe(model, size)
-    if spec.residual.scheme == "rotated":
-        graph = with_projections(graph)
-    if unit:  # behind the projection, which undoes a rotation
-        graph = Graph.of(Norm("length", (graph.output,), graph.output.shape, "l2"))
+    model = for_task(model, "embedding" if task == _UNIT else task)
+    graph = _full_graph(model, spec, task, size)
     backbone = Backbone(architecture(model), detach(graph, model), task)
     if preprocessing is None:
         preprocessing = timm_preprocessing(model, backbone.in_chans)
@@ -92,11 +88,23 @@ def check(model: nn.Module, spec: QuantSpec, task: str = "logits") -> None:
         spec: the quantization scheme.
         task: see ``convert_to_qat``.
     """
-    graph = detach(describe(model), model)
-    backbone = Backbone(architecture(model), graph, task)
+    graph = _full_graph(model, spec, task)
+    backbone = Backbone(architecture(model), detach(graph, model), task)
     preprocessing = timm_preprocessing(model, backbone.in_chans)
     with torch.device("meta"):
         QuantModel(ModelConfig(backbone, spec, preprocessing))
+
+
+def _full_graph(
+    model: nn.Module, spec: QuantSpec, task: str, size: tuple[int, int, int] | None = None
+) -> Graph:
+    """What a model computes, and what the spec and the task add behind it."""
+    graph = describe(model, size)
+    if spec.residual.scheme == "rotated":
+        graph = with_projections(graph)
+    if task == _UNIT:  # behind the projection, which undoes a rotation
+        graph = Graph.of(Norm("length", (graph.output,), graph.output.shape, "l2"))
+    return graph
 
 
 def describe(model: nn.Module, size: tuple[int, int, int] | None = None) -> Graph:

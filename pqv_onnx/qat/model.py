@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -86,11 +87,15 @@ class QuantModel(nn.Module):
 
     def segments(self) -> list[Segment]:
         """The parts of ``forward`` in their order: embedding, halves of blocks, head."""
-        return [self._segment(part) for part in self._parts]
+        seen: Counter[str] = Counter()
+        return [self._segment(part, seen) for part in self._parts]
 
-    def _segment(self, part: streams.Segment) -> Segment:
+    def _segment(self, part: streams.Segment, seen: Counter[str]) -> Segment:
         modules = chain.from_iterable(self._modules_of[node] for node in part.nodes)
-        return Segment(_name(part), lambda x: self._run(part, x), tuple(modules))
+        name = _name(part)
+        seen[name] += 1
+        name = name if seen[name] == 1 else f"{name}_{seen[name]}"
+        return Segment(name, lambda x: self._run(part, x), tuple(modules))
 
     def _run(self, part: streams.Segment, x: Tensor) -> tuple[Tensor, dict[Node, Tensor]]:
         """What goes out of a part, and the model's results among its nodes."""

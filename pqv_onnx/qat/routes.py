@@ -161,6 +161,8 @@ class Routes:
         self, found: Stream, source: Node, reader: Node, links: set[nodes.Add], places: Tensor
     ) -> None:
         """Follow a value of the stream to the norms and layers that read it."""
+        if reader in self._graph.outputs:  # which would stay rotated
+            raise _Lost
         if isinstance(reader, nodes.Norm):
             norm = self._handlers[reader]
             assert isinstance(norm, handlers.Norm)

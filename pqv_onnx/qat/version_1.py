@@ -12,7 +12,7 @@ from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from pqv_onnx.errors import PqvError
+from pqv_onnx.errors import PqvError, first_line
 from pqv_onnx.qat.config import Backbone, ModelConfig
 from pqv_onnx.qat.convert import describe
 from pqv_onnx.qat.layers import Constant
@@ -56,7 +56,7 @@ def upgrade(state: Mapping[str, Tensor], config: Any) -> tuple[dict[str, Tensor]
         backbone = Backbone(fields["architecture"], detach(graph, model)).to_dict()
     # Whatever timm makes of damaged sizes.
     except Exception as error:
-        sentence = (str(error) or type(error).__name__).splitlines()[0]
+        sentence = first_line(error)
         raise PqvError(f"model config: {family} is damaged ({sentence})") from None
     rest = {name: value for name, value in config.items() if name != family}
     made = ModelConfig.from_dict({"backbone": backbone, **rest})

@@ -173,6 +173,8 @@ def _numbered(args: Any, kwargs: Any) -> tuple[Any, Any]:
 def _is_same(site: Site) -> bool:
     """Whether the result is the argument. A reshape to the same shape is; a slice is not always."""
     if site.name in _SAME:
+        if "dropout" in site.name and site.bind("input", "p", "training").get("training", True):
+            site.refuse(f"{site.name} is active in evaluation, too", "training=self.training")
         return True
     if len(site.inputs) > 1 or site.shape != site.x.shape:
         return False

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pqv_onnx.errors import PqvError
+from pqv_onnx.errors import PqvError, first_line
 from pqv_onnx.ops.int_rotary import rotated
 from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.nodes import (
@@ -78,7 +78,7 @@ def check_shapes(graph: Graph) -> None:
             values[node] = _MEANINGS[type(node)](run, node, *inputs)
             found, wanted = tuple(values[node].shape), _batched(node.shape, _IMAGES)
         except Exception as error:  # whatever torch makes of a damaged node
-            sentence = (str(error) or type(error).__name__).splitlines()[0]
+            sentence = first_line(error)
             raise PqvError(f"graph: node {place} cannot be computed: {sentence}") from None
         if found != wanted:
             raise PqvError(f"graph: node {place} is {list(found)}, expected {list(wanted)}")

@@ -49,9 +49,9 @@ def moved(node: Move, places: Tensor) -> Tensor:
 
 
 def split_chain(value: Node) -> tuple[Node, list[Move]]:
-    """Back through moves: where a value comes from, and the moves in their order."""
+    """Back through moves of one value: where it comes from, and the moves in their order."""
     chain: list[Move] = []
-    while isinstance(value, Move):
+    while isinstance(value, Move) and len(value.inputs) == 1:
         chain.insert(0, value)
         value = value.nodes[0]
     return value, chain

@@ -21,6 +21,8 @@ def convolution(site: Site) -> Node:
     """A linear layer of patches. Those of an image may overlap and have zeros around them."""
     bound = site.bind(*_NAMES)
     weight, x = bound["weight"], site.x
+    if isinstance(weight, Node) or isinstance(bound.get("bias"), Node):
+        site.refuse("a convolution with a computed weight or bias")
     kernel, stride = tuple(weight.shape[2:]), _pair(bound.get("stride", 1))
     given = bound.get("padding", 0)
     padding = (0, 0) if isinstance(given, str) else _pair(given)

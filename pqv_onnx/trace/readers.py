@@ -34,6 +34,8 @@ def _linear(site: Site) -> Node:
     weight = bound["weight"]
     if not isinstance(weight, Const):
         site.refuse("a linear layer with computed weights")
+    if isinstance(bound.get("bias"), Node):
+        site.refuse("a linear layer with a computed bias")
     path = site.path
     if isinstance(weight.source, str):
         path = weight.source.removesuffix(".weight")
@@ -113,8 +115,11 @@ def _add(site: Site) -> Node:
 
 def _sub(site: Site) -> Node:
     """a - b as a + (-1) b, the -1 in b's own factor if it has one."""
-    minuend, subtrahend = site.args[:2] if site.name != "rsub" else site.args[1::-1]
-    if site.kwargs.get("alpha", 1) != 1 or len(site.inputs) != 2:
+    bound = site.bind("input", "other", "alpha")
+    minuend, subtrahend = bound["input"], bound["other"]
+    if site.name == "rsub":
+        minuend, subtrahend = subtrahend, minuend
+    if bound.get("alpha", 1) != 1 or len(site.inputs) != 2:
         site.refuse("subtracts a number or a multiple")
     if isinstance(subtrahend, Const):
         shape = subtrahend.shape
@@ -129,26 +134,29 @@ def _sub(site: Site) -> Node:
 
 def _addcmul(site: Site) -> Node:
     """bias + factor * x, which is how a layer without statistics is written."""
-    bias, *factors = site.args
+    bound = site.bind("input", "tensor1", "tensor2")
+    bias, factors = bound["input"], (bound["tensor1"], bound["tensor2"])
     constants = [value for value in factors if isinstance(value, Const)]
-    if site.kwargs.get("value", 1) != 1 or len(constants) != 1 or not isinstance(bias, Const):
+    if bound.get("value", 1) != 1 or len(constants) != 1 or not isinstance(bias, Const):
         site.refuse("addcmul of computed values", "a constant factor and a constant")
     (factor,) = constants
     return Add(site.path, (Scale(site.path, (site.x,), site.shape, factor), bias), site.shape)
 
 
 def _mul(site: Site) -> Node:
-    others = [value for value in site.args[:2] if not isinstance(value, Node)]
+    bound = site.bind("input", "other")
+    others = [x for x in (bound["input"], bound["other"]) if not isinstance(x, Node)]
     if not others:
         return Gate(site.path, site.inputs, site.shape)
     return _scale(site, others[0])
 
 
 def _div(site: Site) -> Node:
-    dividend, divisor = site.args[:2]
+    bound = site.bind("input", "other")
+    dividend, divisor = bound["input"], bound["other"]
     if not isinstance(dividend, Node) or not isinstance(divisor, int | float):
         site.refuse("divides by a tensor")
-    if site.kwargs.get("rounding_mode"):
+    if bound.get("rounding_mode"):
         site.refuse("rounds a quotient")
     return _scale(site, 1 / divisor)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from pqv_onnx.errors import PqvError
+from pqv_onnx.errors import PqvError, first_line
 from pqv_onnx.trace.refusals import refuse
 from pqv_onnx.trace.values import BATCH, all_results, map_leaves, tree_leaves
 
@@ -97,7 +97,7 @@ def record(model: nn.Module, image_size: tuple[int, int, int]) -> Recording:
         except PqvError:
             raise
         except Exception as error:  # whatever the model's own code raises
-            sentence = (str(error) or type(error).__name__).splitlines()[0]
+            sentence = first_line(error)
             refuse(recorder.last_path, f"forward fails on the meta device: {sentence}")
     outputs = all_results(output)
     if not outputs or not all(isinstance(found, Tensor) for found in outputs):

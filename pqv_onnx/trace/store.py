@@ -48,8 +48,8 @@ _MOVES: dict[str, Callable[..., Any]] = {
         )
     },
     "view": Tensor.reshape,
-    "T": lambda x: x.T,
-    "mT": lambda x: x.mT,
+    "T": Tensor.T.__get__,  # type: ignore[attr-defined]
+    "mT": Tensor.mT.__get__,  # type: ignore[attr-defined]
     "stack": torch.stack,
     "pad": F.pad,
 }

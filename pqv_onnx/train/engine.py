@@ -17,7 +17,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from pqv_onnx.checkpoint import save_qat
-from pqv_onnx.errors import PqvError
+from pqv_onnx.errors import PqvError, first_line
 from pqv_onnx.qat import (
     Calibration,
     QuantModel,
@@ -101,7 +101,7 @@ def make_accelerator(mixed_precision: str = "no") -> Accelerator:
             mixed_precision=mixed_precision, cpu=not torch.accelerator.is_available()
         )
     except (ValueError, RuntimeError) as error:
-        raise PqvError(f"accelerate: {str(error).splitlines()[0]}") from error
+        raise PqvError(f"accelerate: {first_line(error)}") from error
 
 
 def share_of(accelerator: Accelerator) -> Share:

@@ -36,12 +36,25 @@ def tensor(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
 
 def set_attribute(name: str, value: int | str) -> Edit:
     def edit(model: onnx.ModelProto) -> None:
+        delete_attribute(name)(model)
+        attributes = node(model, "blocks.0.attn.qkv").attribute
+        attributes.append(helper.make_attribute(name, value))
+
+    return edit
+
+
+def delete_attribute(name: str) -> Edit:
+    def edit(model: onnx.ModelProto) -> None:
         attributes = node(model, "blocks.0.attn.qkv").attribute
         kept = [a for a in attributes if a.name != name]
         del attributes[:]
-        attributes.extend([*kept, helper.make_attribute(name, value)])
+        attributes.extend(kept)
 
     return edit
+
+
+def drop_input(model: onnx.ModelProto) -> None:
+    del node(model, "blocks.0.attn.qkv").input[-1]
 
 
 def set_op(name: str) -> Edit:
@@ -82,6 +95,8 @@ BAD_NODES = {
     "N mismatch": (set_attribute("N", 100), "expected [13, 9, 16]"),
     "y_bits": (set_attribute("y_bits", 5), "y_bits"),
     "unknown attribute": (set_attribute("alpha", 5), "PackedInt4MatMul has no attribute alpha"),
+    "no attribute": (delete_attribute("K"), "PackedInt4MatMul lacks the attribute K"),
+    "too few inputs": (drop_input, "PackedInt4MatMul has 4 inputs, expected 5"),
     "unknown op": (set_op("IntMagic"), "version 1 of the op domain pqv has no op IntMagic"),
     "packed size": (set_constant(1, cut), "B"),
     "packed rank": (set_constant(1, flatten), "B"),

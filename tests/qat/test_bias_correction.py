@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import Calibration, QuantModel, calibrate, convert_to_qat
 from pqv_onnx.qat.bias_correction import mean_outputs
 from pqv_onnx.qat.exact import Sums, full_precision
@@ -97,3 +98,14 @@ def test_batches_do_not_change_a_bit() -> None:
         states.append(model.state_dict())
     for name, value in states[0].items():
         assert torch.equal(value, states[1][name]), name
+
+
+def test_a_run_that_fails_leaves_biases_as_they_were() -> None:
+    model = convert_to_qat(float_model("token"), W4A4)
+    before = {name: bias.clone() for name, bias in model.named_parameters() if "bias" in name}
+    data = images(3)
+    data[0, 0, 0, 0] = torch.nan
+    with pytest.raises(PqvError):
+        calibrate(model, data, CORRECTED)
+    found = dict(model.named_parameters())
+    assert all(torch.equal(found[name], bias) for name, bias in before.items())

@@ -179,6 +179,18 @@ def test_differences() -> None:
     assert [by for by in factors if isinstance(by, float)] == [-1.0]
 
 
+def test_arguments_by_name() -> None:
+    class Named(Model):
+        def body(self, x: torch.Tensor) -> torch.Tensor:
+            x = torch.mul(self.one(x), other=torch.mul(input=x, other=3.0))
+            x = torch.div(x.sub(other=self.two(x)), other=2.0)
+            bias, factor = self.one.bias, self.two.weight[1]
+            return torch.addcmul(bias, tensor1=x, tensor2=factor)
+
+    kinds = [node.kind for node in check(Named()).nodes]
+    assert [kinds.count(kind) for kind in ("gate", "scale", "add")] == [1, 4, 2]
+
+
 def test_moves() -> None:
     class Moved(Model):
         def body(self, x: torch.Tensor) -> torch.Tensor:

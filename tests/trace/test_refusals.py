@@ -118,6 +118,14 @@ CASES: dict[str, tuple[Body, str]] = {
         "grouped: a convolution of kernel (2, 2), stride (2, 2), expected patches of an image",
     ),
     "batch norm": (lambda model, x: model.norm(model.image), "norm: batch_norm is not supported"),
+    "dropout": (
+        lambda model, x: F.dropout(x),
+        "model: dropout is active in evaluation, too, expected training=self.training",
+    ),
+    "bias": (
+        lambda model, x: F.linear(x, model.one.weight, model.one(x)[0, 0]),
+        "model: __getitem__ takes some images of a",
+    ),
     "exp": (lambda model, x: x.exp(), "model: exp is not supported"),
     "difference": (lambda model, x: x - 1, "model: subtracts a number or a multiple"),
     "number": (lambda model, x: x + 1, "model: adds a number"),

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.trace import Graph, evaluate
+from pqv_onnx.trace import Graph, evaluate, normalise, record
 from pqv_onnx.trace.store import Stored, detach, from_json, map_consts, to_json
 from pqv_onnx.trace.values import Const
 from tests.trace.models import MODELS, graph, images, tensors
@@ -81,6 +81,16 @@ def test_constants_keep_a_name() -> None:
 def test_no_graphs(data: object, sentence: str) -> None:
     with pytest.raises(PqvError, match=f"^graph: .*{sentence}"):
         from_json(data)
+
+
+def test_what_is_read_is_written_as_it_was() -> None:
+    class Transposed(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            return image.mT.transpose(1, 3)
+
+    model = Transposed()
+    once = to_json(detach(normalise(record(model, (3, 8, 8))), model))
+    assert to_json(from_json(once)) == once
 
 
 def test_functions_that_are_no_moves() -> None:

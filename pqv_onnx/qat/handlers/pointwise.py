@@ -44,8 +44,10 @@ class Norm(Handler[nodes.Norm]):
             quantizer = ActivationQuantizer(assembly.norm_bits(node))
         source = assembly.grid(node.inputs[0])
         before = None if source is not None else ResidualQuantizer(residual, channels)
-        eps = (node.eps or 1e-12) if node.of != "l2" else 1e-12
-        norm = QuantNorm(node.of, channels, eps, quantizer, before)
+        eps = torch.finfo(torch.float32).eps if node.eps is None else node.eps
+        if node.of == "l2":  # the least norm, which is no part of a mean square
+            eps = 0.0
+        norm = QuantNorm(node.of, channels, max(eps, _SMALLEST), quantizer, before)
         self.norm = assembly.add(assembly.path(node, "norm"), norm)
         self.readers = [before]
         self.source = source if before is None else Grid.of(before)
