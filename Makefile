@@ -20,7 +20,7 @@ PYTEST_ARGS ?= --numprocesses auto --dist loadscope
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST)
 
-install: $(STAMP) ## Create .venv and install the package with all its extras
+install: $(STAMP) ## Create .venv and install the package for development
 
 demo: $(STAMP) ## Train, quantize, export, verify and evaluate a small model (12 minutes)
 	$(BIN)/python -m pqv_onnx.demo --output build/demo

@@ -152,7 +152,7 @@ def main(
     rows: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="Rows as 'w4a4 *'; repeatable.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Peers, and two of ours each.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Peers, and three of ours each.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Finished rows, too.")] = False,
     list_rows: Annotated[bool, typer.Option("--list", help="Show the rows' names.")] = False,
     test_images: Annotated[int, typer.Option(min=1)] = 10_000,
