@@ -159,19 +159,16 @@ class _Conversion(Program):
         x = self._ordered(self._input(route.linear), route)
         if residual is not None:
             assert isinstance(out, handlers.Add)
-            module = self.matmuls.adding(route, out.steps()[0], quantizer)
-            added = self.tokens(residual)
             shape = (*self.shapes[x][:-1], residual.shape[-1])
-            added = self.reshaped(added, shape, residual.path)
+            added = self.reshaped(self.tokens(residual), shape, residual.path)
+            module = self.matmuls.to_stream(route, quantizer, out.steps()[0])
             return self._matmul(route.linear, module, x, added)
         x = self.reshaped(x, (*value.shape[:-1], self.shapes[x][-1]), value.path)
+        step = codes = None
         if route.added is not None:
             constant = route.added.quantized_constant()
-            step = constant.channel_step
-            codes = _in_full(constant.codes, value.shape)
-            module = self.matmuls.adding(route, step, quantizer, codes)
-            return self._matmul(route.linear, module, x)
-        return self._matmul(route.linear, self.matmuls.to_stream(route, quantizer), x)
+            step, codes = constant.channel_step, _in_full(constant.codes, value.shape)
+        return self._matmul(route.linear, self.matmuls.to_stream(route, quantizer, step, codes), x)
 
     def _ordered(self, x: int, route: Route) -> int:
         """Tokens in the order that they are in behind the matmul and its moves."""

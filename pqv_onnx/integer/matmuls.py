@@ -174,9 +174,27 @@ class MatMuls:
         unit = torch.from_numpy(self._unit(linear) * factor)
         return handler.layer.input_offset(unit.to(handler.layer.step.device))
 
-    def to_stream(self, route: Route, out: ResidualQuantizer) -> OpLayer:
-        """The matmul that narrows to the codes of a residual stream."""
-        module = self._packed(route.linear, _factors(route), array(out.channel_step), out.bits)
+    def to_stream(
+        self,
+        route: Route,
+        out: ResidualQuantizer,
+        residual_step: Tensor | None = None,
+        constant: Tensor | None = None,
+    ) -> OpLayer:
+        """The matmul that narrows to the codes of a residual stream.
+
+        Args:
+            route: from the layer to the stream.
+            out: the stream.
+            residual_step: steps of what is added to the sums, if something is.
+            constant: codes that are, int64 [1, ..., N]; None for an input of the op.
+        """
+        step, added = out.channel_step, Constants()
+        if residual_step is not None:
+            added["residual_multiplier"] = residual_multiplier(residual_step, step)
+        if constant is not None:
+            added["residual"] = constant.to(torch.int8).cpu()
+        module = self._packed(route.linear, _factors(route), array(step), out.bits, added=added)
         module.codes = Codes.of(Grid.of(out))
         return module
 
@@ -197,7 +215,7 @@ class MatMuls:
             step: of the output, one or [N].
             bits: of the output.
             offset: added to the bias.
-            added: constants of a residual, if there is one.
+            added: constants of a residual; None or empty: there is none.
         """
         weights, bias, unit = self._accumulator(linear)
         shift, multiplier = fixed_point.requantizer(unit * factor / step)
@@ -208,34 +226,9 @@ class MatMuls:
             "multiplier": multiplier,
         }
         name = f"PackedInt{self._handler(linear).linear.quantizer.bits}MatMul"
-        if added is not None:
-            name, own = f"{name}Add", {**own, **added}
-        module = OpLayer(name, own, **_sizes(weights), y_bits=bits)
+        name = f"{name}Add" if added else name
+        module = OpLayer(name, own | (added or {}), **_sizes(weights), y_bits=bits)
         module.weight_codes = self._weight_codes(linear)
-        return module
-
-    def adding(
-        self,
-        route: Route,
-        residual_step: Tensor,
-        out: ResidualQuantizer,
-        constant: Tensor | None = None,
-    ) -> OpLayer:
-        """The matmul whose sums are added to a residual, or to a constant of codes.
-
-        Args:
-            route: from the layer to the addition.
-            residual_step: steps of what is added.
-            out: the residual stream after it.
-            constant: codes, int64 [1, ..., N].
-        """
-        step = out.channel_step
-        added: Constants = {"residual_multiplier": residual_multiplier(residual_step, step)}
-        if constant is not None:
-            added["residual"] = constant.to(torch.int8).cpu()
-        factor = _factors(route)
-        module = self._packed(route.linear, factor, array(step), out.bits, added=added)
-        module.codes = Codes.of(Grid.of(out))
         return module
 
     def to_int32(self, linear: Linear) -> OpLayer:

@@ -14,7 +14,7 @@ from pqv_onnx.qat.grid import Grid
 from pqv_onnx.qat.handlers import HANDLERS, Handler
 from pqv_onnx.qat.handlers import Add as AddHandler
 from pqv_onnx.qat.layers import Constant
-from pqv_onnx.qat.quantizers import ActivationQuantizer, ResidualQuantizer
+from pqv_onnx.qat.quantizers import ActivationQuantizer, Quantizer, ResidualQuantizer
 from pqv_onnx.spec import QuantSpec, TensorSpec
 from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.maps import width
@@ -70,7 +70,7 @@ class Assembly:
         self._added: Counter[str] = Counter()
         self.handlers: dict[Node, Handler[Node]] = {}
         self.modules: dict[Node, list[nn.Module]] = {}
-        self.limits: dict[ResidualQuantizer, Callable[[], Tensor]] = {}
+        self.limits: dict[Quantizer, Callable[[], Tensor]] = {}
         for node in graph.nodes:
             self._made: list[nn.Module] = []
             self.handlers[node] = HANDLERS[type(node)](node, self)

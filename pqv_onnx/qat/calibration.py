@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat.bias_correction import mean_outputs
@@ -29,7 +30,7 @@ _LARGEST_RATIO = 2.0
 _CHUNK, _CHUNK_OF_ACCELERATORS = 8, 64
 """Images in one forward pass: activations of 8 in a base model take some 100 MB."""
 
-_StepsBefore = Mapping[ResidualQuantizer, Callable[[], Tensor]]
+_StepsBefore = Mapping[Quantizer, Callable[[], Tensor]]
 """Steps [channels] of what is added to a residual stream, by the quantizer behind the addition."""
 
 
@@ -238,7 +239,7 @@ def _choose_steps(
         if isinstance(module, QuantLinear):
             module.calibrate(options.initialization)
     jobs: list[_Job] = [
-        _StepChoice(module, _before(module, before), options.initialization)
+        _StepChoice(module, before.get(module), options.initialization)
         for module in segment.submodules()
         if isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer)
     ]
@@ -251,10 +252,6 @@ def _choose_steps(
             job.cancel()
 
 
-def _before(quantizer: Quantizer, steps: _StepsBefore) -> Callable[[], Tensor] | None:
-    return steps.get(quantizer) if isinstance(quantizer, ResidualQuantizer) else None
-
-
 class _Stop(Exception):
     """A forward pass has come to a job that has to see all images first."""
 
@@ -264,7 +261,13 @@ class _Stop(Exception):
 
 
 class _Job(ABC):
-    """Something to find out from all images at one place of the model, where passes stop."""
+    """Something to find out from all images at one place of the model, where passes stop.
+
+    Attributes:
+        hook: stops them.
+    """
+
+    hook: RemovableHandle
 
     @abstractmethod
     def see(self, x: Tensor, share: float) -> None:
@@ -274,9 +277,9 @@ class _Job(ABC):
     def finish(self) -> None:
         """Do it, when all images were seen."""
 
-    @abstractmethod
     def cancel(self) -> None:
         """Stop no pass any more."""
+        self.hook.remove()
 
 
 class _StepChoice(_Job):
@@ -291,10 +294,10 @@ class _StepChoice(_Job):
         """Wait for the input of ``quantizer``; ``before`` gives steps of what is added there."""
         self.quantizer, self.before, self.initialization = quantizer, before, initialization
         self.seen: list[Observed] = []
-        quantizer.observer = self._stop
+        self.hook = quantizer.register_forward_pre_hook(self._stop)
 
-    def _stop(self, x: Tensor) -> None:
-        raise _Stop(self, x)
+    def _stop(self, _quantizer: nn.Module, inputs: tuple[Any, ...]) -> None:
+        raise _Stop(self, inputs[0])
 
     def see(self, x: Tensor, share: float) -> None:
         self.seen.append(self.quantizer.observe(x, share))
@@ -305,9 +308,6 @@ class _StepChoice(_Job):
             assert isinstance(self.quantizer, ResidualQuantizer)
             _limit_ratio(self.before(), self.quantizer)
         self.cancel()
-
-    def cancel(self) -> None:
-        self.quantizer.observer = None
 
 
 class _BiasCorrection(_Job):
@@ -331,8 +331,8 @@ class _BiasCorrection(_Job):
         self.cancel()
 
     def cancel(self) -> None:
+        super().cancel()
         self.bias.copy_(self.left)  # what it was, if the value was not found
-        self.hook.remove()
 
 
 def _do_next(segment: Segment, chunks: list[Tensor]) -> bool:

@@ -79,12 +79,10 @@ class Quantizer(nn.Module):
 
     Attributes:
         sampled: elements of each row (see ``rows``) that a step is chosen by.
-        observer: called with the input before it is quantized, if there is one.
     """
 
     __call__: Callable[..., Tensor]
     sampled = 1 << 16
-    observer: Callable[[Tensor], None] | None = None
 
     def __init__(self, bits: int, lo: int, hi: int, shape: tuple[int, ...] = ()) -> None:
         """Create an uncalibrated quantizer for codes in [lo, hi]."""
@@ -146,8 +144,6 @@ class Quantizer(nn.Module):
                 that it is called with (see ``exact``); without it ``x`` is rounded to the
                 nearest.
         """
-        if self.observer is not None:
-            self.observer(x)
         if not rounds():
             return x
         x = x.float()  # mixed precision has no room for codes

@@ -100,7 +100,7 @@ def test_factors_behind_a_layer_are_the_units() -> None:
     assert route.linear.path == "blocks.0.attn.proj" and route.order is None
     assert torch.equal(route.factor, gamma)
     handler = model.handlers[link]
-    module = made.adding(route, model.residual.channel_step, handler.quantizer)
+    module = made.to_stream(route, handler.quantizer, model.residual.channel_step)
     assert module.op.name == "PackedInt4MatMulAdd"
     source = model.handlers[route.linear]
     unit = source.linear.unit(source.source.step) * gamma

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import timm
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.integer import convert_to_integer
@@ -61,8 +61,10 @@ def test_every_quantizer_sees_calibrated_ones() -> None:
     model, data = qat_model(), images(32)
     checked: list[str] = []
 
-    def check(name: str, quantizer: Quantizer) -> Callable[[Tensor], None]:
-        def see(x: Tensor) -> None:
+    def check(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def see(quantizer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            assert isinstance(quantizer, Quantizer)
+            x = inputs[0]
             checked.append(name)
             error = (quantizer.quantize(x) - x).square().mean()
             other = copy.deepcopy(quantizer)
@@ -73,7 +75,7 @@ def test_every_quantizer_sees_calibrated_ones() -> None:
 
     for name, module in model.named_modules():
         if isinstance(module, Quantizer):
-            module.observer = check(name, module)
+            module.register_forward_pre_hook(check(name))
     with torch.no_grad():
         model(data)
     assert len(checked) > 30

@@ -46,7 +46,7 @@ def test_an_outlier_channel_spreads() -> None:
         model = convert_to_qat(vit, spec)
         seen: list[torch.Tensor] = []
         assert isinstance(model.residual, ResidualQuantizer)
-        model.residual.observer = seen.append
+        model.residual.register_forward_pre_hook(lambda _, x, seen=seen: seen.append(x[0]))
         with full_precision():
             model(images(8))
         ranges = seen[0].abs().amax((0, 1))
