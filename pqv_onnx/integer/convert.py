@@ -63,14 +63,20 @@ class _Conversion(Program):
         self.head_ops = {
             op.node for found in self.layouts.values() for part in found.ops for op in part
         }
-        self.sources = {found.qkv: found.source for found in self.layouts.values()}
-        self.grids: dict[nodes.Linear, Shape] = {
-            found.qkv: (Batch(1), *found.windows.grid)
+        self.sources = {
+            layer: found.source
             for found in self.layouts.values()
             if found.windows is not None
+            for layer in found.layers
+        }
+        self.grids: dict[nodes.Linear, Shape] = {
+            layer: (Batch(1), *found.windows.grid)
+            for found in self.layouts.values()
+            if found.windows is not None
+            for layer in found.layers
         }
         self.ends = {found.proj: found.end for found in self.layouts.values() if found.windows}
-        self.matmuls = MatMuls(model, set(self.ends))
+        self.matmuls = MatMuls(model, self.ends)
 
     def _find_layouts(self) -> dict[nodes.Attention, Layout]:
         found = {
@@ -214,29 +220,34 @@ class _Conversion(Program):
         if layout is None:
             self.values[node] = self._plain_attention(name, node, handler, softmax, mean)
             return
-        qkv = self._after_head_ops(name, self.values[layout.qkv], layout, handler)
+        qkv = self._side_by_side(name, layout, handler)
         if layout.windows is None:
             module: Attention = SelfAttention(layout.heads, softmax, mean)
-            qkv = self.reshaped(qkv, layout.qkv.shape, node.path)
+            tokens = math.prod(sizes(layout.layers[0])[:-1])
+            qkv = self.reshaped(qkv, (Batch(1), tokens, 3 * layout.heads * layout.width), node.path)
         else:
             module = WindowAttention(layout.heads, layout.windows, softmax, mean)
         shape: Shape = (*self.shapes[qkv][:-1], layout.proj.nodes[0].shape[-1])
         self.values[layout.proj.nodes[0]] = self.call(name, module, [qkv], shape)
 
-    def _after_head_ops(
-        self, name: str, qkv: int, layout: Layout, handler: handlers.Attention
-    ) -> int:
+    def _side_by_side(self, name: str, layout: Layout, handler: handlers.Attention) -> int:
         """Queries, keys and values side by side after what is done to each token and head."""
-        if not any(layout.ops) and handler.scaled is None:
-            return qkv
-        shape, heads = self.shapes[qkv], layout.heads
-        tokens, width = math.prod(sizes(layout.qkv)[:-1]), layout.width
+        values = [self.values[layer] for layer in layout.layers]
+        if len(values) == 1 and not any(layout.ops) and handler.scaled is None:
+            return values[0]
+        shape, heads, width = self.shapes[values[0]], layout.heads, layout.width
+        tokens = math.prod(sizes(layout.layers[0])[:-1])
+        part_shape: Shape = (Batch(1), tokens, heads, width)
         whole: Shape = (Batch(1), tokens, 3 * heads, width)
-        qkv = self.reshaped(qkv, whole, name)
+        if len(values) == 1:
+            qkv = self.reshaped(values[0], whole, name)
+            values = [
+                self.call(f"{name}.{part}", Part(index * heads, heads, 2), [qkv], part_shape)
+                for index, part in enumerate("qkv")
+            ]
         parts = []
-        for index, ops in enumerate(layout.ops):
-            part = Part(index * heads, heads, 2)
-            x = self.call(f"{name}.{'qkv'[index]}", part, [qkv], (Batch(1), tokens, heads, width))
+        for index, (value, ops) in enumerate(zip(values, layout.ops, strict=True)):
+            x = self.reshaped(value, part_shape, name)
             for op in ops:
                 x = self._head_op(op, x)
             if index == 0 and handler.scaled is not None:
@@ -244,7 +255,7 @@ class _Conversion(Program):
                 x = self.call(f"{name}.scale", module, [x], self.shapes[x])
             parts.append(x)
         joined = self.call(f"{name}.join", Join([None] * 3, 2), parts, whole)
-        return self.reshaped(joined, shape, name)
+        return self.reshaped(joined, (*shape[:-1], 3 * heads * width), name)
 
     def _head_op(self, op: HeadOp, x: int) -> int:
         """A call of an op of each token's channels of a head."""

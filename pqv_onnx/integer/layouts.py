@@ -36,9 +36,9 @@ class Layout:
     """All between two linear layers.
 
     Attributes:
-        qkv: the layer that makes queries, keys and values side by side.
-        source: what it reads, in the image's order.
-        proj: the layer that reads the merged heads.
+        layers: what makes queries, keys and values: all side by side, or three.
+        source: what they read, in the image's order.
+        proj: the layer that reads the merged heads, or a norm in front of it.
         heads: how many there are.
         width: channels of each.
         windows: how the image is cut, if it is.
@@ -46,9 +46,9 @@ class Layout:
         end: what the layer behind gives, in the image's order.
     """
 
-    qkv: Linear
+    layers: tuple[Linear, ...]
     source: Node
-    proj: Linear
+    proj: Node
     heads: int
     width: int
     windows: Windows | None
@@ -59,29 +59,48 @@ class Layout:
 def find_layout(node: Attention, readers: Mapping[Node, list[Node]]) -> Layout | None:
     """The layout of an attention's heads; None if it is another than those of the ops."""
     parts = [_Part.of(value) for value in node.nodes]
-    qkv, ahead = parts[0].source, _chain_to(Linear, node, readers)
-    if len(parts) != 3 or any(part.source is not qkv for part in parts) or ahead is None:
+    layers, ahead = _layers(node, parts), _chain_to(Linear | Norm, node, readers)
+    if layers is None or ahead is None:
         return None
     merge, proj = ahead
     merged = places(node, merge)
-    split = [found for part in parts if (found := places(qkv, part.moves)) is not None]
-    if not isinstance(qkv, Linear) or qkv.kernel is not None or merged is None or len(split) < 3:
+    split = [found for part in parts if (found := places(part.source, part.moves)) is not None]
+    if merged is None or len(split) < 3:
         return None
     heads, count, width = (int(size) for size in node.shape[-3:])  # type: ignore[arg-type]
-    source, windows, end = qkv.nodes[0], None, cast(Node, proj)
+    if len(layers) == 3:
+        split = [_side_by_side(part, heads * width, index) for index, part in enumerate(split)]
+    source, windows, end = layers[0].nodes[0], None, cast(Node, proj)
     if node.biases:
-        in_image = _find_windows(node, qkv, proj, split, merged, readers)
+        if not isinstance(proj, Linear):
+            return None
+        in_image = _find_windows(node, layers[0], proj, split, merged, readers)
         if in_image is None:
             return None
         source, windows, split, end = in_image
     elif not _is_cut(Windows((1, count), (1, count), (0, 0)), heads, width, split, merged):
         return None
-    ops = []
-    for part, own in zip(parts, split, strict=True):
-        if (done := part.ops(own.reshape(-1, width)[:, 0] // width, heads, readers)) is None:
-            return None
-        ops.append(done)
-    return Layout(qkv, source, proj, heads, width, windows, ops, end)
+    blocks = [own.reshape(-1, width)[:, 0] // width for own in split]
+    done = [part.ops(own, heads, readers) for part, own in zip(parts, blocks, strict=True)]
+    ops = [own for own in done if own is not None]
+    if len(ops) < 3:
+        return None
+    return Layout(layers, source, proj, heads, width, windows, ops, end)
+
+
+def _layers(node: Attention, parts: list[_Part]) -> tuple[Linear, ...] | None:
+    """The one layer of all parts, or one of each, of as many tokens and channels."""
+    found = tuple(dict.fromkeys(part.source for part in parts))
+    layers = tuple(x for x in found if isinstance(x, Linear) and x.kernel is None)
+    if len(parts) != 3 or len(layers) != len(found) or len(layers) == 2:
+        return None
+    alike = {sizes(layer) for layer in layers} == {sizes(layers[0])} and not node.biases
+    return layers if len(layers) == 1 or alike else None
+
+
+def _side_by_side(split: Tensor, channels: int, index: int) -> Tensor:
+    """Places in a layer of so many channels as places in three side by side."""
+    return split // channels * 3 * channels + index * channels + split % channels
 
 
 @dataclass(frozen=True)

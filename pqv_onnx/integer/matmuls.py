@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +59,7 @@ class MatMuls:
     def __init__(
         self,
         model: QuantModel,
-        in_image_order: set[Linear],
+        in_image_order: Collection[Node],
     ) -> None:
         """Find what reads each linear layer.
 

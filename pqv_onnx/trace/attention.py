@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import torch
 
+from pqv_onnx.trace.evaluate import move
+from pqv_onnx.trace.maps import numbers
 from pqv_onnx.trace.nodes import Add, Attention, Move, Node, Product, Scale, Softmax
 from pqv_onnx.trace.refusals import refuse
 from pqv_onnx.trace.values import Const, Shape, constant
@@ -61,7 +63,7 @@ class _Logits:
 def _splits_first(value: Move) -> bool:
     """Whether a reshape only splits or joins axes in front of heads, queries and keys."""
     before: Shape = value.nodes[0].shape
-    names = ("reshape", "view", "unflatten", "flatten")
+    names = ("reshape", "unflatten", "flatten")
     return value.function in names and before[-3:] == value.shape[-3:] and len(before) > 3
 
 
@@ -100,19 +102,11 @@ def _transposed(key: Node | Const, path: str) -> tuple[Node, tuple[float | Const
 
 
 def _exchanges_last(value: Move) -> bool:
-    count = len(value.shape)
-    if value.function == "mT":
-        return True
-    args = value.call.args[1:] or tuple(value.call.kwargs.values())
-    if value.function in ("transpose", "swapaxes"):
-        return {axis % count for axis in args} == {count - 1, count - 2}
-    order = args[0] if len(args) == 1 else args
-    kept = list(range(count - 2))
-    return value.function == "permute" and [a % count for a in order] == [
-        *kept,
-        count - 1,
-        count - 2,
-    ]
+    before = value.nodes[0].shape
+    if len(before) < 2 or value.shape != (*before[:-2], before[-1], before[-2]):
+        return False
+    found = numbers(value.nodes[0])
+    return torch.equal(move(value, found, batch=1), found.mT)
 
 
 def _collect(node: Attention) -> Attention:

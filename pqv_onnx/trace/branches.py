@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.nodes import Add, Node, Scale
 from pqv_onnx.trace.streams import origin
 
@@ -50,12 +51,4 @@ def _are_branches(value: Add, base: Node) -> bool:
 
 def _comes_from(node: Node, ancestor: Node) -> bool:
     """Whether ``node`` is ``ancestor`` or computed from it."""
-    seen, todo = {node}, [node]
-    while todo:
-        value = todo.pop()
-        if value is ancestor:
-            return True
-        new = [part for part in value.nodes if part not in seen]
-        seen.update(new)
-        todo += new
-    return False
+    return ancestor in Graph.of(node).nodes

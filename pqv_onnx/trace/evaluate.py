@@ -32,7 +32,7 @@ from pqv_onnx.trace.nodes import (
     Rope,
     Scale,
 )
-from pqv_onnx.trace.values import Batch, Const, Operand, Shape, one_or_all
+from pqv_onnx.trace.values import Batch, Const, Operand, one_or_all, resolved
 
 _IMAGES = 2
 """Images that shapes are checked with."""
@@ -69,23 +69,19 @@ def check_shapes(graph: Graph) -> None:
     Raises:
         PqvError: a node cannot be computed, or gives another shape than it says.
     """
-    images = torch.empty(_batched(graph.input.shape, _IMAGES), device="meta")
+    images = torch.empty(resolved(graph.input.shape, _IMAGES), device="meta")
     run = _Shapes({}, images, _IMAGES)
     values: dict[Node, Tensor] = {}
     for place, node in enumerate(graph.nodes):
         try:
             inputs = [values[v] if isinstance(v, Node) else run.constant(v) for v in node.inputs]
             values[node] = _MEANINGS[type(node)](run, node, *inputs)
-            found, wanted = tuple(values[node].shape), _batched(node.shape, _IMAGES)
+            found, wanted = tuple(values[node].shape), resolved(node.shape, _IMAGES)
         except Exception as error:  # whatever torch makes of a damaged node
             sentence = first_line(error)
             raise PqvError(f"graph: node {place} cannot be computed: {sentence}") from None
         if found != wanted:
             raise PqvError(f"graph: node {place} is {list(found)}, expected {list(wanted)}")
-
-
-def _batched(shape: Shape, batch: int) -> tuple[int, ...]:
-    return tuple(size.times * batch if isinstance(size, Batch) else size for size in shape)
 
 
 def move(node: Move, *inputs: Tensor, batch: int) -> Tensor:
@@ -119,7 +115,7 @@ class _Shapes(_Run):
     """Constants without values."""
 
     def constant(self, const: Const) -> Tensor:
-        return torch.empty(_batched(const.shape, 1), device="meta")
+        return torch.empty(resolved(const.shape), device="meta")
 
 
 def _input(run: _Run, node: Input) -> Tensor:

@@ -46,10 +46,6 @@ class Graph:
         """The model's result; the last, if there are several."""
         return self.outputs[-1]
 
-    def uses(self) -> Counter[Node]:
-        """How many times each node is an input of another one."""
-        return Counter(value for node in self.nodes for value in node.nodes)
-
     @cached_property
     def readers(self) -> dict[Node, list[Node]]:
         """The nodes that read each node, in order; one that reads it twice is there twice."""
@@ -65,7 +61,6 @@ class Graph:
 
     def rewrite(self, rule: Rule) -> Graph:
         """The graph in which ``rule`` has replaced nodes, in order, so inputs before readers."""
-        old_uses = self.uses()
         uses: Counter[Node] = Counter()
         made: dict[Node, Node] = {}
 
@@ -77,7 +72,7 @@ class Graph:
             same = all(new is old for new, old in zip(inputs, node.inputs, strict=True))
             renewed = node if same else replace(node, inputs=inputs)
             made[node] = rule(renewed, uses.__getitem__) or renewed
-            uses[made[node]] += old_uses[node]
+            uses[made[node]] += len(self.readers[node])
         return Graph.of(*(made[output] for output in self.outputs))
 
     @cached_property

@@ -10,12 +10,18 @@ from torch import Tensor
 
 from pqv_onnx.trace.evaluate import move
 from pqv_onnx.trace.nodes import Linear, Move, Node, Scale
-from pqv_onnx.trace.values import Batch, Const
+from pqv_onnx.trace.values import Batch, Const, resolved
 
 
 def sizes(node: Node) -> tuple[int, ...]:
     """The shape of a value for one image."""
-    return tuple(size.times if isinstance(size, Batch) else size for size in node.shape)
+    return resolved(node.shape)
+
+
+def numbers(node: Node) -> Tensor:
+    """Distinct numbers in the shape of a value for one image; none is 0, its own negative."""
+    shape = sizes(node)
+    return torch.arange(1, 1 + math.prod(shape), dtype=torch.int32, device="cpu").reshape(shape)
 
 
 def width(node: Node) -> int:

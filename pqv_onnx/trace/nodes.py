@@ -7,13 +7,13 @@ Nodes never change; a pattern makes new ones. Two nodes are equal only if they a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from pqv_onnx.trace.values import Call, Const, Shape
+from pqv_onnx.trace.values import Call, Const, Shape, tree_leaves
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -45,7 +45,7 @@ class Node:
     @property
     def kind(self) -> str:
         """The name of the node's class, in lower case."""
-        return type(self).__name__.strip("_").lower()
+        return type(self).__name__.lower()
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -54,11 +54,9 @@ class Node:
 
     @property
     def consts(self) -> tuple[Const, ...]:
-        """Every constant that the node reads: inputs and fields."""
-        return tuple(value for value in self.inputs if isinstance(value, Const)) + self._fields()
-
-    def _fields(self) -> tuple[Const, ...]:
-        return ()
+        """Every constant that the node reads: inputs, then fields in their order."""
+        leaves = tree_leaves([getattr(self, field.name) for field in fields(self)])
+        return tuple(leaf for leaf in leaves if isinstance(leaf, Const))
 
     def __deepcopy__(self, memo: object) -> Node:
         """The node itself, which never changes; a copy would be as deep as the model."""
@@ -66,10 +64,6 @@ class Node:
 
     def __repr__(self) -> str:
         return f"{self.kind}({self.path}, {list(self.shape)})"
-
-
-def _consts(*values: Const | float | None) -> tuple[Const, ...]:
-    return tuple(value for value in values if isinstance(value, Const))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,9 +85,6 @@ class Linear(Node):
     bias: Const | None = None
     kernel: tuple[int, int] | None = None
 
-    def _fields(self) -> tuple[Const, ...]:
-        return _consts(self.weight, self.bias)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Heads(Linear):
@@ -104,9 +95,6 @@ class Heads(Linear):
     """
 
     difference: Const | None = None
-
-    def _fields(self) -> tuple[Const, ...]:
-        return _consts(self.weight, self.bias, self.difference)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -124,9 +112,6 @@ class Norm(Node):
     weight: Const | None = None
     bias: Const | None = None
     eps: float | None = None
-
-    def _fields(self) -> tuple[Const, ...]:
-        return _consts(self.weight, self.bias)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -146,9 +131,6 @@ class Attention(Node):
     biases: tuple[Const, ...] = ()
     grouped: bool = False
 
-    def _fields(self) -> tuple[Const, ...]:
-        return _consts(*self.factors, *self.biases)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Rope(Node):
@@ -165,9 +147,6 @@ class Rope(Node):
     sin: Const
     pairs: bool
     prefix: int = 0
-
-    def _fields(self) -> tuple[Const, ...]:
-        return _consts(self.cos, self.sin)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -193,9 +172,6 @@ class Scale(Node):
     """The product of a value and ``by``: a number, or one constant factor per channel or head."""
 
     by: float | Const
-
-    def _fields(self) -> tuple[Const, ...]:
-        return _consts(self.by)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -42,21 +42,18 @@ def _linear(site: Site) -> Node:
     return Linear(path, (bound["input"],), site.shape, weight, bound.get("bias"))
 
 
-def _layer_norm(site: Site) -> Node:
-    bound = site.bind("input", "normalized_shape", "weight", "bias", "eps")
-    _check_last_axis(site, bound)
-    eps = bound.get("eps", 1e-5)
-    return Norm(
-        site.path, (site.x,), site.shape, "layer", bound.get("weight"), bound.get("bias"), eps
-    )
-
-
-def _rms_norm(site: Site) -> Node:
-    bound = site.bind("input", "normalized_shape", "weight", "eps")
-    _check_last_axis(site, bound)
-    return Norm(
-        site.path, (site.x,), site.shape, "rms", bound.get("weight"), None, bound.get("eps")
-    )
+def _norm(site: Site) -> Node:
+    """A layer norm, or one to a mean square of 1, which has no bias."""
+    layer = site.name == "layer_norm"
+    names = ("weight", "bias", "eps") if layer else ("weight", "eps")
+    bound = site.bind("input", "normalized_shape", *names)
+    weight, bias = bound.get("weight"), bound.get("bias")
+    if len(bound["normalized_shape"]) != 1:
+        site.refuse(f"normalizes {len(bound['normalized_shape'])} axes", "the last")
+    if isinstance(bound["input"], Const) or isinstance(weight, Node) or isinstance(bias, Node):
+        site.refuse("a normalisation with a computed weight or bias")
+    eps = bound.get("eps", 1e-5 if layer else None)
+    return Norm(site.path, (site.x,), site.shape, "layer" if layer else "rms", weight, bias, eps)
 
 
 def _l2_norm(site: Site) -> Node:
@@ -65,15 +62,6 @@ def _l2_norm(site: Site) -> Node:
     if norm != 2 or not _is_last(site, axis):
         site.refuse(f"normalizes by norm {norm} along axis {axis}", "2 along the last")
     return Norm(site.path, (site.x,), site.shape, "l2", eps=bound.get("eps", 1e-12))
-
-
-def _check_last_axis(site: Site, bound: dict[str, Any]) -> None:
-    if len(bound["normalized_shape"]) != 1:
-        site.refuse(f"normalizes {len(bound['normalized_shape'])} axes", "the last")
-    if isinstance(bound["input"], Const) or any(
-        isinstance(bound.get(name), Node) for name in ("weight", "bias")
-    ):
-        site.refuse("a normalisation with a computed weight or bias")
 
 
 def _is_last(site: Site, axis: object) -> bool:
@@ -169,19 +157,11 @@ def _scale(site: Site, by: Any) -> Node:
     return Scale(site.path, (site.x,), site.shape, by if isinstance(by, Const) else float(by))
 
 
-def _matmul(site: Site) -> Node:
-    return Product(site.path, site.inputs, site.shape)
-
-
 def _softmax(site: Site) -> Node:
     axis = site.bind("input", "dim").get("dim")
     if not _is_last(site, axis):
         site.refuse(f"a softmax along axis {axis}", "the last")
     return Softmax(site.path, (site.x,), site.shape)
-
-
-def _negation(site: Site) -> Node:
-    return Negation(site.path, (site.x,), site.shape)
 
 
 def _concat(site: Site) -> Node:
@@ -241,8 +221,7 @@ def _stack_axis(stack: Move) -> object:
 READERS: dict[str, Reader] = {
     "linear": _linear,
     "conv2d": convolution,
-    "layer_norm": _layer_norm,
-    "rms_norm": _rms_norm,
+    **dict.fromkeys(("layer_norm", "rms_norm"), _norm),
     "normalize": _l2_norm,
     "scaled_dot_product_attention": _attention,
     **dict.fromkeys(("gelu", "silu", "relu", "relu6", "sigmoid", "tanh", "hardswish"), _activation),
@@ -252,9 +231,9 @@ READERS: dict[str, Reader] = {
     **dict.fromkeys(("mul", "mul_"), _mul),
     "addcmul": _addcmul,
     **dict.fromkeys(("div", "div_", "true_divide"), _div),
-    "matmul": _matmul,
+    "matmul": lambda site: Product(site.path, site.inputs, site.shape),
     "softmax": _softmax,
-    "neg": _negation,
+    "neg": lambda site: Negation(site.path, (site.x,), site.shape),
     **dict.fromkeys(("cat", "concat", "concatenate"), _concat),
     "mean": _mean,
     "amax": _max,

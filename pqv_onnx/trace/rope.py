@@ -10,8 +10,9 @@ from torch import Tensor
 
 from pqv_onnx.ops.int_rotary import rotated
 from pqv_onnx.trace.evaluate import move
+from pqv_onnx.trace.maps import numbers
 from pqv_onnx.trace.nodes import Add, Concat, Move, Negation, Node, Rope, Scale
-from pqv_onnx.trace.values import Batch, Const, Shape
+from pqv_onnx.trace.values import Const
 
 
 def rope(node: Node, uses: Callable[[Node], int]) -> Node | None:
@@ -40,18 +41,12 @@ def _rotation(value: Node, x: Node) -> bool | None:
     last = x.shape[-1]
     if value is x or value.shape != x.shape or not isinstance(last, int) or last % 2:
         return None
-    numbers = _numbers(x.shape)
-    found = _moved(value, {x: numbers})
+    before = numbers(x)
+    found = _moved(value, {x: before})
     if found is None:
         return None
-    kinds = [pairs for pairs in (True, False) if torch.equal(found, rotated(numbers, pairs))]
+    kinds = [pairs for pairs in (True, False) if torch.equal(found, rotated(before, pairs))]
     return kinds[0] if kinds else None
-
-
-def _numbers(shape: Shape) -> Tensor:
-    """Distinct numbers, none of them 0 as 0 is its own negative."""
-    sizes = [size.times if isinstance(size, Batch) else size for size in shape]
-    return torch.arange(1, 1 + torch.Size(sizes).numel(), dtype=torch.int32).reshape(sizes)
 
 
 def _moved(value: Node, known: dict[Node, Tensor]) -> Tensor | None:
@@ -83,11 +78,11 @@ def _with_prefix(node: Concat) -> Rope | None:
     prefix = head.shape[-2]
     if base.shape != node.shape or not isinstance(prefix, int):
         return None
-    numbers = _numbers(base.shape)
-    known = {base: numbers}
+    before = numbers(base)
+    known = {base: before}
     parts = _moved(head, known), _moved(rest, known)
     if parts[0] is None or parts[1] is None:
         return None
-    if not torch.equal(torch.cat((parts[0], parts[1]), node.axis), numbers):
+    if not torch.equal(torch.cat((parts[0], parts[1]), node.axis), before):
         return None
     return replace(turned, inputs=(base,), shape=node.shape, prefix=prefix)

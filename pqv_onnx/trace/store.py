@@ -5,7 +5,7 @@ A checkpoint holds it, so that neither timm nor the model's class is needed to r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from pqv_onnx.trace import nodes as kinds
 from pqv_onnx.trace.evaluate import check_shapes
 from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.nodes import Move, Node
-from pqv_onnx.trace.values import Batch, Call, Const, Operand, Shape
+from pqv_onnx.trace.values import Batch, Call, Const, Operand, map_leaves, resolved
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,6 @@ _MOVES: dict[str, Callable[..., Any]] = {
             *("squeeze", "__getitem__", "narrow", "select", "roll", "repeat_interleave", "unfold"),
         )
     },
-    "view": Tensor.reshape,
     "T": Tensor.T.__get__,  # type: ignore[attr-defined]
     "mT": Tensor.mT.__get__,  # type: ignore[attr-defined]
     "stack": torch.stack,
@@ -64,34 +63,20 @@ def detach(graph: Graph, model: nn.Module) -> Graph:
     parameters = {name for name, _ in model.named_parameters()}
 
     def forget(const: Const) -> Const:
-        names = sorted(_names(const), key=lambda name: name not in parameters)
-        trained = bool(names) and names[0] in parameters
-        shape = _one_image(const.shape)
-        return Stored(names[0] if names else "", shape, const.dtype, trained)
+        name = min(const.names(), key=lambda name: name not in parameters, default="")
+        return Stored(name, resolved(const.shape), const.dtype, name in parameters)
 
     return graph.rewrite(lambda node, _: map_consts(forget, node))
-
-
-def _names(const: Const) -> Iterator[str]:
-    """Parameters and buffers of an expression, from left to right."""
-    if isinstance(const.source, str):
-        yield const.source
-    for operand in const.operands():
-        yield from _names(operand)
 
 
 def map_consts(function: Callable[[Const], Const], node: Node) -> Node:
     """The node with each of its constants replaced."""
 
-    def change(value: Any) -> Any:
-        if isinstance(value, tuple) and any(isinstance(part, Const) for part in value):
-            return tuple(change(part) for part in value)
-        return function(value) if isinstance(value, Const) else value
+    def change(leaf: Any) -> Any:
+        return function(leaf) if isinstance(leaf, Const) else leaf
 
     values = {field.name: getattr(node, field.name) for field in fields(node)}
-    changed = {name: change(value) for name, value in values.items()}
-    different = {name: new for name, new in changed.items() if new is not values[name]}
-    return replace(node, **different) if different else node
+    return replace(node, **map_leaves(change, values))
 
 
 def to_json(graph: Graph) -> list[dict[str, Any]]:
@@ -214,7 +199,3 @@ def _check_shape(shape: Any) -> None:
     sizes = [size.times if isinstance(size, Batch) else size for size in shape]
     if not all(type(size) is int and 0 <= size < 2**24 for size in sizes):
         raise ValueError(f"shape {sizes}")
-
-
-def _one_image(shape: Shape) -> Shape:
-    return tuple(size.times if isinstance(size, Batch) else size for size in shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from pqv_onnx.trace.nodes import Add, Move, Node
@@ -59,21 +59,14 @@ def origin(value: Node) -> Node:
     return value
 
 
-class _Ancestors:
-    """For each node, which nodes it depends on, itself included, as bits."""
-
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self.position = {node: index for index, node in enumerate(nodes)}
-        self.bits: dict[Node, int] = {}
-        for index, node in enumerate(nodes):
-            bits = 1 << index
-            for value in node.nodes:
-                bits |= self.bits[value]
-            self.bits[node] = bits
-
-    def has(self, node: Node, ancestor: Node) -> bool:
-        """Whether ``node`` is or depends on ``ancestor``."""
-        return bool(self.bits[node] >> self.position[ancestor] & 1)
+def _ancestors(nodes: Iterable[Node]) -> dict[Node, int]:
+    """Which nodes each depends on, as bits; the highest is its own, so later nodes have more."""
+    bits: dict[Node, int] = {}
+    for index, node in enumerate(nodes):
+        bits[node] = 1 << index
+        for value in node.nodes:
+            bits[node] |= bits[value]
+    return bits
 
 
 def find_streams(nodes: Sequence[Node]) -> tuple[Stream, ...]:
@@ -83,7 +76,7 @@ def find_streams(nodes: Sequence[Node]) -> tuple[Stream, ...]:
     other or in a stream. Of two such inputs the later is the stream: x + attention(x), plus
     mlp(x). An addition of two branches without either starts a stream.
     """
-    ancestors = _Ancestors(nodes)
+    ancestors = _ancestors(nodes)
     member: dict[Node, int] = {}
     starts: list[Node] = []
     links: list[list[Link]] = []
@@ -109,15 +102,14 @@ def find_streams(nodes: Sequence[Node]) -> tuple[Stream, ...]:
     return tuple(Stream(first, tuple(additions)) for first, additions in pairs)
 
 
-def _carried(node: Add, ancestors: _Ancestors, member: Iterable[Node]) -> int | None:
+def _carried(node: Add, ancestors: dict[Node, int], member: Container[Node]) -> int | None:
     """Which input is the stream."""
     bases = [origin(value) for value in node.nodes]
-    candidates = [
-        index
-        for index, base in enumerate(bases)
-        if base in member or ancestors.has(node.nodes[1 - index], base)
-    ]
-    return max(candidates, key=lambda i: ancestors.position[bases[i]], default=None)
+    own = [ancestors[base] for base in bases]
+    others = [ancestors[value] for value in reversed(node.nodes)]
+    # What comes from a base has all its bits.
+    candidates = [i for i in (0, 1) if bases[i] in member or own[i] | others[i] == others[i]]
+    return max(candidates, key=own.__getitem__, default=None)
 
 
 def find_segments(nodes: Sequence[Node], streams: Iterable[Stream]) -> tuple[Segment, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,11 @@ class Batch:
 
 Shape = tuple[int | Batch, ...]
 """Sizes of a value's axes."""
+
+
+def resolved(shape: Shape, images: int = 1) -> tuple[int, ...]:
+    """The sizes of a value for this many images."""
+    return tuple(size.times * images if isinstance(size, Batch) else size for size in shape)
 
 
 @dataclass(frozen=True)
@@ -85,11 +90,11 @@ class Const:
         name = self.source if isinstance(self.source, str) else self.source.name
         return f"Const({name}, {list(self.shape)})"
 
-    def names(self) -> set[str]:
-        """The names of the parameters and buffers in the expression."""
-        if isinstance(self.source, str):
-            return {self.source}
-        return {name for const in self.operands() for name in const.names()}
+    def names(self) -> KeysView[str]:
+        """A set of the parameters and buffers in the expression, in order from left to right."""
+        own = [self.source] if isinstance(self.source, str) else []
+        others = (name for const in self.operands() for name in const.names())
+        return dict.fromkeys((*own, *others)).keys()
 
     def operands(self) -> Iterator[Const]:
         """The constants among the call's arguments; none of a parameter."""

@@ -20,7 +20,7 @@ OPS = {
     "beit": {"IntWindowAttention"},
     "dinov3": {"IntRotary", "IntAttention"},
     "eva02": {"IntRotary", "IntAttention", "IntGate"},
-    "eva02_clip": {"IntRotary", "IntMatMul", "IntSoftmax2n", "IntWeightedMean"},
+    "eva02_clip": {"IntRotary", "IntAttention", "IntGate"},
     "siglip": {"IntAttention", "IntSoftmax2n"},
     "swinv2": {"IntRMSNorm", "IntRotary", "IntAdd", "IntWindowAttention"},
     "aimv2": {"IntRMSNorm", "IntGate", "IntAdd"},

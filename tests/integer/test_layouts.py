@@ -32,9 +32,10 @@ def test_vit(variant: str) -> None:
     for index, layout in enumerate(layouts(describe(float_model(variant)))):
         assert layout is not None
         path = f"blocks.{index}"
-        assert (layout.qkv.path, layout.proj.path) == (f"{path}.attn.qkv", f"{path}.attn.proj")
+        assert [layer.path for layer in layout.layers] == [f"{path}.attn.qkv"]
+        assert layout.proj.path == f"{path}.attn.proj"
         assert (layout.heads, layout.windows) == (2, None)
-        assert layout.source is layout.qkv.nodes[0]
+        assert layout.source is layout.layers[0].nodes[0]
 
 
 SWINS: list[tuple[dict[str, Any], list[Windows]]] = [
@@ -165,6 +166,14 @@ def test_norms_and_rotary_embeddings_of_queries_and_keys(structure: str) -> None
         assert layout is not None
         assert [len(part) for part in layout.ops] == [1, 1, 0]
         assert (layout.windows is not None) == structure.startswith("swin")
+
+
+def test_a_layer_each_for_queries_keys_and_values() -> None:
+    for layout in layouts(graph("eva02_clip")):
+        assert layout is not None and layout.windows is None
+        assert [layer.path.rpartition(".")[2] for layer in layout.layers] == [
+            *("q_proj", "k_proj", "v_proj")
+        ]
 
 
 @pytest.mark.parametrize("model", [HeadsFirst, Exchanged, OtherMerge, NormReadTwice])

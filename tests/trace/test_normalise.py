@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import timm.layers
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.trace import Graph, evaluate, normalise, record
@@ -244,6 +245,18 @@ def test_grouped_heads() -> None:
     nodes = check(Grouped()).nodes
     node = next(node for node in nodes if isinstance(node, Attention))
     assert node.grouped and node.factors == (0.5,)
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [lambda k: k.movedim(2, 1), lambda k: k.swapaxes(-1, 1), lambda k: k.permute(0, 2, 1)],
+)
+def test_keys_are_transposed_in_any_way(exchange: Callable[[Tensor], Tensor]) -> None:
+    class Transposed(Model):
+        def body(self, x: torch.Tensor) -> torch.Tensor:
+            return (self.one(x) @ exchange(self.two(x))).softmax(-1) @ x
+
+    assert any(isinstance(node, Attention) for node in check(Transposed()).nodes)
 
 
 def check(model: Model) -> Graph:
