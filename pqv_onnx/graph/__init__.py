@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pqv_onnx.graph.load import load_model
 from pqv_onnx.graph.summary import inspect_model
 
-__all__ = ["export_onnx", "inspect_model", "load_model"]
+__all__ = ["export_onnx", "inspect_model"]
 
 
 def __getattr__(name: str) -> Any:

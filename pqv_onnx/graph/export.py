@@ -24,7 +24,7 @@ from pqv_onnx.files import check_writable, write_atomically
 from pqv_onnx.graph.ends import check_input, end_passes
 from pqv_onnx.graph.fusion import FuseGelu
 from pqv_onnx.graph.notes import write_notes
-from pqv_onnx.graph.passes import AttachFunctions, NameByModule, SetMetadata, check_exported
+from pqv_onnx.graph.passes import AttachFunctions, NameByModule, check_exported
 from pqv_onnx.graph.pixels import PixelLookup
 from pqv_onnx.graph.translate import to_onnx
 from pqv_onnx.integer import IntegerModel, convert_to_integer
@@ -144,9 +144,9 @@ def finished(
         DeduplicateHashedInitializersPass(size_limit=sys.maxsize),
         ClearMetadataAndDocStringPass(),
         AttachFunctions(),
-        SetMetadata(metadata),
     )
     exported = ir.passes.Sequential(*passes, *last)(program).model
+    exported.metadata_props.update(metadata)
     exported.doc_string = description
     exported.producer_name, exported.producer_version = "pqv_onnx", __version__
     exported.ir_version = IR_VERSION

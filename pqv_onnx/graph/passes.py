@@ -1,8 +1,8 @@
 """Passes on an exported graph, each small, each with what must hold after it.
 
 Order: `NameByModule`, `FuseGelu` (in `pqv_onnx.graph.fusion`), onnx_ir's passes that store equal
-constants once and clear the exporter's notes, `AttachFunctions`, `SetMetadata`; on the proto
-`write_notes` (in `pqv_onnx.graph.notes`), then `check_exported`.
+constants once and clear the exporter's notes, `AttachFunctions`; on the proto `write_notes` (in
+`pqv_onnx.graph.notes`), then `check_exported`.
 """
 
 from __future__ import annotations
@@ -89,20 +89,6 @@ class AttachFunctions(ir.passes.InPlacePass):
         for node in model.graph:
             if node.domain == DOMAIN and node.op_type not in attached:
                 raise ir.passes.PostconditionError(f"{node.op_type} has no function")
-
-
-class SetMetadata(ir.passes.InPlacePass):
-    """Write ``metadata_props``."""
-
-    def __init__(self, entries: Mapping[str, str]) -> None:
-        """Entries to write."""
-        super().__init__()
-        self.entries = entries
-
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        """Add the entries."""
-        model.metadata_props.update(self.entries)
-        return ir.passes.PassResult(model, modified=True)
 
 
 def check_exported(model: onnx.ModelProto) -> None:

@@ -330,28 +330,3 @@ def OffsetBinary(x: INT8) -> UINT8:
     """
     wide = op.Cast(x, to=onnx.TensorProto.INT32)
     return op.Cast(op.Add(wide, op.Constant(value=scalar(128))), to=onnx.TensorProto.UINT8)
-
-
-FUNCTIONS = {
-    function.name: function
-    for function in (
-        PowerOfTwo,
-        ShiftRight,
-        Sat16,
-        RoundShiftSat16,
-        MulQ15,
-        Requantize,
-        ResidualLink,
-        ToInt8,
-        Narrow,
-        RequantizeNarrow,
-        RequantizeNarrowTensor,
-        RowSum,
-        BitLength,
-        Reciprocal,
-        NewtonStep,
-        IntegerSqrt,
-        OffsetBinary,
-    )
-}
-"""The functions of ``pqv.math`` that more than one op uses, by name."""

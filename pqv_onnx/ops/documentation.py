@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import onnx
 from onnx import numpy_helper
@@ -107,7 +107,7 @@ def _range(attribute: Attribute) -> str:
 
 def _readable_names(function: onnx.FunctionProto) -> dict[str, str]:
     """New names for values that have none of their own."""
-    nodes = [node for node in _nodes(function.node)]
+    nodes = list(all_nodes(function.node))
     taken = {*function.input, *(name for node in nodes for name in node.output)}
     found: dict[str, str] = {}
     for node in nodes:
@@ -146,7 +146,7 @@ def _rename(function: onnx.FunctionProto, names: Mapping[str, str]) -> None:
         return names.get(old, old)
 
     function.output[:] = map(renamed, function.output)
-    for node in _nodes(function.node):
+    for node in all_nodes(function.node):
         node.input[:] = map(renamed, node.input)
         node.output[:] = map(renamed, node.output)
         for attribute in node.attribute:
@@ -154,9 +154,9 @@ def _rename(function: onnx.FunctionProto, names: Mapping[str, str]) -> None:
                 value.name = renamed(value.name)
 
 
-def _nodes(nodes: Iterator[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """The nodes, with those of their branches."""
+def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Each node, then those of its branches."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
-            yield from _nodes(attribute.g.node)
+            yield from all_nodes(attribute.g.node)

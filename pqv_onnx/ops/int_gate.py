@@ -18,10 +18,6 @@ def Centred(codes: INT8, zero_point: int) -> INT32:
     return op.Sub(op.Cast(codes, to=onnx.TensorProto.INT32), zero)
 
 
-FUNCTIONS = {Centred.name: Centred}
-"""The function of ``pqv.math`` that is its own, by name."""
-
-
 @script(pqv, default_opset=op)
 def IntGate(
     A: INT8,

@@ -71,9 +71,6 @@ def normalize(x: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
     return round_shift_sat16(x, e - 10).mul_(reciprocal(sigma, e))
 
 
-FUNCTIONS = {function.name: function for function in (ScaleChannels, SquareSum, Normalize)}
-"""The functions of ``pqv.math`` that the two share, by name."""
-
 # --- IntLayerNorm -----------------------------------------------------------------------
 
 

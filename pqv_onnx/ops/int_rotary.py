@@ -41,10 +41,6 @@ def Rotated(x: INT32, distance: INT64) -> INT32:
     return op.Mul(partner, op.Cast(side, to=onnx.TensorProto.INT32))
 
 
-FUNCTIONS = {function.name: function for function in (RotationDistance, Rotated)}
-"""The functions of ``pqv.math`` that are its own, by name."""
-
-
 @script(pqv, default_opset=op)
 def IntRotary(
     X: INT8, cos: INT16, sin: INT16, pairs: int, shift: int, multiplier: int, y_bits: int = 8

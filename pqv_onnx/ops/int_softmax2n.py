@@ -100,13 +100,6 @@ def IntSoftmax2nBias(
     return op.Where(excluded, op.Constant(value=scalar(0, onnx.TensorProto.UINT8)), weights)
 
 
-FUNCTIONS = {
-    function.name: function
-    for function in (PowersOfTwo, Exp2, ShiftedRight, LeftPower, RowMax, SoftmaxWeights)
-}
-"""The functions of ``pqv.math`` that only these ops use, by name."""
-
-
 @torch_op("IntSoftmax2n")
 def int_softmax2n(X: torch.Tensor, shift: int, multiplier: int, log2: int) -> torch.Tensor:
     """Base-2 softmax of int32 [..., N] in [-2^29, 2^29], without its division.

@@ -33,10 +33,6 @@ def RollColumns(x: INT8, left: INT64) -> INT8:
     return op.Concat(op.Slice(x, left, end, axis), op.Slice(x, zero, left, axis), axis=2)
 
 
-FUNCTIONS = {function.name: function for function in (RollRows, RollColumns)}
-"""The functions of ``pqv.math`` that are its own, by name."""
-
-
 @script(pqv, default_opset=op)
 def IntWindowAttention(
     QKV: INT8,

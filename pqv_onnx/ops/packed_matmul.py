@@ -97,19 +97,6 @@ def NarrowChannelsAdd(
     return Narrow(Sat16(op.Add(u, r)), y_bits=y_bits)
 
 
-FUNCTIONS = {
-    function.name: function
-    for function in (
-        UnpackPanels,
-        UnpackInt4,
-        AccumulateInt4,
-        AccumulateInt8,
-        NarrowChannels,
-        NarrowChannelsAdd,
-    )
-}
-"""The functions of ``pqv.math`` that these ops share, by name."""
-
 # --- the ops as ONNX functions ----------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib import import_module
 
 import onnx
@@ -13,35 +13,33 @@ from onnxscript import OnnxFunction
 from pqv_onnx import ops
 from pqv_onnx.errors import PqvError
 from pqv_onnx.ops import arithmetic
-from pqv_onnx.ops.documentation import document
+from pqv_onnx.ops.documentation import all_nodes, document
 from pqv_onnx.ops.domain import DOMAIN, OPS
 
-_MODULES = tuple(
+_MODULES = [
     import_module(f"{ops.__name__}.{entry.name}")
     for entry in pkgutil.iter_modules(ops.__path__)
     if entry.name.startswith(("int_", "packed_"))
-)
+]
 
+_DEFINED: dict[str, OnnxFunction] = {
+    function.name: function
+    for module in (arithmetic, *_MODULES)
+    for function in vars(module).values()
+    if isinstance(function, OnnxFunction)
+}
+"""The ONNX functions of both domains: the ops' and those that they call."""
 
-def _function(name: str) -> OnnxFunction:
-    for module in _MODULES:
-        if hasattr(module, name):
-            function: OnnxFunction = getattr(module, name)
-            return function
-    raise ImportError(f"domain.py declares {name}, but no pqv_onnx/ops/int_*.py defines it")
+if _missing := OPS.keys() - _DEFINED:
+    raise ImportError(f"domain.py declares {sorted(_missing)}, which no ops/int_*.py defines")
 
-
-FUNCTIONS: dict[str, OnnxFunction] = {name: _function(name) for name in OPS}
+FUNCTIONS: dict[str, OnnxFunction] = {name: _DEFINED[name] for name in OPS}
 """The ONNX function of each op."""
 
 TORCH_OPS: dict[str, torch._ops.OpOverload] = {
     name: getattr(getattr(torch.ops, DOMAIN), op.torch_name).default for name, op in OPS.items()
 }
 """The torch op of each op."""
-
-_CALLABLE: dict[str, OnnxFunction] = dict(FUNCTIONS)
-for _module in (arithmetic, *_MODULES):
-    _CALLABLE |= getattr(_module, "FUNCTIONS", {})
 
 
 def function_protos(names: Iterable[str]) -> list[onnx.FunctionProto]:
@@ -58,16 +56,17 @@ def function_protos(names: Iterable[str]) -> list[onnx.FunctionProto]:
         PqvError: A name is no op of the domain.
     """
     protos: dict[str, onnx.FunctionProto] = {}
+    math = arithmetic.math
 
     def add(function: OnnxFunction) -> None:
         if function.name in protos:
             return
         proto = function.to_function_proto()
-        callees = list(_callees(proto.node))
+        calls = (node for node in all_nodes(proto.node) if node.domain in (DOMAIN, math.domain))
+        callees = [node.op_type for node in calls]
         for callee in callees:
-            add(_CALLABLE[callee])
+            add(_DEFINED[callee])
         # onnxscript overlooks the domains of calls within the branches of an If.
-        math = arithmetic.math
         if callees and math.domain not in {entry.domain for entry in proto.opset_import}:
             proto.opset_import.append(onnx.helper.make_opsetid(math.domain, math.version))
         document(proto)
@@ -78,11 +77,3 @@ def function_protos(names: Iterable[str]) -> list[onnx.FunctionProto]:
             raise PqvError(f"the domain {DOMAIN} has no op named {name!r}")
         add(FUNCTIONS[name])
     return list(protos.values())
-
-
-def _callees(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
-    for node in nodes:
-        if node.domain in (DOMAIN, arithmetic.math.domain):
-            yield node.op_type
-        for attribute in node.attribute:
-            yield from _callees(attribute.g.node)

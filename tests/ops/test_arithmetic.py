@@ -19,7 +19,7 @@ USERS = ("IntLayerNorm", "IntWeightedMean", "PackedInt4MatMulAdd")
 
 def run_math(name: str, *inputs: np.ndarray) -> np.ndarray:
     """One function of pqv.math on onnxruntime."""
-    function = arithmetic.FUNCTIONS[name].to_function_proto()
+    function = getattr(arithmetic, name).to_function_proto()
     node = onnx.helper.make_node(name, function.input, ["y"], domain=function.domain)
     values = [
         onnx.helper.make_tensor_value_info(
