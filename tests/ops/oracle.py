@@ -249,8 +249,8 @@ def rotated(x: list[int], pairs: int) -> list[int]:
 def int_rotary(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
     y = np.zeros(inputs["X"].shape, np.int8)
     for at in np.ndindex(y.shape[:-1]):
-        head, token = at[-2:]
-        row = (head if len(inputs["cos"]) > 1 else 0, token)
+        sizes = inputs["cos"].shape[:2]
+        row = tuple(i if size > 1 else 0 for i, size in zip(at[-2:], sizes, strict=True))
         x = inputs["X"][at].tolist()
         cos, sin = inputs["cos"][row].tolist(), inputs["sin"][row].tolist()
         for d, turned in enumerate(rotated(x, attributes["pairs"])):
