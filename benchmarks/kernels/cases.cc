@@ -338,7 +338,7 @@ void AddPointwise(const Variant& variant, std::vector<Case>* cases) {
   }
 }
 
-// Of queries or keys of all heads, with one table for all of them.
+// Of queries or keys of all heads, token by token, with one table for all of them.
 void AddRotary(const Variant& variant, std::vector<Case>* cases) {
   const size_t heads = 6, tokens = 201, depth = 64;
   const auto data = std::make_shared<Rows>(heads * tokens, depth);
@@ -348,7 +348,7 @@ void AddRotary(const Variant& variant, std::vector<Case>* cases) {
     const std::string name = pairs ? "IntRotary 6 x 201 x 64" : "IntRotary (halves) 6 x 201 x 64";
     cases->push_back({name, double(data->a.size()), false, [=, rotary = variant.rotary] {
                         const int16_t* cos = tables->data();
-                        rotary({depth, pairs, tokens, cos, cos + tokens * depth, 5, 20000, 8},
+                        rotary({depth, pairs, heads, tokens, cos, cos + tokens * depth, 5, 20000, 8},
                                {0, heads * tokens, data->a.data(), data->y.data()});
                       }});
   }
