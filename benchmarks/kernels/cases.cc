@@ -348,8 +348,9 @@ void AddRotary(const Variant& variant, std::vector<Case>* cases) {
     const std::string name = pairs ? "IntRotary 6 x 201 x 64" : "IntRotary (halves) 6 x 201 x 64";
     cases->push_back({name, double(data->a.size()), false, [=, rotary = variant.rotary] {
                         const int16_t* cos = tables->data();
-                        rotary({depth, pairs, heads, tokens, cos, cos + tokens * depth, 5, 20000, 8},
-                               {0, heads * tokens, data->a.data(), data->y.data()});
+                        rotary(
+                            {depth, pairs, heads, tokens, cos, cos + tokens * depth, 5, 20000, 8},
+                            {0, heads * tokens, data->a.data(), data->y.data()});
                       }});
   }
 }
