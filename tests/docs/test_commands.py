@@ -33,12 +33,12 @@ BLOCKS = {
         "pqv android build": NDK,
     },
     "custom_ops/README.md": {
-        "cd custom_ops": "what tests/builds.py does in a folder of its own",
+        "(cd custom_ops": "what tests/builds.py does in a folder of its own",
         "build/host/pqv_run": "tests/runner runs it",
         "PQV_LIBRARY=": "is the tests",
         "PQV_LIBRARY=build/host-sanitize": "tests/custom_ops and tests/runner run parts of it",
         "python -m tests.fuzz": "tests/fuzz runs fewer",
-        "cmake --preset host -B": "tests/custom_ops/test_fuzz.py runs fewer cases",
+        "(cd custom_ops && cmake --preset host -B": "tests/custom_ops/test_fuzz.py runs fewer",
         "cmake -S custom_ops": "needs the official header",
     },
     "docs/android.md": {
@@ -60,7 +60,7 @@ BLOCKS = {
     },
     "docs/quantize.md": {"pqv quantize": QUANTIZE},
     "docs/reliability.md": {"python -m tests.fuzz": "are the long runs of what tests/fuzz does"},
-    "docs/release.md": {"CI=true .ci/run": "is the list for a release"},
+    "docs/release.md": {".ci/run": "is the list for a release"},
     "docs/training.md": {
         "M=deit": "tests/docs/test_training.py",
         "pqv train --recipe $M.w8a8": IMAGENET,
