@@ -3,6 +3,7 @@
 #ifndef PQV_KERNELS_ROTARY_TURN_ROWS_H_
 #define PQV_KERNELS_ROTARY_TURN_ROWS_H_
 
+#include "kernels/common/sizes.h"
 #include "kernels/rotary/rotary.h"
 
 namespace pqv {
@@ -21,16 +22,17 @@ template <size_t kStep, typename Turn>
 static inline void TurnRows(const Rotary& op, const RotaryRows& rows, const Turn& turn) {
   const size_t width = op.pairs ? op.depth : op.depth / 2;
   size_t table_row = rows.begin / op.repeat % op.table_rows;
-  size_t left = op.repeat - rows.begin % op.repeat;
-  for (size_t r = rows.begin; r < rows.end; ++r) {
+  size_t alike_end = rows.begin - rows.begin % op.repeat;
+  for (size_t r = rows.begin; r < rows.end;) {
     const size_t table = table_row * op.depth;
-    const RotaryRow row = {rows.x + r * op.depth, op.cos + table, op.sin + table,
-                           rows.y + r * op.depth};
-    size_t d = 0;
-    for (; d + kStep <= width; d += kStep) turn(row, d, kStep);
-    if (d < width) turn(row, d, width - d);
-    if (--left > 0) continue;
-    left = op.repeat;
+    alike_end = Min(alike_end + op.repeat, rows.end);
+    for (; r < alike_end; ++r) {
+      const RotaryRow row = {rows.x + r * op.depth, op.cos + table, op.sin + table,
+                             rows.y + r * op.depth};
+      size_t d = 0;
+      for (; d + kStep <= width; d += kStep) turn(row, d, kStep);
+      if (d < width) turn(row, d, width - d);
+    }
     if (++table_row == op.table_rows) table_row = 0;
   }
 }
