@@ -90,6 +90,7 @@ def main(
         )
     ]
     names = _chosen(peers, isa)
+    _check_models(models or [])
     if quick:
         seconds = min(seconds, 30.0)
     make_folder(output)
@@ -118,6 +119,15 @@ def _describe_machine(names: list[str]) -> dict[str, Any]:
         found = versions(find_python(MOBILE), (*MOBILE_PACKAGES, "torch"))
         machine["versions"] |= {f"{name} ({MOBILE})": text for name, text in found.items()}
     return machine
+
+
+def _check_models(models: list[str]) -> None:
+    """Raise PqvError for a name that timm does not know, before anything is made."""
+    if models:
+        from pqv_onnx.qat.build import check_timm_name  # torch takes seconds
+
+        for model in models:
+            check_timm_name(model)
 
 
 def _chosen(peers: list[str] | None, isa: list[str] | None) -> list[str]:
