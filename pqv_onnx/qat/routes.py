@@ -161,8 +161,6 @@ class Routes:
         self, found: Stream, source: Node, reader: Node, links: set[nodes.Add], places: Tensor
     ) -> None:
         """Follow a value of the stream to the norms and layers that read it."""
-        if reader in self._graph.outputs:  # which would stay rotated
-            raise _Lost
         if isinstance(reader, nodes.Norm):
             norm = self._handlers[reader]
             assert isinstance(norm, handlers.Norm)
@@ -175,6 +173,8 @@ class Routes:
         elif isinstance(reader, nodes.Mean) or (
             isinstance(reader, nodes.Move) and _side_by_side(moved(reader, places), found.channels)
         ):
+            if reader in self._graph.outputs:  # which would stay rotated
+                raise _Lost
             after = moved(reader, places) if isinstance(reader, nodes.Move) else places
             for following in self._readers[reader]:
                 if following in links:  # a link reads a moved stream

@@ -62,6 +62,19 @@ def test_the_stream_of_a_vit(variant: str, constants: list[str], last: str) -> N
     assert found["scales"] == (scales if variant == "registers" else [])
 
 
+def test_a_head_may_read_the_stream_itself() -> None:
+    """But what is moved must not be a result: it would stay rotated."""
+    model = float_model("token")
+    model.norm = nn.Identity()
+    _, routes, names = routed(model)
+    (stream,) = routes.streams()
+    assert {None: "head"}.items() <= {
+        norm: names[linears[0]] for norm, linears in stream.readers
+    }.items()
+    quantized = convert_to_qat(model, PLAIN, task="embedding")
+    assert list(Routes(quantized.config.backbone.graph, quantized.handlers).streams()) == []
+
+
 def test_the_streams_of_a_swin() -> None:
     """The first begins with a LayerNorm, which a rotation does not pass."""
     _, routes, names = routed(
