@@ -80,7 +80,7 @@ class _Conversion(Program):
 
     def _find_layouts(self) -> dict[nodes.Attention, Layout]:
         found = {
-            node: find_layout(node, self.graph.readers)
+            node: find_layout(node, self.graph.readers, self.graph.outputs)
             for node in self.graph.nodes
             if isinstance(node, nodes.Attention)
         }

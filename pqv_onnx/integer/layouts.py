@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import UnionType
 from typing import TypeVar, cast
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pqv_onnx.integer.windows import Size, Windows
-from pqv_onnx.trace.maps import places, sizes, split_chain, tokens
+from pqv_onnx.trace.maps import places, reads_alone, sizes, split_chain, tokens
 from pqv_onnx.trace.nodes import Add, Attention, Linear, Move, Node, Norm, Rope, Scale
 
 N = TypeVar("N", bound=Node)
@@ -56,11 +56,19 @@ class Layout:
     end: Node
 
 
-def find_layout(node: Attention, readers: Mapping[Node, list[Node]]) -> Layout | None:
-    """The layout of an attention's heads; None if it is another than those of the ops."""
+def find_layout(
+    node: Attention, readers: Mapping[Node, list[Node]], outputs: Collection[Node] = ()
+) -> Layout | None:
+    """The layout of an attention's heads; None if it is another than those of the ops.
+
+    Args:
+        node: the attention.
+        readers: of each node.
+        outputs: results of the model.
+    """
     parts = [_Part.of(value) for value in node.nodes]
     layers, ahead = _layers(node, parts), _chain_to(Linear | Norm, node, readers)
-    if layers is None or ahead is None:
+    if layers is None or ahead is None or not reads_alone(node, readers, outputs):
         return None
     merge, proj = ahead
     merged = places(node, merge)
@@ -68,8 +76,11 @@ def find_layout(node: Attention, readers: Mapping[Node, list[Node]]) -> Layout |
     if merged is None or len(split) < 3:
         return None
     heads, count, width = (int(size) for size in node.shape[-3:])  # type: ignore[arg-type]
+    channels = heads * width
+    if sizes(layers[0])[-1] * len(layers) != 3 * channels or sizes(proj.nodes[0])[-1] != channels:
+        return None  # heads are no part of a token's channels, or not merged
     if len(layers) == 3:
-        split = [_side_by_side(part, heads * width, index) for index, part in enumerate(split)]
+        split = [_side_by_side(part, channels, index) for index, part in enumerate(split)]
     source, windows, end = layers[0].nodes[0], None, cast(Node, proj)
     if node.biases:
         if not isinstance(proj, Linear):

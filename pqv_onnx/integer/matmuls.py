@@ -45,11 +45,18 @@ class Route:
     added: handlers.Add | None
 
     def per_channel(self, values: Tensor) -> Tensor:
-        """``values``, broadcast against one image, for each output of the layer, [N]."""
+        """``values``, broadcast against one image, for each output of the layer, [N].
+
+        Raises:
+            PqvError: an output comes to places of different values.
+        """
         shape = torch.broadcast_shapes(values.shape, self.channels.shape)
         found = torch.full((width(self.linear),), torch.nan, dtype=torch.float64)
         channels = self.channels.expand(shape).flatten()
-        found[channels] = values.double().cpu().expand(shape).flatten()
+        places = values.double().cpu().expand(shape).flatten()
+        found[channels] = places
+        if not torch.equal(found[channels], places):
+            raise PqvError("an output of a linear layer is read in different steps")
         return found
 
 

@@ -16,7 +16,7 @@ from pqv_onnx.qat.handlers import Handler
 from pqv_onnx.qat.layers import Constant, QuantLinear, QuantNorm
 from pqv_onnx.trace import nodes
 from pqv_onnx.trace.graph import Graph
-from pqv_onnx.trace.maps import moved, split_chain, width
+from pqv_onnx.trace.maps import moved, reads_alone, split_chain, width
 from pqv_onnx.trace.nodes import Node
 from pqv_onnx.trace.streams import Stream as GraphStream
 from pqv_onnx.trace.streams import origin
@@ -86,6 +86,8 @@ class Routes:
             if isinstance(node, nodes.Attention):
                 try:
                     if len(node.nodes) < 3 or any(isinstance(f, Const) for f in node.factors):
+                        raise _Lost
+                    if not reads_alone(node, self._readers, self._graph.outputs):
                         raise _Lost
                     q, k, v = (self._rows(value) for value in node.nodes)
                     yield Heads(q, k, v, self._columns(node))

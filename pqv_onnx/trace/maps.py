@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from pqv_onnx.trace.evaluate import move
-from pqv_onnx.trace.nodes import Linear, Move, Node, Scale
+from pqv_onnx.trace.nodes import Attention, Linear, Move, Node, Norm, Rope, Scale
 from pqv_onnx.trace.values import Batch, Const, resolved
 
 
@@ -117,6 +117,32 @@ def tokens(source: Node, chain: Sequence[Move]) -> Tensor | None:
     index = rows[:, 0] // channels
     kept = torch.equal(rows, index[:, None] * channels + torch.arange(channels))
     return index if kept else None
+
+
+def reads_alone(
+    node: Attention, readers: Mapping[Node, Sequence[Node]], outputs: Collection[Node]
+) -> bool:
+    """Whether nothing else reads what layers give an attention, through moves, norms and ropes.
+
+    A layer that has more channels than the attention reads may have other readers.
+
+    Args:
+        node: the attention.
+        readers: of each node.
+        outputs: results of the model, which are read by others.
+    """
+    most = 3 * math.prod(sizes(node)[-3::2])
+    way: set[Node] = set()
+    pending = list(node.nodes)
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Move | Norm | Rope):
+            pending += value.nodes
+        elif width(value) > most:
+            continue
+        way.add(value)
+    read = {reader for value in way for reader in readers[value]}
+    return read <= way | {node} and way.isdisjoint(outputs)
 
 
 def keeps_order(source: Node, chain: Sequence[Move]) -> bool:

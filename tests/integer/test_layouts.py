@@ -142,6 +142,39 @@ class NormReadTwice(Normed):
         return super().merged(context + self.query)
 
 
+class ValuesReadTwice(Block):
+    def heads(self, qkv: Tensor) -> Any:
+        q, k, self.value = super().heads(qkv)
+        return q, k, self.value
+
+    def merged(self, context: Tensor) -> Tensor:
+        return super().merged(context + self.value)
+
+
+class PerHead(Block):
+    """What reads the context reads each head by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proj, self.each = nn.Linear(8, 8), nn.LayerNorm(4)
+
+    def merged(self, context: Tensor) -> Tensor:
+        return self.each(context.transpose(1, 2)).flatten(2)
+
+
+class Halves(Block):
+    """Two tokens of twice the width are four of the attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(16, 48)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.norm(self.embed(image).flatten(2).transpose(1, 2)).reshape(-1, 2, 16)
+        q, k, v = self.heads(self.qkv(x).reshape(-1, 4, 24))
+        return self.proj(self.merged(F.scaled_dot_product_attention(q, k, v)))
+
+
 def of(model: Block) -> list[Layout | None]:
     return layouts(normalise(record(model, (3, 8, 8))))
 
@@ -176,7 +209,9 @@ def test_a_layer_each_for_queries_keys_and_values() -> None:
         ]
 
 
-@pytest.mark.parametrize("model", [HeadsFirst, Exchanged, OtherMerge, NormReadTwice])
+@pytest.mark.parametrize(
+    "model", [HeadsFirst, Exchanged, OtherMerge, NormReadTwice, ValuesReadTwice, PerHead, Halves]
+)
 def test_other_orders_have_none(model: type[Block]) -> None:
     assert of(model()) == [None]
 
