@@ -215,7 +215,7 @@ class _Conversion(Program):
         ratio = array(handler.quantizers[2].step / handler.quantizer.step).item()
         mean = OpLayer("IntWeightedMean", {}, **_mean_attributes(ratio, handler.quantizer.bits))
         softmax = self._softmax(node, handler)
-        name = self.names[handler.softmax].rpartition(".")[0]
+        name = self.names[handler.softmax].rpartition(".")[0] or "attention"
         layout = self.layouts.get(node)
         if layout is None:
             self.values[node] = self._plain_attention(name, node, handler, softmax, mean)

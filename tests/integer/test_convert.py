@@ -14,7 +14,7 @@ from pqv_onnx.integer import IntegerModel, convert_to_integer, moves
 from pqv_onnx.integer.layers import OpLayer
 from pqv_onnx.ops.domain import MAX_BIAS
 from pqv_onnx.packing import unpack_weight
-from pqv_onnx.qat import convert_to_qat
+from pqv_onnx.qat import calibrate, convert_to_qat
 from pqv_onnx.qat.layers import QuantActivation
 from pqv_onnx.qat.quantizers import ResidualQuantizer
 from pqv_onnx.spec import PRESETS, QuantSpec
@@ -170,3 +170,29 @@ def test_mixed_precision_changes_no_code(variant: str) -> None:
         wanted = model(data)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert torch.equal(model(data), wanted)
+
+
+class Root(nn.Module):
+    """Attention in the forward of the model itself, in no module of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.norm = nn.Conv2d(3, 16, 4, 4), nn.LayerNorm(16)
+        self.qkv, self.proj, self.head = nn.Linear(16, 48), nn.Linear(16, 16), nn.Linear(16, 5)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        x = self.embed(image).flatten(2).transpose(1, 2)
+        q, k, v = self.qkv(self.norm(x)).unflatten(2, (3, 2, 8)).permute(2, 0, 3, 1, 4).unbind(0)
+        context = nn.functional.scaled_dot_product_attention(q, k, v)
+        x = x + self.proj(context.transpose(1, 2).flatten(2))
+        logits: torch.Tensor = self.head(x.mean(1))
+        return logits
+
+
+def test_attention_in_no_module_of_its_own() -> None:
+    data = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    model = convert_to_qat(Root(), QuantSpec.preset("w8a8"), size=(3, 16, 16))
+    calibrate(model, data)
+    integer = convert_to_integer(model)
+    assert "attention" in dict(integer.named_modules())
+    assert torch.equal(integer(data), model(data))
