@@ -63,19 +63,8 @@ class _Conversion(Program):
         self.head_ops = {
             op.node for found in self.layouts.values() for part in found.ops for op in part
         }
-        self.sources = {
-            layer: found.source
-            for found in self.layouts.values()
-            if found.windows is not None
-            for layer in found.layers
-        }
-        self.grids: dict[nodes.Linear, Shape] = {
-            layer: (Batch(1), *found.windows.grid)
-            for found in self.layouts.values()
-            if found.windows is not None
-            for layer in found.layers
-        }
-        self.ends = {found.proj: found.end for found in self.layouts.values() if found.windows}
+        self.windowed = {found.layers[0]: found for found in self.layouts.values() if found.windows}
+        self.ends = {found.proj: found.end for found in self.windowed.values()}
         self.matmuls = MatMuls(model, self.ends)
 
     def _find_layouts(self) -> dict[nodes.Attention, Layout]:
@@ -136,8 +125,10 @@ class _Conversion(Program):
         else:
             module = self.matmuls.narrowing(node)
         x = self._input(node)
-        if node in self.grids:  # windows are cut out of an image
-            x = self.reshaped(x, (*self.grids[node], self.shapes[x][-1]), node.path)
+        found = self.windowed.get(node)
+        if found is not None and found.windows is not None:  # they are cut out of an image
+            shape = (Batch(1), *found.windows.grid, self.shapes[x][-1])
+            x = self.reshaped(x, shape, node.path)
         self.values[self.ends.get(node, node)] = self._matmul(node, module, x)
 
     def _matmul(self, node: nodes.Linear, module: nn.Module, x: int, *residual: int) -> int:
@@ -148,7 +139,7 @@ class _Conversion(Program):
         return self.call(self.names[handler.linear], module, [x, *residual], shape)
 
     def _input(self, node: nodes.Linear) -> int:
-        source = self.sources.get(node, node.nodes[0])
+        source = self.windowed[node].source if node in self.windowed else node.nodes[0]
         if node.kernel is None:
             return self.tokens(source)
         path = node.path.rpartition(".")[0]
@@ -223,8 +214,8 @@ class _Conversion(Program):
         qkv = self._side_by_side(name, layout, handler)
         if layout.windows is None:
             module: Attention = SelfAttention(layout.heads, softmax, mean)
-            tokens = math.prod(sizes(layout.layers[0])[:-1])
-            qkv = self.reshaped(qkv, (Batch(1), tokens, 3 * layout.heads * layout.width), node.path)
+            channels = 3 * layout.heads * layout.width
+            qkv = self.reshaped(qkv, (Batch(1), layout.tokens, channels), node.path)
         else:
             module = WindowAttention(layout.heads, layout.windows, softmax, mean)
         shape: Shape = (*self.shapes[qkv][:-1], layout.proj.nodes[0].shape[-1])
@@ -236,9 +227,8 @@ class _Conversion(Program):
         if len(values) == 1 and not any(layout.ops) and handler.scaled is None:
             return values[0]
         shape, heads, width = self.shapes[values[0]], layout.heads, layout.width
-        tokens = math.prod(sizes(layout.layers[0])[:-1])
-        part_shape: Shape = (Batch(1), tokens, heads, width)
-        whole: Shape = (Batch(1), tokens, 3 * heads, width)
+        part_shape: Shape = (Batch(1), layout.tokens, heads, width)
+        whole: Shape = (Batch(1), layout.tokens, 3 * heads, width)
         if len(values) == 1:
             qkv = self.reshaped(values[0], whole, name)
             values = [

@@ -55,6 +55,11 @@ class Layout:
     ops: list[list[HeadOp]]
     end: Node
 
+    @property
+    def tokens(self) -> int:
+        """Of one image."""
+        return math.prod(sizes(self.layers[0])[:-1])
+
 
 def find_layout(
     node: Attention, readers: Mapping[Node, list[Node]], outputs: Collection[Node] = ()
