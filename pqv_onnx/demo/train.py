@@ -59,11 +59,11 @@ def fit(
     generator = torch.Generator().manual_seed(seed)
     models = [model] if teacher is None else [model, teacher]
     with on_accelerator(*models), unrotated(model), Bars() as progress:
-        task = progress.add_task(title, total=schedule.epochs)
         optimizer = create_optimizer_v2(
             _parameter_groups(model, schedule), schedule.optimizer, lr=schedule.learning_rate
         )
         steps_per_epoch = len(data) // schedule.batch_size
+        task = progress.add_task(title, total=schedule.epochs * steps_per_epoch)
         scheduler = CosineLRScheduler(
             optimizer,
             t_initial=schedule.epochs * steps_per_epoch,
@@ -86,7 +86,7 @@ def fit(
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 step += 1
-            progress.advance(task)
+                progress.advance(task)
     model.eval()
 
 

@@ -18,6 +18,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from benchmarks.accuracy.pretrained import backbone, data, evaluate, model, peers, quantize
+from benchmarks.accuracy.pretrained.__main__ import Benchmark
+from benchmarks.accuracy.pretrained.report import Settings
 from benchmarks.accuracy.pretrained.rows import ROWS, Row, select
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph import export_onnx
@@ -302,9 +304,33 @@ def test_values_are_rounded_when_the_row_says(monkeypatch: pytest.MonkeyPatch) -
 
 def test_rows_that_are_trained_in_float() -> None:
     rows = {row.name for row in ROWS if quantize.is_trained_in_float(row)}
-    assert rows == {
-        f"{name}, one epoch in float before" for name in ("quick", "full", "full, 500 updates")
-    }
+    assert rows == {row.name for row in ROWS if row.name.endswith(", one epoch in float before")}
+
+
+def test_rows_that_differ_in_precision_only_share_a_trained_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fit(model: nn.Module, *_: Any, **__: Any) -> None:
+        nn.init.normal_(next(model.parameters()))
+
+    monkeypatch.setattr(quantize, "fit", fit)
+    settings = Settings("fashion-mnist", 28, 1, 1, 1, 1, 0)
+    rows = {row.key: row for row in ROWS}
+    benchmark = Benchmark(settings, None, tmp_path, 1)
+    benchmark.model = nn.Linear(1, 1)
+    images = torch.zeros(1, 28, 28, 3), torch.zeros(1)
+    benchmark._pixels = lambda *_: images  # type: ignore[method-assign]
+    first, *others = (
+        benchmark._trained_float(rows[key]).state_dict()["weight"]
+        for key in (
+            "float one epoch, as ours",
+            "w8a8 full, one epoch in float before",
+            "w4a4 full, norms at 8 bits, one epoch in float before",
+        )
+    )
+    assert all(torch.equal(first, other) for other in others)
+    assert not torch.equal(first, benchmark.model.weight)
+    assert len(list((tmp_path / "trained").iterdir())) == 1
 
 
 def test_an_unknown_option_is_refused() -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, TypeVar
 import torch
 import typer
 from rich.console import Console
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from benchmarks.accuracy.pretrained import peers, report
@@ -32,11 +33,12 @@ from benchmarks.accuracy.pretrained.quantize import (
     is_trained_in_float,
     quantize,
     train,
+    trained_key,
 )
 from benchmarks.accuracy.pretrained.rows import ROWS, Row, select
 from pqv_onnx.checkpoint import load_qat, save_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import make_folder
+from pqv_onnx.files import make_folder, write_atomically
 from pqv_onnx.qat import QuantModel
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -119,11 +121,10 @@ class Benchmark:
             return peer_runner(path, self.threads)
         path = folder / "model.onnx"
         if row.kind == "float":
-            model = self._trained(row, copy.deepcopy(self.model))
-            peers.export_float(model, self.settings.image_size, path)
+            peers.export_float(self._trained_float(row), self.settings.image_size, path)
             return peer_runner(path, self.threads)
         if is_trained_in_float(row):
-            model = quantize(row, self._trained(row, copy.deepcopy(self.model)), self.images)
+            model = quantize(row, self._trained_float(row), self.images)
         else:
             model = self._trained(row, self._calibrated(row))
         export(model, path)
@@ -137,6 +138,15 @@ class Benchmark:
         if self.again or not path.is_file():
             save_qat(path, quantize(row, self.model, self.images))
         return load_qat(path)
+
+    def _trained_float(self, row: Row) -> nn.Module:
+        """The float model trained as a row says; kept, for rows that differ in what follows."""
+        name = f"{trained_key(row, self.settings.of_training)}.safetensors"
+        path, model = make_folder(self.output / "trained") / name, copy.deepcopy(self.model)
+        if self.again or not path.is_file():
+            write_atomically(path, save(self._trained(row, model).state_dict()))
+        model.load_state_dict(load(path.read_bytes()))
+        return model
 
     def _trained(self, row: Row, model: Model) -> Model:
         count, seed = self.settings.train_images, self.settings.seed

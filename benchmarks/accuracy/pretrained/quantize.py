@@ -31,9 +31,10 @@ from pqv_onnx.qat.reconstruction import METHOD
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.transforms import normalise
 
-_SCHEMES = ("attention", "gelu", "residual", "qkv")
+_SCHEMES = ("attention", "gelu", "residual", "qkv", "norm", "context")
 _CALIBRATION = ("initialization", "bias_correction", "reconstruction")
-_TRAINING = ("epochs", "learning_rate", "optimizer", "soft_labels", "rounding")
+_OF_FLOAT = ("epochs", "learning_rate", "optimizer", "soft_labels")
+_TRAINING = (*_OF_FLOAT, "rounding")
 _OPTIONS = (*_SCHEMES, *_CALIBRATION, *_TRAINING)
 _BATCH = 32
 
@@ -80,8 +81,13 @@ def calibrated_key(row: Row, settings: Mapping[str, Any]) -> str:
     """A name for what `quantize` makes of a row with the benchmark's settings."""
     options = {key: value for key, value in row.options.items() if key not in _TRAINING}
     method = None if calibration_of(row).reconstruction is None else METHOD
-    text = json.dumps([row.precision, options, settings, method], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return _hashed([row.precision, options, settings, method])
+
+
+def trained_key(row: Row, settings: Mapping[str, Any]) -> str:
+    """A name for what `train` makes of the float model for a row, with the benchmark's settings."""
+    options = {name: row.options[name] for name in _OF_FLOAT if name in row.options}
+    return _hashed([options, settings])
 
 
 def train(
@@ -142,3 +148,7 @@ def _fit(
 def export(model: QuantModel, path: Path) -> None:
     """Write the integer model of float images to an ONNX file."""
     export_onnx(convert_to_integer(model), path)
+
+
+def _hashed(origin: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()[:12]

@@ -43,7 +43,14 @@ class Settings:
     @property
     def of_calibration(self) -> dict[str, Any]:
         """What a calibrated model depends on besides its row."""
-        ignored = ("train_images", "test_images")
+        return self._without("train_images", "test_images")
+
+    @property
+    def of_training(self) -> dict[str, Any]:
+        """What a trained float model depends on besides its row."""
+        return self._without("calibration_images", "test_images")
+
+    def _without(self, *ignored: str) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if name not in ignored}
 
 

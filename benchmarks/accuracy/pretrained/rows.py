@@ -46,6 +46,15 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 """What is changed of ``quick``, one at a time; a precision leaves out what it has anyway."""
 
+EIGHT_BITS: dict[str, dict[str, Any]] = {
+    "GELU's outputs": {"gelu": "8"},
+    "norms": {"norm": "8"},
+    "context": {"context": "8"},
+    "norms and context": {"norm": "8", "context": "8"},
+    "queries, keys, values": {"qkv": "8"},
+}
+"""Kinds of tensor that W4A4 can have at 8 bits."""
+
 _FULL: dict[str, Any] = {"bias_correction": True}
 """What `pqv calibrate` does."""
 _QUICK: dict[str, Any] = _FULL | {"reconstruction": None}
@@ -109,6 +118,12 @@ def _ours(precision: str) -> Iterable[Row]:
     yield Row(
         precision, "full, 500 updates, one epoch, rounding during it", options=updates | _EPOCH
     )
+    if precision == "w4a4":
+        for name, bits in EIGHT_BITS.items():
+            at_8 = f"full, {name} at 8 bits"
+            yield Row(precision, at_8, options=_FULL | bits)
+            after = _FULL | bits | _ALL_AFTER
+            yield Row(precision, f"{at_8}, one epoch in float before", options=after)
 
 
 ROWS = (
