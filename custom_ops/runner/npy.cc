@@ -91,6 +91,11 @@ void StripNpyHeader(const char* path, const Port& port, Buffer<uint8_t>* bytes) 
     Fail("%s: the shape is %s, expected %s with any first dimension", path, found, expected);
   }
   const size_t rest = bytes->size() - kFixed - length;
+  const size_t each = port.ByteCount();
+  if (rest % each != 0 || rest / each != static_cast<size_t>(shape[0])) {
+    Fail("%s: found %zu bytes of data, expected %lld times %zu", path, rest,
+         static_cast<long long>(shape[0]), each);
+  }
   memmove(bytes->data(), bytes->data() + kFixed + length, rest);
   bytes->Resize(rest);
 }

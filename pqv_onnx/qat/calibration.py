@@ -16,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat.bias_correction import mean_outputs
+from pqv_onnx.qat.centering import center, find_shifts
 from pqv_onnx.qat.device import device_of, on_accelerator
 from pqv_onnx.qat.effects import output_effects
 from pqv_onnx.qat.exact import Sums, full_precision, real_weights
@@ -41,12 +42,14 @@ class Calibration:
     Attributes:
         initialization: of steps: ``search`` for the range or the least squared error, ``lsq`` for
             LSQ's own.
+        centering: whether what all tokens have in common is taken off.
         bias_correction: whether biases are chosen, so that every layer's mean output is the
             float model's.
         reconstruction: how segments are trained to give what the float model's give, if so.
     """
 
     initialization: str = "search"
+    centering: bool = False
     bias_correction: bool = False
     reconstruction: Reconstruction | None = None
 
@@ -59,7 +62,7 @@ class Calibration:
         seed: int = 0,
         bias_correction: bool = True,
     ) -> Calibration:
-        """What commands ask for: biases, and reconstruction unless it is to be quick.
+        """What commands ask for: centering, biases, and reconstruction unless it is to be quick.
 
         Args:
             quick: whether steps are chosen only.
@@ -69,7 +72,7 @@ class Calibration:
         """
         changes = {} if steps is None else {"steps": steps}
         made = None if quick else Reconstruction(seed=seed, **changes)
-        return cls(bias_correction=bias_correction, reconstruction=made)
+        return cls(centering=True, bias_correction=bias_correction, reconstruction=made)
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,10 @@ def calibrate(
     Raises:
         PqvError: there are no images, their shape is wrong, or a tensor is not finite.
     """
+    shifts = find_shifts(model) if options.centering else []
 
     def prepare(segment: Segment, inputs: list[Tensor], floats: list[Tensor]) -> None:
+        center(segment, shifts, floats)
         _choose_steps(segment, inputs, floats, model.limits, options)
 
     _by_segments(model, images, full_precision, prepare, options.reconstruction, watcher)

@@ -94,6 +94,22 @@ class Routes:
                 except _Lost:
                     continue
 
+    def norms(self) -> Iterator[tuple[QuantNorm, list[QuantLinear]]]:
+        """The norms that nothing but linear layers read, and these."""
+        for node in self._graph.nodes:
+            if isinstance(node, nodes.Norm):
+                try:
+                    yield self._norm(node, width(node))
+                except _Lost:
+                    continue
+
+    def _norm(self, node: nodes.Norm, channels: int) -> tuple[QuantNorm, list[QuantLinear]]:
+        """A norm of tokens of a stream, and the layers behind it."""
+        handler = self._handlers[node]
+        assert isinstance(handler, handlers.Norm)
+        behind = dict.fromkeys(self._behind(node, channels))  # both tokens have one head
+        return handler.norm, [self._linear(layer) for layer in behind]
+
     def _stream(self, stream: GraphStream) -> Stream:
         channels = width(stream.start)
         found = Stream(channels)
@@ -164,12 +180,7 @@ class Routes:
     ) -> None:
         """Follow a value of the stream to the norms and layers that read it."""
         if isinstance(reader, nodes.Norm):
-            norm = self._handlers[reader]
-            assert isinstance(norm, handlers.Norm)
-            behind = dict.fromkeys(
-                self._behind(reader, found.channels)
-            )  # both tokens have one head
-            found.readers.append((norm.norm, [self._linear(layer) for layer in behind]))
+            found.readers.append(self._norm(reader, found.channels))
         elif isinstance(reader, nodes.Linear) and reader.kernel is None:
             found.readers.append((None, [self._linear(reader)]))
         elif isinstance(reader, nodes.Mean) or (

@@ -371,7 +371,9 @@ class Trainer:
         watcher = Watcher(lambda share, _: self.report.rounding(share))
         if self.rounding.left == Quantizer:
             model = with_spec(model, self.recipe.spec)
-            calibrate(model, images, Calibration(train.initialization, True, options), watcher)
+            calibrate(
+                model, images, Calibration(train.initialization, True, True, options), watcher
+            )
         else:
             round_weights(model, images, options, watcher, train.initialization)
         broadcast(dict(model.state_dict()))

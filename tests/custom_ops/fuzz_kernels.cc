@@ -96,14 +96,20 @@ const int8_t* Activations(Fuzz& fuzz, size_t count) {
 // Now and then more rows than kernels take at once.
 size_t MaxRows(Fuzz& fuzz) { return fuzz.random().OneIn(64) ? 900 : 40; }
 
-// The block whole, or cut in four where the tiles of the kernel allow.
+// The block whole, or cut in four where the tiles of the kernel allow, in the middle or near the
+// end.
+enum class Cut { kNone, kMiddle, kEnd };
+
+size_t CutAt(Cut cut, size_t end, size_t tile) {
+  if (cut == Cut::kNone || end == 0) return 0;
+  return (cut == Cut::kMiddle ? end / 2 : end - 1) / tile * tile;
+}
+
 template <typename Run>
-void RunCut(const PackedMatMulKernel& kernel, PackedMatMulBlock block, bool cut, const Run& run) {
-  const size_t rows[] = {0, cut ? block.row_end / 2 / kernel.row_tile * kernel.row_tile : 0,
-                         block.row_end};
-  const size_t channels[] = {
-      0, cut ? block.channel_end / 2 / kernel.channel_tile * kernel.channel_tile : 0,
-      block.channel_end};
+void RunCut(const PackedMatMulKernel& kernel, PackedMatMulBlock block, Cut cut, const Run& run) {
+  const size_t rows[] = {0, CutAt(cut, block.row_end, kernel.row_tile), block.row_end};
+  const size_t channels[] = {0, CutAt(cut, block.channel_end, kernel.channel_tile),
+                             block.channel_end};
   for (size_t i = 0; i < 2; ++i) {
     for (size_t j = 0; j < 2; ++j) {
       block.row_begin = rows[i];
@@ -194,7 +200,9 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
     const size_t span = Span(block.residual_rows, block.residual_stride, n);
     block.residual = fuzz.Fill<int8_t>(span, -128, 127);
   }
-  const bool cut = fuzz.random().OneIn(2);
+  const Cut cut = fuzz.random().OneIn(2)   ? Cut::kNone
+                  : fuzz.random().OneIn(4) ? Cut::kEnd
+                                           : Cut::kMiddle;
   const auto run_variant = [&](const Variant& variant, auto* y) {
     const PackedMatMulKernel& kernel =
         kBits == 4 ? *variant.packed_int4_matmul : *variant.packed_int8_matmul;

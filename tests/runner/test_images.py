@@ -6,6 +6,7 @@ import ctypes
 import json
 import re
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from pqv_onnx.runtime.preprocess import ModelInput
 from tests.cli.conftest import Pqv
@@ -122,6 +123,37 @@ def test_jpeg(run: Run, mode: str, subsampling: int, tmp_path: Path) -> None:
     need_library("libturbojpeg.so.0")
     picture(mode, 61, 43).save(tmp_path / "x.jpg", quality=90, subsampling=subsampling)
     check_bits(run, entries_of(), tmp_path / "x.jpg", tmp_path)
+
+
+@pytest.mark.parametrize("gamma", [0.45455, 1.0])
+def test_a_png_that_names_its_gamma(run: Run, gamma: float, tmp_path: Path) -> None:
+    need_library("libpng16.so.16")
+    info = PngImagePlugin.PngInfo()
+    info.add(b"gAMA", struct.pack(">I", round(gamma * 100_000)))
+    picture("RGB", 61, 43).save(tmp_path / "x.png", pnginfo=info)
+    check_bits(run, entries_of(), tmp_path / "x.png", tmp_path)
+
+
+def test_a_jpeg_with_something_between(run: Run, tmp_path: Path) -> None:
+    need_library("libturbojpeg.so.0")
+    picture("RGB", 61, 43).save(tmp_path / "x.jpg")
+    whole = (tmp_path / "x.jpg").read_bytes()
+    (tmp_path / "x.jpg").write_bytes(whole[:-2] + b"xyz" + whole[-2:])
+    check_bits(run, entries_of(), tmp_path / "x.jpg", tmp_path)
+    (tmp_path / "x.jpg").write_bytes(whole[: len(whole) // 2])
+    error = error_of(run(tmp_path / "identity.onnx", tmp_path / "x.jpg"))
+    assert "x.jpg: not an image that can be read: Premature end" in error
+
+
+def test_pixels_that_are_none_of_ours(run: Run, tmp_path: Path) -> None:
+    need_library("libpng16.so.16")
+    need_library("libturbojpeg.so.0")
+    model = tmp_path / "identity.onnx"
+    save_identity(model, entries_of())
+    Image.new("I;16", (20, 20)).save(tmp_path / "x.png")
+    Image.new("CMYK", (20, 20)).save(tmp_path / "x.jpg")
+    for name, reason in (("x.png", "a PNG image of 16 bits"), ("x.jpg", "a JPEG image of CMYK")):
+        assert f"{name}: {reason}, expected" in error_of(run(model, tmp_path / name))
 
 
 def test_what_is_no_image(run: Run, tmp_path: Path) -> None:

@@ -50,6 +50,18 @@ def test_an_array_that_does_not_fit(
     assert reason in error_of(run(tiny_onnx["w8a8"], tmp_path / "images.npy"))
 
 
+@pytest.mark.parametrize("change", [-1024, -3072, 1])
+def test_an_array_that_is_cut_off(
+    run: Run, tiny_onnx: dict[str, Path], change: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "images.npy"
+    np.save(path, IMAGES)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:change] if change < 0 else whole + b"x" * change)
+    reason = f"found {9216 + change} bytes of data, expected 3 times 3072"
+    assert reason in error_of(run(tiny_onnx["w8a8"], path))
+
+
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [

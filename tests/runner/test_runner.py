@@ -70,6 +70,26 @@ def make_sysfs(root: Path) -> Path:
     return root
 
 
+def test_a_name_that_is_no_text_in_json(
+    run: Run, tiny_onnx: dict[str, Path], tmp_path: Path
+) -> None:
+    for name in (
+        b"\xff",
+        b"\xc3",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xe0\x80\x80",
+        "\u00e9".encode(),
+    ):
+        inputs = tmp_path / (os.fsdecode(name) + ".npy")
+        np.save(inputs, np.zeros((1, 3, 16, 16), np.float32))
+        options = ("--json", tmp_path / "out.json", tiny_onnx["w8a8"], inputs)
+        done = run(*options, errors="replace")
+        assert done.returncode == 0, done.stderr
+        (entry,) = json.loads((tmp_path / "out.json").read_text("utf-8"))["results"]
+        assert entry["input"] == bytes(inputs).decode(errors="replace")
+
+
 def test_the_result_as_json(run: Run, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
     model, inputs = tiny_onnx["w4a4"], tmp_path / 'two "inputs".npy'
     np.save(inputs, np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32))

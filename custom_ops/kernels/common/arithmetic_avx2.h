@@ -38,11 +38,6 @@ static inline Int32x16 Add32(Int32x16 a, Int32x16 b) {
   return {_mm256_add_epi32(a.low, b.low), _mm256_add_epi32(a.high, b.high)};
 }
 
-static inline Int32x16 Widen16(__m256i x) {
-  return {_mm256_cvtepi16_epi32(_mm256_castsi256_si128(x)),
-          _mm256_cvtepi16_epi32(_mm256_extracti128_si256(x, 1))};
-}
-
 // Saturates to int16 and keeps the order of the elements (vpackssdw alone works per 128 bits).
 static inline __m256i Pack16(Int32x16 x) {
   return _mm256_permute4x64_epi64(_mm256_packs_epi32(x.low, x.high), 0xD8);

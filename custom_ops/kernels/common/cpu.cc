@@ -33,7 +33,7 @@ enum Feature : uint32_t {
   kAvx2 = 1u << 1,
   kAvx512Vnni = 1u << 2,
   kAvx512Vbmi = 1u << 3,
-  kAmx = 1u << 4,
+  kTiles = 1u << 4,
   kAvxVnni = 1u << 5,
   kAmd = 1u << 6,
 };
@@ -59,17 +59,26 @@ bool HasAvxVnni([[maybe_unused]] bool has_avx512_vnni, [[maybe_unused]] uint32_t
 #endif
 }
 
-// Whether there are tiles of int8. Linux hands them out on request, for the whole process.
+// Whether there are tiles of int8, if the operating system hands them out.
 bool HasTiles([[maybe_unused]] uint64_t states, [[maybe_unused]] uint32_t leaf_7_edx) {
 #if defined(PQV_EMULATE)
   return true;
+#else
+  constexpr uint64_t kTileStates = 0x60000;                // XCR0
+  constexpr uint32_t kTilesAndInt8 = 1u << 24 | 1u << 25;  // leaf 7, edx
+  return HasBits(states, kTileStates) && HasBits(leaf_7_edx, kTilesAndInt8);
+#endif
+}
+
+// Linux hands tiles out on request, for the whole process, whose signal stacks then have to be
+// larger: not asked for by those who do without.
+bool MayUseTiles() {
+#if defined(PQV_EMULATE)
+  return true;
 #elif defined(__linux__)
-  constexpr uint64_t kTiles = 0x60000;  // XCR0
-  constexpr uint32_t kTilesAndInt8 = 1u << 24 | 1u << 25;
   constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
   constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
-  return HasBits(states, kTiles) && HasBits(leaf_7_edx, kTilesAndInt8) &&
-         syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else
   return false;
 #endif
@@ -102,7 +111,7 @@ uint32_t Detect() {
   features |= kAvx512Vnni;
   if (IsAmd()) features |= kAmd;
   if (HasBits(c, kLeafVbmi)) features |= kAvx512Vbmi;
-  if (HasBits(c, kLeafGfni) && HasTiles(states, d)) features |= kAmx;
+  if (HasBits(c, kLeafGfni) && HasTiles(states, d)) features |= kTiles;
   return features;
 }
 
@@ -124,7 +133,7 @@ bool CpuHasAvxVnni() { return Has(kAvxVnni); }
 bool CpuHasAvx512Vnni() { return Has(kAvx512Vnni); }
 bool CpuHasAvx512Vbmi() { return Has(kAvx512Vbmi); }
 bool CpuHasPortsBesideVnni() { return Has(kAmd); }
-bool CpuHasAmx() { return Has(kAmx); }
+bool CpuHasAmx() { return Has(kTiles) && MayUseTiles(); }
 
 #elif defined(__aarch64__)
 

@@ -212,7 +212,8 @@ static void RunFastProduct(const Product& op, const RowFactors& rows, const Pane
   const size_t pass_k = FastPassK(op.k);
   const size_t whole_end = op.row_end - op.row_end % kFastRows;
   RestRows<Tile, Epilogue> rest(op, whole_end, op.row_end, epilogue);
-  for (size_t row = op.row_begin; row < whole_end; row += kFastBlockRows) {
+  // Once, even if there are only rows that are left over: their channels are prepared all the same.
+  for (size_t row = op.row_begin; row == op.row_begin || row < whole_end; row += kFastBlockRows) {
     for (size_t n = op.channel_begin; n < op.channel_end; n += kFastBlockChannels) {
       Product part = op;
       part.row_begin = row;

@@ -1,7 +1,7 @@
 // Tiles of an int8 matrix product with AMX, for files built with AMX flags.
 //
-// All tiles are whole: 16 rows of 64 bytes. Eight of them: 0 .. 3 sums (2 x 2), 4 and 5 rows, 6 and
-// 7 panel. Tile registers belong to the thread, so every task configures and releases them.
+// All tiles are whole: 16 rows of 64 bytes. Eight of them: 0 .. 3 are sums, the others rows and
+// panel. Tile registers belong to the thread, so every task configures and releases them.
 
 #ifndef PQV_KERNELS_GEMM_TILE_AMX_H_
 #define PQV_KERNELS_GEMM_TILE_AMX_H_

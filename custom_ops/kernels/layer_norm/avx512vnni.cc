@@ -7,15 +7,17 @@ namespace {
 
 using namespace avx512;
 
-constexpr size_t kLanes = 32;          // channels per step of the statistics
-constexpr size_t kBlockRows = 32;      // rows that share the constants of channels
-constexpr size_t kMaxChannels = 4095;  // C * 8 fits in int16, the sum of squares in uint32
+constexpr size_t kLanes = 32;                // channels per step of the statistics
+constexpr size_t kBlockRows = 32;            // rows that share the constants of channels
+constexpr size_t kMaxUint32Channels = 4095;  // C * 8 fits in int16, the sum of squares in uint32
 // |C * x - S| <= sqrt(C - 1) * sqrt(V), and |C * x| <= sqrt(C * V) of an RMSNorm, so that
 // t <= sqrt(C) * 2^10 + 1/2: it never saturates.
 constexpr size_t kMaxUnsaturated = 1023;
-static_assert(kMaxChannels * 8 <= INT16_MAX && kMaxChannels <= (uint64_t{1} << 32) / (1 << 20) - 1,
+static_assert(kMaxUint32Channels * 8 <= INT16_MAX &&
+                  kMaxUint32Channels <= (uint64_t{1} << 32) / (1 << 20) - 1,
               "int16 factors, uint32 sums of squares");
-static_assert((uint64_t{kMaxChannels} << 32) + kMaxEpsilon < uint64_t{1} << 50, "IntegerSqrts");
+static_assert((uint64_t{kMaxUint32Channels} << 32) + kMaxEpsilon < uint64_t{1} << 50,
+              "IntegerSqrts");
 
 // sigma of 8 rows from their S and Q.
 __m256i Sigmas8(const LayerNorm& op, __m256i sum, __m256i square_sum) {
@@ -208,12 +210,12 @@ void RunRows(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
 }  // namespace
 
 void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
-  if (op.channels > kMaxChannels) return avx2::RunLayerNorm(op, x, rows, y);
+  if (op.channels > kMaxUint32Channels) return avx2::RunLayerNorm(op, x, rows, y);
   RunRows<Norm::kLayer>(op, x, rows, y);
 }
 
 void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
-  if (op.channels > kMaxChannels) return avx2::RunRmsNorm(op, x, rows, y);
+  if (op.channels > kMaxUint32Channels) return avx2::RunRmsNorm(op, x, rows, y);
   RunRows<Norm::kRms>(op, x, rows, y);
 }
 

@@ -35,11 +35,10 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
   }
 }
 
-template <int kBits>
 void RunToInt32(const PackedMatMul& op, const PackedMatMulBlock& block, int32_t* y) {
   int8_t weights[kMaxReduction];
   for (size_t n = block.channel_begin; n < block.channel_end; ++n) {
-    ReadChannel<kBits>(op, n, weights);
+    ReadChannel<8>(op, n, weights);
     for (size_t row = block.row_begin; row < block.row_end; ++row) {
       const int8_t* a = block.a + row * block.a_stride;
       y[row * block.y_stride + n] = Accumulate(op, a, weights, n);
@@ -49,8 +48,8 @@ void RunToInt32(const PackedMatMul& op, const PackedMatMulBlock& block, int32_t*
 
 }  // namespace
 
-const PackedMatMulKernel kPackedInt4MatMul = {1, 1, Run<4>, RunToInt32<4>};
-const PackedMatMulKernel kPackedInt8MatMul = {1, 1, Run<8>, RunToInt32<8>};
+const PackedMatMulKernel kPackedInt4MatMul = {1, 1, Run<4>, nullptr};
+const PackedMatMulKernel kPackedInt8MatMul = {1, 1, Run<8>, RunToInt32};
 
 }  // namespace scalar
 }  // namespace pqv

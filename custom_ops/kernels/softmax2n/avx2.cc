@@ -100,13 +100,6 @@ void RunRow(const Parameters& p, const int32_t* x, size_t n, uint8_t* y) {
   });
 }
 
-inline __m256i LoadPartial16(const int16_t* x, size_t count) {
-  if (count == kLanes) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
-  alignas(32) int16_t values[kLanes] = {};
-  memcpy(values, x, count * sizeof(int16_t));
-  return _mm256_load_si256(reinterpret_cast<const __m256i*>(values));
-}
-
 // All ones in the bytes that the mask keeps; those beyond `count` are excluded.
 __m128i LoadKept(const uint8_t* mask, size_t count) {
   const __m128i beyond =

@@ -1,5 +1,4 @@
-// What the AVX-512 kernel of the softmax and the AMX kernel of attention share: from differences to
-// weights.
+// What the AVX-512 kernels of the softmax and of attention share: from differences to weights.
 
 #ifndef PQV_KERNELS_SOFTMAX2N_AVX512_H_
 #define PQV_KERNELS_SOFTMAX2N_AVX512_H_

@@ -1,0 +1,152 @@
+"""Centering: what is quantized is spread around zero, where the model's output does not change.
+
+Signed codes are, too, so what the tokens have in common costs codes and carries nothing. It is
+folded into biases, so nothing is added at run time:
+
+- keys: what all keys of a head have in common adds the same to all logits of a row, which the
+  softmax leaves out (SageAttention, Zhang et al., 2024, takes it off at run time);
+- values: weights of attention have a sum of one, so what values have in common, the context has,
+  too, and the projection's bias gives it back;
+- outputs of norms: the biases of the layers behind give it back (Outlier Suppression+, Wei et al.,
+  2023).
+
+What `routes` cannot follow through the graph, or has no bias, is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from pqv_onnx.qat.layers import QuantLinear, QuantNorm
+from pqv_onnx.qat.model import QuantModel, Segment
+from pqv_onnx.qat.routes import Heads, Places, Routes
+from pqv_onnx.qat.watching import watch
+
+_STEPS = 200
+"""After so many steps a center moves by no more than half a percent of the way to a position."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A constant that can be taken off.
+
+    Attributes:
+        module: what gives it, and has a bias.
+        places: its channels, int64 [n, width].
+        readers: who gives it back, with biases, and which of their inputs the channels are, int64
+            [a multiple of n, width].
+    """
+
+    module: QuantLinear | QuantNorm
+    places: Tensor
+    readers: list[Places] = field(default_factory=list)
+
+    def is_in(self, segment: Segment) -> bool:
+        """Whether all of it is there."""
+        return {self.module, *(reader for reader, _ in self.readers)} <= set(segment.submodules())
+
+    def take(self, common: Tensor) -> None:
+        """Take ``common``, float64 [n, width], off."""
+        assert self.module.bias is not None
+        self.module.bias[self.places] -= common.float()
+        for linear, places in self.readers:
+            assert linear.bias is not None
+            repeated = common.repeat_interleave(len(places) // len(common), 0)
+            back = (linear.weight.double()[:, places] * repeated).sum((1, 2))
+            linear.bias.copy_(linear.bias.double() + back)
+
+
+class _Positions:
+    """What a module gives at each position of an image, over images."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.sums: Tensor | float = 0.0
+        self.squares: Tensor | float = 0.0
+
+    def see(self, out: Tensor) -> None:
+        """Take an output, [B, ..., channels]."""
+        x = out.reshape(len(out), -1, out.shape[-1]).double()
+        self.images += len(x)
+        self.sums = self.sums + x.sum(0)
+        self.squares = self.squares + x.square().sum(0)
+
+    def center(self, places: Tensor) -> Tensor:
+        """The point, float64 like ``places``, from which no position is far.
+
+        The mean would be far from a class token, on which the model's output depends most, and
+        which is one of many: steps that fit the others clip it.
+        """
+        assert isinstance(self.sums, Tensor) and isinstance(self.squares, Tensor)
+        means = self.sums[:, places.flatten()] / self.images
+        sizes = self.squares[:, places.flatten()].sum(1) / self.images
+        return _center(means, sizes).reshape(places.shape)
+
+
+def _center(means: Tensor, sizes: Tensor) -> Tensor:
+    """Where the largest mean squared distance is least (Badoiu and Clarkson, 2003).
+
+    Args:
+        means: of each position, float64 [T, C].
+        sizes: mean squared lengths, [T].
+    """
+    center = means.mean(0)
+    for step in range(_STEPS):
+        distances = sizes - 2 * means @ center + center.square().sum()
+        center = center + (means[distances.argmax()] - center) / (step + 2)
+    return center
+
+
+def find_shifts(model: QuantModel) -> list[Shift]:
+    """What of ``model`` can be centered."""
+    routes = Routes(model.config.backbone.graph, model.handlers)
+    found = [_of_norm(norm, linears) for norm, linears in routes.norms()]
+    for heads in routes.heads():
+        found += _of_heads(heads)
+    return [shift for shift in found if _has_biases(shift)]
+
+
+@torch.no_grad()
+def center(segment: Segment, shifts: Iterable[Shift], inputs: Iterable[Tensor]) -> None:
+    """Take those of ``shifts`` off that are in ``segment``.
+
+    Args:
+        segment: of a fake-quantized model.
+        shifts: of the model.
+        inputs: what the float model has in front of the segment, in batches.
+    """
+    here = [shift for shift in shifts if shift.is_in(segment)]
+    if not here:
+        return
+    found = {shift.module: _Positions() for shift in here}
+    watch(segment, found, inputs, lambda module, out: found[module].see(out))
+    for shift in here:
+        shift.take(found[shift.module].center(shift.places))
+
+
+def _of_norm(norm: QuantNorm, linears: list[QuantLinear]) -> Shift:
+    width = len(norm.weight)
+    readers = [(x, torch.arange(x.weight.shape[1]).reshape(-1, width)) for x in linears]
+    return Shift(norm, torch.arange(width)[None], readers)
+
+
+def _of_heads(heads: Heads) -> Iterator[Shift]:
+    query, key, value = heads.query, heads.key, heads.value
+    if not _meet(key, query) and not _meet(key, value):
+        yield Shift(*key)
+    if not _meet(value, query) and not _meet(value, key):
+        yield Shift(*value, [heads.output])
+
+
+def _meet(one: Places, other: Places) -> bool:
+    """Whether two have channels in common."""
+    return one[0] is other[0] and bool(torch.isin(one[1], other[1]).any())
+
+
+def _has_biases(shift: Shift) -> bool:
+    modules = (shift.module, *(reader for reader, _ in shift.readers))
+    return all(module.bias is not None for module in modules)
