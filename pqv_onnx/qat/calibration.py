@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.qat.balancing import balance
 from pqv_onnx.qat.bias_correction import mean_outputs
 from pqv_onnx.qat.centering import center, find_shifts
 from pqv_onnx.qat.device import device_of, on_accelerator
@@ -24,6 +25,7 @@ from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import QuantModel, Segment
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer, WeightQuantizer
 from pqv_onnx.qat.reconstruction import Reconstruction, reconstruct
+from pqv_onnx.qat.routes import Routes
 from pqv_onnx.qat.step_search import Observed
 
 _LARGEST_RATIO = 2.0
@@ -43,6 +45,7 @@ class Calibration:
         initialization: of steps: ``search`` for the range or the least squared error, ``lsq`` for
             LSQ's own.
         centering: whether what all tokens have in common is taken off.
+        balancing: whether heads take the basis in which rounding them costs least.
         bias_correction: whether biases are chosen, so that every layer's mean output is the
             float model's.
         reconstruction: how segments are trained to give what the float model's give, if so.
@@ -50,6 +53,7 @@ class Calibration:
 
     initialization: str = "search"
     centering: bool = False
+    balancing: bool = False
     bias_correction: bool = False
     reconstruction: Reconstruction | None = None
 
@@ -72,7 +76,9 @@ class Calibration:
         """
         changes = {} if steps is None else {"steps": steps}
         made = None if quick else Reconstruction(seed=seed, **changes)
-        return cls(centering=True, bias_correction=bias_correction, reconstruction=made)
+        return cls(
+            centering=True, balancing=True, bias_correction=bias_correction, reconstruction=made
+        )
 
 
 @dataclass(frozen=True)
@@ -121,10 +127,13 @@ def calibrate(
     Raises:
         PqvError: there are no images, their shape is wrong, or a tensor is not finite.
     """
-    shifts = find_shifts(model) if options.centering else []
+    routes = Routes(model.config.backbone.graph, model.handlers)
+    shifts = find_shifts(routes) if options.centering else []
+    attentions = list(routes.heads()) if options.balancing else []
 
     def prepare(segment: Segment, inputs: list[Tensor], floats: list[Tensor]) -> None:
         center(segment, shifts, floats)
+        balance(segment, attentions, floats)
         _choose_steps(segment, inputs, floats, model.limits, options)
 
     _by_segments(model, images, full_precision, prepare, options.reconstruction, watcher)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from pqv_onnx.qat.layers import QuantLinear, QuantNorm
-from pqv_onnx.qat.model import QuantModel, Segment
+from pqv_onnx.qat.model import Segment
 from pqv_onnx.qat.routes import Heads, Places, Routes
 from pqv_onnx.qat.watching import watch
 
@@ -45,9 +45,10 @@ class Shift:
     places: Tensor
     readers: list[Places] = field(default_factory=list)
 
-    def is_in(self, segment: Segment) -> bool:
-        """Whether all of it is there."""
-        return {self.module, *(reader for reader, _ in self.readers)} <= set(segment.submodules())
+    @property
+    def modules(self) -> list[QuantLinear | QuantNorm]:
+        """All of it."""
+        return [self.module, *(reader for reader, _ in self.readers)]
 
     def take(self, common: Tensor) -> None:
         """Take ``common``, float64 [n, width], off."""
@@ -101,13 +102,12 @@ def _center(means: Tensor, sizes: Tensor) -> Tensor:
     return center
 
 
-def find_shifts(model: QuantModel) -> list[Shift]:
-    """What of ``model`` can be centered."""
-    routes = Routes(model.config.backbone.graph, model.handlers)
+def find_shifts(routes: Routes) -> list[Shift]:
+    """What of a model can be centered."""
     found = [_of_norm(norm, linears) for norm, linears in routes.norms()]
     for heads in routes.heads():
         found += _of_heads(heads)
-    return [shift for shift in found if _has_biases(shift)]
+    return [s for s in found if all(module.bias is not None for module in s.modules)]
 
 
 @torch.no_grad()
@@ -119,7 +119,7 @@ def center(segment: Segment, shifts: Iterable[Shift], inputs: Iterable[Tensor]) 
         shifts: of the model.
         inputs: what the float model has in front of the segment, in batches.
     """
-    here = [shift for shift in shifts if shift.is_in(segment)]
+    here = [shift for shift in shifts if segment.has(shift.modules)]
     if not here:
         return
     found = {shift.module: _Positions() for shift in here}
@@ -135,18 +135,7 @@ def _of_norm(norm: QuantNorm, linears: list[QuantLinear]) -> Shift:
 
 
 def _of_heads(heads: Heads) -> Iterator[Shift]:
-    query, key, value = heads.query, heads.key, heads.value
-    if not _meet(key, query) and not _meet(key, value):
-        yield Shift(*key)
-    if not _meet(value, query) and not _meet(value, key):
-        yield Shift(*value, [heads.output])
-
-
-def _meet(one: Places, other: Places) -> bool:
-    """Whether two have channels in common."""
-    return one[0] is other[0] and bool(torch.isin(one[1], other[1]).any())
-
-
-def _has_biases(shift: Shift) -> bool:
-    modules = (shift.module, *(reader for reader, _ in shift.readers))
-    return all(module.bias is not None for module in modules)
+    if heads.apart:
+        if heads.plain:
+            yield Shift(*heads.key)
+        yield Shift(*heads.value, [heads.output])

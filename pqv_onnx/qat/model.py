@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -38,6 +38,10 @@ class Segment:
     def __call__(self, x: Tensor) -> Tensor:
         """Compute on images, or on the tokens that the segment before returns."""
         return self.run(x)[0]
+
+    def has(self, modules: Iterable[nn.Module]) -> bool:
+        """Whether all of some modules are in it."""
+        return set(modules) <= set(self.submodules())
 
     def submodules(self) -> Iterator[nn.Module]:
         """The modules and what is in them."""

@@ -6,7 +6,7 @@ Liu et al., 2024). All of it is folded into weights, so nothing is added at run 
 
 - the residual stream, by a matrix that keeps the mean over channels: such a one commutes with
   a LayerNorm or RMSNorm whose weight and bias were folded into the layers behind it;
-- per head, queries with keys and values with the projection.
+- per head, queries with keys and values with the projection (`balancing` does better, with images).
 
 What `routes` cannot follow through the graph is left as it is.
 """
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from pqv_onnx.qat.layers import Constant, QuantLinear, QuantNorm
-from pqv_onnx.qat.routes import Heads, Stream
+from pqv_onnx.qat.routes import Heads, Places, Stream
 
 
 class Rotation(nn.Module):
@@ -98,13 +98,24 @@ def rotate(stream: Stream) -> None:
 def rotate_heads(heads: Heads) -> None:
     """Rotate an attention's queries with its keys, and its values with the projection."""
     matrix = dct(heads.width)
-    for rows in (heads.query, heads.key, heads.value):
-        linear, places = rows
-        linear.weight[places] = (matrix @ linear.weight[places].double()).float()
-        if linear.bias is not None:
-            linear.bias[places] = (linear.bias[places].double() @ matrix.T).float()
-    proj, places = heads.output
-    proj.weight[:, places] = (proj.weight[:, places].double() @ matrix.T).float()
+    for rows in (heads.query, heads.key, heads.value) if heads.plain else (heads.value,):
+        multiply_outputs(rows, matrix)
+    multiply_inputs(heads.output, matrix.T)
+
+
+def multiply_outputs(rows: Places, matrices: Tensor) -> None:
+    """Multiply what a layer gives for each head by a matrix, float64 [width, width] or one each."""
+    linear, places = rows
+    linear.weight[places] = (matrices @ linear.weight[places].double()).float()
+    if linear.bias is not None:
+        linear.bias[places] = (matrices @ linear.bias[places].double()[..., None])[..., 0].float()
+
+
+def multiply_inputs(columns: Places, matrices: Tensor) -> None:
+    """Multiply the weights for each head's inputs by a matrix from the right."""
+    linear, places = columns
+    heads = linear.weight[:, places].double().transpose(0, 1)  # [heads, out, width]
+    linear.weight[:, places] = (heads @ matrices).transpose(0, 1).float()
 
 
 @torch.no_grad()

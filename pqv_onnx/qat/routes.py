@@ -47,17 +47,36 @@ Places = tuple[QuantLinear, Tensor]
 
 @dataclass(frozen=True)
 class Heads:
-    """Where the heads of an attention come from, and where they go."""
+    """Where the heads of an attention come from, and where they go.
+
+    Attributes:
+        query, key, value: the layers that make them; of keys and values there may be fewer heads.
+        output: the layer that reads them.
+        plain: whether queries and keys are what layers give, neither normalised nor turned.
+    """
 
     query: Places
     key: Places
     value: Places
     output: Places
+    plain: bool
 
     @property
     def width(self) -> int:
         """Channels of a head."""
-        return self.query[1].shape[1]
+        return self.value[1].shape[1]
+
+    @property
+    def apart(self) -> bool:
+        """Whether queries, keys and values have no channels in common."""
+        rows = (self.query, self.key, self.value)
+        found = {(linear, place) for linear, places in rows for place in places.flatten().tolist()}
+        return len(found) == sum(places.numel() for _, places in rows)
+
+    @property
+    def layers(self) -> list[QuantLinear]:
+        """All of its layers, some of them more than once."""
+        return [linear for linear, _ in (self.query, self.key, self.value, self.output)]
 
 
 class _Lost(Exception):
@@ -85,14 +104,19 @@ class Routes:
         for node in self._graph.nodes:
             if isinstance(node, nodes.Attention):
                 try:
-                    if len(node.nodes) < 3 or any(isinstance(f, Const) for f in node.factors):
-                        raise _Lost
-                    if not reads_alone(node, self._readers, self._graph.outputs):
-                        raise _Lost
-                    q, k, v = (self._rows(value) for value in node.nodes)
-                    yield Heads(q, k, v, self._columns(node))
+                    yield self._heads(node)
                 except _Lost:
                     continue
+
+    def _heads(self, node: nodes.Attention) -> Heads:
+        if len(node.nodes) < 3 or not reads_alone(node, self._readers, self._graph.outputs):
+            raise _Lost
+        (query, q_plain), (key, k_plain), (value, v_plain) = map(self._rows, node.nodes)
+        if not v_plain:
+            raise _Lost
+        one_factor = not any(isinstance(factor, Const) for factor in node.factors)
+        plain = q_plain and k_plain and one_factor
+        return Heads(query, key, value, self._columns(node), plain)
 
     def norms(self) -> Iterator[tuple[QuantNorm, list[QuantLinear]]]:
         """The norms that nothing but linear layers read, and these."""
@@ -217,15 +241,22 @@ class Routes:
                 else:
                     raise _Lost
 
-    def _rows(self, value: Node) -> Places:
-        """The layer that makes queries, keys or values, and each head's outputs."""
+    def _rows(self, value: Node) -> tuple[Places, bool]:
+        """The layer that makes queries, keys or values, and each head's outputs.
+
+        And whether these are neither normalised nor turned on the way.
+        """
         source, chain = split_chain(value)
+        plain = True
+        while isinstance(source, nodes.Norm | nodes.Rope):
+            source, before = split_chain(source.nodes[0])
+            plain, chain = False, [*before, *chain]
         if not isinstance(source, nodes.Linear) or source.kernel is not None:
             raise _Lost
         places = torch.arange(width(source))
         for node in chain:
             places = moved(node, places)
-        return self._linear(source), _per_head(places, width(value))
+        return (self._linear(source), _per_head(places, width(value))), plain
 
     def _columns(self, node: nodes.Attention) -> Places:
         """The layer that reads the heads, and which of its inputs each head is."""

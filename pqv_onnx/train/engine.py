@@ -367,14 +367,14 @@ class Trainer:
             train.calibration_images,
             seed=train.seed,
         )
-        options = Reconstruction(steps=train.rounding_steps, seed=train.seed)
         watcher = Watcher(lambda share, _: self.report.rounding(share))
         if self.rounding.left == Quantizer:
             model = with_spec(model, self.recipe.spec)
-            calibrate(
-                model, images, Calibration(train.initialization, True, True, options), watcher
-            )
+            how = Calibration.of(seed=train.seed, steps=train.rounding_steps)
+            how = replace(how, initialization=train.initialization)
+            calibrate(model, images, how, watcher)
         else:
+            options = Reconstruction(steps=train.rounding_steps, seed=train.seed)
             round_weights(model, images, options, watcher, train.initialization)
         broadcast(dict(model.state_dict()))
         self.rounded = model

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from pqv_onnx.qat import Calibration, QuantModel, calibrate, convert_to_qat
-from pqv_onnx.qat.centering import _center, center, find_shifts
+from pqv_onnx.qat.centering import Shift, _center, center, find_shifts
 from pqv_onnx.qat.exact import full_precision
 from pqv_onnx.qat.layers import QuantNorm
 from pqv_onnx.qat.noise import decibels
+from pqv_onnx.qat.routes import Routes
 from pqv_onnx.spec import QuantSpec
 from tests.qat.models import float_model, images
 from tests.qat.test_families import STRUCTURES, quantized
@@ -21,9 +22,13 @@ from tests.trace.models import images as images_of
 W4A4 = QuantSpec.preset("w4a4")
 
 
+def shifts_of(model: QuantModel) -> list[Shift]:
+    return find_shifts(Routes(model.config.backbone.graph, model.handlers))
+
+
 @torch.no_grad()
 def centered(model: QuantModel, data: Tensor) -> QuantModel:
-    shifts, chunks = find_shifts(model), [data]
+    shifts, chunks = shifts_of(model), [data]
     for segment in model.segments():
         center(segment, shifts, chunks)
         with full_precision():
@@ -36,7 +41,7 @@ def shifted(model: QuantModel) -> list[str]:
     names = {module: name for name, module in model.named_modules()}
     return [
         " -> ".join([names[shift.module], *(names[layer] for layer, _ in shift.readers)])
-        for shift in find_shifts(model)
+        for shift in shifts_of(model)
     ]
 
 
@@ -76,7 +81,7 @@ def test_what_has_no_bias_or_turns_with_the_position_is_not() -> None:
 
 def test_keys_values_and_nothing_of_queries_is_taken_off() -> None:
     model = convert_to_qat(float_model("token"), W4A4)
-    for shift in find_shifts(model):
+    for shift in shifts_of(model):
         if not isinstance(shift.module, QuantNorm):
             places = 64 if shift.readers else 32
             assert shift.places.flatten().tolist() == list(range(places, places + 32))

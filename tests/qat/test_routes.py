@@ -10,6 +10,7 @@ from pqv_onnx.qat import QuantModel, convert_to_qat
 from pqv_onnx.qat.routes import Routes, Stream
 from pqv_onnx.spec import QuantSpec
 from tests.qat.models import VARIANTS, float_model
+from tests.trace.models import MODELS
 
 PLAIN = QuantSpec.preset("w8a8").with_schemes({"residual": "power-of-two", "qkv": "per-tensor"})
 
@@ -114,6 +115,15 @@ def test_heads(variant: str) -> None:
             assert torch.equal(places, own)
         assert names[heads.output[0]] == f"{path}.proj"
         assert torch.equal(heads.output[1], rows[0])
+
+
+@pytest.mark.parametrize("structure", ["eva02", "dinov3", "rope_mixed", "swinv2"])
+def test_queries_and_keys_that_are_turned_or_normalised_are_not_plain(structure: str) -> None:
+    """What of their heads is known are the channels."""
+    small = MODELS[structure]
+    model = convert_to_qat(small.make(), PLAIN, size=small.size)
+    found = list(Routes(model.config.backbone.graph, model.handlers).heads())
+    assert found and all(heads.apart and not heads.plain for heads in found)
 
 
 def test_heads_that_are_normalised_are_left() -> None:

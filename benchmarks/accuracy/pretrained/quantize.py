@@ -32,7 +32,13 @@ from pqv_onnx.spec import QuantSpec
 from pqv_onnx.train.transforms import normalise
 
 _SCHEMES = ("attention", "gelu", "residual", "qkv", "norm", "context")
-_CALIBRATION = ("initialization", "centering", "bias_correction", "reconstruction")
+_CALIBRATION = (
+    "initialization",
+    "centering",
+    "balancing",
+    "bias_correction",
+    "reconstruction",
+)
 _OF_FLOAT = ("epochs", "learning_rate", "optimizer", "soft_labels")
 _TRAINING = (*_OF_FLOAT, "rounding")
 _OPTIONS = (*_SCHEMES, *_CALIBRATION, *_TRAINING)

@@ -17,6 +17,7 @@ PLAIN: dict[str, Any] = {
     "residual": "per-tensor",
     "qkv": "per-tensor",
     "centering": False,
+    "balancing": False,
     "bias_correction": False,
     "reconstruction": None,
 }
@@ -30,6 +31,7 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
     "rotated residual": {"residual": "rotated"},
     "rotated heads": {"qkv": "rotated"},
     "centering": {"centering": True},
+    "balancing": {"balancing": True},
     "bias correction": {"bias_correction": True},
     "reconstruction": {"reconstruction": {}},
 }
@@ -45,6 +47,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "ratios for the residual's rotation": {"residual": "power-of-two"},
     "heads not rotated": {"qkv": "per-tensor"},
     "not centered": {"centering": False},
+    "heads not balanced": {"balancing": False},
     "biases not corrected": {"bias_correction": False},
 }
 """What is changed of ``quick``, one at a time; a precision leaves out what it has anyway."""
@@ -58,7 +61,7 @@ EIGHT_BITS: dict[str, dict[str, Any]] = {
 }
 """Kinds of tensor that W4A4 can have at 8 bits."""
 
-_FULL: dict[str, Any] = {"centering": True, "bias_correction": True}
+_FULL: dict[str, Any] = {"centering": True, "balancing": True, "bias_correction": True}
 """What `pqv calibrate` does."""
 _QUICK: dict[str, Any] = _FULL | {"reconstruction": None}
 _FLOAT_EPOCH: dict[str, Any] = {"epochs": 1, "optimizer": "adamw", "learning_rate": 5e-5}
@@ -110,7 +113,8 @@ def _ours(precision: str) -> Iterable[Row]:
     yield Row(precision, "full", options=_FULL, main=True)
     yield Row(precision, "full, 500 updates", options=updates)
     yield Row(precision, "full, ratios for rotations", options=ratios)
-    yield Row(precision, "full, not centered", options=_FULL | CHANGES["not centered"])
+    for name in ("not centered", "heads not balanced"):
+        yield Row(precision, f"full, {name}", options=_FULL | CHANGES[name])
     yield Row(precision, "quick, one epoch", options=_QUICK | _WEIGHTS_AFTER)
     yield Row(precision, "quick, one epoch, rounding during it", options=_QUICK | _EPOCH)
     for name, changes in (("quick", _QUICK), ("full", _FULL), ("full, 500 updates", updates)):
