@@ -15,12 +15,12 @@ import pytest
 
 pytest.importorskip("accelerate")
 
-import torch  # noqa: E402
-
 import pqv_onnx  # noqa: E402
 from pqv_onnx.checkpoint import load_qat  # noqa: E402
 from pqv_onnx.errors import PqvError  # noqa: E402
 from pqv_onnx.graph.load import load_model, metadata  # noqa: E402
+from pqv_onnx.qat import convert_to_qat  # noqa: E402
+from pqv_onnx.spec import QuantSpec  # noqa: E402
 from pqv_onnx.train.evaluate import Accuracy  # noqa: E402
 from pqv_onnx.workflow import quantize as workflow  # noqa: E402
 from pqv_onnx.workflow.measure import describe_weights  # noqa: E402
@@ -141,7 +141,7 @@ def test_what_a_calibration_depends_on(photos: Path, tmp_path: Path) -> None:
 def test_the_head_of_a_checkpoint_is_not_new(photos: Path, tmp_path: Path) -> None:
     options = Options(data=photos, random_weights=0, num_classes=3)
     model = options.source.load(striped.NAME)
-    found = describe_weights(model, options, pqv_onnx.calibrate(model, torch.randn(2, 3, 32, 32)))
+    found = describe_weights(model, options, convert_to_qat(model, QuantSpec.preset("w8a8")))
     assert not found["new_head"] and not found["random"]
 
 
