@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pqv_onnx.checkpoint import load_qat as load
+from pqv_onnx.errors import PqvError, check_count
 from pqv_onnx.graph.export import export_qat as export
 from pqv_onnx.progress import Progress, silent
 from pqv_onnx.qat import Calibration, QuantModel, convert_to_qat
@@ -91,7 +92,7 @@ def evaluate(
     """Top-1, top-5 and agreement with float of models over the same images.
 
     Args:
-        models: files: float weights, QAT checkpoints, exported models.
+        models: a list of files: float weights, QAT checkpoints, exported models.
         data: folder of the data, with its splits.
         split: which of them.
         name: timm's, of float weights.
@@ -99,8 +100,11 @@ def evaluate(
         progress: told of the images that are done.
 
     Raises:
-        PqvError: a file is of no such kind, the models want different images, or the data do not
-            fit them.
+        PqvError: there is no list of files, a file is of no such kind, the models want different
+            images, or the data do not fit them.
     """
+    if isinstance(models, str | os.PathLike) or not models:
+        raise PqvError(f"models is {models!r}, expected a list of at least one file")
+    check_count("batch_size", batch_size, 1)
     subjects = [subject for path in models for subject in subjects_of(Path(path), name)]
     return evaluate_split(subjects, Split("", str(data), split), batch_size, progress=progress)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +34,28 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise PqvError(f"{path}: cannot be written: {error.strerror}") from error
     return Path(path)
+
+
+def check_apart(output: Path, others: Iterable[Path | None]) -> None:
+    """Refuse to write a file that is read or written as another, too; a device may be both.
+
+    Args:
+        output: to write.
+        others: of the same run; None stands for one that was not given.
+
+    Raises:
+        PqvError: one of them is the same file.
+    """
+    for other in others:
+        if other is not None and _same_file(output, other):
+            raise PqvError(f"{output}: is also {other}, expected two files: give another name")
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return stat.S_ISREG(one.stat().st_mode) and one.samefile(other)
+    except OSError:  # one is not there yet, or cannot be looked up
+        return os.path.realpath(one) == os.path.realpath(other)
 
 
 def check_folder(path: str | os.PathLike[str]) -> Path:

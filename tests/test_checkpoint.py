@@ -137,6 +137,7 @@ def test_wrong_metadata(metadata: str | None, sentence: str, checkpoint: Path) -
         ("preprocessing", "crop_pct", None, "preprocessing.crop_pct is None, expected float"),
         ("spec", "weight", {"bits": 2, "scheme": "per-channel"}, "quantization spec: weight is"),
         (None, "labels", ["a"], "found 1 labels, expected 7"),
+        (None, "labels", ["\udce9"] * 7, "found the label .*, expected a line of text"),
         (None, "labels", "abcdefg", "labels is 'abcdefg', expected a list of strings"),
         (None, "accuracy", "good", "accuracy is 'good', expected a number"),
         (None, "colour", "red", "model config: found fields"),

@@ -8,6 +8,7 @@ import pytest
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import (
+    check_apart,
     check_folder,
     check_writable,
     filled_folder,
@@ -123,6 +124,18 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
 def test_names_as_long_as_they_may_be(length: int, tmp_path: Path) -> None:
     write_atomically(tmp_path / ("n" * length), b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["n" * length]
+
+
+def test_files_that_are_one(tmp_path: Path) -> None:
+    path, other, link = (tmp_path / name for name in ("a", "b", "link"))
+    link.symlink_to(path)
+    for _ in range(2):  # before there is a file, and after
+        check_apart(path, [other, None])
+        for same in (path, link, tmp_path / "." / "a"):
+            with pytest.raises(PqvError, match=f"a: is also {same}, expected two files"):
+                check_apart(path, [other, same])
+        path.touch()
+    check_apart(Path("/dev/null"), [Path("/dev/null")])
 
 
 def test_folders(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def bench_command(
     from pqv_onnx.android.bundle import read_bundle
     from pqv_onnx.android.push import is_pushed, push
 
-    check_json(json_file)
+    check_json(json_file, report)
     if report is not None:
         check_writable(report)
     read = read_bundle(bundle)

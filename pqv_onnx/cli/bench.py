@@ -74,7 +74,7 @@ def command(
 
     Example: `pqv bench m.onnx --threads 1 --threads 2 --against float.onnx --profile`
     """
-    check_json(json_file)
+    check_json(json_file, model, *(against or []))
     load_model(model)
     machine = describe_machine(_PACKAGES)
     for line in machine_lines(machine):

@@ -39,6 +39,7 @@ from pqv_onnx.cli.training import (
     WorkersOption,
     float_source,
 )
+from pqv_onnx.files import check_apart
 from pqv_onnx.spec import QuantSpec
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def command(
         raise typer.BadParameter("give --output")
     spec = quant_spec(precision.value, schemes)
     budget = None if size_budget is None else _parse_size(size_budget)
-    check_json(json_file)
+    check_json(json_file, output, weights, labels)
     with status.working("importing torch"):
         from pqv_onnx.checkpoint import check_name
         from pqv_onnx.qat import Calibration, convert_to_qat
@@ -121,6 +122,7 @@ def command(
         from pqv_onnx.train.models import import_modules
     if output is not None:
         check_name(output)
+        check_apart(output, [weights])
     import_modules(modules or [])
     float_model = source.load(model)
     gives = None if task is None else task.value

@@ -82,19 +82,22 @@ def command(
     if source.given and model is None:
         raise typer.BadParameter("--random-weights and --pretrained need --model")
     targets = _targets(models, write, data_name)
-    check_json(json_file)
+    check_json(json_file, *models)
     with status.working("importing torch"):
         from pqv_onnx.train.data import Split
         from pqv_onnx.train.engine import add_over, make_accelerator, share_of
-        from pqv_onnx.train.evaluate import evaluate_split
+        from pqv_onnx.train.evaluate import evaluate_split, is_labelled
         from pqv_onnx.train.models import import_modules
     import_modules(modules or [])
     accelerator = make_accelerator()
     subjects = _subjects(models, model, source, integer, functions, accelerator.device)
+    images = Split(dataset, data, split, workers)
+    if targets and not (subjects[0].classes and is_labelled(images)):
+        raise PqvError("--write-accuracy needs models with classes, and images in their folders")
     with Bars(accelerator.is_main_process) as bars:
         found = evaluate_split(
             subjects,
-            Split(dataset, data, split, workers),
+            images,
             batch_size,
             share=share_of(accelerator),
             add=add_over(accelerator),
@@ -103,9 +106,9 @@ def command(
     if accelerator.is_main_process:
         console.print(_table(found))
         name = data_name or f"{dataset or absolute(data or '').name}, {split}"
-        _write(targets, found, name)
         results = [accuracy.to_dict() for accuracy in found]
         write_json(json_file, {"processes": accelerator.num_processes, "results": results})
+        _write(targets, found, name)
     accelerator.end_training()
 
 
@@ -115,7 +118,7 @@ def _targets(models: list[Path], write: bool, data_name: str | None) -> list[Pat
         if data_name is not None:
             raise typer.BadParameter("--data-name goes with --write-accuracy")
         return []
-    targets = [path for path in models if path.suffix == ".onnx"]
+    targets = [path for path in models if path.suffix.lower() == ".onnx"]
     if not targets:
         raise PqvError(f"--write-accuracy is for .onnx files, found {', '.join(map(str, models))}")
     if data_name is not None and not data_name.strip():

@@ -23,7 +23,7 @@ from pqv_onnx.cli.options import (
 from pqv_onnx.cli.progress import status
 from pqv_onnx.cli.training import LabelsOption
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_writable
+from pqv_onnx.files import check_apart, check_writable
 from pqv_onnx.graph.summary import inspect_model
 
 if TYPE_CHECKING:
@@ -153,8 +153,10 @@ def command(
         raise typer.BadParameter("--embedding int8 goes with --format integer, others have none")
     pixels = image_size(size)
     spec = quant_spec((precision or Precision.w4a4).value, schemes)
-    check_writable(output)
-    check_json(json_file)
+    if check_writable(output).suffix.lower() != ".onnx":
+        raise PqvError(f"{output}: a model is written as .onnx, found another ending")
+    check_apart(output, [checkpoint, labels])
+    check_json(json_file, output, checkpoint, labels)
     with status.working("importing torch"):
         from pqv_onnx.graph.export import About, export_qat
         from pqv_onnx.graph.standard import export_standard

@@ -40,7 +40,7 @@ def command(
 
     Example: `pqv info`, or `pqv info m.onnx`
     """
-    check_json(json_file)
+    check_json(json_file, model)
     result: dict[str, Any] = {
         "pqv_onnx": __version__,
         "python": platform.python_version(),

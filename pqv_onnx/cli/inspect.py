@@ -74,8 +74,8 @@ def command(
     Example: `pqv inspect m.onnx`, or
     `pqv inspect run/last.safetensors --plots figures --data imagenet`
     """
-    check_json(json_file)
-    if model.suffix == ".onnx":
+    check_json(json_file, model)
+    if model.suffix.lower() == ".onnx":
         if plots is not None:
             raise PqvError(f"{model}: --plots is for checkpoints and float weights")
         result = inspect_model(model, batch)

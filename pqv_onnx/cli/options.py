@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_writable, write_atomically
+from pqv_onnx.files import check_apart, check_writable, write_atomically
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.text import printable
 
@@ -108,10 +108,11 @@ def image_size(text: str | None) -> tuple[int, int] | None:
     return int(parts[0]), int(parts[-1])
 
 
-def check_json(path: Path | None) -> None:
-    """Fail before the work, not after it, if the JSON file could not be written."""
+def check_json(path: Path | None, *others: Path | None) -> None:
+    """Fail before the work, not after it, if the JSON file could not be written or is another."""
     if path is not None:
         check_writable(path)
+        check_apart(path, others)
 
 
 def write_json(path: Path | None, result: dict[str, Any]) -> None:

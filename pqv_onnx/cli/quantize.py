@@ -112,7 +112,7 @@ def command(
 
     Example: `pqv quantize deit_tiny_patch16_224 --pretrained --data photos --max-drop 1.0 -o out`
     """
-    check_json(json_file)
+    check_json(json_file, Path(model), weights, labels)
     with status.working("importing torch"):
         from pqv_onnx.train.models import import_modules
         from pqv_onnx.workflow.folder import unfinished

@@ -51,7 +51,7 @@ def command(
     """
     if bool(images) == (random is not None):
         raise typer.BadParameter("give image files, or --random SEED")
-    check_json(json_file)
+    check_json(json_file, model, *(images or []))
     proto = load_model(model)
     session = InferenceSession(model, session_options(threads), use_library=not functions)
     stated = stated_accuracy(metadata(proto))

@@ -69,7 +69,7 @@ def command(
     """
     from pqv_onnx.train.recipe import load_recipe
 
-    check_json(json_file)
+    check_json(json_file, weights, calibrated, teacher_weights, labels)
     source = float_source(weights, random_weights, pretrained, classes=classes)
     options = load_recipe(recipe, changes or [])
     check_folder(output)

@@ -52,7 +52,7 @@ def command(
 
     Example: `pqv verify m.onnx --batch 1 --batch 3`
     """
-    check_json(json_file)
+    check_json(json_file, model, checkpoint, images)
     given = _load(images) if images is not None else None
     proto = load_model(model)
     batches = batch or default_batches(proto)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from pqv_onnx.errors import PqvError
+from pqv_onnx.errors import PqvError, check_count
 
 _FLOAT, _INT64 = ir.DataType.FLOAT, ir.DataType.INT64
 
@@ -14,11 +14,12 @@ def check_top_k(count: int, task: str, classes: int) -> None:
     """Refuse a model that does not give so many classes.
 
     Raises:
-        PqvError: it gives no logits, or fewer.
+        PqvError: it gives no logits, or fewer; or ``count`` is no number of classes.
     """
+    check_count("top_k", count, 1)
     if task != "logits":
         raise PqvError(f"the model gives {task}, the best classes want the task logits")
-    if not 1 <= count <= classes:
+    if count > classes:
         raise PqvError(f"the best {count} classes were asked for, the model has {classes}")
 
 

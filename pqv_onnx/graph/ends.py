@@ -38,3 +38,5 @@ def check_input(input: str, layout: str) -> None:
         raise PqvError(f"input must be float, uint8, image or encoded, not {input}")
     if input == "uint8" and layout not in LAYOUTS[input]:
         raise PqvError(f"layout must be nhwc or nchw, not {layout}")
+    if input in ONE_IMAGE and layout == "nchw":
+        raise PqvError(f"layout nchw is one of uint8 pixels, input {input} has none")

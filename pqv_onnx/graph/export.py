@@ -78,9 +78,13 @@ def export_qat(
     """Write a calibrated or trained model as integer-only ONNX; see `export_onnx`.
 
     Raises:
-        PqvError: the model is not calibrated, the file cannot be written, an option is unknown, or
-            the model gives no codes.
+        PqvError: the model is no `QuantModel` or not calibrated, the file cannot be written, an
+            option is unknown, or the model gives no codes.
     """
+    if not isinstance(model, QuantModel):
+        raise PqvError(
+            f"the model is a {type(model).__name__}, expected a QuantModel, as `calibrate` makes"
+        )
     ends: dict[str, Any] = {"input": input, "layout": layout, "embedding": embedding}
     export_onnx(convert_to_integer(model), path, **ends, top_k=top_k, fuse=fuse, about=about)
 

@@ -100,9 +100,16 @@ def metadata(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def result_names(model: onnx.ModelProto) -> list[str]:
-    """Outputs that the task names; the best classes and their probabilities are others."""
+    """Outputs that the task names; the best classes and their probabilities are others.
+
+    Raises:
+        PqvError: there are none.
+    """
     task = metadata(model).get("pqv.task", "logits")
-    return [output.name for output in model.graph.output if output.name.startswith(task)]
+    names = [output.name for output in model.graph.output]
+    if not (found := [name for name in names if name.startswith(task)]):
+        raise PqvError(f"pqv.task of the model is {task!r}, expected that of its outputs, {names}")
+    return found
 
 
 def takes_image(model: onnx.ModelProto) -> bool:

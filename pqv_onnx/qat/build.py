@@ -82,7 +82,12 @@ def check_timm_name(timm_name: str) -> None:
 def create_timm(timm_name: str, **kwargs: Any) -> nn.Module:
     """Create a timm model with its initial weights; raises PqvError if timm has no such name."""
     check_timm_name(timm_name)
-    model: nn.Module = timm.create_model(timm_name, pretrained=False, **kwargs)
+    try:
+        model: nn.Module = timm.create_model(timm_name, pretrained=False, **kwargs)
+    except RuntimeError as error:
+        if "Invalid pretrained tag" not in str(error):
+            raise
+        raise PqvError(f"unknown timm model {timm_name!r}: {first_line(error)}") from error
     return model
 
 

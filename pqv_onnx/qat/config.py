@@ -170,7 +170,8 @@ def _check_labels(labels: tuple[str, ...], classes: int) -> None:
     if len(labels) != classes:
         raise PqvError(f"model config: found {len(labels)} labels, expected {classes}")
     for label in labels:
-        if not label.strip() or "\n" in label or "\0" in label:
+        whole = label.encode(errors="ignore").decode() == label  # no half of a UTF-16 pair
+        if not label.strip() or "\n" in label or "\0" in label or not whole:
             raise PqvError(f"model config: found the label {label!r}, expected a line of text")
 
 

@@ -180,7 +180,7 @@ def subjects_of(
     Raises:
         PqvError: the file is missing, damaged, or of none of these kinds.
     """
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         return [onnx_subject(path, use_library=used) for used in (True, False)[: 1 + functions]]
     if is_qat(path):
         model = load_qat(path)
@@ -384,7 +384,6 @@ def evaluate_split(
     batches, count = eval_batches(
         split, preprocessing, classes or ANY_CLASSES, batch_size, limit, seed, skip, share
     )
-    named = class_names(split.open(preprocessing.channels, False, batch_size, 0))
     done = 0
 
     def advance(images: int) -> None:
@@ -392,8 +391,17 @@ def evaluate_split(
         done += images
         progress("evaluating", done, count)
 
-    labelled = bool(split.dataset or named)
+    labelled = is_labelled(split, preprocessing.channels)
     return evaluate(subjects, batches, labelled=labelled, add=add, progress=advance)
+
+
+def is_labelled(split: Split, channels: int = 3) -> bool:
+    """Whether an image's class means something: of images in one folder it does not.
+
+    Raises:
+        PqvError: the split cannot be opened.
+    """
+    return bool(split.dataset or class_names(split.open(channels, False, 1, 0)))
 
 
 def _accuracies(

@@ -9,7 +9,7 @@ from torch.utils.data import IterableDataset
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.train.data import Split
-from pqv_onnx.train.folders import class_names
+from pqv_onnx.train.folders import class_names, file_states
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,13 @@ class Parts:
     skip: int
     classes: tuple[str, ...]
     labelled: bool
+
+    @property
+    def calibrated_on(self) -> tuple[object, ...]:
+        """All that tells which images are calibrated on, and of folders whether they changed."""
+        split = self.calibration
+        files = file_states(split.open(3, False, 1, 0))
+        return split.root, split.name, self.calibration_images, self.skip, files
 
 
 def divide(

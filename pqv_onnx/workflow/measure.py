@@ -80,16 +80,17 @@ def describe_weights(
     source = options.source
     if checkpoint is not None:
         found = {"source": "a checkpoint", "sha256": checkpoint.checkpoint_sha256}
-    elif options.weights is not None:
-        found = {"source": options.weights.name, "sha256": file_hash(options.weights)}
+    elif source.weights is not None:
+        found = {"source": source.weights.name, "sha256": file_hash(source.weights)}
     else:
         assert float_model is not None
         found = {"source": str(source), "sha256": _tensors_hash(float_model)}
     known = _pretrained(float_model, options)
     return {
         **found,
-        "random": options.random_weights is not None,
-        "new_head": options.num_classes is not None,
+        # Beside a checkpoint, they are of the float model that it is compared with.
+        "random": checkpoint is None and options.random_weights is not None,
+        "new_head": checkpoint is None and options.num_classes is not None,
         "licence": known.get("license"),
         "origin": known.get("hf_hub_id") or known.get("url"),
     }

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from numbers import Real
 from pathlib import Path
 
-from pqv_onnx.errors import PqvError
+from pqv_onnx.errors import PqvError, check_count
+from pqv_onnx.files import file_hash
 from pqv_onnx.runtime.preprocess import InputFormat
 from pqv_onnx.spec import PRESETS
 from pqv_onnx.train.models import FloatSource
@@ -16,6 +18,11 @@ from pqv_onnx.version import __version__
 MIXED = "mixed"
 LADDER = ("w4a4", "w4a8", MIXED, "w8a8")
 """Precisions from the smallest file to the largest."""
+_LEAST = {
+    **{"images": 1, "evaluation_images": 1, "batch_size": 1, "steps": 1, "top_k": 1},
+    **{"workers": 0, "seed": 0, "random_weights": 0, "num_classes": 0},
+}
+"""What the numbers are at least."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Options:
 
     data: str | Path | None = None
     dataset: str = ""
-    weights: Path | None = None
+    weights: str | Path | None = None
     random_weights: int | None = None
     pretrained: bool = False
     num_classes: int | None = None
@@ -70,6 +77,13 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check what can be checked without a model."""
+        for name, least in _LEAST.items():
+            if (value := getattr(self, name)) is not None or getattr(Options, name) is not None:
+                check_count(name, value, least)
+        if self.image_size is not None:
+            _check_size(self.image_size)
+        if self.source.given > 1:
+            raise PqvError("give one of --weights, --random-weights and --pretrained")
         if self.precision is not None and self.precision not in LADDER:
             raise PqvError(f"precision is {self.precision!r}, expected {', '.join(LADDER)}")
         if self.input == "encoded":
@@ -79,18 +93,24 @@ class Options:
             )
         if self.precision is not None and self.max_drop is not None:
             raise PqvError("a precision and a largest drop were given, expected one of them")
-        if self.max_drop is not None and not 0 <= self.max_drop <= 100:
-            raise PqvError(f"the largest drop is {self.max_drop}, expected 0 to 100")
-        by_classes = self.max_drop is not None or self.precision == MIXED
-        if self.task not in (None, "logits") and by_classes:
+        drop = 0 if self.max_drop is None else self.max_drop
+        if not isinstance(drop, Real) or not 0 <= drop <= 100:
+            raise PqvError(f"the largest drop is {drop!r}, expected 0 to 100")
+        if self.task not in (None, "logits") and self.by_classes:
             raise PqvError(f"a largest drop and {MIXED} need logits, the task is {self.task}")
 
     @property
     def source(self) -> FloatSource:
         """The float weights."""
+        file = None if self.weights is None else Path(self.weights)
         return FloatSource(
-            self.weights, self.random_weights, self.pretrained, self.image_size, self.num_classes
+            file, self.random_weights, self.pretrained, self.image_size, self.num_classes
         )
+
+    @property
+    def by_classes(self) -> bool:
+        """Whether a precision is chosen by what becomes of the classes."""
+        return self.max_drop is not None or self.precision == MIXED
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -106,8 +126,17 @@ class Options:
         fields = {name: str(value) for name, value in asdict(self).items()}
         for name in ("max_drop", "precision", "evaluation_images", "workers", "input", "top_k"):
             del fields[name]
+        if self.labels is not None:
+            fields["labels"] = file_hash(self.labels)
         text = json.dumps([__version__, fields, *map(str, others)])
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_size(size: object) -> None:
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise PqvError(f"image_size is {size!r}, expected (height, width)")
+    for side in size:
+        check_count("a side of image_size", side, 1)
 
 
 assert set(PRESETS) == set(LADDER) - {MIXED}

@@ -133,7 +133,19 @@ def quantize(
     folder = ResultFolder(output)
     start = _start(os.fspath(model), options)
     weights = describe_weights(start.float_model, options, start.checkpoint)
-    folder.open(options.key(start.name, weights, start.parts))
+    with folder.open(options.key(start.name, weights, *start.parts.calibrated_on)):
+        return _fill(folder, start, weights, progress, tried)
+
+
+def _fill(
+    folder: ResultFolder,
+    start: _Start,
+    weights: dict[str, Any],
+    progress: Progress,
+    tried: Callable[[Candidate], None],
+) -> dict[str, Any]:
+    """Make all files, and the folder whole; the report that is in it."""
+    options = start.options
     candidates = _choose(start, folder.path, progress, tried)
     chosen = candidates[-1]
     stated = _state_accuracy(chosen, start)
@@ -171,7 +183,7 @@ def quantize(
 
 def _start(model: str, options: Options) -> _Start:
     """Load what there is, and refuse what does not fit, before any work."""
-    if model.endswith(".onnx"):
+    if model.lower().endswith(".onnx"):
         raise PqvError(
             f"{model}: an exported file cannot be quantized again: give timm's name, and --weights "
             "with the float weights (.safetensors, .pth, .pt) or --pretrained"
@@ -185,11 +197,7 @@ def _start(model: str, options: Options) -> _Start:
     )
     checkpoint, source, name = None, options.source, model
     if Path(model).is_file() or model.endswith(".safetensors"):
-        if not is_qat(Path(model)):
-            raise PqvError(f"{model}: is no QAT checkpoint; give timm's name and --weights {model}")
-        if options.max_drop is not None or options.precision is not None:
-            raise PqvError(f"{model}: has a precision, --precision and --max-drop would choose one")
-        checkpoint = load_qat(model)
+        checkpoint = _load_checkpoint(model, options)
         name = checkpoint.config.backbone.architecture
     elif not source.given:
         raise PqvError("give --weights, --random-weights or --pretrained")
@@ -210,14 +218,28 @@ def _start(model: str, options: Options) -> _Start:
         read_labels_of(options.labels, classes)
     if task == "logits":
         check_names(parts.classes, classes, options.data)
-    elif options.max_drop is not None:
-        raise PqvError(f"a largest drop is one of classes, the model gives {task}")
+    elif options.by_classes:
+        raise PqvError(f"a largest drop and {MIXED} need logits, the model gives {task}")
     reference = None
     if float_model is not None:
         reference = float_subject(f"{name}, {source}", float_model, task=task)
         if options.max_drop is not None:  # for several precisions
             reference = remembering(reference)
     return _Start(name, options, float_model, reference, checkpoint, parts, task)
+
+
+def _load_checkpoint(path: str, options: Options) -> QuantModel:
+    """Load a checkpoint, and refuse options that would make another model of it."""
+    if not is_qat(Path(path)):
+        raise PqvError(f"{path}: is no QAT checkpoint; give timm's name and --weights {path}")
+    if options.max_drop is not None or options.precision is not None:
+        raise PqvError(f"{path}: has a precision, --precision and --max-drop would choose one")
+    if options.quick or options.steps is not None or options.task is not None:
+        raise PqvError(f"{path}: is calibrated and has a task: leave out --quick, --steps, --task")
+    of_floats = options.num_classes is not None or options.image_size is not None
+    if of_floats and not options.source.given:
+        raise PqvError(f"{path}: has a head and a size: leave out --num-classes and --image-size")
+    return load_qat(path)
 
 
 def _choose(

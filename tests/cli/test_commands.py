@@ -79,8 +79,8 @@ def test_export_keeps_the_checkpoints_hash(
 ) -> None:
     import hashlib
 
-    result = tmp_path / "r.json"
-    pqv("export", "--checkpoint", tiny_checkpoint["w8a8"], "-o", tmp_path / "m", "--json", result)
+    model, result = tmp_path / "m.onnx", tmp_path / "r.json"
+    pqv("export", "--checkpoint", tiny_checkpoint["w8a8"], "-o", model, "--json", result)
     digest = hashlib.sha256(tiny_checkpoint["w8a8"].read_bytes()).hexdigest()
     assert json.loads(result.read_text())["metadata"]["pqv.checkpoint_sha256"] == digest
 

@@ -184,9 +184,38 @@ def test_outputs_that_cannot_be_written(
     export = ("export", "--checkpoint", tiny_checkpoint["w8a8"])
     assert str(nowhere) in pqv(*export, "-o", nowhere).error
     assert str(tmp_path) in pqv(*export, "-o", tmp_path).error
-    assert str(nowhere) in pqv(*export, "-o", tmp_path / "m", "--json", nowhere).error
+    assert str(nowhere) in pqv(*export, "-o", tmp_path / "m.onnx", "--json", nowhere).error
     assert str(nowhere) in pqv("inspect", tiny_onnx["w8a8"], "--json", nowhere).error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_is_an_input(
+    pqv, tiny_onnx: dict[str, Path], tiny_checkpoint: dict[str, Path], tmp_path: Path
+) -> None:
+    model, checkpoint = tiny_onnx["w4a4"], tiny_checkpoint["w4a4"]
+    before, out = (model.read_bytes(), checkpoint.read_bytes()), tmp_path / "m.onnx"
+    export = ("export", "--checkpoint", checkpoint, "-o")
+    calibrate = ("calibrate", "--model", "vit", "--weights", checkpoint, "--data", tmp_path, "-o")
+    for command in (
+        *(("run", model, "--random", 0, "--json", model), ("inspect", model, "--json", model)),
+        *(("verify", model, "--json", model), ("bench", model, "--json", model)),
+        *(("info", model, "--json", model), ("eval", model, "--json", model)),
+        *((*export, out, "--json", checkpoint), (*export, out, "--json", out)),
+        *((*calibrate, checkpoint), (*calibrate, tmp_path / "c", "--json", checkpoint)),
+    ):
+        assert "expected two files: give another name" in pqv(*command).error, command
+    assert "is written as .onnx, found another ending" in pqv(*export, checkpoint).error
+    assert (model.read_bytes(), checkpoint.read_bytes()) == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_task_that_no_output_has(pqv, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
+    def edit(model: onnx.ModelProto) -> None:
+        next(entry for entry in model.metadata_props if entry.key == "pqv.task").value = "song"
+
+    bad = edited(tiny_onnx["w4a4"], tmp_path / "bad.onnx", edit)
+    error = pqv("run", bad, "--random", 0).error
+    assert "pqv.task of the model is 'song', expected that of its outputs, ['logits']" in error
 
 
 def test_a_failed_export_leaves_the_old_file(pqv, tmp_path: Path) -> None:

@@ -148,6 +148,8 @@ def test_accuracy_is_written_into_the_file(pqv, data: Path, tmp_path: Path) -> N
     assert "is for .onnx files" in pqv("eval", checkpoint, *given, "--write-accuracy").error
     assert "no such folder" in pqv("eval", model, "--data", tmp_path / "none", *named).error
     assert pqv("eval", model, *given, "--data-name", "stripes").code == 2
+    flat = ("--import", "striped", "--data", next((data / "train").iterdir()), "--json", result)
+    assert "images in their folders" in pqv("eval", model, *flat, "--write-accuracy").error
     assert pqv("eval", model, *given, "--random-weights", 0).code == 2
     assert model.read_bytes() == before
 

@@ -54,6 +54,6 @@ def test_an_exported_file_gives_classes(tiny_qat: dict[str, Any], tmp_path: Path
     assert inspect_model(path)["float_nodes"] == []
     assert verify_model(path).bit_exact
     assert onnx_subject(path, use_library=True).classes == 5
-    for count in (0, 6):
-        with pytest.raises(PqvError, match=f"the best {count} classes were asked for"):
+    for count, words in ((0, "top_k is 0"), (6, "the best 6 classes were asked for")):
+        with pytest.raises(PqvError, match=words):
             export_onnx(integer, path, top_k=count)

@@ -132,6 +132,11 @@ def test_the_rest_has_the_bits_of_the_file_of_pixels(
         assert np.array_equal(whole.run(None, {"image": image})[0], expected)
 
 
+def test_an_image_has_no_other_layout(tiny_qat: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(PqvError, match="layout nchw is one of uint8 pixels, input image has none"):
+        pqv_onnx.export(tiny_qat["w4a4"], tmp_path / "m.onnx", input="image", layout="nchw")
+
+
 def test_what_the_file_says_of_itself(of_images: Path, tiny_checkpoint: dict[str, Path]) -> None:
     model = load_model(of_images)
     wanted = ModelInput.from_metadata(metadata(model))

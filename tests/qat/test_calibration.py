@@ -143,6 +143,8 @@ def test_random_models_are_the_same_for_the_same_seed() -> None:
 def test_random_models_of_unknown_names() -> None:
     with pytest.raises(PqvError, match="unknown timm model 'vit_of_nowhere'"):
         build_random_qat("vit_of_nowhere", W4A4, seed=0)
+    with pytest.raises(PqvError, match="unknown timm model 'deit_.*Invalid pretrained tag .no_tag"):
+        build_random_qat("deit_tiny_patch16_224.no_tag", W4A4, seed=0)
     with pytest.raises(PqvError, match="'deit_tiny', did you mean deit_tiny_patch16_224 or deit_t"):
         build_random_qat("deit_tiny", W4A4, seed=0)
     with pytest.raises(PqvError, match="resnet18: bn1: batch_norm is not supported; `pqv models`"):

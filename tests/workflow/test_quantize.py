@@ -19,8 +19,11 @@ import pqv_onnx  # noqa: E402
 from pqv_onnx.checkpoint import load_qat  # noqa: E402
 from pqv_onnx.errors import PqvError  # noqa: E402
 from pqv_onnx.graph.load import load_model, metadata  # noqa: E402
+from pqv_onnx.qat import convert_to_qat  # noqa: E402
+from pqv_onnx.spec import QuantSpec  # noqa: E402
 from pqv_onnx.train.evaluate import Accuracy  # noqa: E402
 from pqv_onnx.workflow import quantize as workflow  # noqa: E402
+from pqv_onnx.workflow.measure import describe_weights  # noqa: E402
 from pqv_onnx.workflow.options import LADDER, Options  # noqa: E402
 from tests.cli.conftest import Pqv, pqv  # noqa: E402, F401
 
@@ -115,6 +118,33 @@ def test_a_run_that_was_stopped_goes_on(
         workflow.quantize(striped.NAME, out, options)
 
 
+def test_what_a_calibration_depends_on(photos: Path, tmp_path: Path) -> None:
+    data, names = tmp_path / "photos", tmp_path / "names.txt"
+    shutil.copytree(photos, data)
+    names.write_text("a\nb\nc\n")
+
+    def key(**changes: Any) -> str:
+        given = {"random_weights": 0, "num_classes": 3, "images": 6, "labels": names, **changes}
+        start = workflow._start(striped.NAME, Options(data=data, **given))
+        return start.options.key(*start.parts.calibrated_on)
+
+    first = key()
+    assert key(workers=2, evaluation_images=3) == first  # it does not
+    assert key(images=5) != first
+    names.write_text("a\nb\nd\n")
+    second = key()
+    assert second != first
+    shutil.copy(data / "across" / "0.png", data / "down" / "0.png")
+    assert key() != second
+
+
+def test_the_head_of_a_checkpoint_is_not_new(photos: Path, tmp_path: Path) -> None:
+    options = Options(data=photos, random_weights=0, num_classes=3)
+    model = options.source.load(striped.NAME)
+    found = describe_weights(model, options, convert_to_qat(model, QuantSpec.preset("w8a8")))
+    assert not found["new_head"] and not found["random"]
+
+
 def test_an_embedding_of_photos_without_classes(photos: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     flat = photos / "down"
@@ -128,8 +158,14 @@ def test_an_embedding_of_photos_without_classes(photos: Path, tmp_path: Path) ->
     again = pqv_onnx.quantize(first / "model.safetensors", second, data=flat, input="float")
     assert again["float"] is None and again["quantized"]["agreement"] is None
     assert again["task"] == "embedding" and "sqnr.png" not in files(second)
-    with pytest.raises(PqvError, match="has a precision"):
-        pqv_onnx.quantize(first / "model.safetensors", tmp_path / "x", data=flat, max_drop=1.0)
+    for changes, reason in (
+        ({"max_drop": 1.0}, "has a precision"),
+        ({"quick": True}, "is calibrated and has a task: leave out --quick, --steps, --task"),
+        ({"task": "tokens"}, "is calibrated and has a task"),
+        ({"num_classes": 9}, "has a head and a size: leave out --num-classes and --image-size"),
+    ):
+        with pytest.raises(PqvError, match=reason):
+            pqv_onnx.quantize(first / "model.safetensors", tmp_path / "x", data=flat, **changes)
 
 
 @pytest.fixture
@@ -176,6 +212,17 @@ def test_nothing_holds(tried: list[str], photos: Path, tmp_path: Path) -> None:
         ({"max_drop": 1.0, "precision": "w8a8"}, "expected one of them"),
         ({"precision": "w2a2"}, "expected w4a4, w4a8, mixed, w8a8"),
         ({"precision": "mixed", "task": "tokens"}, "mixed need logits"),
+        ({"precision": "mixed", "num_classes": 0}, "mixed need logits, the model gives embedding"),
+        ({"pretrained": True}, "give one of --weights, --random-weights and --pretrained"),
+        ({"random_weights": -1}, "random_weights is -1, expected a whole number from 0 on"),
+        ({"evaluation_images": 0}, "evaluation_images is 0, expected a whole number from 1 on"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"workers": -1}, "workers is -1"),
+        ({"seed": 0.5}, "seed is 0.5"),
+        ({"steps": 0}, "steps is 0"),
+        ({"image_size": 32}, "image_size is 32, expected .height, width."),
+        ({"image_size": ("32", 32)}, "a side of image_size is '32'"),
+        ({"max_drop": "1"}, "the largest drop is '1', expected 0 to 100"),
         ({"num_classes": 3, "top_k": 4}, "the best 4 classes were asked for, the model has 3"),
     ],
 )
@@ -191,8 +238,9 @@ def test_what_is_refused_before_any_work(
 def test_a_name_that_is_nearly_right(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(PqvError, match=f"unknown timm model .*, did you mean .*{striped.NAME}"):
         pqv_onnx.quantize(striped.NAME[:-1], tmp_path / "out", data=photos, random_weights=0)
-    with pytest.raises(PqvError, match="cannot be quantized again: give timm's name, and --wei"):
-        pqv_onnx.quantize(tmp_path / "m.onnx", tmp_path / "out", data=photos)
+    for name in ("m.onnx", "M.ONNX"):
+        with pytest.raises(PqvError, match="cannot be quantized again: give timm's name, and --w"):
+            pqv_onnx.quantize(tmp_path / name, tmp_path / "out", data=photos)
     with pytest.raises(PqvError, match="none.safetensors: there is no such file"):
         pqv_onnx.quantize(tmp_path / "none.safetensors", tmp_path / "out", data=photos)
 
