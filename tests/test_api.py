@@ -37,6 +37,15 @@ def test_from_a_module_to_its_accuracy(tmp_path: Path) -> None:
     assert found[0].top1 == found[1].top1 and found[0].images == 4
 
 
+def test_what_is_no_model_of_timm() -> None:
+    images = torch.zeros(1, 3, 32, 32)
+    with pytest.raises(pqv_onnx.PqvError, match="the model is a str, expected a module of timm"):
+        pqv_onnx.calibrate(striped.NAME, images)
+    wrapped = torch.nn.DataParallel(FloatSource(seed=0).load(striped.NAME))
+    with pytest.raises(pqv_onnx.PqvError, match="the model is a DataParallel, .* another around"):
+        pqv_onnx.calibrate(wrapped, images)
+
+
 def test_every_name_is_there() -> None:
     assert all(getattr(pqv_onnx, name) is not None for name in pqv_onnx.__all__)
     with pytest.raises(AttributeError, match="no attribute 'quantise'"):
