@@ -80,8 +80,8 @@ def describe_weights(
     source = options.source
     if checkpoint is not None:
         found = {"source": "a checkpoint", "sha256": checkpoint.checkpoint_sha256}
-    elif options.weights is not None:
-        found = {"source": options.weights.name, "sha256": file_hash(options.weights)}
+    elif source.weights is not None:
+        found = {"source": source.weights.name, "sha256": file_hash(source.weights)}
     else:
         assert float_model is not None
         found = {"source": str(source), "sha256": _tensors_hash(float_model)}

@@ -49,14 +49,14 @@ class Options:
 
     data: str | Path | None = None
     dataset: str = ""
-    weights: Path | None = None
+    weights: str | Path | None = None
     random_weights: int | None = None
     pretrained: bool = False
     num_classes: int | None = None
     image_size: tuple[int, int] | None = None
     precision: str | None = None
     max_drop: float | None = None
-    labels: Path | None = None
+    labels: str | Path | None = None
     task: str | None = None
     input: InputFormat = "uint8"
     top_k: int | None = None
@@ -88,8 +88,9 @@ class Options:
     @property
     def source(self) -> FloatSource:
         """The float weights."""
+        weights = None if self.weights is None else Path(self.weights)
         return FloatSource(
-            self.weights, self.random_weights, self.pretrained, self.image_size, self.num_classes
+            weights, self.random_weights, self.pretrained, self.image_size, self.num_classes
         )
 
     @property

@@ -21,6 +21,7 @@ from pqv_onnx.errors import PqvError  # noqa: E402
 from pqv_onnx.graph.load import load_model, metadata  # noqa: E402
 from pqv_onnx.train.evaluate import Accuracy  # noqa: E402
 from pqv_onnx.workflow import quantize as workflow  # noqa: E402
+from pqv_onnx.workflow.measure import describe_weights  # noqa: E402
 from pqv_onnx.workflow.options import LADDER, Options  # noqa: E402
 from tests.cli.conftest import Pqv, pqv  # noqa: E402, F401
 
@@ -186,6 +187,12 @@ def test_what_is_refused_before_any_work(
     with pytest.raises(PqvError, match=reason):
         pqv_onnx.quantize(striped.NAME, tmp_path / "out", **given)
     assert not files(tmp_path)
+
+
+def test_files_as_strings(tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    file.write_bytes(b"weights")
+    assert describe_weights(None, Options(weights=str(file)), None)["source"] == "w.safetensors"
 
 
 def test_a_name_that_is_nearly_right(photos: Path, tmp_path: Path) -> None:
