@@ -146,7 +146,7 @@ def folder_labels(source: object, classes: int) -> tuple[str, ...] | None:
     ImageNet's folders have the numbers of synsets; they get timm's names instead.
     """
     names = class_names(source)
-    if not names or len(names) != classes:
+    if not names or "" in names or len(names) != classes:
         return None
     imagenet = ImageNetInfo()
     if set(names) <= set(imagenet.label_names()):

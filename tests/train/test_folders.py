@@ -120,3 +120,4 @@ def test_images_outside_of_the_folders_of_classes(root: Path) -> None:
     shutil.copy(root / "train" / "down" / "0.png", root / "train")
     with pytest.raises(PqvError, match="train: has images that lie outside of the classes' folder"):
         check_classes(open_folder(str(root), "train", "RGB"), 3)
+    assert folder_labels(open_folder(str(root), "train", "RGB"), 3) is None
