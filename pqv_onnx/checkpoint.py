@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError, first_line
-from pqv_onnx.files import check_writable, why_no_file, write_atomically
+from pqv_onnx.files import check_file, check_writable, why_no_file, write_atomically
 from pqv_onnx.qat.build import create_timm, set_image_size
 from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.config import ModelConfig
@@ -103,7 +105,8 @@ def load_float(
 
     Args:
         path: ``.safetensors``, or ``.pth``/``.pt`` that holds a state dict, by itself or under
-            ``model`` or ``state_dict``.
+            ``model`` or ``state_dict``; of timm's ``train.py``, that of the trained weights, not
+            ``state_dict_ema``. Other floating-point types become float32.
         timm_name: the model's name in timm; the number of classes is read from the weights.
         size: height and width of the images; by default what timm makes the model for. Positions
             of the file are those of either.
@@ -115,15 +118,12 @@ def load_float(
     """
     source = Path(path)
     try:
-        state = _read_float(source)
-        for key in ("model", "state_dict"):
-            state = state.get(key, state) if isinstance(state, Mapping) else state
-        state = _tensors(state)
+        state = _float_state(_read_float(source))
         head = state.get("head.weight", state.get("head.fc.weight"))
-        found = len(head) if classes is None and head is not None else classes
+        found = len(head) if classes is None and head is not None and head.ndim else classes
         model = create_timm(timm_name, **({} if found is None else {"num_classes": found}))
         if classes is not None:
-            state |= _new_head(model)
+            state |= _head_of(model)
         if size is not None and not _fits(state, model):
             set_image_size(model, size)
         state = _without_derived(state, model)
@@ -139,8 +139,39 @@ def load_float(
     return model.eval()
 
 
-def _new_head(model: nn.Module) -> _State:
-    """The weights of a timm model's head, or heads, as they were drawn."""
+def is_qat(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a checkpoint for `load_qat`.
+
+    Raises:
+        PqvError: there is no such file, or it is damaged.
+    """
+    source = check_file(path)
+    if source.suffix not in SUFFIXES:
+        return False
+    try:
+        if not _is_safetensors(source):
+            return _is_qat_dict(_read_torch(source))
+        with safe_open(source, framework="pt") as file:
+            return FORMAT in (file.metadata() or {})
+    except PqvError as error:
+        raise PqvError(f"{source}: {error}") from error
+    except (SafetensorError, OSError) as error:
+        raise PqvError(f"{source}: is no readable safetensors file ({error})") from error
+
+
+def _float_state(content: Any) -> _State:
+    """The weights in what a file holds, by their names in the model."""
+    for key in ("model", "state_dict"):
+        inner = content.get(key) if isinstance(content, Mapping) else None
+        content = inner if isinstance(inner, Mapping) else content
+    return {
+        name.removeprefix("module."): value.float() if value.is_floating_point() else value
+        for name, value in _tensors(content).items()  # DataParallel's module is the model
+    }
+
+
+def _head_of(model: nn.Module) -> _State:
+    """The weights of a timm model's head, or heads."""
     heads = pretrained_cfg(model).get("classifier") or ()
     prefixes = tuple(f"{head}." for head in ((heads,) if isinstance(heads, str) else heads))
     return {k: v for k, v in model.state_dict().items() if k.startswith(prefixes)}
@@ -161,7 +192,7 @@ def _empty(config: ModelConfig) -> QuantModel:
 def _read_qat(path: Path) -> tuple[_State, ModelConfig]:
     if not _is_safetensors(path):
         content = _read_torch(path)
-        if not isinstance(content, Mapping) or set(content) != {"state_dict", "config"}:
+        if not _is_qat_dict(content):
             raise PqvError(
                 "is no checkpoint of a quantized model, expected a dict with state_dict and config"
             )
@@ -182,6 +213,10 @@ def _read_qat(path: Path) -> tuple[_State, ModelConfig]:
     if version != VERSION:
         raise PqvError(f"is of version {version} of the format, expected {VERSION}")
     return state, ModelConfig.from_dict(config)
+
+
+def _is_qat_dict(content: object) -> bool:
+    return isinstance(content, Mapping) and set(content) == {"state_dict", "config"}
 
 
 def _read_float(path: Path) -> Any:
@@ -213,11 +248,17 @@ def _read_safetensors(path: Path) -> tuple[_State, dict[str, str]]:
 
 def _read_torch(path: Path) -> Any:
     try:
-        with warnings.catch_warnings(action="ignore"):  # about the pickle protocol
+        with (
+            warnings.catch_warnings(action="ignore"),  # about the pickle protocol
+            # Options of a training program, as timm's: a class of attributes, which runs nothing.
+            torch.serialization.safe_globals([argparse.Namespace]),
+        ):
             return torch.load(path, map_location="cpu", weights_only=True)
     # A damaged or hostile pickle can fail in any way.
     except Exception as error:
-        raise PqvError("is damaged or holds something other than weights") from error
+        kind = re.search(r"GLOBAL (\S+) was not", str(error))
+        what = f" ({kind[1]}): save model.state_dict() alone" if kind else ""
+        raise PqvError(f"is damaged or holds something other than weights{what}") from error
 
 
 def _tensors(state: object) -> _State:
@@ -267,8 +308,11 @@ def _check_exponents(model: QuantModel) -> None:
 
 
 def _fits(state: _State, model: nn.Module) -> bool:
-    """Whether parameters of the model that are in ``state`` have its shapes."""
-    return all(state.get(name, p).shape == p.shape for name, p in model.named_parameters())
+    """Whether parameters of the model, its head aside, that are in ``state`` have its shapes."""
+    sized = dict(model.named_parameters())
+    return all(
+        state.get(k, sized[k]).shape == sized[k].shape for k in sized.keys() - _head_of(model)
+    )
 
 
 def _without_derived(state: _State, model: nn.Module) -> _State:

@@ -187,7 +187,9 @@ def check_file(path: str | os.PathLike[str]) -> Path:
 
 def why_no_file(path: str | os.PathLike[str]) -> str:
     """What to say of a path where a file was expected."""
-    return "is a folder, not a file" if Path(path).is_dir() else "there is no such file"
+    if Path(path).is_dir():
+        return "is a folder, not a file"
+    return "is a device or a pipe, not a file" if Path(path).exists() else "there is no such file"
 
 
 def read_bytes(path: str | os.PathLike[str], most: int, kind: str) -> bytes:

@@ -52,6 +52,15 @@ def test_models_that_are_no_list(models: Any, tmp_path: Path) -> None:
         pqv_onnx.evaluate(["m.onnx"], tmp_path, batch_size=0)
 
 
+def test_what_is_no_model_of_timm() -> None:
+    images = torch.zeros(1, 3, 32, 32)
+    with pytest.raises(pqv_onnx.PqvError, match="the model is a str, expected a module of timm"):
+        pqv_onnx.calibrate(striped.NAME, images)
+    wrapped = torch.nn.DataParallel(FloatSource(seed=0).load(striped.NAME))
+    with pytest.raises(pqv_onnx.PqvError, match="the model is a DataParallel, .* another around"):
+        pqv_onnx.calibrate(wrapped, images)
+
+
 def test_every_name_is_there() -> None:
     assert all(getattr(pqv_onnx, name) is not None for name in pqv_onnx.__all__)
     with pytest.raises(AttributeError, match="no attribute 'quantise'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import pickle
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pqv_onnx.checkpoint import FORMAT, load_float, load_qat, save_qat
+from pqv_onnx.checkpoint import FORMAT, is_qat, load_float, load_qat, save_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat import QuantModel, convert_to_qat
 from pqv_onnx.qat.build import set_image_size
@@ -80,6 +81,12 @@ def test_torch_files_of_weights(ending: str, model: QuantModel, tmp_path: Path) 
     loaded = load_qat(path)
     assert loaded.config == model.config
     assert torch.equal(loaded(images(4)), model(images(4)))
+    assert is_qat(path)
+    torch.save({"state_dict": model.state_dict()}, path)
+    assert not is_qat(path)
+    path.write_bytes(b"")
+    with pytest.raises(PqvError, match=f"{path}: is damaged"):
+        is_qat(path)
 
 
 def test_wrong_keys(checkpoint: Path) -> None:
@@ -299,6 +306,37 @@ def test_float_checkpoints(nesting: str | None, tmp_path: Path) -> None:
         load_float(tmp_path / "m.pth", "deit_tiny_distilled_patch16_224")
     with pytest.raises(PqvError, match="unknown timm model"):
         load_float(tmp_path / "m.pth", "vit_of_nowhere")
+
+
+def test_float_checkpoints_as_programs_write_them(tmp_path: Path) -> None:
+    """As timm's ``train.py``, with a name beside the weights, of DataParallel, of other types."""
+    torch.manual_seed(0)
+    name, path = "vit_tiny_patch16_224", tmp_path / "m.pth"
+    state = timm.create_model(name, num_classes=3).half().state_dict()
+    options = argparse.Namespace(lr=0.1, model=name)
+    wrapped = {f"module.{key}": value.double() for key, value in state.items()}
+    for content in (
+        {"arch": name, "state_dict": state, "args": options, "state_dict_ema": {}},
+        {"model": name, "state_dict": state},
+        wrapped,
+    ):
+        torch.save(content, path)
+        for key, value in load_float(path, name).state_dict().items():
+            assert torch.equal(value, state[key].float()), key
+    torch.save({"state_dict": state, "args": path}, path)
+    with pytest.raises(PqvError, match=r"\(pathlib\.\w+\): save model.state_dict\(\) alone"):
+        load_float(path, name)
+
+
+def test_heads_that_do_not_fit(tmp_path: Path) -> None:
+    name, path = "vit_tiny_patch16_224", tmp_path / "m.pth"
+    torch.save({"head.weight": torch.tensor(1.0)}, path)
+    with pytest.raises(PqvError, match="not the weights of vit_tiny.*: missing blocks"):
+        load_float(path, name)
+    state = timm.create_model(name, num_classes=3).state_dict()
+    torch.save(state | {"head.bias": torch.zeros(5)}, path)
+    with pytest.raises(PqvError, match=r"head.bias is torch.float32 \[5\], expected .* \[3\]"):
+        load_float(path, name, (32, 48))
 
 
 @pytest.mark.parametrize("of_file", [(224, 224), (32, 48)])

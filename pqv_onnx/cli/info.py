@@ -57,7 +57,7 @@ def command(
 
 def _describe(path: Path) -> dict[str, Any]:
     entries = metadata_of(load_model(path))
-    stated = stated_accuracy(entries)
+    stated = stated_accuracy(entries, path)
     shown = ("model", "precision", "input", "input_size", "tool_version", "minimum_onnxruntime")
     described = {name: entries.get(f"pqv.{name}") for name in shown}
     return {"path": str(path), **described, "accuracy": stated.to_dict() if stated else None}

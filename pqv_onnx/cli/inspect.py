@@ -86,11 +86,10 @@ def command(
         check_folder(plots)
     spec = quant_spec(precision.value, schemes)
     with status.working("importing torch"):
-        from pqv_onnx.checkpoint import SUFFIXES, load_float, load_qat
+        from pqv_onnx.checkpoint import SUFFIXES, is_qat, load_float, load_qat
         from pqv_onnx.qat import calibrate, convert_to_qat
         from pqv_onnx.train.calibration import read_images
         from pqv_onnx.train.data import Split
-        from pqv_onnx.train.evaluate import is_qat
         from pqv_onnx.train.models import import_modules
     import_modules(modules or [])
 

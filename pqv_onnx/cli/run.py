@@ -54,7 +54,7 @@ def command(
     check_json(json_file, model, *(images or []))
     proto = load_model(model)
     session = InferenceSession(model, session_options(threads), use_library=not functions)
-    stated = stated_accuracy(metadata(proto))
+    stated = stated_accuracy(metadata(proto), model)
     labels = stated_labels(metadata(proto))
     names = result_names(proto)
     results: list[dict[str, Any]] = []

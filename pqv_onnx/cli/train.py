@@ -75,10 +75,10 @@ def command(
     check_folder(output)
     with status.working("importing torch"):
         from pqv_onnx.train.board import Board
-        from pqv_onnx.train.engine import LAST, STATE, Report, Trainer, make_accelerator
+        from pqv_onnx.train.engine import BEST, LAST, STATE, Report, Trainer, make_accelerator
         from pqv_onnx.train.models import import_modules
     board = Board(output / "tensorboard") if tensorboard else None
-    if not resume and (output / STATE).exists():
+    if not resume and any((output / name).exists() for name in (STATE, LAST, BEST)):
         raise PqvError(
             f"{output} holds a run already: go on with it by --resume, or give another folder"
         )

@@ -61,11 +61,14 @@ class StatedAccuracy:
         return asdict(self)
 
 
-def stated_accuracy(entries: Mapping[str, str]) -> StatedAccuracy | None:
+def stated_accuracy(
+    entries: Mapping[str, str], path: str | os.PathLike[str]
+) -> StatedAccuracy | None:
     """Read ``pqv.accuracy``; None where the file states none.
 
     Args:
         entries: the file's metadata, see `metadata`.
+        path: the file, for the sentence.
 
     Raises:
         PqvError: the entry is malformed.
@@ -81,7 +84,7 @@ def stated_accuracy(entries: Mapping[str, str]) -> StatedAccuracy | None:
         return StatedAccuracy(**{name: value[name] for name in names})
     except (ValueError, TypeError, KeyError, RecursionError, PqvError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
-        raise PqvError(f"the model's {ACCURACY_KEY} is malformed: {reason}") from error
+        raise PqvError(f"{path}: {ACCURACY_KEY} is malformed: {reason}") from error
 
 
 def write_accuracy(path: str | os.PathLike[str], accuracy: StatedAccuracy) -> None:

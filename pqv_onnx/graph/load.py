@@ -61,11 +61,12 @@ def load_model(path: str | os.PathLike[str] | onnx.ModelProto) -> onnx.ModelProt
             f"{source}: the model has no op of the domain {DOMAIN}: it is not of pqv export; "
             "onnxruntime runs it by itself, `pqv bench --against` times it"
         )
-    if versions.get(DOMAIN) != VERSION:
-        raise PqvError(
-            f"{source}: the model wants version {versions.get(DOMAIN)} of the op domain {DOMAIN}, "
-            f"this package has version {VERSION}"
-        )
+    for wanted in (versions.get(DOMAIN), metadata(model).get("pqv.op_domain_version", VERSION)):
+        if str(wanted) != str(VERSION):
+            raise PqvError(
+                f"{source}: the model wants version {wanted} of the op domain {DOMAIN}, "
+                f"this package has version {VERSION}"
+            )
     for node in model.graph.node:
         if node.domain == DOMAIN and (fault := _fault(node)):
             raise PqvError(f"{source}: node {node.name}: {fault}")

@@ -43,7 +43,7 @@ def inspect_model(path: str | os.PathLike[str], batch: int = 1) -> dict[str, Any
         PqvError: see `load_model` and `stated_accuracy`.
     """
     model = load_model(path)
-    stated = stated_accuracy(metadata(model))
+    stated = stated_accuracy(metadata(model), path)
     return {
         "file_bytes": os.path.getsize(path),
         "ops": _count_ops(model),

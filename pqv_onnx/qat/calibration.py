@@ -225,16 +225,23 @@ def check_calibrated(model: QuantModel) -> None:
 
 def _chunks(model: QuantModel, images: Tensor | Iterable[Tensor]) -> list[Tensor]:
     batches = [images] if isinstance(images, Tensor) else list(images)
-    if not sum(batch.shape[0] for batch in batches):
-        raise PqvError("calibration: found no images, expected at least one")
-    data = torch.cat(batches)
     backbone = model.config.backbone
     expected = (backbone.in_chans, *backbone.img_size)
-    if tuple(data.shape[1:]) != expected:
-        raise PqvError(
-            f"calibration: images have shape {list(data.shape)}, expected [B, "
-            f"{', '.join(map(str, expected))}]"
-        )
+    for batch in batches:
+        if not isinstance(batch, Tensor) or batch.dtype != torch.float32:
+            found = batch.dtype if isinstance(batch, Tensor) else f"a {type(batch).__name__}"
+            raise PqvError(
+                f"calibration: images are {found}, expected normalised ones as a torch.float32 "
+                "tensor, or batches of them"
+            )
+        if tuple(batch.shape[1:]) != expected:
+            raise PqvError(
+                f"calibration: images have shape {list(batch.shape)}, expected [B, "
+                f"{', '.join(map(str, expected))}]"
+            )
+    if not sum(map(len, batches)):
+        raise PqvError("calibration: found no images, expected at least one")
+    data = torch.cat(batches)
     device = device_of(model)
     chunk = _CHUNK if device.type == "cpu" else _CHUNK_OF_ACCELERATORS
     return list(data.to(device).split(chunk))

@@ -206,7 +206,10 @@ def image_size(model: nn.Module) -> tuple[int, int, int]:
         channels = getattr(model, "in_chans", None) or cfg.get("input_size", (3,))[0]
         return (channels, *size)
     if "input_size" not in cfg:
-        raise PqvError("the model does not say for which image size it is: give one (--image-size)")
+        raise PqvError(
+            f"the model is a {type(model).__name__}, expected a module of timm, which says for "
+            "which image size it is, without another around it"
+        )
     channels, height, width = cfg["input_size"]
     return channels, height, width
 

@@ -40,7 +40,7 @@ def open_image(
     """Open an image file, whose pixels are not read yet, with our limits in place of Pillow's.
 
     Raises:
-        PqvError: see `check_image_size`.
+        PqvError: see `check_image_size`, or its channels have more than 8 bits.
         Exception: what Pillow raises of a file that is missing or no image.
     """
     try:
@@ -49,7 +49,17 @@ def open_image(
     except Image.DecompressionBombError:
         raise PqvError(f"the image is too large, expected {_IMAGE_LIMITS}") from None
     check_image_size(*image.size)
+    if image.mode.startswith(("I", "F")):  # Pillow's conversion would cut them off at 255: white
+        raise PqvError(
+            f"the image is in 16 or 32 bits (Pillow's {image.mode}), expected 8 bits a channel"
+        )
     return image
+
+
+def image_endings() -> tuple[str, ...]:
+    """Endings of the names of files that `open_image` reads, as ``.png``."""
+    known = Image.registered_extensions().items()
+    return tuple(ending for ending, kind in known if kind in _FORMATS)
 
 
 def check_image_size(width: int, height: int, what: str = "in its file") -> None:

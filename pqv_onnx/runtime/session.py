@@ -75,7 +75,7 @@ def register_library(options: onnxruntime.SessionOptions) -> None:
 def InferenceSession(  # noqa: N802 - named after the class it makes
     path_or_bytes: str | os.PathLike[str] | bytes,
     sess_options: onnxruntime.SessionOptions | None = None,
-    providers: Sequence[str] = ("CPUExecutionProvider",),
+    providers: str | Sequence[str] = ("CPUExecutionProvider",),
     *,
     use_library: bool = True,
     **kwargs: Any,
@@ -87,14 +87,15 @@ def InferenceSession(  # noqa: N802 - named after the class it makes
 
     Args:
         path_or_bytes: the model.
-        sess_options: options of your own; the library is registered with them.
+        sess_options: options of your own; the library is registered with them, here alone.
         providers: execution providers, CPU by default (the pqv kernels are CPU kernels).
         use_library: False runs the functions that the model carries, on stock onnxruntime.
         **kwargs: handed to ``onnxruntime.InferenceSession``.
 
     Raises:
         PqvError: no such file, not a valid model, one for another version of the op domain, or a
-            node the library refuses; onnxruntime-extensions are needed and not installed.
+            node the library refuses; onnxruntime-extensions are needed and not installed; the
+            options have the library already.
     """
     if not isinstance(path_or_bytes, bytes):
         path_or_bytes = os.fspath(path_or_bytes)
@@ -106,9 +107,16 @@ def InferenceSession(  # noqa: N802 - named after the class it makes
     # is in the error already.
     kwargs.setdefault("enable_fallback", 0)
     name = "the model" if isinstance(path_or_bytes, bytes) else path_or_bytes
+    chosen = [providers] if isinstance(providers, str) else list(providers)
     try:
-        session = _open(path_or_bytes, options, list(providers), **kwargs)
+        session = _open(path_or_bytes, options, chosen, **kwargs)
     except Exception as error:
+        # onnxruntime notices that no earlier, and there is no way to ask for it or to undo it.
+        if "Domain already set in registry" in str(error):
+            raise PqvError(
+                "a library is registered twice with these session options: give new ones, "
+                "pqv_onnx.InferenceSession registers the op library itself"
+            ) from error
         raise PqvError(f"{name}: {_one_line(error)}") from error
     if options in _registered:
         _check_domain_version(session.entries, name)
@@ -137,7 +145,7 @@ def _check_domain_version(entries: Mapping[str, str], name: str) -> None:
     wanted = entries.get("pqv.op_domain_version")
     if wanted is not None and wanted != str(VERSION):
         raise PqvError(
-            f"{name}: the model wants version {wanted} of the op domain {DOMAIN}, the library has "
+            f"{name}: wants version {wanted} of the op domain {DOMAIN}, the library has "
             f"version {VERSION}"
         )
 

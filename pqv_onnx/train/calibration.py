@@ -78,7 +78,7 @@ def student(recipe: Recipe, float_model: nn.Module, split: Split) -> QuantModel:
     )
 
 
-def read_labels_of(file: Path, classes: int) -> tuple[str, ...]:
+def read_labels_of(file: str | Path, classes: int) -> tuple[str, ...]:
     """Read a name for each of so many classes.
 
     Raises:
@@ -90,7 +90,7 @@ def read_labels_of(file: Path, classes: int) -> tuple[str, ...]:
     return labels
 
 
-def name_classes(model: QuantModel, file: Path | None, split: Split | None = None) -> None:
+def name_classes(model: QuantModel, file: str | Path | None, split: Split | None = None) -> None:
     """Give a model's classes the names in a file, else those of a data set's folders.
 
     Where there is no file, and no folder for each class, they keep the names that they have.

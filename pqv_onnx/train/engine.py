@@ -262,7 +262,8 @@ class Trainer:
                 written; the last checkpoint that was written is whole.
         """
         with self.rounding.training():
-            if not self.rounding.left or self.progress.step < self.total_steps:
+            finished = self.progress.step >= self.total_steps and not self._unevaluated
+            if not (self.rounding.left and finished):
                 result = self._train()
         return self._round() if self.rounding.left else result
 
@@ -270,8 +271,10 @@ class Trainer:
         """All epochs."""
         progress, per_epoch = self.progress, self.data.steps_per_epoch
         total, save_every = self.total_steps, self.recipe.train.save_every
-        if progress.step >= total:
-            return self._evaluate(self.snapshot())
+        if self._unevaluated:
+            result = self._evaluate_epoch(progress.step // per_epoch - 1, whole=True)
+        elif progress.step >= total:
+            result = self._evaluate(self.snapshot())
         while progress.step < total:
             epoch = progress.step // per_epoch
             end = min((epoch + 1) * per_epoch, total)
@@ -283,8 +286,14 @@ class Trainer:
                     break
                 if save_every and not progress.step % save_every:
                     self._save(self.snapshot(), LAST)
-            result = self._finish_epoch(epoch, whole=end == (epoch + 1) * per_epoch)
+            self._save(self.snapshot(), LAST)  # an image to evaluate on may be bad
+            result = self._evaluate_epoch(epoch, whole=end == (epoch + 1) * per_epoch)
         return result
+
+    @property
+    def _unevaluated(self) -> bool:
+        """Whether a run was stopped behind the last update of an epoch."""
+        return len(self.progress.history) < self.progress.step // self.data.steps_per_epoch
 
     @property
     def _epoch_steps(self) -> int:
@@ -336,7 +345,7 @@ class Trainer:
         loss = self.criterion(logits, targets, images, self.accelerator.autocast())
         return loss + self.regularizer(self.progress.step / self._whole_run)
 
-    def _finish_epoch(self, epoch: int, whole: bool) -> Accuracy:
+    def _evaluate_epoch(self, epoch: int, whole: bool) -> Accuracy:
         """Evaluate, log and save; of an epoch cut short, the state goes on inside of it."""
         progress, snapshot = self.progress, self.snapshot()
         result = self._evaluate(snapshot)

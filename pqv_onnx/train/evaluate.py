@@ -17,12 +17,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from pqv_onnx.checkpoint import FORMAT, load_qat
+from pqv_onnx.checkpoint import is_qat, load_qat
 from pqv_onnx.errors import PqvError
-from pqv_onnx.files import check_file
 from pqv_onnx.graph.load import load_model, metadata, result_names, takes_image
 from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.progress import Progress, silent
@@ -215,21 +213,6 @@ def remembering(subject: Subject) -> Subject:
         return kept[key]
 
     return replace(subject, predict=predict)
-
-
-def is_qat(path: Path) -> bool:
-    """Whether a file is a QAT checkpoint in safetensors.
-
-    Raises:
-        PqvError: there is no such file.
-    """
-    if check_file(path).suffix != ".safetensors":
-        return False
-    try:
-        with safe_open(path, framework="pt") as file:
-            return FORMAT in (file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise PqvError(f"{path}: is no readable safetensors file ({error})") from error
 
 
 def common_preprocessing(subjects: Sequence[Subject]) -> ModelInput:

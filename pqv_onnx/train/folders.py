@@ -5,16 +5,25 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from timm.data import ImageNetInfo, create_dataset
+from timm.data import ImageNetInfo, add_img_extensions, create_dataset
 from timm.data.dataset import ImageDataset
 from timm.data.readers.reader_image_folder import ReaderImageFolder
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.runtime.images import image_endings
+
+# Of folders and of tar files, timm reads those in JPEG and PNG only.
+add_img_extensions(image_endings())
 
 _TRAIN = ("train", "training")
 _SPLITS = (*_TRAIN, "validation", "val", "valid", "eval", "evaluation")
 """What timm takes for the folder of a split."""
+_OTHER_SPLITS = ("test", "testing")
 _SHOWN = 5
+
+
+class NoSplitError(PqvError):
+    """There are folders of splits, and not of the one that was asked for."""
 
 
 def open_folder(root: str | None, split: str, mode: str) -> ImageDataset:
@@ -30,8 +39,9 @@ def open_folder(root: str | None, split: str, mode: str) -> ImageDataset:
         mode: of Pillow, that images are converted to.
 
     Raises:
-        PqvError: there is no such folder or split, it has no images, a link that leads back into
-            it, or a class that training lacks.
+        NoSplitError: there is no such split, but another.
+        PqvError: there is no such folder, it has no images, a link that leads back into it, or a
+            class that training lacks, or may be a class itself.
     """
     if root is None:
         raise PqvError("image folders need the path of their folder (--data)")
@@ -54,8 +64,9 @@ def open_folder(root: str | None, split: str, mode: str) -> ImageDataset:
     if Path(reader.root) == base:
         # timm takes the whole folder where a split's own is missing: splits would be classes.
         if splits:
-            raise PqvError(f"{base}: there is no split {split} beside {splits[0]}")
+            raise NoSplitError(f"{base}: there is no split {split} beside {splits[0]}")
         return found
+    _check_split(Path(reader.root), reader)
     train = next((base / name for name in _TRAIN if (base / name).is_dir()), None)
     # Listing a million files takes time: once for the names of their folders is enough.
     if train is None or Path(reader.root) == train or _names(train) == set(reader.class_to_idx):
@@ -64,6 +75,19 @@ def open_folder(root: str | None, split: str, mode: str) -> ImageDataset:
     if unknown := sorted(set(reader.class_to_idx) - set(classes)):
         raise PqvError(f"{reader.root}: found the class {unknown[0]!r}, which {train} lacks")
     return create_dataset("", root, split, class_map=classes, input_img_mode=mode)
+
+
+def _check_split(folder: Path, reader: ReaderImageFolder) -> None:
+    """Refuse a split without classes that has classes beside it: it may be one of them."""
+    if set(reader.class_to_idx) != {""}:
+        return
+    endings = image_endings()
+    for other in sorted(_names(folder.parent) - {*_SPLITS, *_OTHER_SPLITS}):
+        if any(file.suffix.lower() in endings for file in (folder.parent / other).iterdir()):
+            raise PqvError(
+                f"{folder}: is it a split or a class? It has no folders of classes, but {other} "
+                "with images is beside it: rename it, or move the classes into a folder train"
+            )
 
 
 def _check_links(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> None:
@@ -118,9 +142,15 @@ def check_classes(source: object, classes: int) -> None:
 
 
 def check_names(names: tuple[str, ...], classes: int, root: object) -> None:
-    """Refuse names of folders in ``root``, if there are any, that are not as many as classes."""
+    """Refuse names of folders in ``root``, if there are any, that are not as many as classes.
+
+    Raises:
+        PqvError: they are not, or there are images that lie in none of the folders.
+    """
+    if "" in names:
+        raise PqvError(f"{root}: has images that lie outside of the classes' folders")
     if names and len(names) != classes:
-        shown = ", ".join(name or "(none)" for name in names[:_SHOWN])
+        shown = ", ".join(names[:_SHOWN])
         more = ", ..." if len(names) > _SHOWN else ""
         raise PqvError(
             f"{root}: found {len(names)} classes ({shown}{more}), the model has {classes}; "
@@ -134,7 +164,7 @@ def folder_labels(source: object, classes: int) -> tuple[str, ...] | None:
     ImageNet's folders have the numbers of synsets; they get timm's names instead.
     """
     names = class_names(source)
-    if not names or len(names) != classes:
+    if not names or "" in names or len(names) != classes:
         return None
     imagenet = ImageNetInfo()
     if set(names) <= set(imagenet.label_names()):

@@ -9,7 +9,7 @@ from torch.utils.data import IterableDataset
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.train.data import Split
-from pqv_onnx.train.folders import class_names, file_states
+from pqv_onnx.train.folders import NoSplitError, class_names, file_states
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def divide(
         evaluation: images to evaluate on.
 
     Raises:
-        PqvError: there are no such splits, or not two images.
+        PqvError: there are no such splits, or not two images; or a folder of a split is there
+            but cannot be opened.
     """
     splits = [Split(dataset, root, name, workers) for name in ("train", "validation")]
     found: list[tuple[Split, Any]] = []
@@ -67,6 +68,9 @@ def divide(
         try:
             found.append((split, split.open(3, False, 1, 0)))
         except PqvError as error:
+            # What other readers raise does not tell a split that is broken from one that is not.
+            if not dataset and not isinstance(error, NoSplitError):
+                raise
             problem = error
     if not found:
         raise problem

@@ -30,7 +30,7 @@ def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> 
             outputs' names.
 
     Raises:
-        PqvError: the checkpoint does not load, or is of another architecture or precision.
+        PqvError: the checkpoint does not load, or is not what ``model`` was exported from.
     """
     integer = convert_to_integer(load_qat(checkpoint))
     entries = metadata(model)
@@ -40,6 +40,9 @@ def torch_oracle(checkpoint: str | os.PathLike[str], model: onnx.ModelProto) -> 
     ):
         if (stated := entries.get(key)) != found:
             raise PqvError(f"{checkpoint} is {found}, the model was exported from {stated}")
+    sha256 = integer.checkpoint_sha256
+    if entries.get("pqv.checkpoint_sha256", sha256) != sha256:  # there if it was read from a file
+        raise PqvError(f"the model was not exported from {checkpoint}")
     changed = with_input(integer, entries["pqv.input"], entries["pqv.layout"])
     changed = with_embedding(changed, entries.get("pqv.embedding", "float"))
     oracle = recorded(changed, result_names(model))

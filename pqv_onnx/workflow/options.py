@@ -63,7 +63,7 @@ class Options:
     image_size: tuple[int, int] | None = None
     precision: str | None = None
     max_drop: float | None = None
-    labels: Path | None = None
+    labels: str | Path | None = None
     task: str | None = None
     input: InputFormat = "uint8"
     top_k: int | None = None

@@ -15,7 +15,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from pqv_onnx.checkpoint import load_qat, save_qat
+from pqv_onnx.checkpoint import is_qat, load_qat, save_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import absolute, file_hash, write_atomically
 from pqv_onnx.graph.accuracy import StatedAccuracy, write_accuracy
@@ -38,7 +38,6 @@ from pqv_onnx.train.evaluate import (
     Subject,
     evaluate_split,
     float_subject,
-    is_qat,
     onnx_subject,
     remembering,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,13 @@ from tests.cli.conftest import Pqv
 def test_version(pqv: Pqv) -> None:
     done = pqv("--version")
     assert (done.code, done.out) == (0, f"pqv_onnx {__version__}\n")
+
+
+def test_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pqv_onnx", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"pqv_onnx {__version__}\n"
 
 
 @pytest.mark.parametrize("command", [(), ("run",), ("android",), ("android", "app")])

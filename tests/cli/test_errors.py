@@ -153,13 +153,23 @@ def test_a_model_of_a_newer_op_domain(pqv, tiny_onnx: dict[str, Path], tmp_path:
     assert "version 2 of the op domain pqv" in pqv("inspect", bad).error
 
 
+def test_a_model_that_says_so_in_its_metadata(
+    pqv, tiny_onnx: dict[str, Path], tmp_path: Path
+) -> None:
+    def edit(model: onnx.ModelProto) -> None:
+        next(e for e in model.metadata_props if e.key == "pqv.op_domain_version").value = "99"
+
+    bad = edited(tiny_onnx["w4a4"], tmp_path / "new.onnx", edit)
+    assert f"{bad}: the model wants version 99 of the op domain" in pqv("verify", bad).error
+
+
 def test_a_malformed_accuracy(pqv, tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
     def edit(model: onnx.ModelProto) -> None:
         model.metadata_props.add(key="pqv.accuracy", value="good")
 
     bad = edited(tiny_onnx["w4a4"], tmp_path / "bad.onnx", edit)
     for command in (("run", bad, "--random", 0), ("info", bad), ("inspect", bad)):
-        assert "pqv.accuracy is malformed" in pqv(*command).error
+        assert f"{bad}: pqv.accuracy is malformed" in pqv(*command).error
 
 
 def test_missing_files(pqv, tmp_path: Path, tiny_onnx: dict[str, Path]) -> None:
@@ -175,6 +185,7 @@ def test_missing_files(pqv, tmp_path: Path, tiny_onnx: dict[str, Path]) -> None:
         ("run", tiny_onnx["w4a4"], missing),
     ):
         assert str(missing) in pqv(*command).error
+    assert "/dev/null: is a device or a pipe, not a file" in pqv("inspect", "/dev/null").error
 
 
 def test_outputs_that_cannot_be_written(

@@ -303,6 +303,9 @@ def test_resume_and_bad_input(
 
     assert "holds a run already" in pqv(*train, "--weights", weights).error
 
+    (run / "state.pt").unlink()
+    assert "holds a run already" in pqv(*train, "--weights", weights).error
+
     train = (*train[:-1], tmp_path / "other")
     assert "no such file" in pqv(*train, "--weights", tmp_path / "none.pth").error
     distilled = f"model={striped.DISTILLED}"

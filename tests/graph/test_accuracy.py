@@ -63,13 +63,13 @@ def test_the_figure_of_training_is_not_exported(tiny_qat: dict[str, Any], tmp_pa
 
 
 def test_files_of_earlier_versions_are_read() -> None:
-    assert stated_accuracy({}) is None
-    found = stated_accuracy({"pqv.accuracy": "0.625"})
+    assert stated_accuracy({}, "m.onnx") is None
+    found = stated_accuracy({"pqv.accuracy": "0.625"}, "m.onnx")
     assert found == StatedAccuracy(62.5)
     assert str(found) == "62.50% in training, not measured in onnxruntime"
     assert str(FOUND) == "98.08% of 364 images (digits, validation; onnxruntime 1.31.1)"
     newer = json.dumps(FOUND.to_dict() | {"top5": 99.0})
-    assert stated_accuracy({"pqv.accuracy": newer}) == FOUND
+    assert stated_accuracy({"pqv.accuracy": newer}, "m.onnx") == FOUND
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_files_of_earlier_versions_are_read() -> None:
 )
 def test_malformed_entries_are_named(text: str, words: str, path: Path) -> None:
     with pytest.raises(PqvError) as caught:
-        stated_accuracy({"pqv.accuracy": text})
-    assert str(caught.value).startswith("the model's pqv.accuracy is malformed: ")
+        stated_accuracy({"pqv.accuracy": text}, "m.onnx")
+    assert str(caught.value).startswith("m.onnx: pqv.accuracy is malformed: ")
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 

@@ -126,8 +126,15 @@ def test_bad_images() -> None:
         calibrate(model, images(0))
     with pytest.raises(PqvError, match=r"shape \[2, 1, 16, 16\], expected \[B, 1, 16, 12\]"):
         calibrate(model, torch.zeros(2, 1, 16, 16))
+    with pytest.raises(PqvError, match=r"shape \[1, 1, 8, 8\], expected \[B, 1, 16, 12\]"):
+        calibrate(model, [images(2), torch.zeros(1, 1, 8, 8)])
     with pytest.raises(PqvError, match="NaN or infinite"):
         calibrate(model, images(2) * math.nan)
+    for wrong in (images(2).byte(), images(2).double(), [images(2), images(2).half()]):
+        with pytest.raises(PqvError, match=r"images are torch.*, expected .* torch.float32 tensor"):
+            calibrate(model, wrong)
+    with pytest.raises(PqvError, match=r"images are a ndarray, expected"):
+        calibrate(model, [images(2).numpy()])
 
 
 def test_random_models_are_the_same_for_the_same_seed() -> None:

@@ -104,6 +104,14 @@ def test_images_that_are_too_large(size: tuple[int, int], what: str, tmp_path: P
         ModelInput.from_metadata(METADATA).load(tmp_path / "x.png")
 
 
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_images_of_more_than_8_bits(mode: str, tmp_path: Path) -> None:
+    """Their pixels would be cut off at 255, to a white image."""
+    Image.new(mode, (30, 30)).save(tmp_path / "x.tif")
+    with pytest.raises(PqvError, match=rf"x\.tif: the image is in 16 or 32 bits .*{mode}"):
+        ModelInput.from_metadata(METADATA).load(tmp_path / "x.tif")
+
+
 def test_models_that_take_no_images(tmp_path: Path) -> None:
     four = {"pqv.input_size": "[4, 8, 8]", "pqv.mean": "[0, 0, 0, 0]", "pqv.std": "[1, 1, 1, 1]"}
     with pytest.raises(PqvError, match="takes 4 channels, expected 1 or 3"):

@@ -72,6 +72,20 @@ def test_options_and_bytes_are_taken(tiny_onnx: dict[str, Path]) -> None:
         assert session.get_session_options().intra_op_num_threads == 1
 
 
+def test_options_that_have_the_library_already(tiny_onnx: dict[str, Path]) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.register_custom_ops_library(pqv_onnx.get_library_path())
+    with pytest.raises(PqvError, match="registered twice with these session options: give new"):
+        pqv_onnx.InferenceSession(tiny_onnx["w4a4"], options)
+
+
+def test_one_provider_by_its_name(tiny_onnx: dict[str, Path]) -> None:
+    session = pqv_onnx.InferenceSession(tiny_onnx["w4a4"], providers="CPUExecutionProvider")
+    assert session.get_providers() == ["CPUExecutionProvider"]
+
+
 def test_a_model_of_another_op_domain_version(tiny_onnx: dict[str, Path], tmp_path: Path) -> None:
     model = onnx.load(tiny_onnx["w4a4"])
     for entry in model.metadata_props:

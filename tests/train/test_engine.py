@@ -21,7 +21,7 @@ from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
 from pqv_onnx.qat.unrotated import rotated_state
 from pqv_onnx.train import engine
-from pqv_onnx.train.engine import LAST, Trainer, make_accelerator
+from pqv_onnx.train.engine import LAST, Report, Trainer, make_accelerator
 from pqv_onnx.train.models import FloatSource
 from pqv_onnx.train.optimizer import make_optimizer
 from pqv_onnx.train.recipe import Recipe
@@ -304,6 +304,33 @@ def test_an_image_that_breaks_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     resumed.resume()
     assert resumed.progress.step == 5
     resumed.run()
+
+
+@pytest.mark.parametrize("rounding", ["during", "weights-after"])
+def test_an_image_to_evaluate_on_that_breaks_costs_no_epoch(
+    rounding: str, folders: Path, tmp_path: Path
+) -> None:
+    options = rounded_after(tmp_path, rounding)
+    trainer(options, folders, tmp_path / "whole").run()
+    root = striped.make_folders(tmp_path / "data")
+    bad = root / "validation" / "down" / "0.png"
+    good = bad.read_bytes()
+    for step in (4, 8):
+        bad.write_bytes(good[:300])
+        run = trainer(options, root, tmp_path / "run")
+        if step == 8:
+            run.resume()
+            bad.write_bytes(good)
+            run.report = Report(epoch=lambda _: bad.write_bytes(good[:300]))
+        with pytest.raises(PqvError, match="down/0.png: not an image that can be read"):
+            run.run()
+        assert run.progress.step == step
+    bad.write_bytes(good)
+    resumed = trainer(options, root, tmp_path / "run")
+    resumed.resume()
+    assert resumed.progress.step == 8
+    resumed.run()
+    _assert_same_files(tmp_path / "whole", tmp_path / "run")
 
 
 def test_mixed_precision_trains_close_to_float32(folders: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import striped
+from PIL import Image
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.train.folders import check_classes, folder_labels, open_folder
@@ -95,3 +96,28 @@ def test_links_of_folders(target: str, root: Path) -> None:
         return
     with pytest.raises(PqvError, match="more: is a link that leads back to a folder"):
         open_folder(str(root), "train", "RGB")
+
+
+@pytest.mark.parametrize("ending", ["webp", "bmp", "TIF", "jp2"])
+def test_files_that_pillow_reads_are_found(ending: str, root: Path) -> None:
+    file = root / "train" / "down" / "0.png"
+    Image.open(file).save(file.with_suffix(f".{ending}"))
+    file.unlink()
+    assert len(open_folder(str(root), "train", "RGB")) == 4
+
+
+def test_a_class_that_is_called_like_a_split(root: Path) -> None:
+    """Trains and buses are no training images beside others."""
+    vehicles = root / "validation"
+    (vehicles / "down").rename(vehicles / "train")
+    with pytest.raises(PqvError, match="train: is it a split or a class.* across with images is"):
+        open_folder(str(vehicles), "train", "RGB")
+    (vehicles / "across").rename(vehicles / "test")
+    assert len(open_folder(str(vehicles), "train", "RGB")) == 2
+
+
+def test_images_outside_of_the_folders_of_classes(root: Path) -> None:
+    shutil.copy(root / "train" / "down" / "0.png", root / "train")
+    with pytest.raises(PqvError, match="train: has images that lie outside of the classes' folder"):
+        check_classes(open_folder(str(root), "train", "RGB"), 3)
+    assert folder_labels(open_folder(str(root), "train", "RGB"), 3) is None

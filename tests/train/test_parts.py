@@ -62,3 +62,15 @@ def test_too_few(tmp_path: Path) -> None:
         divide("", str(tmp_path / "data" / "train" / "down"), 0, 1, 1)
     with pytest.raises(PqvError, match="none: no such folder"):
         divide("", str(tmp_path / "none"), 0, 1, 1)
+
+
+def test_a_split_that_is_there_but_broken(tmp_path: Path) -> None:
+    """It is not passed by, to evaluate on training images."""
+    root = striped.make_folders(tmp_path / "data", images=2)
+    (root / "validation" / "down").rename(root / "validation" / "below")
+    with pytest.raises(PqvError, match="found the class 'below', which"):
+        divide("", str(root), 0, 1, 1)
+    shutil.rmtree(root / "validation")
+    (root / "validation").mkdir()
+    with pytest.raises(PqvError, match="has no images of the split validation"):
+        divide("", str(root), 0, 1, 1)

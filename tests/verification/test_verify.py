@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
-from pqv_onnx.checkpoint import save_qat
+from pqv_onnx.checkpoint import load_qat, save_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph import export_onnx, inspect_model
 from pqv_onnx.integer import convert_to_integer
@@ -102,6 +103,19 @@ def test_a_checkpoint_of_another_precision_is_refused(
 ) -> None:
     with pytest.raises(PqvError, match="is w4a4, the model was exported from w8a8"):
         verify_model(tiny_onnx["w8a8"], checkpoint=tiny_checkpoint["w4a4"])
+
+
+def test_a_checkpoint_of_other_weights_is_refused(
+    tiny_checkpoint: dict[str, Path], tmp_path: Path
+) -> None:
+    """The file is none the worse for it."""
+    model = load_qat(tiny_checkpoint["w8a8"])
+    export_onnx(convert_to_integer(model), tmp_path / "m.onnx")
+    with torch.no_grad():
+        model.head.bias.add_(1)
+    save_qat(tmp_path / "other.safetensors", model)
+    with pytest.raises(PqvError, match="the model was not exported from .*other.safetensors"):
+        verify_model(tmp_path / "m.onnx", checkpoint=tmp_path / "other.safetensors")
 
 
 def test_differences_are_of_bits_not_of_values() -> None:

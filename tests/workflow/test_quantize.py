@@ -235,6 +235,12 @@ def test_what_is_refused_before_any_work(
     assert not files(tmp_path)
 
 
+def test_files_as_strings(tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    file.write_bytes(b"weights")
+    assert describe_weights(None, Options(weights=str(file)), None)["source"] == "w.safetensors"
+
+
 def test_a_name_that_is_nearly_right(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(PqvError, match=f"unknown timm model .*, did you mean .*{striped.NAME}"):
         pqv_onnx.quantize(striped.NAME[:-1], tmp_path / "out", data=photos, random_weights=0)
