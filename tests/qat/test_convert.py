@@ -116,7 +116,7 @@ def test_unsupported_features_are_named(changes: dict[str, Any], sentence: str) 
 
 
 def test_other_models_are_refused() -> None:
-    with pytest.raises(PqvError, match="the model does not say for which image size it is"):
+    with pytest.raises(PqvError, match="the model is a Linear, expected a module of timm"):
         describe(nn.Linear(1, 1))
 
 
