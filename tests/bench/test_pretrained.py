@@ -24,7 +24,7 @@ from benchmarks.accuracy.pretrained.rows import ROWS, Row, select
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph import export_onnx
 from pqv_onnx.integer import convert_to_integer
-from pqv_onnx.qat import Reconstruction, convert_to_qat, exact
+from pqv_onnx.qat import Calibration, Reconstruction, calibrate, convert_to_qat, exact
 from pqv_onnx.runtime.session import InferenceSession
 from pqv_onnx.spec import QuantSpec
 
@@ -359,10 +359,26 @@ def test_our_export_runs_with_features(tmp_path: Path, tiny_qat: dict[str, Any])
     made_for = qat.config.backbone
     images = np.random.default_rng(0).standard_normal((2, made_for.in_chans, *made_for.img_size))
     images = images.astype(np.float32)
-    logits, features = evaluate.our_runner(path, threads=1)(images)
-    assert features.dtype == np.int8 and features.shape == (2, qat.head.weight.shape[1])
+    norm = nn.LayerNorm(qat.head.weight.shape[1])
+    logits, features = evaluate.our_runner(path, 1, qat, norm)(images)
+    assert features.shape == (2, qat.head.weight.shape[1])
     session = InferenceSession(path)
     assert np.array_equal(logits, session.run(None, {session.get_inputs()[0].name: images})[0])
+
+
+@pytest.mark.parametrize("residual", ["rotated", "power-of-two"])
+def test_features_of_our_export_are_the_float_models(tmp_path: Path, residual: str) -> None:
+    tiny = backbone.create_model(tiny_weights(), 28, classes=3, **TINY).eval()
+    images = torch.randn(4, 3, 28, 28)
+    spec = QuantSpec.preset("w8a8").with_schemes({"residual": residual})
+    qat = convert_to_qat(tiny, spec)
+    calibrate(qat, images, Calibration.of(quick=True))
+    export_onnx(convert_to_integer(qat), tmp_path / "ours.onnx")
+    runner = evaluate.our_runner(tmp_path / "ours.onnx", 1, qat.eval(), tiny.norm)
+    with torch.no_grad():
+        wanted = evaluate.Outputs(tiny(images), tiny.forward_features(images)[:, 0])
+    found = evaluate.Outputs(*map(torch.from_numpy, runner(images.numpy())))
+    assert evaluate.score(found, wanted, torch.zeros(4)).cosine > 0.95
 
 
 def test_outputs_are_kept(tmp_path: Path) -> None:

@@ -128,8 +128,7 @@ class Benchmark:
         else:
             model = self._trained(row, self._calibrated(row))
         export(model, path)
-        rotated = model.config.spec.residual.scheme == "rotated"
-        return our_runner(path, self.threads, self.model.norm if rotated else None)
+        return our_runner(path, self.threads, model, self.model.norm)
 
     def _calibrated(self, row: Row) -> QuantModel:
         """The model of a row before training; kept, for rows that differ in training only."""

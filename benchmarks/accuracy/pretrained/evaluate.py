@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from benchmarks.accuracy.pretrained.data import batches
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import write_atomically
+from pqv_onnx.qat import QuantModel
 from pqv_onnx.qat.rotation import mean_keeping
 from pqv_onnx.runtime.session import InferenceSession, session_options
 from pqv_onnx.train.sensitivity import distance
@@ -79,42 +80,44 @@ def peer_runner(path: Path, threads: int) -> Runner:
     return lambda images: tuple(session.run(["logits", "features"], {"images": images}))
 
 
-def our_runner(path: Path, threads: int, rotated: nn.LayerNorm | None = None) -> Runner:
+def our_runner(path: Path, threads: int, model: QuantModel, norm: nn.LayerNorm) -> Runner:
     """The runner of our export, on our op library.
 
-    Features are the codes that the head reads: of one step, so that it cancels in the cosine.
+    Features are what the codes that the head reads stand for.
 
     Args:
         path: the file.
         threads: of onnxruntime.
-        rotated: the float model's last LayerNorm, if the residual stream is rotated: the codes
-            are then turned back, and the norm's weight and bias, which the head has, are put on.
+        model: what the file was exported from.
+        norm: the float model's last LayerNorm, whose weight and bias the head may have.
 
     Raises:
         PqvError: the file has no node named ``head``.
     """
-    model = onnx.load(str(path))
-    head = next((node for node in model.graph.node if node.name == "head"), None)
+    exported = onnx.load(str(path))
+    head = next((node for node in exported.graph.node if node.name == "head"), None)
     if head is None:
         raise PqvError(f"{path}: has no node named head")
     codes = onnx.helper.make_tensor_value_info(head.input[0], onnx.TensorProto.INT8, None)
-    model.graph.output.append(codes)
-    session = InferenceSession(model.SerializeToString(), session_options(threads))
+    exported.graph.output.append(codes)
+    session = InferenceSession(exported.SerializeToString(), session_options(threads))
     name = session.get_inputs()[0].name
 
     def predict(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         logits, features = session.run(None, {name: images})
-        return logits, features if rotated is None else _turned_back(features, rotated)
+        return logits, _as_floats(features, model, norm)
 
     return predict
 
 
 @torch.no_grad()
-def _turned_back(codes: np.ndarray, norm: nn.LayerNorm) -> np.ndarray:
-    # What a LayerNorm without weight and bias gives has unit variance, whatever its step.
-    normalised = F.layer_norm(torch.from_numpy(codes).double(), codes.shape[-1:])
-    turned = normalised @ mean_keeping(codes.shape[-1]).T
-    return (turned * norm.weight + norm.bias).float().numpy()
+def _as_floats(codes: np.ndarray, model: QuantModel, norm: nn.LayerNorm) -> np.ndarray:
+    """Codes as the float model's features: centers put back on, and rotations undone."""
+    own: Any = model.get_submodule("norm")
+    normalised = (torch.from_numpy(codes) * own.quantizer.step - own.bias) / own.weight
+    if model.config.spec.residual.scheme == "rotated":
+        normalised = normalised.double() @ mean_keeping(codes.shape[-1]).T
+    return (normalised * norm.weight + norm.bias).float().numpy()
 
 
 def openvino_model(path: Path, threads: int) -> Any:
