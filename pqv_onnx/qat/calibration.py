@@ -45,7 +45,8 @@ class Calibration:
         initialization: of steps: ``search`` for the range or the least squared error, ``lsq`` for
             LSQ's own.
         centering: whether what all tokens have in common is taken off.
-        balancing: whether heads take the basis in which rounding them costs least.
+        balancing: whether heads that the spec says are rotated take the basis in which rounding
+            them costs least.
         bias_correction: whether biases are chosen, so that every layer's mean output is the
             float model's.
         reconstruction: how segments are trained to give what the float model's give, if so.
@@ -129,7 +130,8 @@ def calibrate(
     """
     routes = Routes(model.config.backbone.graph, model.handlers)
     shifts = find_shifts(routes) if options.centering else []
-    attentions = list(routes.heads()) if options.balancing else []
+    mixes_heads = options.balancing and model.config.spec.qkv.scheme == "rotated"
+    attentions = list(routes.heads()) if mixes_heads else []
 
     def prepare(segment: Segment, inputs: list[Tensor], floats: list[Tensor]) -> None:
         center(segment, shifts, floats)

@@ -31,7 +31,7 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
     "rotated residual": {"residual": "rotated"},
     "rotated heads": {"qkv": "rotated"},
     "centering": {"centering": True},
-    "balancing": {"balancing": True},
+    "balanced heads": {"qkv": "rotated", "balancing": True},
     "bias correction": {"bias_correction": True},
     "reconstruction": {"reconstruction": {}},
 }
