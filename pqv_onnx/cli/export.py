@@ -153,9 +153,7 @@ def command(
         raise typer.BadParameter("--embedding int8 goes with --format integer, others have none")
     pixels = image_size(size)
     spec = quant_spec((precision or Precision.w4a4).value, schemes)
-    if check_writable(output).suffix.lower() != ".onnx":
-        raise PqvError(f"{output}: a model is written as .onnx, found another ending")
-    check_apart(output, [checkpoint, labels])
+    check_apart(check_writable(output), [checkpoint, labels])
     check_json(json_file, output, checkpoint, labels)
     with status.working("importing torch"):
         from pqv_onnx.graph.export import About, export_qat

@@ -212,10 +212,10 @@ def test_an_output_that_is_an_input(
         *(("verify", model, "--json", model), ("bench", model, "--json", model)),
         *(("info", model, "--json", model), ("eval", model, "--json", model)),
         *((*export, out, "--json", checkpoint), (*export, out, "--json", out)),
+        (*export, checkpoint),
         *((*calibrate, checkpoint), (*calibrate, tmp_path / "c", "--json", checkpoint)),
     ):
         assert "expected two files: give another name" in pqv(*command).error, command
-    assert "is written as .onnx, found another ending" in pqv(*export, checkpoint).error
     assert (model.read_bytes(), checkpoint.read_bytes()) == before
     assert not list(tmp_path.iterdir())
 
