@@ -76,16 +76,24 @@ class _Positions:
         self.sums = self.sums + x.sum(0)
         self.squares = self.squares + x.square().sum(0)
 
-    def center(self, places: Tensor) -> Tensor:
+    def center(self, places: Tensor, bounded: bool) -> Tensor:
         """The point, float64 like ``places``, from which no position is far.
 
         The mean would be far from a class token, on which the model's output depends most, and
         which is one of many: steps that fit the others clip it.
+
+        Args:
+            places: the channels, of any shape.
+            bounded: whether the point must not be too far from zero for what is around it: a
+                norm's bias is less than 512 steps of its output.
         """
         assert isinstance(self.sums, Tensor) and isinstance(self.squares, Tensor)
         means = self.sums[:, places.flatten()] / self.images
         sizes = self.squares[:, places.flatten()].sum(1) / self.images
-        return _center(means, sizes).reshape(places.shape)
+        found = _center(means, sizes)
+        if bounded:
+            found = _bound(found, _distances(found, means, sizes).max())
+        return found.reshape(places.shape)
 
 
 def _center(means: Tensor, sizes: Tensor) -> Tensor:
@@ -97,9 +105,25 @@ def _center(means: Tensor, sizes: Tensor) -> Tensor:
     """
     center = means.mean(0)
     for step in range(_STEPS):
-        distances = sizes - 2 * means @ center + center.square().sum()
-        center = center + (means[distances.argmax()] - center) / (step + 2)
+        farthest = _distances(center, means, sizes).argmax()
+        center = center + (means[farthest] - center) / (step + 2)
     return center
+
+
+def _distances(center: Tensor, means: Tensor, sizes: Tensor) -> Tensor:
+    """Mean squared distances of the positions, [T]."""
+    return sizes - 2 * means @ center + center.square().sum()
+
+
+def _bound(center: Tensor, distance: Tensor) -> Tensor:
+    """The center without what would be 512 steps of 8 bits or more.
+
+    Three deviations are 381 of 127 steps each at most. If that leaves a quarter of the largest
+    entry, a step is a 508th of it at least, and three quarters are 381 again.
+    """
+    deviation = (distance / len(center)).clamp_min(0).sqrt()
+    limit = torch.maximum(3 * deviation, 0.75 * center.abs().max()).item()
+    return center.clamp(-limit, limit)
 
 
 def find_shifts(routes: Routes) -> list[Shift]:
@@ -125,7 +149,8 @@ def center(segment: Segment, shifts: Iterable[Shift], inputs: Iterable[Tensor]) 
     found = {shift.module: _Positions() for shift in here}
     watch(segment, found, inputs, lambda module, out: found[module].see(out))
     for shift in here:
-        shift.take(found[shift.module].center(shift.places))
+        bounded = isinstance(shift.module, QuantNorm)
+        shift.take(found[shift.module].center(shift.places, bounded))
 
 
 def _of_norm(norm: QuantNorm, linears: list[QuantLinear]) -> Shift:

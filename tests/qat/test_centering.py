@@ -7,6 +7,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from pqv_onnx.integer import convert_to_integer
 from pqv_onnx.qat import Calibration, QuantModel, calibrate, convert_to_qat
 from pqv_onnx.qat.centering import Shift, _center, center, find_shifts
 from pqv_onnx.qat.exact import full_precision
@@ -89,7 +90,10 @@ def test_keys_values_and_nothing_of_queries_is_taken_off() -> None:
 
 @pytest.mark.parametrize("kind", ["keys", "values", "norms"])
 def test_what_all_tokens_have_in_common_costs_no_codes(kind: str) -> None:
-    """Fails where nothing is centered: by a mean of 50 deviations 4 bits lose everything else."""
+    """Fails where nothing is centered: a mean of 50 deviations takes all codes of 4 bits.
+
+    Three quarters of a norm's go: its bias is bounded.
+    """
     teacher, data = float_model("token"), images(16)
     with torch.no_grad():
         for block in teacher.blocks:
@@ -111,7 +115,7 @@ def test_what_all_tokens_have_in_common_costs_no_codes(kind: str) -> None:
             wanted = teacher(data)
             error = (model.eval()(data) - wanted).square().sum().item()
         noise[centering] = decibels(wanted.square().sum().item(), error)
-    assert noise[True] > noise[False] + 6, noise
+    assert noise[True] > noise[False] + 3, noise
 
 
 def test_no_position_is_far_from_the_center() -> None:
@@ -123,6 +127,21 @@ def test_no_position_is_far_from_the_center() -> None:
     torch.testing.assert_close(found, torch.tensor([5.0, 0.0]).double(), atol=0.1, rtol=0)
     sizes[0] += 80  # what spreads more is to be nearer
     assert _center(means, sizes)[0] > 8
+
+
+def test_the_center_of_what_hardly_differs_fits_a_norms_bias() -> None:
+    """Fails unbounded: an op's bias is less than 512 steps, which are 8 bits of what is left."""
+    teacher, data = float_model("token"), images(16)
+    with torch.no_grad():
+        teacher.cls_token += 40 * torch.randn(32)
+    for spec in (W4A4, QuantSpec.preset("w8a8")):
+        model = convert_to_qat(teacher, spec)
+        calibrate(model, data, Calibration(centering=True))
+        bias = model.get_submodule("norm").bias
+        steps = bias.abs().max() / model.get_submodule("norm").quantizer.step
+        assert 200 < steps < 512
+        with torch.no_grad():
+            assert torch.equal(model.eval()(data), convert_to_integer(model)(data))
 
 
 def test_one_position_is_its_own_center() -> None:
