@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 
 from pqv_onnx.integer.windows import Size, Windows
-from pqv_onnx.trace.maps import places, reads_alone, sizes, split_chain, tokens
+from pqv_onnx.trace.maps import (
+    places,
+    reads_alone,
+    sizes,
+    split_chain,
+    split_head_ops,
+    tokens,
+)
 from pqv_onnx.trace.nodes import Add, Attention, Linear, Move, Node, Norm, Rope, Scale
 
 N = TypeVar("N", bound=Node)
@@ -135,15 +142,7 @@ class _Part:
 
     @classmethod
     def of(cls, value: Node) -> _Part:
-        moves: list[Move] = []
-        ops: list[tuple[Norm | Rope, int]] = []
-        while isinstance(value, Move | Norm | Rope) and len(value.inputs) == 1:
-            if isinstance(value, Move):
-                moves.insert(0, value)
-            else:
-                ops.insert(0, (value, len(moves)))
-            value = value.nodes[0]
-        return cls(value, moves, ops)
+        return cls(*split_head_ops(value))
 
     def ops(
         self, blocks: Tensor, heads: int, readers: Mapping[Node, list[Node]]

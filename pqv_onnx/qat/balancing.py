@@ -28,7 +28,7 @@ _LEAST = 1e-3
 
 
 @torch.no_grad()
-def balance(segment: Segment, attentions: Iterable[Heads], inputs: Iterable[Tensor]) -> None:
+def balance(segment: Segment, attentions: Iterable[Heads], inputs: Sequence[Tensor]) -> None:
     """Balance those of ``attentions`` that are in ``segment``.
 
     Args:
@@ -36,23 +36,25 @@ def balance(segment: Segment, attentions: Iterable[Heads], inputs: Iterable[Tens
         attentions: of the model.
         inputs: what the float model has in front of the segment, in batches.
     """
-    here = [heads for heads in attentions if heads.apart and segment.has(heads.layers)]
-    if not here:
-        return
-    rows = [part for heads in here for part in (heads.query, heads.key, heads.value)]
-    moments = iter(_moments(segment, rows, inputs))
-    for heads, query, key, value in zip(here, moments, moments, moments, strict=False):
-        if heads.plain:
-            own, others = _with_weights(heads.key, key), _with_weights(heads.query, query)
-            there, back = _balanced(own, _groups(others, len(key)))
-            multiply_outputs(heads.key, there)
-            multiply_outputs(heads.query, _repeated(back.mT, len(query)))
-        proj, places = heads.output
-        weight = proj.weight.double()[:, places].transpose(0, 1)
-        own, others = _with_weights(heads.value, value), weight.mT @ weight
-        there, back = _balanced(own, _groups(others, len(value)))
-        multiply_outputs(heads.value, there)
-        multiply_inputs(heads.output, _repeated(back, len(places)))
+    for heads in attentions:
+        if heads.apart and segment.has(heads.layers):
+            rows = (heads.query, heads.key, heads.value)
+            _balance(heads, *_moments(segment, rows, inputs))
+
+
+def _balance(heads: Heads, query: Tensor, key: Tensor, value: Tensor) -> None:
+    """Balance one attention, whose parts have these second moments."""
+    if heads.plain:
+        own, others = _with_weights(heads.key, key), _with_weights(heads.query, query)
+        there, back = _balanced(own, _groups(others, len(key)))
+        multiply_outputs(heads.key, there)
+        multiply_outputs(heads.query, _repeated(back.mT, len(query)))
+    proj, places = heads.output
+    weight = proj.weight.double()[:, places].transpose(0, 1)
+    own, others = _with_weights(heads.value, value), weight.mT @ weight
+    there, back = _balanced(own, _groups(others, len(value)))
+    multiply_outputs(heads.value, there)
+    multiply_inputs(heads.output, _repeated(back, len(places)))
 
 
 def _moments(segment: Segment, rows: Sequence[Places], inputs: Iterable[Tensor]) -> list[Tensor]:

@@ -119,8 +119,8 @@ def calibrate(
     one, where sums are rounded otherwise.
 
     Args:
-        model: a fake-quantized model; its quantization state is overwritten, and with
-            reconstruction or bias correction its weights are, too.
+        model: a fake-quantized model; its quantization state is overwritten, and with any option
+            but the first its weights or biases are, too.
         images: normalised images, float [B, C, H, W], or batches of them.
         options: how.
         watcher: whom to tell.

@@ -116,10 +116,11 @@ def _distances(center: Tensor, means: Tensor, sizes: Tensor) -> Tensor:
 
 
 def _bound(center: Tensor, distance: Tensor) -> Tensor:
-    """The center without what would be 512 steps of 8 bits or more.
+    """The center, its entries cut off where they could be 512 steps of 8 bits or more.
 
-    Three deviations are 381 of 127 steps each at most. If that leaves a quarter of the largest
-    entry, a step is a 508th of it at least, and three quarters are 381 again.
+    A step is a 127th of the largest value that is left, so a deviation, which is no more than that,
+    is 127 steps at most, and three are 381. If more is wanted, a quarter of the largest entry is
+    left, and the other three quarters are 381 steps, too.
     """
     deviation = (distance / len(center)).clamp_min(0).sqrt()
     limit = torch.maximum(3 * deviation, 0.75 * center.abs().max()).item()
@@ -144,8 +145,6 @@ def center(segment: Segment, shifts: Iterable[Shift], inputs: Iterable[Tensor]) 
         inputs: what the float model has in front of the segment, in batches.
     """
     here = [shift for shift in shifts if segment.has(shift.modules)]
-    if not here:
-        return
     found = {shift.module: _Positions() for shift in here}
     watch(segment, found, inputs, lambda module, out: found[module].see(out))
     for shift in here:

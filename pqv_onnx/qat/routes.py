@@ -16,7 +16,7 @@ from pqv_onnx.qat.handlers import Handler
 from pqv_onnx.qat.layers import Constant, QuantLinear, QuantNorm
 from pqv_onnx.trace import nodes
 from pqv_onnx.trace.graph import Graph
-from pqv_onnx.trace.maps import moved, reads_alone, split_chain, width
+from pqv_onnx.trace.maps import moved, reads_alone, split_head_ops, width
 from pqv_onnx.trace.nodes import Node
 from pqv_onnx.trace.streams import Stream as GraphStream
 from pqv_onnx.trace.streams import origin
@@ -246,17 +246,13 @@ class Routes:
 
         And whether these are neither normalised nor turned on the way.
         """
-        source, chain = split_chain(value)
-        plain = True
-        while isinstance(source, nodes.Norm | nodes.Rope):
-            source, before = split_chain(source.nodes[0])
-            plain, chain = False, [*before, *chain]
+        source, chain, changes = split_head_ops(value)
         if not isinstance(source, nodes.Linear) or source.kernel is not None:
             raise _Lost
         places = torch.arange(width(source))
         for node in chain:
             places = moved(node, places)
-        return (self._linear(source), _per_head(places, width(value))), plain
+        return (self._linear(source), _per_head(places, width(value))), not changes
 
     def _columns(self, node: nodes.Attention) -> Places:
         """The layer that reads the heads, and which of its inputs each head is."""

@@ -21,7 +21,7 @@ def watch(
     inputs: Iterable[Tensor],
     see: Callable[[M, Tensor], None],
 ) -> None:
-    """Run a segment in full precision.
+    """Run a segment in full precision, if there is anything to see.
 
     Args:
         segment: of a fake-quantized model.
@@ -33,6 +33,9 @@ def watch(
     def hook(module: Any, _inputs: Any, out: Tensor | Sums) -> None:
         see(module, out.real if isinstance(out, Sums) else out)
 
+    modules = list(modules)
+    if not modules:
+        return
     handles = [module.register_forward_hook(hook) for module in modules]
     try:
         with full_precision():

@@ -63,6 +63,24 @@ def split_chain(value: Node) -> tuple[Node, list[Move]]:
     return value, chain
 
 
+def split_head_ops(value: Node) -> tuple[Node, list[Move], list[tuple[Norm | Rope, int]]]:
+    """Back through moves of one value, norms and rotary embeddings of heads.
+
+    Returns:
+        Where it comes from, the moves in their order, and the norms and embeddings in theirs, each
+        with how many of the moves come behind it.
+    """
+    moves: list[Move] = []
+    ops: list[tuple[Norm | Rope, int]] = []
+    while isinstance(value, Move | Norm | Rope) and len(value.inputs) == 1:
+        if isinstance(value, Move):
+            moves.insert(0, value)
+        else:
+            ops.insert(0, (value, len(moves)))
+        value = value.nodes[0]
+    return value, moves, ops
+
+
 def split_factors(value: Node) -> tuple[Node, list[Move | Scale]]:
     """The same, back through factors, too."""
     chain: list[Move | Scale] = []

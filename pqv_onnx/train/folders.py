@@ -22,6 +22,10 @@ _OTHER_SPLITS = ("test", "testing")
 _SHOWN = 5
 
 
+FileState = tuple[str, int, int] | str
+"""A file's name, its bytes and when it was changed, in ns; its name only if that is not known."""
+
+
 class NoSplitError(PqvError):
     """There are folders of splits, and not of the one that was asked for."""
 
@@ -114,17 +118,14 @@ def class_names(source: object) -> tuple[str, ...]:
     return () if set(numbers) <= {""} else tuple(sorted(numbers, key=numbers.__getitem__))
 
 
-def file_states(source: object) -> list[tuple[str, int, int] | str]:
-    """The files of a data set of folders, with their bytes and when they were changed, in ns.
-
-    There are none of a data set of another kind. What cannot be looked up is its name only.
-    """
+def file_states(source: object) -> list[FileState]:
+    """The files of a data set of folders; none of one of another kind."""
     reader = _reader(source)
     names = [name for name, _ in reader.samples] if isinstance(reader, ReaderImageFolder) else []
     return [_state(name) for name in names]
 
 
-def _state(name: str) -> tuple[str, int, int] | str:
+def _state(name: str) -> FileState:
     try:
         found = os.stat(name)
     except OSError:  # it is told when the image is read

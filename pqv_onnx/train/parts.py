@@ -9,7 +9,7 @@ from torch.utils.data import IterableDataset
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.train.data import Split
-from pqv_onnx.train.folders import NoSplitError, class_names, file_states
+from pqv_onnx.train.folders import FileState, NoSplitError, class_names, file_states
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Parts:
         classes: names of the folders of the images' classes; none if the images have no classes
             or the data set does not say.
         labelled: whether an image's class means something.
+        files: of the split to calibrate on, and whether they changed: see `file_states`.
     """
 
     calibration: Split
@@ -34,13 +35,13 @@ class Parts:
     skip: int
     classes: tuple[str, ...]
     labelled: bool
+    files: list[FileState]
 
     @property
     def calibrated_on(self) -> tuple[object, ...]:
         """All that tells which images are calibrated on, and of folders whether they changed."""
         split = self.calibration
-        files = file_states(split.open(3, False, 1, 0))
-        return split.root, split.name, self.calibration_images, self.skip, files
+        return split.root, split.name, self.calibration_images, self.skip, self.files
 
 
 def divide(
@@ -76,10 +77,10 @@ def divide(
         raise problem
     (first, source), (second, other) = found[0], found[-1]
     names = class_names(source)
-    known = bool(names) or bool(dataset)
+    known, files = bool(names) or bool(dataset), file_states(source)
     if first is not second and _place(source) != _place(other):
         used, rest = _at_most(calibration, source), _at_most(evaluation, other)
-        return Parts(first, used, second, rest, 0, names, known)
+        return Parts(first, used, second, rest, 0, names, known, files)
     if isinstance(source, IterableDataset) or len(source) < 2:
         raise PqvError(
             f"{root or dataset}: expected the splits train and validation, or at least two images "
@@ -87,7 +88,7 @@ def divide(
         )
     used = min(calibration, len(source) // 2)
     rest = min(evaluation, len(source) - used)
-    return Parts(first, used, first, rest, used, names, known)
+    return Parts(first, used, first, rest, used, names, known, files)
 
 
 def _at_most(wanted: int, source: Any) -> int:
