@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +13,11 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from pqv_onnx.integer import convert_to_integer
-from pqv_onnx.qat import QuantModel, calibrate, convert_to_qat
+from pqv_onnx.qat import Calibration, QuantModel, calibrate, convert_to_qat
 from pqv_onnx.qat.build import randomize
+from pqv_onnx.qat.exact import full_precision
+from pqv_onnx.qat.model import Segment
+from pqv_onnx.qat.noise import decibels
 from pqv_onnx.spec import QuantSpec
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -87,6 +90,31 @@ def qat_model(
     model = convert_to_qat(float_model(variant), spec)
     calibrate(model, images(32))
     return model.eval()
+
+
+@torch.no_grad()
+def prepared(
+    model: QuantModel, data: Tensor, prepare: Callable[[Segment, list[Tensor]], None]
+) -> Any:
+    """The model, each segment prepared with what the float model has in front of it."""
+    chunks = list(data.split(8))
+    for segment in model.segments():
+        prepare(segment, chunks)
+        with full_precision():
+            chunks = [segment(chunk) for chunk in chunks]
+    return model
+
+
+@torch.no_grad()
+def decibels_of(
+    teacher: nn.Module, data: Tensor, schemes: Mapping[str, str], options: Calibration
+) -> float:
+    """SQNR of the logits of W8A8 with other schemes."""
+    model = convert_to_qat(teacher, QuantSpec.preset("w8a8").with_schemes(schemes))
+    calibrate(model, data, options)
+    wanted = teacher(data)
+    error = (model.eval()(data) - wanted).square().sum().item()
+    return decibels(wanted.square().sum().item(), error)
 
 
 @torch.no_grad()

@@ -6,13 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from pqv_onnx.qat import Calibration, QuantModel, calibrate, convert_to_qat
+from pqv_onnx.qat import Calibration, QuantModel, convert_to_qat
 from pqv_onnx.qat.balancing import _balanced, _moments, balance
 from pqv_onnx.qat.exact import full_precision
-from pqv_onnx.qat.noise import decibels
 from pqv_onnx.qat.routes import Heads, Routes
 from pqv_onnx.spec import QuantSpec
-from tests.qat.models import float_model, images
+from tests.qat.models import decibels_of, float_model, images, prepared
 from tests.qat.test_families import STRUCTURES, quantized
 from tests.trace.models import MODELS
 from tests.trace.models import images as images_of
@@ -24,14 +23,9 @@ def attentions_of(model: QuantModel) -> list[Heads]:
     return list(Routes(model.config.backbone.graph, model.handlers).heads())
 
 
-@torch.no_grad()
 def balanced(model: QuantModel, data: Tensor) -> QuantModel:
-    chunks, attentions = [data], attentions_of(model)
-    for segment in model.segments():
-        balance(segment, attentions, chunks)
-        with full_precision():
-            chunks = [segment(chunk) for chunk in chunks]
-    return model
+    attentions = attentions_of(model)
+    return prepared(model, data, lambda segment, chunks: balance(segment, attentions, chunks))
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
@@ -110,22 +104,8 @@ def test_noise_falls() -> None:
             block.attn.qkv.weight[64:] *= wide[:, None]
             block.attn.qkv.bias[64:] *= wide
             block.attn.proj.weight /= wide
-    noise = {}
-    for balancing in (False, True):
-        model = convert_to_qat(teacher, QuantSpec.preset("w8a8").with_schemes({"qkv": "4"}))
-        calibrate(model, data, Calibration(balancing=balancing))
-        with torch.no_grad():
-            wanted = teacher(data)
-            error = (model.eval()(data) - wanted).square().sum().item()
-        noise[balancing] = decibels(wanted.square().sum().item(), error)
+    noise = {
+        on: decibels_of(teacher, data, {"qkv": "4"}, Calibration(balancing=on))
+        for on in (False, True)
+    }
     assert noise[True] > noise[False] + 2, noise
-
-
-def test_batches_do_not_change_a_bit() -> None:
-    states = []
-    for batches in (images(21), images(21).split(5)):
-        model = convert_to_qat(float_model(), W4A4)
-        calibrate(model, batches, Calibration(balancing=True))
-        states.append(model.state_dict())
-    for name, value in states[0].items():
-        assert torch.equal(value, states[1][name]), name

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.integer import convert_to_integer
-from pqv_onnx.qat import build_random_qat, calibrate, convert_to_qat
+from pqv_onnx.qat import Calibration, build_random_qat, calibrate, convert_to_qat
 from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.handlers import Add
 from pqv_onnx.qat.layers import QuantLinear
@@ -36,12 +36,17 @@ def test_every_step_is_set(variant: str) -> None:
     assert bool(torch.isfinite(model(images(2))).all())
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"centering": True}, {"balancing": True}, {"bias_correction": True}],
+    ids=lambda options: " ".join(options) or "steps",
+)
 @pytest.mark.parametrize("variant", ["token", "average", "distilled", "swin"])
-def test_batches_do_not_change_a_bit(variant: str) -> None:
+def test_batches_do_not_change_a_bit(variant: str, options: dict[str, bool]) -> None:
     states = []
-    for batches in (images(21), images(21).split(4), images(21).split(20)):
+    for batches in (images(21), images(21).split(4), images(21).split(5), images(21).split(20)):
         model = convert_to_qat(float_model(variant), W4A4)
-        calibrate(model, batches)
+        calibrate(model, batches, Calibration(**options))
         states.append(model.state_dict())
     for name, value in states[0].items():
         assert all(torch.equal(value, state[name]) for state in states[1:]), name

@@ -12,10 +12,9 @@ from pqv_onnx.qat import Calibration, QuantModel, calibrate, convert_to_qat
 from pqv_onnx.qat.centering import Shift, _center, center, find_shifts
 from pqv_onnx.qat.exact import full_precision
 from pqv_onnx.qat.layers import QuantNorm
-from pqv_onnx.qat.noise import decibels
 from pqv_onnx.qat.routes import Routes
 from pqv_onnx.spec import QuantSpec
-from tests.qat.models import float_model, images
+from tests.qat.models import decibels_of, float_model, images, prepared
 from tests.qat.test_families import STRUCTURES, quantized
 from tests.trace.models import MODELS
 from tests.trace.models import images as images_of
@@ -27,14 +26,9 @@ def shifts_of(model: QuantModel) -> list[Shift]:
     return find_shifts(Routes(model.config.backbone.graph, model.handlers))
 
 
-@torch.no_grad()
 def centered(model: QuantModel, data: Tensor) -> QuantModel:
-    shifts, chunks = shifts_of(model), [data]
-    for segment in model.segments():
-        center(segment, shifts, chunks)
-        with full_precision():
-            chunks = [segment(chunk) for chunk in chunks]
-    return model
+    shifts = shifts_of(model)
+    return prepared(model, data, lambda segment, chunks: center(segment, shifts, chunks))
 
 
 def shifted(model: QuantModel) -> list[str]:
@@ -107,14 +101,9 @@ def test_what_all_tokens_have_in_common_costs_no_codes(kind: str) -> None:
                     block.attn.proj.bias -= 50 * block.attn.proj.weight.sum(1)
     # With a rotation a norm's own bias is folded anyway.
     schemes = {"qkv": "4", "norm": "4", "residual": "power-of-two"}
-    noise = {}
-    for centering in (False, True):
-        model = convert_to_qat(teacher, QuantSpec.preset("w8a8").with_schemes(schemes))
-        calibrate(model, data, Calibration(centering=centering))
-        with torch.no_grad():
-            wanted = teacher(data)
-            error = (model.eval()(data) - wanted).square().sum().item()
-        noise[centering] = decibels(wanted.square().sum().item(), error)
+    noise = {
+        on: decibels_of(teacher, data, schemes, Calibration(centering=on)) for on in (False, True)
+    }
     assert noise[True] > noise[False] + 3, noise
 
 
@@ -147,16 +136,6 @@ def test_the_center_of_what_hardly_differs_fits_a_norms_bias() -> None:
 def test_one_position_is_its_own_center() -> None:
     mean = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
     assert torch.equal(_center(mean, mean.square().sum(1)), mean[0])
-
-
-def test_batches_do_not_change_a_bit() -> None:
-    states = []
-    for batches in (images(21), images(21).split(5)):
-        model = convert_to_qat(float_model(), W4A4)
-        calibrate(model, batches, Calibration(centering=True))
-        states.append(model.state_dict())
-    for name, value in states[0].items():
-        assert torch.equal(value, states[1][name]), name
 
 
 def test_shared_keys_and_values_stay() -> None:
