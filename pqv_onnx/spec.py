@@ -24,8 +24,9 @@ class TensorSpec:
     ``per-tensor`` of queries, keys and values, after a rotation that is folded into the float
     weights (``qat/rotation.py``); ``asymmetric`` and ``symmetric`` are per tensor, for the GELU's
     output (and, for its input, ``asymmetric`` and ``per-tensor``), with codes from where values
-    begin to matter or with signed codes; ``log2`` and ``uniform`` are the two output forms of
-    the base-2 softmax.
+    begin to matter or with signed codes; ``grouped`` is ``asymmetric`` with a step for each of
+    some groups of channels (``qat/grouping.py``); ``log2`` and ``uniform`` are the two output
+    forms of the base-2 softmax.
     """
 
     bits: int
@@ -46,7 +47,7 @@ _ALLOWED: dict[str, tuple[TensorSpec, ...]] = {
     "attention": _specs("log2", 4) + _specs("uniform", 8),
     "context": _specs("per-tensor", 4, 8),
     "pre_gelu": _specs("asymmetric", 8) + _specs("per-tensor", 8),
-    "gelu": _specs("asymmetric", 4, 8) + _specs("symmetric", 4, 8),
+    "gelu": _specs("grouped", 4, 8) + _specs("asymmetric", 4, 8) + _specs("symmetric", 4, 8),
     "final_norm": _specs("per-tensor", 8),
     "head_weight": _specs("per-channel", 8),
 }

@@ -46,11 +46,12 @@ def test_without_rotations() -> None:
 def test_other_bits() -> None:
     w4a4 = QuantSpec.preset("w4a4")
     changed = w4a4.with_schemes({"gelu": "8", "attention": "8", "context": "4"})
-    assert changed.name == "w4a4, attention 8 bits uniform, gelu 8 bits asymmetric"
+    assert changed.name == "w4a4, attention 8 bits uniform, gelu 8 bits grouped"
     symmetric = w4a4.with_schemes({"gelu": "symmetric"}).with_schemes({"gelu": "8"})
     assert symmetric.gelu == TensorSpec(8, "symmetric")
     with pytest.raises(
-        PqvError, match="scheme of gelu is '6', expected asymmetric or symmetric, or bits, 4 or 8"
+        PqvError,
+        match="scheme of gelu is '6', expected grouped or .*, or bits, 4 or 8",
     ):
         w4a4.with_schemes({"gelu": "6"})
 
@@ -68,9 +69,9 @@ def test_other_schemes() -> None:
     )
     assert w8a8.with_schemes(plain).gelu == TensorSpec(8, "symmetric")
     assert w8a8.with_schemes({"attention": "log2"}).name == "w8a8, attention 4 bits log2"
-    assert w4a4.with_schemes({"attention": "log2", "gelu": "asymmetric"}) == w4a4
+    assert w4a4.with_schemes({"attention": "log2", "gelu": "grouped"}) == w4a4
     with pytest.raises(
-        PqvError, match="scheme of gelu is 'flat', expected asymmetric or symmetric"
+        PqvError, match="scheme of gelu is 'flat', expected grouped or asymmetric or symmetric"
     ):
         w4a4.with_schemes({"gelu": "flat"})
     with pytest.raises(PqvError, match="unknown kind of tensor 'gello'"):

@@ -244,7 +244,7 @@ void AddFusedAttention(const Variant& variant, std::vector<Case>* cases) {
 
 void AddPackedForms(const Variant& variant, std::vector<Case>* cases) {
   const size_t m = 197, k = 192, n = 768;
-  const auto table = std::make_shared<Vector<int8_t>>(Random<int8_t>(256, -128, 127));
+  const auto table = std::make_shared<Vector<int8_t>>(Random<int8_t>(4 * 256, -128, 127));
   const auto sums = std::make_shared<Vector<int32_t>>(m * n);
   for (const int bits : {4, 8}) {
     const PackedMatMulKernel* kernel =
@@ -254,7 +254,8 @@ void AddPackedForms(const Variant& variant, std::vector<Case>* cases) {
     snprintf(name, sizeof(name), "PackedInt%dMatMulGELU %zu x %zu x %zu", bits, m, k, n);
     const auto run = [=, &variant] {
       Prepare(*kernel, packed.get());
-      RunMatMulGelu(variant, *kernel, packed->op, packed->block, table->data(), packed->y.data());
+      const GeluTables tables = {table->data(), n / 4};
+      RunMatMulGelu(variant, *kernel, packed->op, packed->block, tables, packed->y.data());
     };
     cases->push_back({name, double(m * k * n), true, run});
     if (bits == 8) {

@@ -121,7 +121,7 @@ def pqv(bits: int) -> Callable[[Case], OneOp | None]:
         x = random_array(np.int8, (COPIES, *case.shape))
         if case.kind == GELU:
             return OneOp("IntGELU", DOMAIN).add(
-                {"X": x, "table": random_array(np.int8, (256,))}, "table"
+                {"X": x, "table": random_array(np.int8, (4, 256))}, "table"
             )
         constants = {
             "exponent": np.zeros(case.shape[1], np.int8),

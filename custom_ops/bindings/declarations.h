@@ -53,7 +53,7 @@ constexpr InputDeclaration kPackedInt4MatMulGELUInputs[] = {
     {"bias", kInt32, 1, -536870912, 536870912},
     {"shift", kInt8, 1, -15, 30},
     {"multiplier", kInt16, 1, -32767, 32767},
-    {"table", kInt8, 1, -128, 127},
+    {"table", kInt8, 2, -128, 127},
 };
 constexpr AttributeDeclaration kPackedInt4MatMulGELUAttributes[] = {
     {"layout", "n8k4.v1"},
@@ -106,7 +106,7 @@ constexpr InputDeclaration kPackedInt8MatMulGELUInputs[] = {
     {"bias", kInt32, 1, -536870912, 536870912},
     {"shift", kInt8, 1, -15, 30},
     {"multiplier", kInt16, 1, -32767, 32767},
-    {"table", kInt8, 1, -128, 127},
+    {"table", kInt8, 2, -128, 127},
 };
 constexpr AttributeDeclaration kPackedInt8MatMulGELUAttributes[] = {
     {"layout", "n8k4.v1"},
@@ -245,8 +245,8 @@ constexpr OpDeclaration kIntRMSNormDeclaration = {
 extern const OpDefinition kIntRMSNormOp;
 
 constexpr InputDeclaration kIntGELUInputs[] = {
-    {"X", kInt8, 0},
-    {"table", kInt8, 1, -128, 127},
+    {"X", kInt8, 1},
+    {"table", kInt8, 2, -128, 127},
 };
 constexpr OpDeclaration kIntGELUDeclaration = {
     "IntGELU", kInt8, kIntGELUInputs, 2, nullptr, 0};

@@ -1,5 +1,6 @@
 #include <atomic>
 
+#include "bindings/gelu_tables.h"
 #include "bindings/ops.h"
 #include "bindings/scratch.h"
 #include "kernels/packed_matmul/gelu.h"
@@ -80,7 +81,7 @@ class PackedMatMulNode {
     PQV_RETURN_IF_ERROR(CreateRoundedBias(reader));
     if (epilogue == Epilogue::kRequantizeGelu) {
       op_.y_bits = kTableBits;
-      return reader.Channels("table", kGeluTableSize, &table_);
+      return CreateTables(reader);
     }
     PQV_RETURN_IF_ERROR(reader.Int("y_bits", &op_.y_bits));
     if (epilogue == Epilogue::kRequantize) return nullptr;
@@ -149,6 +150,17 @@ class PackedMatMulNode {
       rounded_bias_[i] = bias_[i] + op_.requantizer.rounding[i];
     }
     op_.rounded_bias = rounded_bias_.data();
+    return nullptr;
+  }
+
+  OrtStatus* CreateTables(const NodeReader& reader) {
+    size_t groups = 0;
+    PQV_RETURN_IF_ERROR(ReadGeluTables(reader, &tables_.entries, &groups));
+    if (op_.n % groups != 0) {
+      return Error(reader.id(), "input table has %zu tables, expected a divisor of N = %zu", groups,
+                   op_.n);
+    }
+    tables_.group_width = op_.n / groups;
     return nullptr;
   }
 
@@ -229,7 +241,7 @@ class PackedMatMulNode {
     }
     int8_t* const y = static_cast<int8_t*>(output);
     if (epilogue_ == Epilogue::kRequantizeGelu) {
-      return RunMatMulGelu(*variant_, *kernel_, op_, block, table_.data(), y);
+      return RunMatMulGelu(*variant_, *kernel_, op_, block, tables_, y);
     }
     kernel_->run(op_, block, y);
   }
@@ -243,7 +255,7 @@ class PackedMatMulNode {
   Array<int32_t> weight_sums_;
   RequantizerArrays requantizer_;
   Array<int16_t> residual_multiplier_;
-  Array<int8_t> table_;
+  GeluTables tables_ = {};
 };
 
 // One op of the family. What they share is one class, so that its code is in the library once.

@@ -30,7 +30,7 @@ struct Variant {
   const AttentionKernel* attention;
   void (*layer_norm)(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
   void (*rms_norm)(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-  void (*gelu)(const int8_t* table, const GeluBlock& block);
+  GeluKernel gelu;
   void (*add)(const IntAdd& op, const AddRows& rows);
   void (*rotary)(const Rotary& op, const RotaryRows& rows);
   void (*gate)(const Gate& op, const int8_t* a, const int8_t* b, size_t count, int8_t* y);

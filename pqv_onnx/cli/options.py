@@ -62,8 +62,8 @@ SchemeOption = Annotated[
         "--scheme",
         metavar="KIND=SCHEME|BITS",
         help="Change the precision's preset, repeatable: attention=log2|uniform, "
-        "gelu=asymmetric|symmetric|4|8, pre_gelu=asymmetric|per-tensor, norm=4|8, context=4|8, "
-        "qkv=rotated|per-tensor|4|8, residual=rotated|power-of-two|per-tensor.",
+        "gelu=grouped|asymmetric|symmetric|4|8, pre_gelu=asymmetric|per-tensor, norm=4|8, "
+        "context=4|8, qkv=rotated|per-tensor|4|8, residual=rotated|power-of-two|per-tensor.",
     ),
 ]
 ImageSizeOption = Annotated[

@@ -38,27 +38,48 @@ def round_by_qdq(model: QuantModel) -> None:
             module.register_forward_hook(_activation(module))
 
 
+class Common:
+    """One step and zero point for all channels of a quantizer.
+
+    Channels with their own are multiplied and moved before and behind: hardly a runtime rounds
+    activations by channels, and OpenVINO 2026.4 takes the steps of such for those of another axis.
+
+    Attributes:
+        step: the smallest.
+        zero_point: the largest.
+    """
+
+    def __init__(self, quantizer: Quantizer) -> None:
+        """Take the steps of a calibrated quantizer."""
+        step = quantizer.channel_step.float()
+        zero_points = torch.as_tensor(quantizer.zero_point)
+        self.step, self.zero_point = step.min(), int(zero_points.max())
+        self._ratio = step / self.step if step.ndim else None
+        self._moved = self.step * (zero_points - self.zero_point) if zero_points.ndim else None
+
+    def before(self, x: Tensor) -> Tensor:
+        """What is rounded in place of ``x``."""
+        x = x if self._ratio is None else x * (1 / self._ratio)
+        return x if self._moved is None else x + self._moved
+
+    def behind(self, rounded: Tensor) -> Tensor:
+        """What that stands for."""
+        x = rounded if self._moved is None else rounded - self._moved
+        return x if self._ratio is None else x * self._ratio
+
+
 @torch.no_grad()
 def _activation(quantizer: Quantizer) -> Callable[..., Tensor]:
-    """What rounds as a quantizer does.
-
-    Where channels have steps of their own, powers of two apart, they are multiplied before and
-    behind, which is exact: hardly a runtime rounds activations by channels, and OpenVINO 2026.4
-    takes the steps of such for those of another axis.
-    """
-    step, zero_point = quantizer.channel_step.float(), quantizer.zero_point
-    base = step.min()
-    ratio = step / base if step.ndim else None
-    lo, hi = (bound * base for bound in quantizer.bounds)
+    """What rounds as a quantizer does."""
+    common = Common(quantizer)
+    lo, hi = (bound * quantizer.channel_step.float() for bound in quantizer.bounds)
     narrow = quantizer.bits < 8
 
     def hook(_module: nn.Module, _args: Any, x: Tensor) -> Tensor:
-        if ratio is not None:
-            x = x * (1 / ratio)
         if narrow:  # int8 has more codes
             x = x.clamp(lo, hi)
-        rounded = _round_trip(x, base, zero_point, torch.int8)
-        return rounded if ratio is None else rounded * ratio
+        step, zero_point = common.step, common.zero_point
+        return common.behind(_round_trip(common.before(x), step, zero_point, torch.int8))
 
     return hook
 

@@ -33,7 +33,5 @@ class Codes:
         exponent = grid.exponent
         if grid.channels is not None or (exponent is not None and exponent.ndim != 1):
             return None
-        quantizer = grid.quantizer
         exponents = None if exponent is None or not exponent.any() else exponent.cpu().numpy()
-        zero_point = np.array(quantizer.zero_point)
-        return cls(quantizer.bits, array(grid.step), zero_point, exponents)
+        return cls(grid.quantizer.bits, array(grid.step), grid.zero_point, exponents)

@@ -350,9 +350,9 @@ class _Conversion(Program):
         return heads, count, keys
 
     def activation(self, node: nodes.Activation, handler: handlers.Activation) -> None:
-        """IntGELU: a table."""
+        """IntGELU: tables."""
         x = self.tokens(node.nodes[0])
-        module = OpLayer("IntGELU", {"table": handler.layer.table()})
+        module = OpLayer("IntGELU", {"table": handler.layer.tables()})
         self.values[node] = self.call(self.names[handler.layer], module, [x], self.shapes[x])
 
     def add(self, node: nodes.Add, handler: handlers.Add) -> None:

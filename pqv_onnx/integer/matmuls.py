@@ -180,7 +180,7 @@ class MatMuls:
         if not isinstance(handler, handlers.Activation):
             return np.zeros(width(linear), np.int32)
         unit = torch.from_numpy(self._unit(linear) * factor)
-        return handler.layer.input_offset(unit.to(handler.layer.step.device))
+        return handler.layer.input_offset(unit.to(handler.layer.quantizer.log_step.device))
 
     def to_stream(
         self,
@@ -265,7 +265,8 @@ class MatMuls:
         assert source is not None
         codes = layer.quantizer.codes(layer.codes_weight).T.to(torch.int8)
         weights: NDArray[np.int8] = codes.cpu().numpy()
-        bias = -source.quantizer.zero_point * weights.sum(0, dtype=np.int64)
+        zero_point = np.array(source.zero_point).reshape(-1, 1)
+        bias = -(zero_point * weights).sum(0, dtype=np.int64)
         if layer.bias is not None:
             bias += layer.bias_codes(source.step)
         return weights, bias, self._unit(linear)

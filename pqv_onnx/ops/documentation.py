@@ -40,7 +40,7 @@ _MEANINGS = {
     "residual_multiplier": "2^13 times the ratio of residual's step to Y's",
     "a_multiplier": "2^13 times the ratio of A's step to Y's",
     "b_multiplier": "2^13 times the ratio of B's step to Y's",
-    "table": "Y for each code, from -128 on",
+    "table": "Y for each code, from -128 on; for each of G groups of neighbouring channels",
     "cos": "cosine of each element's angle, times 2^14",
     "sin": "sine of each element's angle, times 2^14",
     "layout": "how weights are packed",

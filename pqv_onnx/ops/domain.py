@@ -157,7 +157,7 @@ _RESIDUAL = (
     Input("residual", "int8", ("...", "N"), broadcast=True),
     _constant("residual_multiplier", "int16", "N", values=_RESIDUAL_MULTIPLIER),
 )
-_TABLE = _constant("table", "int8", "256")
+_TABLE = _constant("table", "int8", "G", "256")
 _SOFTMAX = (*_TENSOR_REQUANTIZER, Attribute("log2", _FLAG))
 _ATTENTION = (
     Attribute("softmax_shift", _SHIFT),
@@ -296,7 +296,7 @@ _OPS = (
     ),
     _norm("IntLayerNorm", _constant("bias", "int16", "C")),
     _norm("IntRMSNorm"),
-    Op("IntGELU", (Input("X", "int8", ("...",)), _TABLE), (), "int8", ("...",)),
+    Op("IntGELU", (Input("X", "int8", ("...", "C")), _TABLE), (), "int8", ("...", "C")),
     Op(
         "IntAdd",
         (

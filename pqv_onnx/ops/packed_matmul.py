@@ -24,7 +24,7 @@ from pqv_onnx.ops.arithmetic import (
     scalar,
     vector,
 )
-from pqv_onnx.ops.int_gelu import IntGELU, int_gelu
+from pqv_onnx.ops.int_gelu import IntGELU, check_groups, int_gelu
 from pqv_onnx.ops.torch_op import torch_op
 from pqv_onnx.packing import unpack_weight
 
@@ -266,16 +266,20 @@ def _matmul_gelu(
     K: int,
     N: int,
 ) -> torch.Tensor:
-    """``table[X + 128]`` of the X that the plain matmul gives at 8 bits."""
+    """``int_gelu`` of what the plain matmul gives at 8 bits."""
     x = _matmul(A, B, bias, shift, multiplier, layout, K, N, y_bits=8)
     y: torch.Tensor = int_gelu(x, table)
     return y
 
 
+def _check_gelu(table: torch.Tensor, N: int, **_: object) -> None:
+    check_groups(N, len(table))
+
+
 packed_int4_matmul = torch_op("PackedInt4MatMul")(_matmul)
 packed_int4_matmul_add = torch_op("PackedInt4MatMulAdd")(_matmul)
-packed_int4_matmul_gelu = torch_op("PackedInt4MatMulGELU")(_matmul_gelu)
+packed_int4_matmul_gelu = torch_op("PackedInt4MatMulGELU", _check_gelu)(_matmul_gelu)
 packed_int8_matmul = torch_op("PackedInt8MatMul")(_matmul)
 packed_int8_matmul_add = torch_op("PackedInt8MatMulAdd")(_matmul)
-packed_int8_matmul_gelu = torch_op("PackedInt8MatMulGELU")(_matmul_gelu)
+packed_int8_matmul_gelu = torch_op("PackedInt8MatMulGELU", _check_gelu)(_matmul_gelu)
 packed_int8_matmul_to_int32 = torch_op("PackedInt8MatMulToInt32")(_accumulate)

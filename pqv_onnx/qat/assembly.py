@@ -14,7 +14,12 @@ from pqv_onnx.qat.grid import Grid
 from pqv_onnx.qat.handlers import HANDLERS, Handler
 from pqv_onnx.qat.handlers import Add as AddHandler
 from pqv_onnx.qat.layers import Constant
-from pqv_onnx.qat.quantizers import ActivationQuantizer, Quantizer, ResidualQuantizer
+from pqv_onnx.qat.quantizers import (
+    GROUPS,
+    ActivationQuantizer,
+    Quantizer,
+    ResidualQuantizer,
+)
 from pqv_onnx.spec import QuantSpec, TensorSpec
 from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.maps import width
@@ -157,8 +162,12 @@ class Assembly:
     def hidden(self, node: Node, spec: TensorSpec) -> TensorSpec:
         """``spec`` for what linear layers read; 8 bits for what is computed with further.
 
-        Linear layers and gates alone know of codes that are not zero at zero.
+        Linear layers and gates alone know of codes that are not zero at zero; linear layers that
+        read it as it is, of steps that differ.
         """
+        direct = all(isinstance(x, Linear) and x.kernel is None for x in self._readers[node])
+        if spec.scheme == "grouped" and (not direct or width(node) % GROUPS):
+            spec = replace(spec, scheme="asymmetric")
         readers = self._read_by(node)
         if all(isinstance(reader, Linear) for reader in readers):
             return spec

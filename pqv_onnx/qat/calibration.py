@@ -21,6 +21,7 @@ from pqv_onnx.qat.centering import center, find_shifts
 from pqv_onnx.qat.device import device_of, on_accelerator
 from pqv_onnx.qat.effects import output_effects
 from pqv_onnx.qat.exact import Sums, full_precision, real_weights
+from pqv_onnx.qat.grouping import group
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import QuantModel, Segment
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer, WeightQuantizer
@@ -132,10 +133,12 @@ def calibrate(
     shifts = find_shifts(routes) if options.centering else []
     mixes_heads = options.balancing and model.config.spec.qkv.scheme == "rotated"
     attentions = list(routes.heads()) if mixes_heads else []
+    activations = list(routes.activations())
 
     def prepare(segment: Segment, inputs: list[Tensor], floats: list[Tensor]) -> None:
         center(segment, shifts, floats)
         balance(segment, attentions, floats)
+        group(segment, activations, floats)
         _choose_steps(segment, inputs, floats, model.limits, options)
 
     _by_segments(model, images, full_precision, prepare, options.reconstruction, watcher)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
@@ -62,6 +64,11 @@ class Grid:
         """The steps, float64, broadcast against the value."""
         exponent = self.exponent
         return self.step if exponent is None else self.step * torch.exp2(exponent.double())
+
+    @property
+    def zero_point(self) -> NDArray[np.int64]:
+        """The stored code that stands for zero, int64 [] or [channels]."""
+        return torch.as_tensor(self.quantizer.zero_point).cpu().numpy()
 
     def moved(self, node: Move) -> Grid:
         """The grid behind a move."""

@@ -22,6 +22,7 @@ from pqv_onnx.qat.quantizers import (
     GELU_MINIMUM,
     ActivationQuantizer,
     AsymmetricQuantizer,
+    GroupedQuantizer,
     Quantizer,
     WeightQuantizer,
 )
@@ -187,26 +188,31 @@ class QuantActivation(nn.Module):
     """A function of an 8-bit input, quantized: a 256-entry table in the integer model.
 
     The asymmetric scheme has no codes for what the function does not give (PackQViT,
-    section 3.2), nor for inputs of which it is zero.
+    section 3.2), nor for inputs of which it is zero. In groups of channels, it gives the function
+    over a ratio of each group: what reads it has weights to match.
     """
 
     __call__: Callable[..., Tensor]
 
-    def __init__(self, function: str, factor: float, read: TensorSpec, written: TensorSpec) -> None:
+    def __init__(
+        self, function: str, factor: float, read: TensorSpec, written: TensorSpec, channels: int
+    ) -> None:
         """Create uncalibrated quantizers for input and output of function(factor x) / factor."""
         super().__init__()
         self.function, self.factor = FUNCTIONS[function], factor
         lowest, flat = _DEPTHS.get(function, (None, None))
-        self.input_quantizer = _quantizer(read, flat, factor)
-        self.quantizer = _quantizer(written, lowest, factor)
+        self.input_quantizer = _quantizer(read, flat, factor, channels)
+        self.quantizer = _quantizer(written, lowest, factor, channels)
 
     @property
-    def step(self) -> Tensor:
-        """The step of the output."""
-        return self.quantizer.step
+    def ratio(self) -> Tensor:
+        """What the outputs of each group of channels are divided by, float32 [groups]."""
+        if isinstance(self.quantizer, GroupedQuantizer):
+            return self.quantizer.ratio
+        return torch.ones(1, device=self.quantizer.log_step.device)
 
     def exact(self, x: Tensor) -> Tensor:
-        """The function of real values."""
+        """The function of real values, before they are divided."""
         return self.function(x * self.factor) / self.factor
 
     def forward(self, sums: Sums) -> Tensor:
@@ -218,33 +224,45 @@ class QuantActivation(nn.Module):
 
         def looked_up(_step: Tensor) -> Tensor:
             codes = exact.to_codes(x, self.input_quantizer.step)
-            return self._table()[codes.long() - self.input_quantizer.bounds[0]]
+            index = codes.long() - self.input_quantizer.bounds[0]
+            tables = self._tables()
+            groups = torch.arange(tables.shape[1], device=index.device)
+            return tables.take(index * len(groups) + self.quantizer.by_channel(groups))
 
         x = self.input_quantizer(sums.real, shifted)
-        return self.quantizer(self.exact(x), looked_up)
+        y = self.exact(x)
+        if isinstance(self.quantizer, GroupedQuantizer):
+            y = y / self.quantizer.by_channel(self.ratio)
+        return self.quantizer(y, looked_up)
 
     def input_offset(self, unit: Tensor) -> NDArray[np.int32]:
         """What the bias of the layer before has to add for the zero point of the input."""
         offset = self.input_quantizer.zero_point * self.input_quantizer.step
         return fixed_point.matmul_bias(exact.array(offset / unit))
 
-    def _table(self) -> Tensor:
-        """The output in steps for each code of the input, float32 [256]."""
+    def _tables(self) -> Tensor:
+        """The output in steps for each code of the input, float32 [256, groups]."""
+        step, steps = self.input_quantizer.step, self.quantizer.step * self.ratio
         lo, hi = self.input_quantizer.bounds
-        codes = torch.arange(lo, hi + 1, dtype=torch.float64, device=self.step.device)
-        return (self.exact(codes * self.input_quantizer.step) / self.step).detach().float()
+        codes = torch.arange(lo, hi + 1, dtype=torch.float64, device=step.device)
+        return (self.exact(codes * step)[:, None] / steps).detach().float()
 
-    def table(self) -> NDArray[np.int8]:
-        """IntGELU's table: the stored output code for each stored input code, int8 [256]."""
-        codes = self.quantizer.narrow(self._table()) + self.quantizer.zero_point
-        found: NDArray[np.int8] = codes.to(torch.int8).cpu().numpy()
+    def tables(self) -> NDArray[np.int8]:
+        """IntGELU's: the stored output code for each stored input code, int8 [groups, 256]."""
+        tables = self._tables()
+        by_channel = self.quantizer.by_channel(tables)
+        codes = self.quantizer.narrow(by_channel) + self.quantizer.zero_point
+        groups = codes[:, :: by_channel.shape[1] // tables.shape[1]].T.to(torch.int8)
+        found: NDArray[np.int8] = groups.contiguous().cpu().numpy()
         return found
 
 
-def _quantizer(spec: TensorSpec, depth: float | None, factor: float) -> Quantizer:
-    if spec.scheme == "asymmetric" and depth is not None:
-        return AsymmetricQuantizer(spec.bits, depth / factor)
-    return ActivationQuantizer(spec.bits)
+def _quantizer(spec: TensorSpec, depth: float | None, factor: float, channels: int) -> Quantizer:
+    if depth is None or spec.scheme not in ("grouped", "asymmetric"):
+        return ActivationQuantizer(spec.bits)
+    if spec.scheme == "grouped":
+        return GroupedQuantizer(spec.bits, depth / factor, channels)
+    return AsymmetricQuantizer(spec.bits, depth / factor)
 
 
 class Constant(nn.Module):

@@ -23,8 +23,14 @@ from pqv_onnx.spec import TensorSpec
 
 GELU_MINIMUM = 0.16997121
 """The GELU's smallest value, negated."""
+GROUPS = 4
+"""Groups of a GELU's channels; each has a table of its own."""
 GELU_FLAT = 4.0
 """The GELU of anything below this, negated, is within 1.3e-4 of zero."""
+
+
+Bound = Any
+"""An int for all channels, or int64 [channels]."""
 
 
 class _LsqFunction(torch.autograd.Function):
@@ -32,7 +38,7 @@ class _LsqFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, step: Tensor, scaled: Tensor, codes: Tensor, lo: int, hi: int
+        ctx: Any, x: Tensor, step: Tensor, scaled: Tensor, codes: Tensor, lo: Bound, hi: Bound
     ) -> Tensor:
         if any(ctx.needs_input_grad):
             clamped = scaled.clamp(lo, hi)
@@ -40,7 +46,8 @@ class _LsqFunction(torch.autograd.Function):
             inside = (clamped == scaled).to(x.dtype)
             ctx.save_for_backward(inside, torch.addcmul(codes, clamped, inside, value=-1))
             ctx.step_shape = step.shape
-            ctx.scale = 1.0 / math.sqrt(max(x.numel() / step.numel() * max(hi, -lo), 1))
+            largest = max(int(torch.as_tensor(hi).max()), -int(torch.as_tensor(lo).min()))
+            ctx.scale = 1.0 / math.sqrt(max(x.numel() / step.numel() * largest, 1))
         return codes * step
 
     @staticmethod
@@ -54,7 +61,7 @@ class _LsqFunction(torch.autograd.Function):
         return grad_x, grad_step * ctx.scale, None, None, None, None
 
 
-def lsq(x: Tensor, step: Tensor, lo: int, hi: int, scaled: Tensor, codes: Tensor) -> Tensor:
+def lsq(x: Tensor, step: Tensor, lo: Bound, hi: Bound, scaled: Tensor, codes: Tensor) -> Tensor:
     """Quantize ``x`` to ``codes`` of ``step``.
 
     Args:
@@ -101,14 +108,18 @@ class Quantizer(nn.Module):
         return self.step
 
     @property
-    def bounds(self) -> tuple[int, int]:
+    def bounds(self) -> tuple[Bound, Bound]:
         """The smallest and the largest multiple of the step."""
         return self.lo, self.hi
 
     @property
-    def zero_point(self) -> int:
+    def zero_point(self) -> Bound:
         """The stored code that stands for zero."""
         return 0
+
+    def by_channel(self, groups: Tensor) -> Tensor:
+        """What the last axis has for each group of channels, which is one, for all of them."""
+        return groups
 
     def set_step(self, step: Tensor) -> None:
         """Set the step from a positive float tensor of the parameter's shape."""
@@ -229,15 +240,15 @@ class AsymmetricQuantizer(Quantizer):
         return -min(round(self.depth / step), 2 ** (self.bits - 1))
 
     @property
-    def bounds(self) -> tuple[int, int]:
+    def bounds(self) -> tuple[Bound, Bound]:
         """The smallest and the largest multiple of the step."""
-        lowest = self._lowest(self.step.item())
+        lowest: Bound = self._lowest(self.step.item())
         return lowest, lowest + self.hi
 
     @property
-    def zero_point(self) -> int:
+    def zero_point(self) -> Bound:
         """The stored code that stands for zero."""
-        return -self._lowest(self.step.item()) - 2 ** (self.bits - 1)
+        return -self.bounds[0] - 2 ** (self.bits - 1)
 
     def rows(self, x: Tensor) -> Tensor:
         """All elements, those below the depth raised to it."""
@@ -246,6 +257,50 @@ class AsymmetricQuantizer(Quantizer):
     def choose(self, seen: Observed, initialization: str = "search") -> None:
         """Choose the step."""
         self.set_step(INITIALIZATIONS[initialization](seen, self._lowest, self.hi).reshape(()))
+
+
+class GroupedQuantizer(AsymmetricQuantizer):
+    """An asymmetric quantizer of what was divided by a ratio for each of some groups of channels.
+
+    Attributes:
+        ratio: float32 [groups], chosen once, at calibration.
+    """
+
+    ratio: Tensor
+    sampled = AsymmetricQuantizer.sampled // GROUPS
+
+    def __init__(self, bits: int, depth: float, channels: int) -> None:
+        """Create an uncalibrated quantizer for [..., channels], a multiple of ``GROUPS``."""
+        super().__init__(bits, depth)
+        self.register_buffer("ratio", torch.ones(GROUPS))
+        self._group_width = channels // GROUPS
+
+    @property
+    def bounds(self) -> tuple[Bound, Bound]:
+        """The smallest and the largest multiple of the step in each channel, int64 [channels]."""
+        lowest = self.by_channel(self._lowest_of_groups(self.step.item()))
+        return lowest, lowest + self.hi
+
+    def by_channel(self, groups: Tensor) -> Tensor:
+        """What the last axis has for each group, for each of its channels."""
+        return groups.repeat_interleave(self._group_width, -1)
+
+    def _lowest_of_groups(self, step: float) -> Tensor:
+        lowest = [self._lowest(step * ratio) for ratio in self.ratio.cpu().tolist()]
+        return torch.tensor(lowest, device=self.ratio.device)
+
+    def rows(self, x: Tensor) -> Tensor:
+        """The groups, what is below the depth raised to it."""
+        groups = x.unflatten(-1, (GROUPS, -1)).movedim(-2, 0).flatten(1)
+        return torch.maximum(groups, (-self.depth / self.ratio)[:, None])
+
+    def choose(self, seen: Observed, initialization: str = "search") -> None:
+        """Choose the step of all groups."""
+
+        def lowest(step: float) -> Tensor:
+            return self._lowest_of_groups(step)[:, None]
+
+        self.set_step(INITIALIZATIONS[initialization](seen, lowest, self.hi).reshape(()))
 
 
 class ResidualQuantizer(Quantizer):

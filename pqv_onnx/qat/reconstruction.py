@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import Segment
 
-METHOD = 3
+METHOD = 4
 """Changes when the same options give other weights: what an older version began does not go on."""
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pqv_onnx.qat import handlers
 from pqv_onnx.qat.handlers import Handler
-from pqv_onnx.qat.layers import Constant, QuantLinear, QuantNorm
+from pqv_onnx.qat.layers import Constant, QuantActivation, QuantLinear, QuantNorm
 from pqv_onnx.trace import nodes
 from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.maps import moved, reads_alone, split_head_ops, width
@@ -126,6 +126,21 @@ class Routes:
                     yield self._norm(node, width(node))
                 except _Lost:
                     continue
+
+    def activations(self) -> Iterator[tuple[QuantLinear, QuantActivation, list[QuantLinear]]]:
+        """The functions of what one layer gives for nothing else, and the layers that read them."""
+        for node in self._graph.nodes:
+            if isinstance(node, nodes.Activation) and node not in self._graph.outputs:
+                handler, (before,) = self._handlers[node], node.nodes
+                assert isinstance(handler, handlers.Activation)
+                behind = self._readers[node]
+                plain = [
+                    self._linear(x)
+                    for x in (before, *behind)
+                    if isinstance(x, nodes.Linear) and x.kernel is None
+                ]
+                if len(plain) > len(behind) and self._readers[before] == [node]:
+                    yield plain[0], handler.layer, plain[1:]
 
     def _norm(self, node: nodes.Norm, channels: int) -> tuple[QuantNorm, list[QuantLinear]]:
         """A norm of tokens of a stream, and the layers behind it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,10 @@ _SMALLEST_STEP = 1e-6
 """Floor of any step: a constant zero tensor still needs one."""
 _MANY_CODES = 64
 """With as many codes nothing is clipped: one value in a million may be what attention lives on."""
+
+
+Lowest = Callable[[float], Any]
+"""From a step to the smallest code, an int, or a tensor [rows, 1]."""
 
 
 @dataclass(frozen=True)
@@ -64,22 +69,24 @@ class Observed:
         return torch.maximum(self.high, -self.low)
 
 
-def search_step(seen: Observed, lo: int | Callable[[float], int], hi: int) -> Tensor:
+def search_step(seen: Observed, lo: int | Lowest, hi: int) -> Tensor:
     """Return for each row the step of least squared error, or at 8 bits that of the whole range.
 
     Args:
         seen: of a float tensor.
-        lo: smallest code; or, for one row, a function from the step to it, and then codes
-            reach up to ``lo(step) + hi``.
+        lo: smallest code; or a function from the step to it, and then all rows have one step, and
+            codes reach up to ``lo(step) + hi``.
         hi: largest code.
 
     Returns:
-        Steps, [rows].
+        Steps, [rows], or of all rows, [1].
     """
     # A little more, or rounding would put the largest value outside of the range.
     full = (1.00001 * seen.largest / hi).clamp_min(_SMALLEST_STEP)
-    while callable(lo) and bool((lo(float(full)) + hi) * full < seen.high):
-        full = full * 1.01  # codes below zero shorten the upper end
+    if callable(lo):
+        full = full.amax(0, keepdim=True)
+        while bool(((lo(float(full)) + hi) * full < seen.high[:, None]).any()):
+            full = full * 1.01  # codes below zero shorten the upper end
     if hi >= _MANY_CODES:
         return full
     fractions = torch.linspace(0.2, 1.0, 33)
@@ -92,21 +99,25 @@ def search_step(seen: Observed, lo: int | Callable[[float], int], hi: int) -> Te
             high = low + hi
         codes = (seen.sample / step[:, None]).round_().clamp_(low, high)
         error = codes.mul_(step[:, None]).sub_(seen.sample).square_().sum(1)
+        if callable(lo):
+            error = error.sum(0, keepdim=True)
         better = error < best_error
         best_step = torch.where(better, step, best_step)
         best_error = torch.where(better, error, best_error)
     return best_step.clamp_min(_SMALLEST_STEP)
 
 
-def lsq_step(seen: Observed, lo: int | Callable[[float], int], hi: int) -> Tensor:
+def lsq_step(seen: Observed, lo: int | Lowest, hi: int) -> Tensor:
     """Return for each row 2 * mean(|x|) / sqrt(hi), the first step of LSQ (section 2.1).
 
     Args:
         seen: of a float tensor.
-        lo: smallest code, which does not matter.
+        lo: smallest code, which does not matter, or a function: all rows have one step, then.
         hi: largest code.
     """
-    return (2 * seen.sample.abs().mean(1) / math.sqrt(hi)).clamp_min(_SMALLEST_STEP)
+    means = seen.sample.abs().mean(1)
+    means = means.mean(0, keepdim=True) if callable(lo) else means
+    return (2 * means / math.sqrt(hi)).clamp_min(_SMALLEST_STEP)
 
 
 INITIALIZATIONS = {"search": search_step, "lsq": lsq_step}

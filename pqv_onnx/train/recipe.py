@@ -34,7 +34,7 @@ class Quantization:
     Attributes:
         attention: ``log2`` (4 bits) or ``uniform`` (8 bits).
         context: ``4`` or ``8`` bits.
-        gelu: ``asymmetric`` or ``symmetric``, or ``4`` or ``8`` bits.
+        gelu: ``grouped``, ``asymmetric`` or ``symmetric``, or ``4`` or ``8`` bits.
         norm: ``4`` or ``8`` bits.
         pre_gelu: ``asymmetric`` or ``per-tensor``.
         qkv: ``rotated`` or ``per-tensor``, or ``4`` or ``8`` bits.

@@ -16,6 +16,7 @@ from torch import Tensor
 from pqv_onnx.checkpoint import load_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.graph.load import load_model, metadata, result_names, takes_image
+from pqv_onnx.graph.qdq import Common
 from pqv_onnx.qat import QuantModel
 from pqv_onnx.qat.noise import decibels
 from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
@@ -95,18 +96,19 @@ def _run(model: bytes, images: np.ndarray) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Quantized:
-    """What a quantizer gave, and its steps."""
+    """What a quantizer gave."""
 
     real: Tensor
-    step: Tensor
+    quantizer: Quantizer
 
     def in_channels(self, found: Tensor) -> Tensor:
-        """What was dequantized by the smallest step, by that of each channel."""
-        return found * (self.step / self.step.min()).to(found.dtype)
+        """What was dequantized by one step, by that of each channel."""
+        return Common(self.quantizer).behind(found)
 
     def equal(self, found: Tensor) -> float:
         """The share of ``found`` within half a step."""
-        return ((found - self.real).abs() < self.step / 2).double().mean().item()
+        half = self.quantizer.channel_step / 2
+        return ((found - self.real).abs() < half).double().mean().item()
 
 
 @torch.no_grad()
@@ -118,7 +120,7 @@ def _quantized(
 
     def recorder(name: str) -> Callable[..., None]:
         def record(quantizer: Quantizer, _args: Any, real: Tensor) -> None:
-            values[name] = _Quantized(real, quantizer.channel_step)
+            values[name] = _Quantized(real, quantizer)
 
         return record
 

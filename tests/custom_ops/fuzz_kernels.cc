@@ -165,6 +165,12 @@ MatMulSizes PackedMatMulSizes(Fuzz& fuzz) {
   return {size_t(m), size_t(k), size_t(fuzz.Int("N", 16, 140))};
 }
 
+GeluTables Tables(Fuzz& fuzz, size_t channels) {
+  const size_t group_width = fuzz.Size("channels of a table", 1, channels);
+  const size_t groups = CeilDivide(channels, group_width);
+  return {fuzz.Fill<int8_t>(groups * kGeluTableSize, -128, 127), group_width};
+}
+
 template <int kBits, Epilogue kEpilogue>
 bool FuzzPackedMatMul(Fuzz& fuzz) {
   const auto [m, k, n] = PackedMatMulSizes(fuzz);
@@ -188,10 +194,10 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
     op.requantizer = Requantizer(fuzz, n, is_left ? -1 : is_small ? 3 : kMaxShift);
     op.rounded_bias = RoundedBias(fuzz, op);
   }
-  const int8_t* table = nullptr;
+  GeluTables tables = {};
   if (kEpilogue == Epilogue::kRequantizeGelu) {
     op.y_bits = 8;
-    table = fuzz.Fill<int8_t>(kGeluTableSize, -128, 127);
+    tables = Tables(fuzz, n);
   }
   if (kEpilogue == Epilogue::kRequantizeAdd) {
     op.residual_multiplier = Channels<int16_t>(fuzz, n, 0, kMaxMultiplier);
@@ -212,7 +218,7 @@ bool FuzzPackedMatMul(Fuzz& fuzz) {
       if constexpr (kEpilogue == Epilogue::kNone) {
         kernel.run_to_int32(op, part, y);
       } else if constexpr (kEpilogue == Epilogue::kRequantizeGelu) {
-        RunMatMulGelu(variant, kernel, op, part, table, y);
+        RunMatMulGelu(variant, kernel, op, part, tables, y);
       } else {
         kernel.run(op, part, y);
       }
@@ -431,14 +437,15 @@ bool FuzzGelu(Fuzz& fuzz) {
   block.width = fuzz.Size("width", 0, 600);
   block.stride = Stride(fuzz, block.width);
   const size_t count = Span(block.rows, block.stride, block.width);
-  const int8_t* table = fuzz.Fill<int8_t>(kGeluTableSize, -128, 127);
+  const size_t channel = fuzz.Size("first channel", 0, 100);
+  const GeluTables tables = Tables(fuzz, channel + block.width + 1);
   const int8_t* x = fuzz.Fill<int8_t>(count, -128, 127);
   const bool in_place = fuzz.random().OneIn(2);
   return fuzz.Compare<int8_t>(count, [&](const Variant& variant, int8_t* y) {
     if (in_place) std::copy(x, x + count, y);
     block.x = in_place ? y : x;
     block.y = y;
-    variant.gelu(table, block);
+    RunGeluTables(variant.gelu, tables, channel, block);
   });
 }
 

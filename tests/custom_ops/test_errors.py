@@ -173,7 +173,9 @@ AT_CREATION = [
     Broken("IntLayerNorm", "input bias has shape [8], expected [7]", {"bias": i16(8)}),
     Broken("IntRMSNorm", "input exponent has shape [8193]", {"exponent": i8(8193)}),
     Broken("IntRMSNorm", "input multiplier has shape [6], expe", {"multiplier": i16(6)}),
-    Broken("IntGELU", "input table has shape [255], expected [256]", {"table": i8(255)}),
+    Broken("IntGELU", "input table has shape [256], expected 2 dimensions", {"table": i8(256)}),
+    Broken("IntGELU", "input table has shape [7, 255], expected [7, 256]", {"table": i8(7, 255)}),
+    Broken("IntGELU", "input table has shape [0, 256], expected [1, 256]", {"table": i8(0, 256)}),
     Broken("IntAdd", "input a_multiplier has shape [0], expected one", {"a_multiplier": i16(0)}),
     Broken("IntAdd", "input a_multiplier has shape [7, 1]", {"a_multiplier": i16(7, 1)}),
     Broken("IntAdd", "input b_multiplier has shape [8], expected [7]", {"b_multiplier": i16(8)}),
@@ -186,8 +188,13 @@ AT_CREATION = [
     ),
     Broken(
         "PackedInt4MatMulGELU",
-        "input table has shape [257], expected [256]",
-        {"table": i8(257)},
+        "input table has shape [2, 257], expected [2, 256]",
+        {"table": i8(2, 257)},
+    ),
+    Broken(
+        "PackedInt4MatMulGELU",
+        "input table has 4 tables, expected a divisor of N = 6",
+        {"table": i8(4, 256)},
     ),
     # Values of constants.
     Broken(
@@ -308,6 +315,11 @@ AT_RUN = [
     ),
     Broken(
         "IntWeightedMean", "input V has shape [4], expected at least 2", {"W": u8(2, 4), "V": i8(4)}
+    ),
+    Broken(
+        "IntGELU",
+        "input X has shape [3, 9], expected a multiple of 7 in dimension 1",
+        {"X": i8(3, 9)},
     ),
     Broken(ATTENTION, "input QKV has shape [12], expected at least 2", {"QKV": i8(12)}),
     Broken(

@@ -93,17 +93,20 @@ def test_modules_are_named_as_in_timm(variant: str) -> None:
 
 
 @pytest.mark.parametrize("precision", ["w8a8", "w4a4"])
-@pytest.mark.parametrize("scheme", ["asymmetric", "symmetric"])
-def test_gelu_table_is_the_exact_gelu(precision: str, scheme: str) -> None:
+@pytest.mark.parametrize("scheme", ["grouped", "asymmetric", "symmetric"])
+def test_gelu_tables_are_the_exact_gelu(precision: str, scheme: str) -> None:
     model = qat_model(precision=precision, schemes={"gelu": scheme})
     act = model.get_submodule("blocks.0.mlp.act")
     assert isinstance(act, QuantActivation)
     read, written = act.input_quantizer, act.quantizer
     inputs = (torch.arange(-128, 128) - read.zero_point) * read.step
-    outputs = (torch.from_numpy(act.table()).long() - written.zero_point) * written.step
-    wanted = torch.nn.functional.gelu(inputs)
-    lo, hi = (bound * written.step for bound in written.bounds)
-    assert (outputs - wanted.clamp(lo, hi)).abs().max() <= 0.5001 * written.step
+    tables = torch.from_numpy(act.tables()).long()
+    assert tables.shape == ({"grouped": 4}.get(scheme, 1), 256)
+    assert (len(act.ratio.unique()) > 1) == (scheme == "grouped")
+    wanted = torch.nn.functional.gelu(inputs)[:, None] / written.by_channel(act.ratio)
+    codes = written.by_channel(tables.T) - written.zero_point
+    lo, hi = (torch.as_tensor(bound) * written.step for bound in written.bounds)
+    assert (codes * written.step - wanted.clamp(lo, hi)).abs().max() <= 0.5001 * written.step
 
 
 def test_weights_have_the_bits_of_the_spec() -> None:

@@ -71,6 +71,11 @@ class Draw:
         """An attribute: positive."""
         return max(abs(int(self.multipliers(()))), 1)
 
+    def tables(self, channels: int) -> np.ndarray:
+        """Of the GELU, for groups of channels."""
+        groups = [count for count in range(1, max(channels, 1) + 1) if channels % count == 0]
+        return self.array(-128, 127, (int(self.rng.choice(groups)), 256), "int8")
+
     def y_bits(self) -> int:
         return int(self.rng.choice([4, 8]))
 
@@ -91,7 +96,7 @@ def packed_matmul(name: str, draw: Draw) -> Case:
     spread = np.log2(75 * 0.6 * limit * k**0.5 + bias_limit)
     inputs |= {"shift": draw.shifts(spread - 12, n), "multiplier": draw.multipliers(n)}
     if name.endswith("GELU"):
-        inputs["table"] = draw.array(-128, 127, 256, "int8")
+        inputs["table"] = draw.tables(n)
         return Case(name, inputs, attributes)
     if name.endswith("Add"):
         inputs["residual"] = draw.array(-128, 127, (*draw.with_ones(leading), n), "int8")
@@ -217,7 +222,7 @@ def int_rms_norm(name: str, draw: Draw) -> Case:
 
 def int_gelu(name: str, draw: Draw) -> Case:
     x = draw.array(-128, 127, (*draw.leading(), draw.size()), "int8")
-    return Case(name, {"X": x, "table": draw.array(-128, 127, 256, "int8")}, {})
+    return Case(name, {"X": x, "table": draw.tables(x.shape[-1])}, {})
 
 
 def int_add(name: str, draw: Draw) -> Case:

@@ -48,6 +48,10 @@ def weight(packed: np.ndarray, k: int, n: int) -> int:
     return nibble - 16 if nibble >= 8 else nibble
 
 
+def look_up(tables: np.ndarray, channel: int, channels: int, code: np.int8) -> int:
+    return int(tables[channel // (channels // len(tables))][int(code) + 128])
+
+
 def packed_matmul(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
     k, n = attributes["K"], attributes["N"]
     a = inputs["A"]
@@ -67,7 +71,7 @@ def packed_matmul(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
             u = sat16(u + r)
         y[at] = narrow(u, attributes.get("y_bits", 8))
         if "table" in inputs:
-            y[at] = inputs["table"][int(y[at]) + 128]
+            y[at] = look_up(inputs["table"], c, n, y[at])
     return y
 
 
@@ -222,7 +226,7 @@ def int_rms_norm(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
 def int_gelu(inputs: Inputs, attributes: Mapping[str, Any]) -> np.ndarray:
     y = np.zeros(inputs["X"].shape, np.int8)
     for at in np.ndindex(y.shape):
-        y[at] = inputs["table"][int(inputs["X"][at]) + 128]
+        y[at] = look_up(inputs["table"], at[-1], y.shape[-1], inputs["X"][at])
     return y
 
 

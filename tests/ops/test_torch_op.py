@@ -131,11 +131,11 @@ MATMUL_GELU = Case(
         "bias": np.zeros(9, np.int32),
         "shift": i8(9),
         "multiplier": i16(9),
-        "table": i8(256),
+        "table": i8(1, 256),
     },
     {"layout": PACKED_LAYOUT, "K": 5, "N": 9},
 )
-GELU = Case("IntGELU", {"X": i8(2), "table": i8(256)}, {})
+GELU = Case("IntGELU", {"X": i8(2), "table": i8(1, 256)}, {})
 
 ADD = Case(
     "IntAdd",
@@ -239,7 +239,10 @@ ERRORS = [
     (RMS, {"epsilon": -1}, "epsilon must be in [0, 70368744177664], found -1"),
     (RMS, {name: array[..., :0] for name, array in RMS.inputs.items()}, "C must be in [1, 8192]"),
     (RMS, {"y_bits": 16}, "y_bits must be 4 or 8, found 16"),
-    (GELU, {"table": i8(255)}, "table must be int8 [256], found int8 [255]"),
+    (GELU, {"table": i8(1, 255)}, "table must be int8 [G, 256], found int8 [1, 255]"),
+    (GELU, {"table": i8(256)}, "table must be int8 [G, 256], found int8 [256]"),
+    (GELU, {"table": i8(3, 256)}, "table has 3 tables, expected a divisor of 2 channels"),
+    (GELU, {"table": i8(0, 256)}, "table has 0 tables, expected a divisor of 2 channels"),
     (ADD, {"A": i8(2, 3, 6)}, "B must be int8 [..., C] with C = 6, found int8 [1, 3, 5]"),
     (ADD, {"B": i8(2, 1, 5)}, "B must be int8 [..., C] with leading dimensions [2, 3] or ones at"),
     (ADD, {"B": i8(3, 5)}, "B must be int8 [..., C] with leading dimensions [2, 3] or ones at"),
@@ -274,7 +277,8 @@ ERRORS = [
     (GATE, {"shift": -16}, "shift must be in [-15, 30], found -16"),
     (GATE, {"multiplier": 32768}, "multiplier must be in [1, 32767], found 32768"),
     (GATE, {"y_bits": 5}, "y_bits must be 4 or 8, found 5"),
-    (MATMUL_GELU, {"table": i8(255)}, "table must be int8 [256], found int8 [255]"),
+    (MATMUL_GELU, {"table": i8(1, 255)}, "table must be int8 [G, 256], found int8 [1, 255]"),
+    (MATMUL_GELU, {"table": i8(5, 256)}, "table has 5 tables, expected a divisor of 9 channels"),
     (MATMUL_GELU, {"shift": full(9, 31, "int8")}, "shift must be in [-15, 30], found values"),
 ]
 

@@ -18,7 +18,7 @@ from pqv_onnx.errors import PqvError
 from pqv_onnx.spec import QuantSpec
 from tests.qat.models import float_model, images, qat_model
 
-NOT_ROTATED = {"residual": "power-of-two", "qkv": "per-tensor"}
+OLD_SCHEMES = {"residual": "power-of-two", "qkv": "per-tensor", "gelu": "asymmetric"}
 """So that the weights are timm's."""
 _COMMON = {"img_size": [16, 12], "in_chans": 1, "num_classes": 7, "embed_dim": 32, "qkv_bias": True}
 VIT: dict[str, Any] = _COMMON | {
@@ -67,7 +67,7 @@ def state_of(variant: str) -> Mapping[str, Tensor]:
         state["head.difference"] = (state["head.bias"] - bias) / 2
         state["head.weight"] = torch.cat((state["head.weight"], weight), 1) / 2
         state["head.bias"] = (state["head.bias"] + bias) / 2
-    today = qat_model(variant, "w4a4", NOT_ROTATED).state_dict()
+    today = qat_model(variant, "w4a4", OLD_SCHEMES).state_dict()
     steps = {name: value for name, value in today.items() if name.endswith(("_step", "exponent"))}
     return {_renamed(name): value.clone() for name, value in (state | steps).items()}
 
@@ -76,7 +76,7 @@ def write(path: Path, fields: dict[str, Any], state: Mapping[str, Tensor], **cha
     """A file of version 1."""
     config = {
         "swin" if "depths" in fields else "vit": fields,
-        "spec": QuantSpec.preset("w4a4").with_schemes(NOT_ROTATED).to_dict(),
+        "spec": QuantSpec.preset("w4a4").with_schemes(OLD_SCHEMES).to_dict(),
         **{"preprocessing": PREPROCESSING, "labels": None, "accuracy": None},
     }
     content = {"version": 1, "config": config | changes}
@@ -87,7 +87,7 @@ def write(path: Path, fields: dict[str, Any], state: Mapping[str, Tensor], **cha
 @pytest.mark.parametrize("variant", FIELDS)
 def test_old_files_compute_what_they_did(variant: str, tmp_path: Path) -> None:
     path = write(tmp_path / "m.safetensors", FIELDS[variant], state_of(variant))
-    found, today = load_qat(path), qat_model(variant, "w4a4", NOT_ROTATED)
+    found, today = load_qat(path), qat_model(variant, "w4a4", OLD_SCHEMES)
     assert found.config.preprocessing.crop_pct == 0.9
     assert torch.equal(found(images(8)), today(images(8)))
     assert found.state_dict().keys() == today.state_dict().keys()

@@ -27,6 +27,7 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
     "searched steps": {"initialization": "search"},
     "log2 attention": {"attention": "log2"},
     "clipped GELU": {"gelu": "asymmetric"},
+    "grouped GELU": {"gelu": "grouped"},
     "residual ratios": {"residual": "power-of-two"},
     "rotated residual": {"residual": "rotated"},
     "rotated heads": {"qkv": "rotated"},
@@ -42,6 +43,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "uniform attention": {"attention": "uniform"},
     "log2 attention": {"attention": "log2"},
     "symmetric GELU": {"gelu": "symmetric"},
+    "GELU not grouped": {"gelu": "asymmetric"},
     "one residual step": {"residual": "per-tensor"},
     "ratios for rotations": {"residual": "power-of-two", "qkv": "per-tensor"},
     "ratios for the residual's rotation": {"residual": "power-of-two"},
@@ -113,7 +115,7 @@ def _ours(precision: str) -> Iterable[Row]:
     yield Row(precision, "full", options=_FULL, main=True)
     yield Row(precision, "full, 500 updates", options=updates)
     yield Row(precision, "full, ratios for rotations", options=ratios)
-    for name in ("not centered", "heads not balanced"):
+    for name in ("not centered", "heads not balanced", "GELU not grouped"):
         yield Row(precision, f"full, {name}", options=_FULL | CHANGES[name])
     yield Row(precision, "quick, one epoch", options=_QUICK | _WEIGHTS_AFTER)
     yield Row(precision, "quick, one epoch, rounding during it", options=_QUICK | _EPOCH)

@@ -1,4 +1,4 @@
-// IntGELU: a table of 256 entries, one per int8 value.
+// IntGELU: tables of 256 entries, one per int8 value, each for a group of channels.
 
 #ifndef PQV_KERNELS_GELU_GELU_H_
 #define PQV_KERNELS_GELU_GELU_H_
@@ -19,6 +19,28 @@ struct GeluBlock {
   const int8_t* x;
   int8_t* y;
 };
+
+// Each for `group_width` neighbouring channels.
+struct GeluTables {
+  const int8_t* entries;
+  size_t group_width;
+};
+
+using GeluKernel = void (*)(const int8_t* table, const GeluBlock& block);
+
+// A block whose first column is `channel`.
+static inline void RunGeluTables(GeluKernel run, const GeluTables& tables, size_t channel,
+                                 GeluBlock block) {
+  for (size_t left = block.width; left > 0; left -= block.width) {
+    const size_t group = channel / tables.group_width;
+    const size_t group_end = (group + 1) * tables.group_width;
+    block.width = group_end - channel < left ? group_end - channel : left;
+    run(tables.entries + kGeluTableSize * group, block);
+    channel += block.width;
+    block.x += block.width;
+    block.y += block.width;
+  }
+}
 
 namespace scalar {
 void RunGelu(const int8_t* table, const GeluBlock& block);

@@ -74,7 +74,7 @@ class Activation(Handler[nodes.Activation]):
             raise self.refuse(f"{node.function} of what no linear layer gives")
         spec = assembly.spec
         written = assembly.hidden(node, spec.gelu)
-        layer = QuantActivation(node.function, node.factor, spec.pre_gelu, written)
+        layer = QuantActivation(node.function, node.factor, spec.pre_gelu, written, width(node))
         self.layer = assembly.add(assembly.path(node, "act"), layer)
         self.readers = [layer.input_quantizer]
         self.grid = Grid.of(layer.quantizer)
