@@ -166,8 +166,8 @@ def _draw_gelu(axes: Sequence[Axes], seen: Gelu, first: bool) -> None:
     share = 100 * seen.counts / seen.counts.sum()
     upper.bar(GELU_EDGES[:-1], share, np.diff(GELU_EDGES), align="edge", color=_BARS)
     _log_percent(upper)
-    count, top = len(seen.grid), float(seen.grid[-1])
-    bits = f"{round(np.log2(count))} bits"
+    count, top = 2**seen.bits, float(seen.grid[-1])
+    bits = f"{seen.bits} bits"
     own = bool(-seen.grid[0] > top / 2)
     asymmetric: Real = np.linspace(-GELU_MINIMUM, top, count)
     step = top / (count // 2 - 1)

@@ -46,11 +46,13 @@ class Gelu:
 
     Attributes:
         counts: values in each bin of ``GELU_EDGES``; larger ones are in the last.
-        grid: the values that the codes stand for, ascending.
+        grid: the values that the codes of all groups of channels stand for, ascending.
+        bits: of a code.
     """
 
     counts: Real
     grid: Real
+    bits: int
 
 
 @dataclass
@@ -115,9 +117,10 @@ def _watch(seen: Observation, name: str, module: nn.Module) -> list[Any]:
         attention = seen.attention[name] = Attention(zeros, zeros.copy(), module.log2)
         return [module.register_forward_pre_hook(lambda _, x: _add_attention(attention, *x))]
     if isinstance(module, QuantActivation):
-        quantizer = module.quantizer
-        gelu = seen.gelu[name] = Gelu(np.zeros(len(GELU_EDGES) - 1), _grid(quantizer))
-        return [quantizer.register_forward_pre_hook(lambda _, x: _add_gelu(gelu, x[0]))]
+        quantizer, ratio = module.quantizer, module.quantizer.by_channel(module.ratio)
+        counts, grid = np.zeros(len(GELU_EDGES) - 1), _grid(quantizer, ratio)
+        gelu = seen.gelu[name] = Gelu(counts, grid, quantizer.bits)
+        return [quantizer.register_forward_pre_hook(lambda _, x: _add_gelu(gelu, x[0] * ratio))]
     if isinstance(module, ResidualQuantizer):
         residual = seen.residual[name] = Residual(
             np.zeros(module.exponent.shape[0]),
@@ -155,9 +158,11 @@ def _add_residual(seen: Residual, x: Tensor) -> None:
     np.maximum(seen.ranges, ranges.cpu().double().numpy(), out=seen.ranges)
 
 
-def _grid(quantizer: Quantizer) -> Real:
-    """What a GELU's quantizer makes of all values."""
-    with torch.inference_mode():
-        values = torch.linspace(-16, 16, 1 << 16, device=quantizer.log_step.device)
-        grid: Real = quantizer.quantize(values).unique().double().cpu().numpy()
+def _grid(quantizer: Quantizer, ratio: Tensor) -> Real:
+    """What the codes of a GELU's quantizer stand for, in channels of these ratios."""
+    lowest = torch.as_tensor(quantizer.bounds[0], device=ratio.device)
+    groups = torch.stack([lowest.expand_as(ratio), quantizer.step * ratio]).unique(dim=1)
+    codes = torch.arange(2**quantizer.bits, device=ratio.device)
+    values = (codes[:, None] + groups[0]) * groups[1]
+    grid: Real = values.detach().unique().double().cpu().numpy()
     return grid

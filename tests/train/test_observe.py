@@ -30,7 +30,7 @@ def test_counts_and_codes() -> None:
         assert attention.counts[-1] >= 5 * heads * tokens
     gelu = seen.gelu["blocks.1.mlp.act"]
     assert gelu.counts.sum() == 5 * tokens * 128
-    assert len(gelu.grid) == 16 and 0 in gelu.grid
+    assert 16 < len(gelu.grid) <= 4 * 16 and 0 in gelu.grid
     assert gelu.counts[GELU_EDGES[1:] < -GELU_MINIMUM].sum() == 0
     assert list(seen.residual)[0] == "residual"
     name = "blocks.1.residual2"

@@ -86,7 +86,7 @@ def test_quantization_changes_the_preset(tmp_path: Path) -> None:
     assert load(tmp_path, HEAD).spec == QuantSpec.preset("w4a4")
     recipe = load(tmp_path, HEAD + '[quantization]\nattention = "uniform"\n')
     assert recipe.spec == QuantSpec.preset("w4a4").with_schemes({"attention": "uniform"})
-    same = load(tmp_path, HEAD, "quantization.gelu=asymmetric")
+    same = load(tmp_path, HEAD, "quantization.gelu=grouped")
     assert same.spec == QuantSpec.preset("w4a4")
 
 
@@ -122,7 +122,7 @@ def test_quantization_changes_the_preset(tmp_path: Path) -> None:
         (HEAD + "[train.augmentation]\nscale = [1, 0.5]", "scale is [1.0, 0.5], expected 0 < sm"),
         (HEAD.replace("w4a4", "w3a3"), "precision is 'w3a3', expected w8a8 or w4a8 or w4a4"),
         (HEAD + "[train.regularization]\nresidual = -1", "residual is -1.0, expected 0 or more"),
-        (HEAD + "[quantization]\ngelu = 'flat'", "gelu is 'flat', expected asymmetric or sym"),
+        (HEAD + "[quantization]\ngelu = 'flat'", "gelu is 'flat', expected grouped or asym"),
         (HEAD + "[quantization]\nweight = 'flat'", "unknown key quantization.weight"),
         ("model =", "not TOML"),
     ],
