@@ -5,8 +5,9 @@ A rotation has to reach all of them, so whatever else touches the values means: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -134,11 +135,7 @@ class Routes:
                 handler, (before,) = self._handlers[node], node.nodes
                 assert isinstance(handler, handlers.Activation)
                 behind = self._readers[node]
-                plain = [
-                    self._linear(x)
-                    for x in (before, *behind)
-                    if isinstance(x, nodes.Linear) and x.kernel is None
-                ]
+                plain = [self._linear(x) for x in (before, *behind) if _multiplies(x)]
                 if len(plain) > len(behind) and self._readers[before] == [node]:
                     yield plain[0], handler.layer, plain[1:]
 
@@ -146,8 +143,12 @@ class Routes:
         """A norm of tokens of a stream, and the layers behind it."""
         handler = self._handlers[node]
         assert isinstance(handler, handlers.Norm)
-        behind = dict.fromkeys(self._behind(node, channels))  # both tokens have one head
-        return handler.norm, [self._linear(layer) for layer in behind]
+        places = torch.arange(channels).repeat(width(node) // channels)
+        behind = dict.fromkeys(self._ends(node, places))  # both tokens have one head
+        layers = [self._linear(end) for end in behind if isinstance(end, nodes.Linear)]
+        if node in self._graph.outputs or len(layers) < len(behind):
+            raise _Lost
+        return handler.norm, layers
 
     def _stream(self, stream: GraphStream) -> Stream:
         channels = width(stream.start)
@@ -163,9 +164,14 @@ class Routes:
         for value in (stream.start, *links):
             if value in self._graph.outputs:
                 raise _Lost
-            for reader in self._readers[value]:
-                if reader not in links or not _carries(reader, value, stream):
-                    self._read(found, value, reader, links, torch.arange(channels))
+            carried = [link for link in self._readers[value] if link in links]
+            if not all(_carries(link, value, stream) for link in carried):
+                raise _Lost
+            for reader in self._ends(value, torch.arange(channels), links):
+                if isinstance(reader, nodes.Norm):
+                    found.readers.append(self._norm(reader, channels))
+                else:
+                    found.readers.append((None, [self._linear(reader)]))
         return found
 
     def _write(
@@ -214,47 +220,31 @@ class Routes:
             raise _Lost
         return value, scales, chain[0]
 
-    def _read(
-        self, found: Stream, source: Node, reader: Node, links: set[nodes.Add], places: Tensor
-    ) -> None:
-        """Follow a value of the stream to the norms and layers that read it."""
-        if isinstance(reader, nodes.Norm):
-            found.readers.append(self._norm(reader, found.channels))
-        elif isinstance(reader, nodes.Linear) and reader.kernel is None:
-            found.readers.append((None, [self._linear(reader)]))
-        elif isinstance(reader, nodes.Mean) or (
-            isinstance(reader, nodes.Move) and _side_by_side(moved(reader, places), found.channels)
-        ):
-            if reader in self._graph.outputs:  # which would stay rotated
-                raise _Lost
-            after = moved(reader, places) if isinstance(reader, nodes.Move) else places
-            for following in self._readers[reader]:
-                if following in links:  # a link reads a moved stream
-                    continue
-                self._read(found, reader, following, links, after)
-        else:
-            raise _Lost
+    def _ends(
+        self, value: Node, places: Tensor, links: Collection[Node] = ()
+    ) -> Iterator[nodes.Norm | nodes.Linear]:
+        """The norms and layers that read a value, through means and moves, and nothing else may.
 
-    def _behind(self, norm: nodes.Norm, channels: int) -> Iterator[nodes.Linear]:
-        """The layers that read a norm's output, and nothing else may."""
-        places = torch.arange(channels).repeat(width(norm) // channels)
-        pending: list[tuple[Node, Tensor]] = [(norm, places)]
-        while pending:
-            value, places = pending.pop()
-            if value in self._graph.outputs:
-                raise _Lost
-            for reader in self._readers[value]:
-                if isinstance(reader, nodes.Linear) and reader.kernel is None:
-                    yield reader
-                elif isinstance(reader, nodes.Mean) or _is_side_by_side(reader):
-                    pending.append((reader, places))
-                elif isinstance(reader, nodes.Move):
-                    after = moved(reader, places)
-                    if not _side_by_side(after, channels):
-                        raise _Lost
-                    pending.append((reader, after))
-                else:
+        Args:
+            value: what is read.
+            places: the channels of its last axis, int64, all in order once or several times.
+            links: of a stream, which may read it, too.
+        """
+        channels = int(places.max()) + 1
+        for reader in self._readers[value]:
+            if reader in links:
+                continue
+            after = moved(reader, places) if isinstance(reader, nodes.Move) else places
+            if isinstance(reader, nodes.Norm) or _multiplies(reader):
+                yield reader
+            elif (
+                isinstance(reader, nodes.Mean | nodes.Move) or _is_side_by_side(reader)
+            ) and _side_by_side(after, channels):
+                if reader in self._graph.outputs:  # which would stay as it is in between
                     raise _Lost
+                yield from self._ends(reader, after, links)
+            else:
+                raise _Lost
 
     def _rows(self, value: Node) -> tuple[Places, bool]:
         """The layer that makes queries, keys or values, and each head's outputs.
@@ -262,7 +252,7 @@ class Routes:
         And whether these are neither normalised nor turned on the way.
         """
         source, chain, changes = split_head_ops(value)
-        if not isinstance(source, nodes.Linear) or source.kernel is not None:
+        if not _multiplies(source):
             raise _Lost
         places = torch.arange(width(source))
         for node in chain:
@@ -309,6 +299,11 @@ def _carries(reader: Node, value: Node, stream: GraphStream) -> bool:
     return any(
         link.node is reader and origin(reader.nodes[link.carried]) is value for link in stream.links
     )
+
+
+def _multiplies(node: Node) -> TypeGuard[nodes.Linear]:
+    """Whether a node is a layer of channels, not of patches of an image."""
+    return isinstance(node, nodes.Linear) and node.kernel is None
 
 
 def _is_side_by_side(node: Node) -> bool:
