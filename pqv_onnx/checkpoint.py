@@ -24,7 +24,7 @@ from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.config import ModelConfig
 from pqv_onnx.qat.convert import pretrained_cfg
 from pqv_onnx.qat.model import QuantModel
-from pqv_onnx.qat.quantizers import ResidualQuantizer
+from pqv_onnx.qat.quantizers import GroupedQuantizer, ResidualQuantizer
 from pqv_onnx.qat.version_1 import upgrade
 
 FORMAT = "pqv_onnx.qat"
@@ -87,7 +87,7 @@ def load_qat(path: str | os.PathLike[str]) -> QuantModel:
         model = _empty(config)
         _check_state(state, model.state_dict())
         model.load_state_dict(state, assign=True)
-        _check_exponents(model)
+        _check_grids(model)
     except PqvError as error:
         raise PqvError(f"{source}: {error}") from error
     with source.open("rb") as file:
@@ -296,8 +296,8 @@ def _check_state(state: _State, expected: Mapping[str, Tensor]) -> None:
             raise PqvError(f"{name} has values that are not finite")
 
 
-def _check_exponents(model: QuantModel) -> None:
-    """Raise PqvError naming a residual quantizer with exponents that its scheme has not."""
+def _check_grids(model: QuantModel) -> None:
+    """Raise PqvError naming a quantizer with exponents or ratios that its scheme has not."""
     for name, module in model.named_modules():
         if isinstance(module, ResidualQuantizer):
             low, high = module.exponent.aminmax()
@@ -305,6 +305,8 @@ def _check_exponents(model: QuantModel) -> None:
                 raise PqvError(
                     f"{name}.exponent has exponents outside of [0, {module.max_exponent}]"
                 )
+        if isinstance(module, GroupedQuantizer) and not bool((module.ratio > 0).all()):
+            raise PqvError(f"{name}.ratio has values that are not positive")
 
 
 def _fits(state: _State, model: nn.Module) -> bool:

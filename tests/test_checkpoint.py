@@ -111,6 +111,11 @@ def test_wrong_keys(checkpoint: Path) -> None:
     _rewrite(checkpoint, state | {"head.bias": bias, "residual.exponent": exponent})
     with pytest.raises(PqvError, match=r"residual.exponent has exponents outside of \[0, 3\]"):
         load_qat(checkpoint)
+    ratio = state["blocks.0.mlp.act.quantizer.ratio"]
+    state |= {"head.bias": bias, "blocks.0.mlp.act.quantizer.ratio": ratio * -1}
+    _rewrite(checkpoint, state)
+    with pytest.raises(PqvError, match=r"act.quantizer.ratio has values that are not positive"):
+        load_qat(checkpoint)
 
 
 @pytest.mark.parametrize(

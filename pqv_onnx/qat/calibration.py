@@ -121,7 +121,8 @@ def calibrate(
 
     Args:
         model: a fake-quantized model; its quantization state is overwritten, and with any option
-            but the first its weights or biases are, too.
+            but the first its weights or biases are, too. A GELU's channels are sorted if its spec
+            says ``grouped``.
         images: normalised images, float [B, C, H, W], or batches of them.
         options: how.
         watcher: whom to tell.

@@ -168,12 +168,13 @@ def _draw_gelu(axes: Sequence[Axes], seen: Gelu, first: bool) -> None:
     _log_percent(upper)
     count, top = 2**seen.bits, float(seen.grid[-1])
     bits = f"{seen.bits} bits"
+    name = "grouped" if len(seen.grid) > count else "asymmetric"
     own = bool(-seen.grid[0] > top / 2)
     asymmetric: Real = np.linspace(-GELU_MINIMUM, top, count)
     step = top / (count // 2 - 1)
     symmetric: Real = np.linspace(-step * (count // 2), top, count)
     rulers = [
-        _Ruler(f"asymmetric, {bits}", asymmetric if own else seen.grid, not own),
+        _Ruler(f"{name}, {bits}", asymmetric if own else seen.grid, not own),
         _Ruler(
             f"symmetric, {bits}",
             seen.grid if own else symmetric,
