@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pqv_onnx.graph.translate import OPSET
 from pqv_onnx.qat import QuantModel
 from pqv_onnx.qat.exact import Sums
+from pqv_onnx.qat.handlers import Linear
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
 from pqv_onnx.qat.softmax import QuantSoftmax
@@ -29,9 +30,14 @@ def round_by_qdq(model: QuantModel) -> None:
     Args:
         model: it is changed: use a copy. Only an exported file computes what it says then.
     """
+    sources = {
+        handler.linear: handler.source.quantizer
+        for handler in model.handlers.values()
+        if isinstance(handler, Linear)
+    }
     for module in model.modules():
         if isinstance(module, QuantLinear):
-            module.register_forward_hook(_linear(module))
+            module.register_forward_hook(_linear(module, Common(sources[module]).moved))
         elif isinstance(module, QuantSoftmax):
             module.register_forward_hook(_softmax)
         elif isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer):
@@ -47,6 +53,7 @@ class Common:
     Attributes:
         step: the smallest.
         zero_point: the largest.
+        moved: what is added before; None if that is nothing.
     """
 
     def __init__(self, quantizer: Quantizer) -> None:
@@ -55,22 +62,22 @@ class Common:
         zero_points = torch.as_tensor(quantizer.zero_point)
         self.step, self.zero_point = step.min(), int(zero_points.max())
         self._ratio = step / self.step if step.ndim else None
-        self._moved = self.step * (zero_points - self.zero_point) if zero_points.ndim else None
+        self.moved = self.step * (zero_points - self.zero_point) if zero_points.ndim else None
 
     def before(self, x: Tensor) -> Tensor:
         """What is rounded in place of ``x``."""
         x = x if self._ratio is None else x * (1 / self._ratio)
-        return x if self._moved is None else x + self._moved
+        return x if self.moved is None else x + self.moved
 
     def behind(self, rounded: Tensor) -> Tensor:
         """What that stands for."""
-        x = rounded if self._moved is None else rounded - self._moved
+        x = rounded if self.moved is None else rounded - self.moved
         return x if self._ratio is None else x * self._ratio
 
 
 @torch.no_grad()
 def _activation(quantizer: Quantizer) -> Callable[..., Tensor]:
-    """What rounds as a quantizer does."""
+    """What rounds as a quantizer does; what is moved stays so, as layers behind take it off."""
     common = Common(quantizer)
     lo, hi = (bound * quantizer.channel_step.float() for bound in quantizer.bounds)
     narrow = quantizer.bits < 8
@@ -79,25 +86,30 @@ def _activation(quantizer: Quantizer) -> Callable[..., Tensor]:
         if narrow:  # int8 has more codes
             x = x.clamp(lo, hi)
         step, zero_point = common.step, common.zero_point
-        return common.behind(_round_trip(common.before(x), step, zero_point, torch.int8))
+        rounded = _round_trip(common.before(x), step, zero_point, torch.int8)
+        return rounded if common.moved is not None else common.behind(rounded)
 
     return hook
 
 
 @torch.no_grad()
-def _linear(layer: QuantLinear) -> Callable[..., Sums]:
-    """A matmul with dequantized weights."""
+def _linear(layer: QuantLinear, moved: Tensor | None) -> Callable[..., Sums]:
+    """A matmul with dequantized weights, of an input that was moved, if so."""
     codes = layer.quantizer.codes(layer.codes_weight).T.to(torch.int8).contiguous()
     step = layer.quantizer.step.float().flatten()
     ratio = None if layer.source is None else layer.ratio().unsqueeze(1)
+    bias = layer.bias
+    if moved is not None:
+        common = (moved.double() @ (codes.double() * step)).float()
+        bias = nn.Parameter(-common if bias is None else bias - common)
 
     def hook(_module: nn.Module, args: tuple[Tensor, Tensor], _sums: Sums) -> Sums:
         weight = _dequantize(codes, step, None)
         if ratio is not None:
             weight = weight / ratio
         real = args[0] @ weight
-        if layer.bias is not None:
-            real = real + layer.bias
+        if bias is not None:
+            real = real + bias
         return Sums.in_full_precision(real)
 
     return hook

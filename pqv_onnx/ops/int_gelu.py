@@ -22,8 +22,9 @@ def IntGELU(X: INT8, table: INT8) -> INT8:
     first = op.Cast(op.Add(begins, op.Constant(value=vector([128]))), to=onnx.TensorProto.INT32)
     width = op.Concat(groups, op.Div(channels, groups), axis=0)
     offset = op.Expand(op.Unsqueeze(first, op.Constant(value=vector([1]))), width)
-    index = op.Add(op.Cast(X, to=onnx.TensorProto.INT32), op.Reshape(offset, channels))
-    return op.Gather(op.Reshape(table, op.Constant(value=vector([-1]))), index, axis=0)
+    flat = op.Constant(value=vector([-1]))
+    index = op.Add(op.Cast(X, to=onnx.TensorProto.INT32), op.Reshape(offset, flat))
+    return op.Gather(op.Reshape(table, flat), index, axis=0)
 
 
 def check_groups(channels: int, groups: int) -> None:

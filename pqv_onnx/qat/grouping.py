@@ -55,7 +55,7 @@ def group(segment: Segment, activations: Iterable[Hidden], inputs: Sequence[Tens
         values = squares[function]
         assert isinstance(values, Tensor)
         wanted = _at_least(values).div(_at_least(_lengths(behind))).log() / 4  # of squares
-        order = wanted.argsort()
+        order = wanted.argsort(stable=True)
         _reorder(before, behind, order)
         means = wanted[order].reshape(GROUPS, -1).mean(1)
         _set_ratio(quantizer, behind, (means - means.mean()).exp())

@@ -221,24 +221,26 @@ class Routes:
         return value, scales, chain[0]
 
     def _ends(
-        self, value: Node, places: Tensor, links: Collection[Node] = ()
+        self, value: Node, places: Tensor, links: Collection[Node] | None = None
     ) -> Iterator[nodes.Norm | nodes.Linear]:
         """The norms and layers that read a value, through means and moves, and nothing else may.
 
         Args:
             value: what is read.
             places: the channels of its last axis, int64, all in order once or several times.
-            links: of a stream, which may read it, too.
+            links: of a stream, which may read it, too; None of a norm, of which several tokens
+                may be put side by side, each of them on its way.
         """
         channels = int(places.max()) + 1
         for reader in self._readers[value]:
-            if reader in links:
+            if links is not None and reader in links:
                 continue
             after = moved(reader, places) if isinstance(reader, nodes.Move) else places
             if isinstance(reader, nodes.Norm) or _multiplies(reader):
                 yield reader
             elif (
-                isinstance(reader, nodes.Mean | nodes.Move) or _is_side_by_side(reader)
+                isinstance(reader, nodes.Mean | nodes.Move)
+                or (links is None and _is_side_by_side(reader))
             ) and _side_by_side(after, channels):
                 if reader in self._graph.outputs:  # which would stay as it is in between
                     raise _Lost

@@ -85,7 +85,7 @@ def search_step(seen: Observed, lo: int | Lowest, hi: int) -> Tensor:
     full = (1.00001 * seen.largest / hi).clamp_min(_SMALLEST_STEP)
     if callable(lo):
         full = full.amax(0, keepdim=True)
-        while bool(((lo(float(full)) + hi) * full < seen.high[:, None]).any()):
+        while not _spans(full, lo(float(full)), hi, seen):
             full = full * 1.01  # codes below zero shorten the upper end
     if hi >= _MANY_CODES:
         return full
@@ -105,6 +105,13 @@ def search_step(seen: Observed, lo: int | Lowest, hi: int) -> Tensor:
         best_step = torch.where(better, step, best_step)
         best_error = torch.where(better, error, best_error)
     return best_step.clamp_min(_SMALLEST_STEP)
+
+
+def _spans(step: Tensor, lowest: Any, hi: int, seen: Observed) -> bool:
+    """Whether codes from ``lowest`` to ``lowest + hi`` reach all values, to half a step."""
+    above = (lowest + hi) * step < seen.high[:, None]
+    below = (lowest - 0.5) * step > seen.low[:, None]
+    return not bool((above | below).any())
 
 
 def lsq_step(seen: Observed, lo: int | Lowest, hi: int) -> Tensor:

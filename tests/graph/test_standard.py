@@ -55,6 +55,8 @@ def test_qdq_has_the_codes_steps_and_clips_of_the_model(
     clips = [node for node in proto.graph.node if node.op_type == "Clip"]
     assert bool(clips) == (precision == "w4a4")
     gelu = model.get_submodule("blocks.0.mlp.act").quantizer
+    (given,) = nodes["blocks.0.mlp.act.quantizer/DequantizeLinear"].output
+    assert [n.op_type for n in proto.graph.node if given in n.input] == ["MatMul"]  # to be fused
     zero = constants[nodes["blocks.0.mlp.act.quantizer/QuantizeLinear"].input[2]]
     assert zero == gelu.zero_point.max()
 

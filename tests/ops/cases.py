@@ -73,7 +73,7 @@ class Draw:
 
     def tables(self, channels: int) -> np.ndarray:
         """Of the GELU, for groups of channels."""
-        groups = [count for count in range(1, max(channels, 1) + 1) if channels % count == 0]
+        groups = [count for count in range(1, max(channels, 4) + 1) if channels % count == 0]
         return self.array(-128, 127, (int(self.rng.choice(groups)), 256), "int8")
 
     def y_bits(self) -> int:
@@ -221,7 +221,8 @@ def int_rms_norm(name: str, draw: Draw) -> Case:
 
 
 def int_gelu(name: str, draw: Draw) -> Case:
-    x = draw.array(-128, 127, (*draw.leading(), draw.size()), "int8")
+    size = int(draw.rng.choice([0, *(draw.size() for _ in range(7))]))
+    x = draw.array(-128, 127, (*draw.leading(), size), "int8")
     return Case(name, {"X": x, "table": draw.tables(x.shape[-1])}, {})
 
 

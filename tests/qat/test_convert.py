@@ -12,7 +12,8 @@ from timm.models.vision_transformer import ParallelScalingBlock, ParallelThingsB
 from torch import nn
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.qat import convert_to_qat
+from pqv_onnx.integer import convert_to_integer
+from pqv_onnx.qat import calibrate, convert_to_qat
 from pqv_onnx.qat.convert import describe
 from pqv_onnx.qat.exact import full_precision
 from pqv_onnx.spec import QuantSpec
@@ -135,6 +136,23 @@ class OfNobody(nn.Module):
         if self.late:
             return self.last(nn.functional.gelu(self.first(x)).mean(1))
         return self.last(nn.functional.gelu(self.first(x.mean(1))))
+
+
+class EndsInGelu(OfNobody):
+    """The same up to its function."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.embed(x).flatten(2).transpose(1, 2))
+        return nn.functional.gelu(self.first(x.mean(1)))
+
+
+def test_a_result_has_no_zero_point() -> None:
+    torch.manual_seed(0)
+    model = convert_to_qat(EndsInGelu(late=False), W8A8.unrotated())
+    data = torch.randn(4, 1, 16, 12)
+    calibrate(model, data)
+    with torch.no_grad():
+        assert torch.equal(convert_to_integer(model)(data), model.eval()(data))
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -84,17 +84,19 @@ def test_channels_that_none_gave_anything() -> None:
     assert bool(model.eval()(images(2)).isfinite().all())
 
 
+@pytest.mark.parametrize("ratio", [[0.5, 0.8, 1.25, 2.0], [0.02, 0.9, 4.0, 14.0]])
 @pytest.mark.parametrize("bits", [4, 8])
 @torch.no_grad()
-def test_each_group_is_rounded_as_by_itself(bits: int) -> None:
+def test_each_group_is_rounded_as_by_itself(bits: int, ratio: list[float]) -> None:
     x = torch.nn.functional.gelu(torch.randn(50, 8, generator=torch.Generator().manual_seed(1)))
+    x[:, :2].clamp_(max=0)  # little is above zero where the ratio is small
     quantizer = GroupedQuantizer(bits, 0.17, 8)
-    quantizer.ratio.copy_(torch.tensor([0.5, 0.8, 1.25, 2.0]))
+    quantizer.ratio.copy_(torch.tensor(ratio))
     scaled = x / quantizer.by_channel(quantizer.ratio)
     quantizer.calibrate(scaled)
     found = quantizer.quantize(scaled)
-    for i, ratio in enumerate(quantizer.ratio.tolist()):
-        own, part = AsymmetricQuantizer(bits, 0.17 / ratio), slice(2 * i, 2 * i + 2)
+    for i, own_ratio in enumerate(quantizer.ratio.tolist()):
+        own, part = AsymmetricQuantizer(bits, 0.17 / own_ratio), slice(2 * i, 2 * i + 2)
         own.set_step(quantizer.step)
         torch.testing.assert_close(found[:, part], own.quantize(scaled[:, part]), atol=0, rtol=0)
         assert bool((quantizer.zero_point[part] == own.zero_point).all())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from pqv_onnx.qat import convert_to_qat
 from pqv_onnx.qat.convert import with_spec
@@ -34,6 +35,32 @@ def test_the_float_model_stays_what_it_is(variant: str) -> None:
     with full_precision():
         found = model(images(4))
     torch.testing.assert_close(found, float_model(variant)(images(4)), rtol=1e-4, atol=1e-4)
+
+
+class TokensSideBySide(nn.Module):
+    """A norm of two tokens of a stream at once, as one of patches that are merged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proj, self.pos = nn.Conv2d(1, 32, 4, 4), nn.Parameter(torch.randn(1, 12, 32))
+        self.norm1, self.norm2 = nn.LayerNorm(32), nn.LayerNorm(64)
+        self.fc1, self.act, self.fc2 = nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 32)
+        self.head = nn.Linear(64, 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.proj(x).flatten(2).transpose(1, 2) + self.pos
+        x = x + self.fc2(self.act(self.fc1(self.norm1(x))))
+        out: torch.Tensor = self.head(self.norm2(torch.cat([x[:, 0], x[:, 5]], -1)))
+        return out
+
+
+def test_tokens_side_by_side() -> None:
+    teacher = TokensSideBySide().eval()
+    given = convert_to_qat(float_model("token"), ROTATED).config.preprocessing
+    model = convert_to_qat(teacher, ROTATED, preprocessing=given, size=(1, 16, 12))
+    with full_precision():
+        found = model(images(4))
+    torch.testing.assert_close(found, teacher(images(4)), rtol=1e-4, atol=1e-4)
 
 
 def test_an_outlier_channel_spreads() -> None:
