@@ -100,8 +100,8 @@ def _linear(layer: QuantLinear, moved: Tensor | None) -> Callable[..., Sums]:
     ratio = None if layer.source is None else layer.ratio().unsqueeze(1)
     bias = layer.bias
     if moved is not None:
-        common = (moved.double() @ (codes.double() * step)).float()
-        bias = nn.Parameter(-common if bias is None else bias - common)
+        offset = (moved.double() @ (codes.double() * step)).float()
+        bias = nn.Parameter(-offset if bias is None else bias - offset)
 
     def hook(_module: nn.Module, args: tuple[Tensor, Tensor], _sums: Sums) -> Sums:
         weight = _dequantize(codes, step, None)

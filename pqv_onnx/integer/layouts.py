@@ -20,7 +20,17 @@ from pqv_onnx.trace.maps import (
     split_head_ops,
     tokens,
 )
-from pqv_onnx.trace.nodes import Add, Attention, Linear, Move, Node, Norm, Rope, Scale
+from pqv_onnx.trace.nodes import (
+    Add,
+    Attention,
+    Linear,
+    Move,
+    Node,
+    Norm,
+    Rope,
+    Scale,
+    reads_channels,
+)
 
 N = TypeVar("N", bound=Node)
 
@@ -114,7 +124,7 @@ def find_layout(
 def _layers(node: Attention, parts: list[_Part]) -> tuple[Linear, ...] | None:
     """The one layer of all parts, or one of each, of as many tokens and channels."""
     found = tuple(dict.fromkeys(part.source for part in parts))
-    layers = tuple(x for x in found if isinstance(x, Linear) and x.kernel is None)
+    layers = tuple(x for x in found if reads_channels(x))
     if len(parts) != 3 or len(layers) != len(found) or len(layers) == 2:
         return None
     alike = {sizes(layer) for layer in layers} == {sizes(layers[0])} and not node.biases

@@ -265,8 +265,7 @@ class MatMuls:
         assert source is not None
         codes = layer.quantizer.codes(layer.codes_weight).T.to(torch.int8)
         weights: NDArray[np.int8] = codes.cpu().numpy()
-        zero_point = np.array(source.zero_point).reshape(-1, 1)
-        bias = -(zero_point * weights).sum(0, dtype=np.int64)
+        bias = -(source.zero_point.reshape(-1, 1) * weights).sum(0)
         if layer.bias is not None:
             bias += layer.bias_codes(source.step)
         return weights, bias, self._unit(linear)

@@ -35,6 +35,7 @@ from pqv_onnx.trace.nodes import (
     Node,
     Norm,
     Scale,
+    reads_channels,
 )
 from pqv_onnx.trace.store import Stored
 from pqv_onnx.trace.streams import origin
@@ -167,7 +168,7 @@ class Assembly:
         """
         if node in self._graph.outputs:  # whose border takes no zero point off
             return TensorSpec(8, "symmetric")
-        direct = all(isinstance(x, Linear) and x.kernel is None for x in self._readers[node])
+        direct = all(reads_channels(reader) for reader in self._readers[node])
         if spec.scheme == "grouped" and (not direct or width(node) % GROUPS):
             spec = replace(spec, scheme="asymmetric")
         readers = self._read_by(node)

@@ -12,7 +12,7 @@ A channel with values of size ``v`` and weights of length ``w`` behind it makes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ _LEAST = 1e-3
 
 
 @torch.no_grad()
-def group(segment: Segment, activations: Iterable[Hidden], inputs: Sequence[Tensor]) -> None:
+def group(segment: Segment, activations: Iterable[Hidden], inputs: Iterable[Tensor]) -> None:
     """Group the channels of those of ``activations`` that are in ``segment`` and can be.
 
     Args:

@@ -185,7 +185,7 @@ class QuantNorm(nn.Module):
 
 
 class QuantActivation(nn.Module):
-    """A function of an 8-bit input, quantized: a 256-entry table in the integer model.
+    """A function of an 8-bit input, quantized: tables of 256 entries in the integer model.
 
     The asymmetric scheme has no codes for what the function does not give (PackQViT,
     section 3.2), nor for inputs of which it is zero. In groups of channels, it gives the function

@@ -242,7 +242,7 @@ class AsymmetricQuantizer(Quantizer):
     @property
     def bounds(self) -> tuple[Bound, Bound]:
         """The smallest and the largest multiple of the step."""
-        lowest: Bound = self._lowest(self.step.item())
+        lowest = self._lowest(self.step.item())
         return lowest, lowest + self.hi
 
     @property

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -135,7 +134,7 @@ class Routes:
                 handler, (before,) = self._handlers[node], node.nodes
                 assert isinstance(handler, handlers.Activation)
                 behind = self._readers[node]
-                plain = [self._linear(x) for x in (before, *behind) if _multiplies(x)]
+                plain = [self._linear(x) for x in (before, *behind) if nodes.reads_channels(x)]
                 if len(plain) > len(behind) and self._readers[before] == [node]:
                     yield plain[0], handler.layer, plain[1:]
 
@@ -236,7 +235,7 @@ class Routes:
             if links is not None and reader in links:
                 continue
             after = moved(reader, places) if isinstance(reader, nodes.Move) else places
-            if isinstance(reader, nodes.Norm) or _multiplies(reader):
+            if isinstance(reader, nodes.Norm) or nodes.reads_channels(reader):
                 yield reader
             elif (
                 isinstance(reader, nodes.Mean | nodes.Move)
@@ -254,7 +253,7 @@ class Routes:
         And whether these are neither normalised nor turned on the way.
         """
         source, chain, changes = split_head_ops(value)
-        if not _multiplies(source):
+        if not nodes.reads_channels(source):
             raise _Lost
         places = torch.arange(width(source))
         for node in chain:
@@ -301,11 +300,6 @@ def _carries(reader: Node, value: Node, stream: GraphStream) -> bool:
     return any(
         link.node is reader and origin(reader.nodes[link.carried]) is value for link in stream.links
     )
-
-
-def _multiplies(node: Node) -> TypeGuard[nodes.Linear]:
-    """Whether a node is a layer of channels, not of patches of an image."""
-    return isinstance(node, nodes.Linear) and node.kernel is None
 
 
 def _is_side_by_side(node: Node) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pqv_onnx.trace.graph import Graph
-from pqv_onnx.trace.nodes import Add, Concat, Heads, Linear, Node, Norm, Scale
+from pqv_onnx.trace.nodes import Add, Concat, Heads, Linear, Node, Norm, Scale, reads_channels
 from pqv_onnx.trace.values import Const, Shape, constant
 
 
@@ -86,12 +86,7 @@ def heads(graph: Graph) -> Graph:
 
 def _is_head(value: Node | Const) -> TypeGuard[Linear]:
     """Whether a value is a linear layer, with a bias, of one vector for each image."""
-    return (
-        isinstance(value, Linear)
-        and value.kernel is None
-        and value.bias is not None
-        and len(value.shape) == 2
-    )
+    return reads_channels(value) and value.bias is not None and len(value.shape) == 2
 
 
 def _size(size: object) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -84,6 +84,11 @@ class Linear(Node):
     weight: Const
     bias: Const | None = None
     kernel: tuple[int, int] | None = None
+
+
+def reads_channels(value: object) -> TypeGuard[Linear]:
+    """Whether a value is a linear layer of the last axis, not of patches of an image."""
+    return isinstance(value, Linear) and value.kernel is None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
