@@ -190,7 +190,7 @@ class _Conversion(Program):
         assert source is not None
         out_step = norm.quantizer.channel_step
         shift, multiplier, bias, epsilon = NormConstants.of(
-            norm.weight, norm.bias, norm.eps, source.step, out_step
+            norm.weight, norm.held_bias(), norm.eps, source.step, out_step
         )
         exponent = torch.zeros(len(shift), dtype=torch.int8)
         if source.exponent is not None:

@@ -33,6 +33,9 @@ _MEAN_UNIT_BITS = 7
 _RESIDUAL_BITS = 13
 _INT16 = np.iinfo(np.int16)
 
+LAYER_NORM_BIASES = (_INT16.min / 2**FRACTION_BITS, _INT16.max / 2**FRACTION_BITS)
+"""The least and the largest bias of an IntLayerNorm, in steps of its output."""
+
 
 def requantizer(scale: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int16]]:
     """Shift and multiplier of the packed matmuls.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -176,12 +177,25 @@ class QuantNorm(nn.Module):
 
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
         """Normalise ``x`` [..., channels], multiples of ``step``."""
-        op = partial(exact.norm, x, self.weight, self.bias, self.eps, step)
-        if self.bias is None:
+        bias = self.held_bias()
+        op = partial(exact.norm, x, self.weight, bias, self.eps, step)
+        if bias is None:
             real = F.rms_norm(x, self.weight.shape, self.weight, self.eps)
         else:
-            real = F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+            real = F.layer_norm(x, self.weight.shape, self.weight, bias, self.eps)
         return self.quantizer(real, op)
+
+    def held_bias(self) -> Tensor | None:
+        """The bias, as far as an IntLayerNorm holds it: some 512 steps of the output.
+
+        Training may take it beyond, or the step down. The gradient of what is cut off goes to the
+        step.
+        """
+        if self.bias is None or not exact.rounds():
+            return self.bias
+        step = self.quantizer.channel_step.nan_to_num(nan=math.inf)  # if none is chosen yet
+        lowest, highest = fixed_point.LAYER_NORM_BIASES
+        return self.bias.clamp(lowest * step, highest * step).to(self.bias.dtype)
 
 
 class QuantActivation(nn.Module):

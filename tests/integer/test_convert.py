@@ -15,6 +15,7 @@ from pqv_onnx.integer.layers import OpLayer
 from pqv_onnx.ops.domain import MAX_BIAS
 from pqv_onnx.packing import unpack_weight
 from pqv_onnx.qat import calibrate, convert_to_qat
+from pqv_onnx.qat.exact import full_precision
 from pqv_onnx.qat.layers import QuantActivation
 from pqv_onnx.qat.quantizers import ResidualQuantizer
 from pqv_onnx.spec import PRESETS, QuantSpec
@@ -154,6 +155,22 @@ def test_scales_out_of_range_are_refused() -> None:
     model.head.bias.data.fill_(float(MAX_BIAS))
     with pytest.raises(PqvError, match="a matmul bias must be in"):
         convert_to_integer(model)
+
+
+def test_a_norms_bias_ends_where_the_ops_does() -> None:
+    """Training may take it, or its step, further than 512 steps: nothing of that is lost."""
+    model, data = qat_model("token", "w8a8").eval(), images(8)
+    norm = model.get_submodule("norm")
+    with torch.no_grad():
+        norm.bias[0], norm.bias[1] = 600 * norm.quantizer.step, -600 * norm.quantizer.step
+        assert torch.equal(model(data), convert_to_integer(model)(data))
+    assert norm.held_bias().detach().div(norm.quantizer.step)[:2].tolist() == pytest.approx(
+        [512 - 1 / 64, -512]
+    )
+    (grad,) = torch.autograd.grad(norm.held_bias()[0], norm.quantizer.log_step)
+    assert grad == pytest.approx(norm.held_bias()[0].item())
+    with full_precision():
+        assert torch.equal(norm.held_bias(), norm.bias)
 
 
 def test_the_model_is_left_alone() -> None:
