@@ -67,7 +67,7 @@ def calibrate(
         precision: ``w8a8``, ``w4a8`` or ``w4a4``.
         labels: a name for each class; by default ImageNet's, if the classes are.
         task: what it gives: ``logits``, an ``embedding``, ``tokens``, ...: see `convert_to_qat`.
-        quick: whether steps are chosen only, without reconstruction.
+        quick: whether nothing is reconstructed: faster, and less exact.
 
     Returns:
         A model for `export`, in evaluation mode.

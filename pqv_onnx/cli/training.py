@@ -71,7 +71,7 @@ TaskOption = Annotated[
     ),
 ]
 QuickOption = Annotated[
-    bool, typer.Option("--quick", help="Choose steps only: faster, and less exact.")
+    bool, typer.Option("--quick", help="No reconstruction: faster, and less exact.")
 ]
 StepsOption = Annotated[int | None, typer.Option(min=1, help="Updates of each part of the model.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the choice of images.")]

@@ -71,7 +71,7 @@ class Calibration:
         """What commands ask for: centering, biases, and reconstruction unless it is to be quick.
 
         Args:
-            quick: whether steps are chosen only.
+            quick: whether nothing is reconstructed.
             steps: updates of each segment; by default those of ``Reconstruction``.
             seed: of the reconstruction.
             bias_correction: as the attribute.

@@ -47,7 +47,7 @@ class Options:
         top_k: give the probabilities and numbers of so many best classes, too.
         images: to calibrate on.
         evaluation_images: others, to evaluate on.
-        quick: whether steps are chosen only, without reconstruction.
+        quick: whether nothing is reconstructed: faster, and less exact.
         steps: updates of each part in reconstruction.
         batch_size: images at a time.
         workers: processes that load images.

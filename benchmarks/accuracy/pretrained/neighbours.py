@@ -78,7 +78,7 @@ def quantized(
         model: the float model.
         images: to calibrate on.
         precision: a preset's name.
-        quick: whether steps are chosen only.
+        quick: whether nothing is reconstructed.
         known: a checkpoint of the model with its head, of which all but the last part is taken.
         path: of the file.
     """

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -20,6 +20,7 @@ from pqv_onnx.qat.exact import full_precision
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.noise import decibels
 from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
+from pqv_onnx.qat.softmax import QuantSoftmax
 from pqv_onnx.spec import QuantSpec
 
 _BATCH = 20
@@ -54,12 +55,37 @@ def rounding(model: QuantModel, chosen: list[Quantizer]) -> Iterator[None]:
                 quantizer.__dict__.pop("forward", None)
 
 
+@contextmanager
+def softmax_of_15_bits(model: QuantModel) -> Iterator[None]:
+    """Inside of it attention weights are a softmax's of base e, in 15 bits."""
+    chosen = [module for module in model.modules() if isinstance(module, QuantSoftmax)]
+    for softmax in chosen:
+        softmax.forward = _fine(softmax)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for softmax in chosen:
+            softmax.__dict__.pop("forward", None)
+
+
+def _fine(softmax: QuantSoftmax) -> Callable[..., tuple[Tensor, Tensor]]:
+    def forward(*inputs: Any) -> tuple[Tensor, Tensor]:
+        with full_precision():
+            _, attention = QuantSoftmax.forward(softmax, *inputs)
+        return (attention * 2**15).round(), attention
+
+    return forward
+
+
 def _nearest(quantizer: Quantizer) -> Callable[..., Tensor]:
     return lambda x, _op=None: quantizer.quantize(x.float())
 
 
 def sqnr_by_kind(model: QuantModel, images: Tensor) -> Iterator[tuple[str, int, float]]:
-    """Kind, quantizers of it, and the logits' SQNR in dB with that kind alone rounded."""
+    """Kind, quantizers of it, and the logits' SQNR in dB with that kind alone rounded.
+
+    Before them the whole model as it runs, and all of it but for its softmax.
+    """
 
     def logits() -> Tensor:
         return torch.cat([model(batch) for batch in images.split(_BATCH)]).double()
@@ -67,14 +93,19 @@ def sqnr_by_kind(model: QuantModel, images: Tensor) -> Iterator[tuple[str, int, 
     with torch.no_grad(), full_precision():
         wanted = logits()
     signal = wanted.square().sum().item()
-    with torch.no_grad():
-        noise = (logits() - wanted).square().sum().item()
+
+    def sqnr() -> float:
+        with torch.no_grad():
+            return decibels(signal, (logits() - wanted).square().sum().item())
+
     kinds = kinds_of(model)
-    yield "all, as it runs", sum(map(len, kinds.values())), decibels(signal, noise)
+    everything = sum(map(len, kinds.values()))
+    yield "all, as it runs", everything, sqnr()
+    with softmax_of_15_bits(model):
+        yield "all, but an exact softmax", everything, sqnr()
     for name, quantizers in kinds.items():
         with rounding(model, quantizers):
-            noise = (logits() - wanted).square().sum().item()
-        yield name, len(quantizers), decibels(signal, noise)
+            yield name, len(quantizers), sqnr()
 
 
 def main(
@@ -83,12 +114,13 @@ def main(
     test_images: Annotated[int, typer.Option(min=1)] = 200,
     threads: Annotated[int, typer.Option(min=1)] = 1,
 ) -> None:
-    """Show the noise that each kind of tensor alone adds to the logits, with steps chosen only."""
+    """Show the noise that each kind of tensor alone adds to the logits, without reconstruction."""
     torch.set_num_threads(threads)
     try:
         spec = QuantSpec.preset(precision)
         model = convert_to_qat(load_model(112, OUTPUT, head_images=HEAD_IMAGES), spec)
-        calibrate(model, load_images("train", calibration_images, 0)[0], Calibration())
+        data, _ = load_images("train", calibration_images, 0)
+        calibrate(model, data, Calibration.of(quick=True))
         for name, count, sqnr in sqnr_by_kind(model.eval(), load_images("test", test_images)[0]):
             typer.echo(f"{name:30} {count:3} quantizers  {sqnr:5.1f} dB")
     except PqvError as error:
