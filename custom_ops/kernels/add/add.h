@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/common/isas.h"
 #include "kernels/common/requantizer.h"
 
 namespace pqv {
@@ -27,18 +28,7 @@ struct AddRows {
   int8_t* y;  // row 0
 };
 
-namespace scalar {
-void RunAdd(const IntAdd& op, const AddRows& rows);
-}
-namespace avx2 {
-void RunAdd(const IntAdd& op, const AddRows& rows);
-}
-namespace avx512vnni {
-void RunAdd(const IntAdd& op, const AddRows& rows);
-}
-namespace neon {
-void RunAdd(const IntAdd& op, const AddRows& rows);
-}
+PQV_IN_EACH_ISA(void RunAdd(const IntAdd& op, const AddRows& rows);)
 
 }  // namespace pqv
 

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/common/isas.h"
 #include "kernels/int_matmul/int_matmul.h"
 #include "kernels/softmax2n/softmax2n.h"
 
@@ -59,24 +60,7 @@ size_t AttentionBlockRows(size_t tokens);
 namespace composed {
 extern const AttentionKernel kAttention;
 }
-namespace avx512vnni {
-extern const AttentionKernel kAttention;
-}
-namespace amx {
-extern const AttentionKernel kAttention;
-}
-namespace neon {
-extern const AttentionKernel kAttention;
-}
-namespace dotprod {
-extern const AttentionKernel kAttention;
-}
-namespace i8mm {
-extern const AttentionKernel kAttention;
-}
-namespace sme {
-extern const AttentionKernel kAttention;
-}
+PQV_IN_EACH_ISA(extern const AttentionKernel kAttention;)
 
 }  // namespace pqv
 

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/common/isas.h"
+
 namespace pqv {
 
 struct Gate {
@@ -16,18 +18,8 @@ struct Gate {
   int y_bits;
 };
 
-namespace scalar {
-void RunGate(const Gate& op, const int8_t* a, const int8_t* b, size_t count, int8_t* y);
-}
-namespace avx2 {
-void RunGate(const Gate& op, const int8_t* a, const int8_t* b, size_t count, int8_t* y);
-}
-namespace avx512vnni {
-void RunGate(const Gate& op, const int8_t* a, const int8_t* b, size_t count, int8_t* y);
-}
-namespace neon {
-void RunGate(const Gate& op, const int8_t* a, const int8_t* b, size_t count, int8_t* y);
-}
+PQV_IN_EACH_ISA(void RunGate(const Gate& op, const int8_t* a, const int8_t* b, size_t count,
+                             int8_t* y);)
 
 }  // namespace pqv
 

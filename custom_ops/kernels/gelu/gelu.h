@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/common/isas.h"
+
 namespace pqv {
 
 constexpr size_t kGeluTableSize = 256;
@@ -42,18 +44,7 @@ static inline void RunGeluTables(GeluKernel run, const GeluTables& tables, size_
   }
 }
 
-namespace scalar {
-void RunGelu(const int8_t* table, const GeluBlock& block);
-}
-namespace avx2 {
-void RunGelu(const int8_t* table, const GeluBlock& block);
-}
-namespace avx512vnni {
-void RunGelu(const int8_t* table, const GeluBlock& block);
-}
-namespace neon {
-void RunGelu(const int8_t* table, const GeluBlock& block);
-}
+PQV_IN_EACH_ISA(void RunGelu(const int8_t* table, const GeluBlock& block);)
 
 }  // namespace pqv
 

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/common/isas.h"
+
 namespace pqv {
 
 // One matrix product. Strides are in elements, from row to row.
@@ -19,41 +21,12 @@ struct IntMatMul {
   size_t y_stride;
 };
 
+PQV_IN_EACH_ISA(void RunIntMatMul(const IntMatMul& op);)
+
 // RunNarrowIntMatMul: Y in int16, where all values of A and B are in [-8, 7] and k is 511 or less;
 // else it returns false. It writes whole steps of 8 columns: y_stride is n rounded up, or more.
-// op.y is not read.
-
-namespace scalar {
-void RunIntMatMul(const IntMatMul& op);
-}
-namespace avx2 {
-void RunIntMatMul(const IntMatMul& op);
-}
-namespace avxvnni {
-void RunIntMatMul(const IntMatMul& op);
-}
-namespace avx512vnni {
-void RunIntMatMul(const IntMatMul& op);
-}
-namespace amx {
-void RunIntMatMul(const IntMatMul& op);
-}
-namespace neon {
-void RunIntMatMul(const IntMatMul& op);
-bool RunNarrowIntMatMul(const IntMatMul& op, int16_t* y);
-}  // namespace neon
-namespace dotprod {
-void RunIntMatMul(const IntMatMul& op);
-bool RunNarrowIntMatMul(const IntMatMul& op, int16_t* y);
-}  // namespace dotprod
-namespace i8mm {
-void RunIntMatMul(const IntMatMul& op);
-bool RunNarrowIntMatMul(const IntMatMul& op, int16_t* y);
-}  // namespace i8mm
-namespace sme {
-void RunIntMatMul(const IntMatMul& op);
-bool RunNarrowIntMatMul(const IntMatMul& op, int16_t* y);
-}  // namespace sme
+// op.y is not read. Only arm64 has it.
+PQV_IN_EACH_ISA(bool RunNarrowIntMatMul(const IntMatMul& op, int16_t* y);)
 
 }  // namespace pqv
 

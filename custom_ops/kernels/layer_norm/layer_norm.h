@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "kernels/common/arithmetic.h"
+#include "kernels/common/isas.h"
 #include "kernels/common/requantizer.h"
 
 namespace pqv {
@@ -42,22 +43,8 @@ static inline RowStatistics FinishStatistics(const LayerNorm& op, int32_t sum, i
   return {sum, bit_length - 10, Reciprocal(sigma, bit_length)};
 }
 
-namespace scalar {
-void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-}  // namespace scalar
-namespace avx2 {
-void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-}  // namespace avx2
-namespace avx512vnni {
-void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-}  // namespace avx512vnni
-namespace neon {
-void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-}  // namespace neon
+PQV_IN_EACH_ISA(void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
+                void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);)
 
 }  // namespace pqv
 

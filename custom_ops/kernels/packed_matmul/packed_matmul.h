@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/common/isas.h"
 #include "kernels/common/requantizer.h"
 
 namespace pqv {
@@ -60,50 +61,8 @@ struct PackedMatMulKernel {
   void (*sum_weights)(const PackedMatMul& op, int32_t* sums) = nullptr;
 };
 
-namespace scalar {
-extern const PackedMatMulKernel kPackedInt4MatMul;
-extern const PackedMatMulKernel kPackedInt8MatMul;
-}  // namespace scalar
-
-namespace avx2 {
-extern const PackedMatMulKernel kPackedInt4MatMul;
-extern const PackedMatMulKernel kPackedInt8MatMul;
-}  // namespace avx2
-
-namespace avxvnni {
-extern const PackedMatMulKernel kPackedInt4MatMul;
-extern const PackedMatMulKernel kPackedInt8MatMul;
-}  // namespace avxvnni
-
-namespace avx512vnni {
-extern const PackedMatMulKernel kPackedInt4MatMul;
-extern const PackedMatMulKernel kPackedInt8MatMul;
-}  // namespace avx512vnni
-
-namespace amx {
-extern const PackedMatMulKernel kPackedInt4MatMul;
-extern const PackedMatMulKernel kPackedInt8MatMul;
-}  // namespace amx
-
-namespace neon {
-extern const PackedMatMulKernel kPackedInt4MatMul;
-extern const PackedMatMulKernel kPackedInt8MatMul;
-}  // namespace neon
-
-namespace dotprod {
-extern const PackedMatMulKernel kPackedInt4MatMul;
-extern const PackedMatMulKernel kPackedInt8MatMul;
-}  // namespace dotprod
-
-namespace i8mm {
-extern const PackedMatMulKernel kPackedInt4MatMul;
-extern const PackedMatMulKernel kPackedInt8MatMul;
-}  // namespace i8mm
-
-namespace sme {
-extern const PackedMatMulKernel kPackedInt4MatMul;
-extern const PackedMatMulKernel kPackedInt8MatMul;
-}  // namespace sme
+PQV_IN_EACH_ISA(extern const PackedMatMulKernel kPackedInt4MatMul;
+                extern const PackedMatMulKernel kPackedInt8MatMul;)
 
 }  // namespace pqv
 

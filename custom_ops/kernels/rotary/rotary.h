@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/common/isas.h"
 #include "kernels/common/limits.h"
 
 namespace pqv {
@@ -31,18 +32,7 @@ struct RotaryRows {
   int8_t* y;        // row 0
 };
 
-namespace scalar {
-void RunRotary(const Rotary& op, const RotaryRows& rows);
-}
-namespace avx2 {
-void RunRotary(const Rotary& op, const RotaryRows& rows);
-}
-namespace avx512vnni {
-void RunRotary(const Rotary& op, const RotaryRows& rows);
-}
-namespace neon {
-void RunRotary(const Rotary& op, const RotaryRows& rows);
-}
+PQV_IN_EACH_ISA(void RunRotary(const Rotary& op, const RotaryRows& rows);)
 
 }  // namespace pqv
 

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/common/isas.h"
+
 namespace pqv {
 
 struct Softmax2n {
@@ -62,25 +64,12 @@ static inline int16_t LowestNarrowMax(const Softmax2n& op) {
   return static_cast<int16_t>(INT16_MIN + (far < INT16_MAX ? far : INT16_MAX));
 }
 
-namespace scalar {
-void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y);
-void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
-                      const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
-}  // namespace scalar
-namespace avx2 {
-void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y);
-void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
-                      const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
-}  // namespace avx2
-namespace avx512vnni {
-void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y);
-void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
-                      const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
-}  // namespace avx512vnni
+PQV_IN_EACH_ISA(void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n,
+                                  uint8_t* y);
+                void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
+                                      const uint8_t* mask, size_t rows, size_t n, uint8_t* y);)
+
 namespace neon {
-void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y);
-void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
-                      const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
 void RunSoftmax2nRows(const Softmax2n& op, const SoftmaxRows<int32_t>& rows);
 void RunNarrowSoftmax2n(const Softmax2n& op, const SoftmaxRows<int16_t>& rows);
 }  // namespace neon

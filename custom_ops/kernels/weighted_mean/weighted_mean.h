@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/common/isas.h"
+
 namespace pqv {
 
 // One matrix product. Strides are in elements, from row to row.
@@ -22,33 +24,7 @@ struct WeightedMean {
   size_t y_stride;
 };
 
-namespace scalar {
-void RunWeightedMean(const WeightedMean& op);
-}
-namespace avx2 {
-void RunWeightedMean(const WeightedMean& op);
-}
-namespace avxvnni {
-void RunWeightedMean(const WeightedMean& op);
-}
-namespace avx512vnni {
-void RunWeightedMean(const WeightedMean& op);
-}
-namespace amx {
-void RunWeightedMean(const WeightedMean& op);
-}
-namespace neon {
-void RunWeightedMean(const WeightedMean& op);
-}
-namespace dotprod {
-void RunWeightedMean(const WeightedMean& op);
-}
-namespace i8mm {
-void RunWeightedMean(const WeightedMean& op);
-}
-namespace sme {
-void RunWeightedMean(const WeightedMean& op);
-}
+PQV_IN_EACH_ISA(void RunWeightedMean(const WeightedMean& op);)
 
 }  // namespace pqv
 
