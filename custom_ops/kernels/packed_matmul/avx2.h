@@ -24,7 +24,7 @@ struct ToInt8 {
     const size_t count = Min(block.channel_end - n, kLanes);
     Requantizer requantizer = LoadRequantizer(op.requantizer, n);
     // A right shift adds its rounding anyway; where there is a left one, that is zero.
-    requantizer.shifter.rounding = Add32(requantizer.shifter.rounding, Load32(op.bias + n));
+    requantizer.shifter.rounding = Load32(op.rounded_bias + n);
     // Copies, which stores of int8 cannot change.
     const size_t y_stride = block.y_stride;
     const int y_bits = op.y_bits;

@@ -27,13 +27,9 @@ class Int8Epilogue {
       : block_(block), n_(n), y_(y), limits_(MakeLimits(op.y_bits)) {
     mask_ = FirstLanes(Min(block.channel_end - n, kLanes32 * kVectors));
     LoadRequantizer<Order>(op.requantizer, n, &requantizer_);
-    __m512i bias[kVectors];
-    Order::Load32(op.bias + n, bias);
     // Sums below 2^29, a bias and a rounding up to 2^29: still an int32.
-    for (size_t v = 0; v < kVectors; ++v) {
-      requantizer_.rounding[v] = _mm512_add_epi32(requantizer_.rounding[v], bias[v]);
-    }
-    ChooseShift(op, bias);
+    Order::Load32(op.rounded_bias + n, requantizer_.rounding);
+    ChooseShift(op.k);
     has_residual_ = op.residual_multiplier != nullptr;
     if (has_residual_) Order::Load16(op.residual_multiplier + n, residual_multiplier_);
   }
@@ -41,7 +37,7 @@ class Int8Epilogue {
   // Brings into L2 what the epilogue of the channels from n on is made of.
   static PQV_INLINE void PrefetchChannels(const PackedMatMul& op, size_t n) {
     const ChannelRequantizer& r = op.requantizer;
-    const int32_t* const arrays[] = {op.bias, r.rounding, r.right_shift, r.left_shift};
+    const int32_t* const arrays[] = {op.rounded_bias, r.right_shift, r.left_shift};
     for (const int32_t* x : arrays) {
       for (size_t v = 0; v < kVectors; ++v) _mm_prefetch(x + n + kLanes32 * v, _MM_HINT_T1);
     }
@@ -84,15 +80,16 @@ class Int8Epilogue {
  private:
   // Which ways channels are shifted, and whether a sum may leave an int32 on its way to the left.
   // Of few products, for outputs of 4 bits, none does, and often none is shifted right.
-  PQV_INLINE void ChooseShift(const PackedMatMul& op, const __m512i* bias) {
-    const __m512i max_sum = _mm512_set1_epi32(static_cast<int32_t>(op.k << 14));  // 128 * 128 * k
+  // What First() rounds by does not count: channels that are shifted to the left have none.
+  PQV_INLINE void ChooseShift(size_t k) {
+    const __m512i max_sum = _mm512_set1_epi32(static_cast<int32_t>(k << 14));  // 128 * 128 * k
     const __m512i max_int32 = _mm512_set1_epi32(INT32_MAX);
     __mmask16 left = 0;
     __mmask16 right = 0;
     __mmask16 beyond = 0;
     for (size_t v = 0; v < kVectors; ++v) {
       const __m512i shift = requantizer_.left[v];
-      const __m512i max_acc = _mm512_add_epi32(max_sum, _mm512_abs_epi32(bias[v]));
+      const __m512i max_acc = _mm512_add_epi32(max_sum, _mm512_abs_epi32(First()[v]));
       left |= _mm512_test_epi32_mask(shift, shift);
       right |= _mm512_test_epi32_mask(requantizer_.right[v], requantizer_.right[v]);
       beyond |= _mm512_cmpgt_epi32_mask(max_acc, _mm512_srlv_epi32(max_int32, shift));
