@@ -17,6 +17,7 @@ namespace pqv {
 namespace arm64 {
 
 constexpr size_t kLanes16 = 8;  // channels of a step
+constexpr size_t kLanes8 = 16;  // of two
 
 // The first `count` bytes, the rest zero; reads nothing beyond them. count <= 16.
 static PQV_INLINE uint8x16_t LoadPartial8(const void* x, size_t count) {
@@ -39,6 +40,23 @@ static PQV_INLINE void StorePartial8(void* y, uint8x16_t x, size_t count) {
   vst1q_u8(bytes, x);
   memcpy(y, bytes, count);
 }
+
+// The first `count` of 16 codes, the rest zero.
+static PQV_INLINE int8x16_t LoadCodes(const int8_t* x, size_t count) {
+  return count < kLanes8 ? vreinterpretq_s8_u8(LoadPartial8(x, count)) : vld1q_s8(x);
+}
+
+static PQV_INLINE void StoreCodes(int8_t* y, int8x16_t x, size_t count) {
+  if (count < kLanes8) return StorePartial8(y, vreinterpretq_u8_s8(x), count);
+  vst1q_s8(y, x);
+}
+
+struct Int16x16 {
+  int16x8_t low;
+  int16x8_t high;
+};
+
+static PQV_INLINE Int16x16 Load16(const int16_t* x) { return {vld1q_s16(x), vld1q_s16(x + 8)}; }
 
 struct Requantizer {
   int32x4_t shift[2];  // to the left, as SQRSHL has it

@@ -7,8 +7,6 @@ namespace {
 
 using namespace arm64;
 
-constexpr size_t kStep = 16;  // elements
-
 struct Gates {
   int8x16_t a_zero;
   int8x16_t b_zero;
@@ -30,25 +28,18 @@ PQV_INLINE int8x16_t Multiply(const Gates& gates, int8x16_t a, int8x16_t b) {
                   Multiply(gates.requantizer, a_high, b_high), gates.limits);
 }
 
-PQV_INLINE int8x16_t LoadPartial(const int8_t* x, size_t count) {
-  return vreinterpretq_s8_u8(LoadPartial8(x, count));
-}
-
 }  // namespace
 
 void RunGate(const Gate& op, const int8_t* a, const int8_t* b, size_t count, int8_t* y) {
   const Gates gates = {vdupq_n_s8(static_cast<int8_t>(op.a_zero_point)),
                        vdupq_n_s8(static_cast<int8_t>(op.b_zero_point)),
                        UniformRequantizer(op.shift, op.multiplier), MakeLimits(op.y_bits)};
+  const auto multiply = [&](size_t i, size_t lanes) {
+    StoreCodes(y + i, Multiply(gates, LoadCodes(a + i, lanes), LoadCodes(b + i, lanes)), lanes);
+  };
   size_t i = 0;
-  for (; i + kStep <= count; i += kStep) {
-    vst1q_s8(y + i, Multiply(gates, vld1q_s8(a + i), vld1q_s8(b + i)));
-  }
-  if (i < count) {
-    const size_t rest = count - i;
-    const int8x16_t product = Multiply(gates, LoadPartial(a + i, rest), LoadPartial(b + i, rest));
-    StorePartial8(y + i, vreinterpretq_u8_s8(product), rest);
-  }
+  for (; i + kLanes8 <= count; i += kLanes8) multiply(i, kLanes8);
+  if (i < count) multiply(i, count - i);
 }
 
 }  // namespace neon

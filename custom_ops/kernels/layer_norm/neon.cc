@@ -7,19 +7,7 @@ namespace {
 
 using namespace arm64;
 
-constexpr size_t kStep = 16;       // channels
 constexpr size_t kBlockRows = 64;  // share what is loaded of a step's channels
-
-struct Int16x16 {
-  int16x8_t low;
-  int16x8_t high;
-};
-
-PQV_INLINE Int16x16 Load16(const int16_t* x) { return {vld1q_s16(x), vld1q_s16(x + 8)}; }
-
-PQV_INLINE int8x16_t LoadChannels(const int8_t* x, size_t count) {
-  return count < kStep ? vreinterpretq_s8_u8(LoadPartial8(x, count)) : vld1q_s8(x);
-}
 
 PQV_INLINE Int16x16 Scale(int8x16_t x, const Int16x16& step) {
   return {vmulq_s16(vmovl_s8(vget_low_s8(x)), step.low), vmulq_s16(vmovl_high_s8(x), step.high)};
@@ -47,15 +35,15 @@ RowStatistics Statistics(const LayerNorm& op, const int8_t* row) {
   const int16_t* const step = op.step;
   Sums sums = {vdupq_n_s32(0), {vdupq_n_s32(0), vdupq_n_s32(0)}};
   size_t c = 0;
-  for (; c + 2 * kStep <= channels; c += 2 * kStep) {
+  for (; c + 2 * kLanes8 <= channels; c += 2 * kLanes8) {
     Add<kNorm>(Scale(vld1q_s8(row + c), Load16(step + c)), &sums);
-    Add<kNorm>(Scale(vld1q_s8(row + c + kStep), Load16(step + c + kStep)), &sums);
+    Add<kNorm>(Scale(vld1q_s8(row + c + kLanes8), Load16(step + c + kLanes8)), &sums);
   }
-  if (c + kStep <= channels) {
+  if (c + kLanes8 <= channels) {
     Add<kNorm>(Scale(vld1q_s8(row + c), Load16(step + c)), &sums);
-    c += kStep;
+    c += kLanes8;
   }
-  if (c < channels) Add<kNorm>(Scale(LoadChannels(row + c, channels - c), Load16(step + c)), &sums);
+  if (c < channels) Add<kNorm>(Scale(LoadCodes(row + c, channels - c), Load16(step + c)), &sums);
   const int64_t square_sum = vaddlvq_s32(sums.squares[0]) + vaddlvq_s32(sums.squares[1]);
   return FinishStatistics(op, vaddvq_s32(sums.sum), square_sum);
 }
@@ -112,20 +100,15 @@ PQV_INLINE void RunChannels(const LayerNorm& op, size_t c, const int8_t* x, cons
   const int16x8_t channels = vdupq_n_s16(static_cast<int16_t>(op.channels));
   const Limits limits = MakeLimits(op.y_bits);
   const size_t stride = op.channels;
-  const size_t width = kWhole ? kStep : stride - c;
+  const size_t width = kWhole ? kLanes8 : stride - c;
   x += c;
   y += c;
   for (size_t r = 0; r < count; ++r, x += stride, y += stride) {
     const Row& row = rows[r];
-    const Int16x16 scaled = Scale(LoadChannels(x, width), step);
+    const Int16x16 scaled = Scale(LoadCodes(x, width), step);
     const int16x8_t y_low = Affine<kNorm>(low, row, scaled.low, channels);
     const int16x8_t y_high = Affine<kNorm>(high, row, scaled.high, channels);
-    const int8x16_t narrow = Narrow16(y_low, y_high, limits);
-    if (kWhole) {
-      vst1q_s8(y, narrow);
-    } else {
-      StorePartial8(y, vreinterpretq_u8_s8(narrow), width);
-    }
+    StoreCodes(y, Narrow16(y_low, y_high, limits), width);
   }
 }
 
@@ -136,7 +119,8 @@ void RunBlock(const LayerNorm& op, const int8_t* x, size_t count, int8_t* y) {
     rows[r] = Broadcast(Statistics<kNorm>(op, x + r * op.channels));
   }
   size_t c = 0;
-  for (; c + kStep <= op.channels; c += kStep) RunChannels<kNorm, true>(op, c, x, rows, count, y);
+  for (; c + kLanes8 <= op.channels; c += kLanes8)
+    RunChannels<kNorm, true>(op, c, x, rows, count, y);
   if (c < op.channels) RunChannels<kNorm, false>(op, c, x, rows, count, y);
 }
 

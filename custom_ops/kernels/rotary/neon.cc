@@ -7,28 +7,21 @@ namespace {
 
 using namespace arm64;
 
-constexpr size_t kStep = 16;  // elements
-
 struct Scale {
   Requantizer requantizer;
   Limits limits;
 };
 
-struct Int16x16 {
-  int16x8_t low;
-  int16x8_t high;
-};
-
 PQV_INLINE Int16x16 LoadWide(const int8_t* x, size_t count) {
-  const int8x16_t bytes = count < kStep ? vreinterpretq_s8_u8(LoadPartial8(x, count)) : vld1q_s8(x);
+  const int8x16_t bytes = LoadCodes(x, count);
   return {vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes)};
 }
 
 PQV_INLINE Int16x16 LoadTable(const int16_t* table, size_t count) {
-  if (count == kStep) return {vld1q_s16(table), vld1q_s16(table + 8)};
-  int16_t values[kStep] = {};
+  if (count == kLanes8) return Load16(table);
+  int16_t values[kLanes8] = {};
   memcpy(values, table, count * sizeof(int16_t));
-  return {vld1q_s16(values), vld1q_s16(values + 8)};
+  return Load16(values);
 }
 
 PQV_INLINE int16x8_t Turn(const Requantizer& requantizer, int16x8_t x, int16x8_t rotated,
@@ -47,11 +40,7 @@ PQV_INLINE void Store(const Scale& scale, const RotaryRow& row, size_t d, size_t
   const int8x16_t y =
       Narrow16(Turn(scale.requantizer, x.low, rotated.low, cos.low, sin.low),
                Turn(scale.requantizer, x.high, rotated.high, cos.high, sin.high), scale.limits);
-  if (count == kStep) {
-    vst1q_s8(row.y + d, y);
-  } else {
-    StorePartial8(row.y + d, vreinterpretq_u8_s8(y), count);
-  }
+  StoreCodes(row.y + d, y, count);
 }
 
 // (-x1, x0, -x3, x2, ...).
@@ -80,11 +69,11 @@ void RunRotary(const Rotary& op, const RotaryRows& rows) {
   const size_t half = op.depth / 2;
   const Scale scale = {UniformRequantizer(op.shift, op.multiplier), MakeLimits(op.y_bits)};
   if (op.pairs) {
-    return TurnRows<kStep>(op, rows, [&](const RotaryRow& row, size_t d, size_t count) {
+    return TurnRows<kLanes8>(op, rows, [&](const RotaryRow& row, size_t d, size_t count) {
       TurnPairs(scale, row, d, count);
     });
   }
-  TurnRows<kStep>(op, rows, [&](const RotaryRow& row, size_t d, size_t count) {
+  TurnRows<kLanes8>(op, rows, [&](const RotaryRow& row, size_t d, size_t count) {
     TurnHalves(scale, row, half, d, count);
   });
 }

@@ -26,11 +26,6 @@ Logits LoadFew(const int32_t* x, size_t count) {
   return Load(values);
 }
 
-struct Int16x16 {
-  int16x8_t low;
-  int16x8_t high;
-};
-
 // Distances are in [0, 32766]. The largest codes have the power 0, being beyond the table.
 PQV_INLINE uint8x16_t PowersOfTwo(uint16x8_t low, uint16x8_t high) {
   const uint8x16_t powers = {128, 64, 32, 16, 8, 4, 2, 1};
@@ -152,8 +147,6 @@ void RunShortRows(const Softmax2n& op, const SoftmaxRows<int32_t>& rows) {
 }
 
 // The same of logits in int16.
-PQV_INLINE Int16x16 Load(const int16_t* x) { return {vld1q_s16(x), vld1q_s16(x + 8)}; }
-
 PQV_INLINE int16x8_t NarrowOrigin(int shift, int16x8_t x) {
   const int32_t origin = DifferenceOrigin(shift, vmaxvq_s16(x));
   return vdupq_n_s16(static_cast<int16_t>(origin));
@@ -170,12 +163,12 @@ void RunNarrowRows(const Softmax2n& op, const SoftmaxRows<int16_t>& rows) {
   for (size_t row = rows.rows; row != 0; --row, x += x_stride, y += y_stride) {
     int16x8_t max = vdupq_n_s16(INT16_MIN);
     ForEachStep(n, [&](size_t i) {
-      const Int16x16 logits = Load(x + i);
+      const Int16x16 logits = Load16(x + i);
       max = vmaxq_s16(max, vmaxq_s16(logits.low, logits.high));
     });
     const int16x8_t origin = NarrowOrigin(shift, max);
     ForEachStep(n, [&](size_t i) {
-      const Int16x16 logits = Load(x + i);
+      const Int16x16 logits = Load16(x + i);
       const Int16x16 difference = {vqshlq_s16(vsubq_s16(origin, logits.low), left),
                                    vqshlq_s16(vsubq_s16(origin, logits.high), left)};
       vst1q_u8(y + i, Weights<kLog2>(multiplier, difference));
