@@ -185,9 +185,8 @@ class SoftmaxHead {
 
   // The maximum of each row. Returns whether int16 was enough for all t.
   PQV_INLINE bool FindMaxima(size_t rows, __m512i magnitudes) {
-    const __m512i max =
-        ReduceRows(partial_, [](__m512i a, __m512i b)
-                                 __attribute__((always_inline)) { return _mm512_max_epi16(a, b); });
+    const __m512i max = ReduceRows(
+        partial_, [](__m512i a, __m512i b) PQV_LAMBDA { return _mm512_max_epi16(a, b); });
     // Both halves of each int32.
     const __m512i maxima = _mm512_max_epi16(max, _mm512_rol_epi32(max, 16));
     _mm512_store_si512(maxima_, maxima);

@@ -94,15 +94,14 @@ class Head : SoftmaxHead {
     const __m512i none = _mm512_set1_epi32(kNoLogit);
     __mmask16 tokens[kVectors];
     for (size_t v = 0; v < kVectors; ++v) tokens[v] = order.Tokens(v);
-    const auto begin = [&](size_t i, __m512i* sums) __attribute__((always_inline)) {
+    const auto begin = [&](size_t i, __m512i* sums) PQV_LAMBDA {
       const __m512i first = _mm512_set1_epi32(first_sums_[r + i]);
       for (size_t v = 0; v < kVectors; ++v) {
         sums[v] = _mm512_mask_mov_epi32(none, tokens[v], first);
       }
     };
-    const auto end = [&](size_t i, const __m512i* sums) __attribute__((always_inline)) {
-      const auto narrow = [&](size_t half, __m512i first,
-                              __m512i second) __attribute__((always_inline)) {
+    const auto end = [&](size_t i, const __m512i* sums) PQV_LAMBDA {
+      const auto narrow = [&](size_t half, __m512i first, __m512i second) PQV_LAMBDA {
         const __m512i t = NarrowLogits<kPairs>(order, row, r + i, 2 * chunk + half, first, second,
                                                &largest->magnitudes);
         largest->t[i] = _mm512_max_epi16(largest->t[i], t);

@@ -7,11 +7,8 @@
 #include <string.h>
 
 #include "kernels/common/arithmetic.h"
+#include "kernels/common/inline.h"
 #include "kernels/common/requantizer.h"
-
-// Functions in headers stay static, and are inlined even where compilers would rather not.
-#define PQV_INLINE __attribute__((always_inline)) inline
-#define PQV_LAMBDA __attribute__((always_inline))
 
 namespace pqv {
 namespace avx2 {

@@ -11,9 +11,8 @@
 #include <immintrin.h>
 
 #include "kernels/common/arithmetic.h"
+#include "kernels/common/inline.h"
 #include "kernels/common/requantizer.h"
-
-#define PQV_INLINE __attribute__((always_inline)) inline
 
 namespace pqv {
 namespace avx512 {
@@ -227,8 +226,7 @@ static PQV_INLINE __m512i ReduceRows(const __m512i* x, const Combine& combine) {
 }
 
 static PQV_INLINE __m512i SumRows(const __m512i* x) {
-  return ReduceRows(x, [](__m512i a, __m512i b)
-                           __attribute__((always_inline)) { return _mm512_add_epi32(a, b); });
+  return ReduceRows(x, [](__m512i a, __m512i b) PQV_LAMBDA { return _mm512_add_epi32(a, b); });
 }
 
 // Divisions and roots by floating point, which is exact here: what is rounded is far from every

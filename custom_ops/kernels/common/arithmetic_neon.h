@@ -9,9 +9,8 @@
 #include <string.h>
 
 #include "kernels/common/arithmetic.h"
+#include "kernels/common/inline.h"
 #include "kernels/common/requantizer.h"
-
-#define PQV_INLINE __attribute__((always_inline)) inline
 
 namespace pqv {
 namespace arm64 {

@@ -57,7 +57,7 @@ static PQV_INLINE void RunRows(Source* source, size_t rows, const Panel& panel, 
   for (size_t row = 0; row < rows; row += kTileRows) {
     const size_t count = Min(rows - row, kTileRows);
     const TileRows tile = source->Tile(row, count);
-    const auto run = [&](auto tile_rows) __attribute__((always_inline)) {
+    const auto run = [&](auto tile_rows) PQV_LAMBDA {
       RunTile<kSign, tile_rows.value, kVectors>(tile.first, tile.stride, row, panel, groups, begin,
                                                 end, beside);
     };
@@ -105,13 +105,13 @@ static PQV_INLINE void RunPanel(const Product& op, const Panels& panels,
     const bool is_first = k == 0;
     const bool is_last = k + count == op.k;
     panels.Make(k, count, panel);
-    const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
+    const auto begin = [&](size_t r, __m512i* sums) PQV_LAMBDA {
       if (is_first) return epilogue.Begin(first + r, sums);
       for (size_t v = 0; v < kVectors; ++v) {
         sums[v] = _mm512_load_si512(partial + r * kChannels + kLanes32 * v);
       }
     };
-    const auto end = [&](size_t r, const __m512i* sums) __attribute__((always_inline)) {
+    const auto end = [&](size_t r, const __m512i* sums) PQV_LAMBDA {
       if (is_last) return epilogue.End(first + r, sums);
       for (size_t v = 0; v < kVectors; ++v) {
         _mm512_store_si512(partial + r * kChannels + kLanes32 * v, sums[v]);

@@ -31,20 +31,6 @@ static PQV_INLINE void ForRows(const Function& function) {
   function(kRows - 1);
 }
 
-template <size_t kCount>
-struct RowCount {
-  static constexpr size_t kRows = kCount;
-};
-
-// function(RowCount<rows>), 1 <= rows <= kMost.
-template <size_t kMost, typename Function>
-static PQV_INLINE void WithRows(size_t rows, const Function& function) {
-  if constexpr (kMost > 1) {
-    if (rows < kMost) return WithRows<kMost - 1>(rows, function);
-  }
-  function(RowCount<kMost>());
-}
-
 // Compilers would gather products until they run out of registers, or copy sums from one register
 // to another: they may move neither of these instructions.
 static PQV_INLINE void Add32InPlace(__m256i product, __m256i* sum) {
@@ -176,8 +162,8 @@ static __attribute__((noinline)) void MultiplyWide(const int16_t* a, size_t stri
 // The same for 1 <= rows <= kWideRows rows.
 static inline void MultiplyWideTile(const int16_t* a, size_t stride, size_t rows,
                                     const int8_t* panel, size_t groups, const TileSums& sums) {
-  WithRows<kWideRows>(rows, [&](auto count) {
-    MultiplyWide<decltype(count)::kRows>(a, stride, panel, groups, sums);
+  WithCount<kWideRows>(rows, [&](auto count) {
+    MultiplyWide<decltype(count)::kValue>(a, stride, panel, groups, sums);
   });
 }
 
@@ -265,8 +251,8 @@ static inline void MultiplyGroups(const int8_t* a, size_t stride, size_t rows,
   MultiplyTiles<Dot, kUnsignedRows, Dot::kRows>(a, stride, tiles, panels, panel_bytes, groups,
                                                 limit, sums);
   if (done == rows) return;
-  WithRows<Dot::kRows - 1>(rows - done, [&](auto count) {
-    MultiplyTiles<Dot, kUnsignedRows, decltype(count)::kRows>(
+  WithCount<Dot::kRows - 1>(rows - done, [&](auto count) {
+    MultiplyTiles<Dot, kUnsignedRows, decltype(count)::kValue>(
         a + done * stride, stride, 1, panels, panel_bytes, groups, limit, Move(sums, done, 0));
   });
 }

@@ -54,7 +54,7 @@ struct DotprodTile {
   static PQV_INLINE bool PackRows(const uint8_t* a, size_t stride, size_t rows, size_t k,
                                   uint8_t* packed) {
     const auto store = [](int8x16_t a, int8x16_t b, int8x16_t c, int8x16_t d,
-                          uint8_t* target) __attribute__((always_inline)) {
+                          uint8_t* target) PQV_LAMBDA {
       const int32x4x4_t y = {{vreinterpretq_s32_s8(a), vreinterpretq_s32_s8(b),
                               vreinterpretq_s32_s8(c), vreinterpretq_s32_s8(d)}};
       vst4q_s32(reinterpret_cast<int32_t*>(target), y);

@@ -110,7 +110,7 @@ struct I8mmTile {
   static PQV_INLINE bool PackRows(const uint8_t* a, size_t stride, size_t rows, size_t k,
                                   uint8_t* packed) {
     const auto store = [](int8x16_t a, int8x16_t b, int8x16_t c, int8x16_t d,
-                          uint8_t* target) __attribute__((always_inline)) {
+                          uint8_t* target) PQV_LAMBDA {
       const int64x2x4_t y = {{vreinterpretq_s64_s8(a), vreinterpretq_s64_s8(b),
                               vreinterpretq_s64_s8(c), vreinterpretq_s64_s8(d)}};
       vst4q_s64(reinterpret_cast<int64_t*>(target), y);

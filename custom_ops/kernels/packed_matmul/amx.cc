@@ -62,7 +62,7 @@ void Expand(const PackedMatMul& op, size_t n, size_t first, size_t groups, uint8
     const size_t panel = Min(n / kPanelChannels + p, last_panel);
     panels[p] = Group(op.weights, kBits, op.k, first * kGroupSize, panel * kPanelChannels);
   }
-  const auto write = [&](size_t offset, __mmask16 lanes) __attribute__((always_inline)) {
+  const auto write = [&](size_t offset, __mmask16 lanes) PQV_LAMBDA {
     __m512i x[kPanels];
 #pragma GCC unroll 8
     for (size_t p = 0; p < kPanels; ++p) {
@@ -235,7 +235,7 @@ PQV_INLINE void RunPass(const Pass& pass, const Rows& rows, bool is_last, int32_
   const size_t first_step = pass.k > kTileK ? 1 : 0;
   const size_t portion =
       CeilDivide(kRowsOfBlock<kVectors>, CeilDivide(pass.k, kTileK) - first_step);
-  const auto between = [&](size_t i) __attribute__((always_inline)) {
+  const auto between = [&](size_t i) PQV_LAMBDA {
     weights->Advance();
     if (i >= first_step) pending->Finish(portion);
     next_weights->Fetch();

@@ -214,8 +214,8 @@ static inline void RunFew(const PackedMatMul& op, const PackedMatMulBlock& block
                           const TileSums& sums) {
   const int8_t* a = block.a + row * block.a_stride;
   for (size_t half = 0; half < kLanes && n + half < op.n; half += kPanelChannels) {
-    WithRows<kFewRows>(rows, [&](auto count) {
-      MultiplyFew<Dot, kBits, decltype(count)::kRows>(
+    WithCount<kFewRows>(rows, [&](auto count) {
+      MultiplyFew<Dot, kBits, decltype(count)::kValue>(
           a, block.a_stride, Group(op.weights, kBits, op.k, 0, n + half), op.k,
           PackedGroups<Dot, kBits>(found), Move(sums, 0, half));
     });

@@ -81,13 +81,13 @@ static PQV_INLINE void RunDriver(const PackedMatMul& op, const PackedMatMulBlock
                                  const Epilogue& shared_epilogue, const __m512i* first,
                                  NextWeights* next) {
   const Epilogue epilogue = shared_epilogue;  // a copy, which stores of int8 cannot change
-  const auto begin = [&](size_t r, __m512i* sums) __attribute__((always_inline)) {
+  const auto begin = [&](size_t r, __m512i* sums) PQV_LAMBDA {
     epilogue.Prefetch(row + r);
     for (size_t v = 0; v < kVectors; ++v) sums[v] = first[v];
   };
   const auto end = [&](size_t r, const __m512i* sums)
-                       __attribute__((always_inline)) { epilogue.StoreSums(row + r, sums); };
-  const auto beside = [&]() __attribute__((always_inline)) { next->Fetch(); };
+                       PQV_LAMBDA { epilogue.StoreSums(row + r, sums); };
+  const auto beside = [&]() PQV_LAMBDA { next->Fetch(); };
   UnsignedRows source(op, block, row);
   RunRows<PanelSign::kSigned, kVectors>(&source, row_end - row, panel, CeilDivide(op.k, kGroup),
                                         begin, end, beside);

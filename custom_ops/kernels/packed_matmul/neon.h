@@ -38,7 +38,7 @@ struct MadePanels {
     const size_t stride = Form::Stride(count);
     for (size_t c = 0; c < channels; c += kPanelChannels) {
       const uint8_t* panel = Group(op.weights, kBits, op.k, k, n + c);
-      const auto load = [&](size_t g) __attribute__((always_inline)) {
+      const auto load = [&](size_t g) PQV_LAMBDA {
         return Source::LoadStored(panel + g * Source::kGroupBytes);
       };
       MakePanel<TileForm>(CeilDivide(count, kGroupSize), load,
@@ -53,7 +53,7 @@ struct FactorPanels {
   const PackedMatMul& op;
 
   PQV_INLINE void Make(size_t n, size_t k, size_t block_k, uint8_t* factors) const {
-    const auto block = [&](size_t i, size_t j) __attribute__((always_inline)) {
+    const auto block = [&](size_t i, size_t j) PQV_LAMBDA {
       return Group(op.weights, 4, op.k, k + i * block_k, n + j * kPanelChannels);
     };
     MakeFactorsOfPanels(block(0, 0), block(0, 1), block(1, 0), block(1, 1), block_k / kGroupSize,

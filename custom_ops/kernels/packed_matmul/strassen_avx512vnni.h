@@ -305,12 +305,12 @@ class FastPanel {
     __m512i first[kBlockVectors];
     LoadTileOrder32<kBlockVectors>(op_.weight_sums + n_ + j * kBlockChannels, first);
     for (__m512i& x : first) x = OffsetOf(x);
-    const auto begin = [&](size_t r, __m512i* x) __attribute__((always_inline)) {
+    const auto begin = [&](size_t r, __m512i* x) PQV_LAMBDA {
       for (size_t v = 0; v < kBlockVectors; ++v) {
         x[v] = is_first ? first[v] : _mm512_load_si512(sums + r * kFastChannels + v * kLanes32);
       }
     };
-    const auto end = [&](size_t r, const __m512i* x) __attribute__((always_inline)) {
+    const auto end = [&](size_t r, const __m512i* x) PQV_LAMBDA {
       for (size_t v = 0; v < kBlockVectors; ++v) {
         _mm512_store_si512(sums + r * kFastChannels + v * kLanes32, x[v]);
       }

@@ -58,19 +58,16 @@ void RunRotary(const Rotary& op, const RotaryRows& rows) {
   const Scale scale = {MakeUniformShifter(op.shift),
                        _mm512_set1_epi16(static_cast<int16_t>(op.multiplier)),
                        MakeLimits(op.y_bits)};
-  const auto lanes = [](size_t count) __attribute__((always_inline)) {
-    return static_cast<__mmask32>(FirstLanes(count));
-  };
+  const auto lanes = [](size_t count)
+                         PQV_LAMBDA { return static_cast<__mmask32>(FirstLanes(count)); };
   if (op.pairs) {
-    return TurnRows<kStep>(
-        op, rows, [&](const RotaryRow& row, size_t d, size_t count) __attribute__((always_inline)) {
-          TurnPairs(scale, row, d, lanes(count));
-        });
+    return TurnRows<kStep>(op, rows, [&](const RotaryRow& row, size_t d, size_t count) PQV_LAMBDA {
+      TurnPairs(scale, row, d, lanes(count));
+    });
   }
-  TurnRows<kStep>(op, rows,
-                  [&](const RotaryRow& row, size_t d, size_t count) __attribute__((always_inline)) {
-                    TurnHalves(scale, row, half, d, lanes(count));
-                  });
+  TurnRows<kStep>(op, rows, [&](const RotaryRow& row, size_t d, size_t count) PQV_LAMBDA {
+    TurnHalves(scale, row, half, d, lanes(count));
+  });
 }
 
 }  // namespace avx512vnni

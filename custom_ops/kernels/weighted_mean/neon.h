@@ -26,7 +26,7 @@ struct ColumnPanels {
       const size_t valid = Min(columns - c, kPanelChannels);
       const int8_t* v = op.v + j * op.v_stride + d + c;
       const size_t whole = valid == kPanelChannels ? count / kGroupSize : 0;
-      const auto load = [&](size_t g) __attribute__((always_inline)) {
+      const auto load = [&](size_t g) PQV_LAMBDA {
         const int8_t* x = v + g * kGroupSize * op.v_stride;
         if (g >= whole) return LoadPartialGroup(x, count - g * kGroupSize, valid);
         return Interleave(vld1_s8(x), vld1_s8(x + op.v_stride), vld1_s8(x + 2 * op.v_stride),
