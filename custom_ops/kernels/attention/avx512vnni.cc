@@ -59,25 +59,13 @@ class Head : SoftmaxHead {
       for (size_t chunk = 0; chunk + 1 < chunks_; ++chunk) {
         MultiplyKeys<kPairs, 4>(row, r, chunk, &largest);
       }
-      MultiplyLastKeys<kPairs>(row, r, &largest);
+      WithCount<4>(last_.vectors, [&](auto vectors) PQV_LAMBDA {
+        MultiplyKeys<kPairs, decltype(vectors)::kValue>(row, r, chunks_ - 1, &largest);
+      });
       for (size_t i = 0; i < kRows; ++i) partial_[r + i] = largest.t[i];
       magnitudes = largest.magnitudes;
     }
     return magnitudes;
-  }
-
-  template <Pairs kPairs>
-  PQV_INLINE void MultiplyLastKeys(size_t row, size_t r, Largest* largest) {
-    switch (last_.vectors) {
-      case 1:
-        return MultiplyKeys<kPairs, 1>(row, r, chunks_ - 1, largest);
-      case 2:
-        return MultiplyKeys<kPairs, 2>(row, r, chunks_ - 1, largest);
-      case 3:
-        return MultiplyKeys<kPairs, 3>(row, r, chunks_ - 1, largest);
-      default:
-        return MultiplyKeys<kPairs, 4>(row, r, chunks_ - 1, largest);
-    }
   }
 
   // The rounding of the shift, less what the offset of the keys adds.

@@ -19,10 +19,8 @@ struct Count {
 // function(Count<count>), 1 <= count <= kMost.
 template <size_t kMost, typename Function>
 static PQV_INLINE void WithCount(size_t count, const Function& function) {
-  if constexpr (kMost > 1) {
-    if (count < kMost) return WithCount<kMost - 1>(count, function);
-  }
-  function(Count<kMost>());
+  if (kMost == 1 || count == kMost) return function(Count<kMost>());
+  if constexpr (kMost > 1) WithCount<kMost - 1>(count, function);
 }
 
 }  // namespace pqv

@@ -3,8 +3,6 @@
 #ifndef PQV_KERNELS_GEMM_DRIVER_AVX512VNNI_H_
 #define PQV_KERNELS_GEMM_DRIVER_AVX512VNNI_H_
 
-#include <type_traits>
-
 #include "kernels/gemm/product.h"
 #include "kernels/gemm/tile_avx512vnni.h"
 
@@ -57,30 +55,10 @@ static PQV_INLINE void RunRows(Source* source, size_t rows, const Panel& panel, 
   for (size_t row = 0; row < rows; row += kTileRows) {
     const size_t count = Min(rows - row, kTileRows);
     const TileRows tile = source->Tile(row, count);
-    const auto run = [&](auto tile_rows) PQV_LAMBDA {
-      RunTile<kSign, tile_rows.value, kVectors>(tile.first, tile.stride, row, panel, groups, begin,
-                                                end, beside);
-    };
-    switch (count) {
-      case 1:
-        run(std::integral_constant<size_t, 1>());
-        break;
-      case 2:
-        run(std::integral_constant<size_t, 2>());
-        break;
-      case 3:
-        run(std::integral_constant<size_t, 3>());
-        break;
-      case 4:
-        run(std::integral_constant<size_t, 4>());
-        break;
-      case 5:
-        run(std::integral_constant<size_t, 5>());
-        break;
-      default:
-        run(std::integral_constant<size_t, kTileRows>());
-        break;
-    }
+    WithCount<kTileRows>(count, [&](auto tile_rows) PQV_LAMBDA {
+      RunTile<kSign, decltype(tile_rows)::kValue, kVectors>(tile.first, tile.stride, row, panel,
+                                                            groups, begin, end, beside);
+    });
   }
 }
 

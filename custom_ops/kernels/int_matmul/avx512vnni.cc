@@ -64,20 +64,9 @@ void RunBlock(const IntMatMul& op) {
   const Product rows = {0,          op.m, 0, op.n, op.k, reinterpret_cast<const uint8_t*>(op.a),
                         op.a_stride};
   for (size_t n = 0; n < op.n; n += kPanelChannels) {
-    switch (CeilDivide(Min(op.n - n, kPanelChannels), kLanes32)) {
-      case 1:
-        RunChannels<1>(op, rows, n, correction);
-        break;
-      case 2:
-        RunChannels<2>(op, rows, n, correction);
-        break;
-      case 3:
-        RunChannels<3>(op, rows, n, correction);
-        break;
-      default:
-        RunChannels<4>(op, rows, n, correction);
-        break;
-    }
+    WithCount<4>(CeilDivide(Min(op.n - n, kPanelChannels), kLanes32), [&](auto vectors) {
+      RunChannels<decltype(vectors)::kValue>(op, rows, n, correction);
+    });
   }
 }
 

@@ -99,7 +99,7 @@ static inline void RunDirect(const PackedMatMul& op, int bits, const PackedMatMu
                              size_t n, typename Epilogue::Output* y, const Panel& panel,
                              const Epilogue& epilogue) {
   constexpr size_t kChannels = kLanes32 * kVectors;
-  constexpr bool kHasTiles = std::is_same<Epilogue, NaturalToInt8<kBlockVectors>>::value;
+  constexpr bool kHasTiles = sizeof(typename Epilogue::Output) == 1;
   constexpr size_t kRows = kHasTiles ? kBlockRows : kTileRows;
   const size_t tile_count = CeilDivide(block.row_end - block.row_begin, kRows);
   __m512i first[kVectors];
