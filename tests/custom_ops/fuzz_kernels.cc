@@ -480,8 +480,9 @@ bool FuzzRotary(Fuzz& fuzz) {
   rows.begin = fuzz.random().OneIn(2) ? 0 : fuzz.Size("first row", 0, rows.end);
   op.repeat = fuzz.random().OneIn(2) ? 1 : fuzz.Size("rows that read the same", 1, rows.end);
   op.table_rows = fuzz.random().OneIn(2) ? rows.end : fuzz.Size("rows of tables", 1, rows.end);
-  op.cos = fuzz.Fill<int16_t>(op.table_rows * op.depth, -kMaxRotaryTable, kMaxRotaryTable);
-  op.sin = fuzz.Fill<int16_t>(op.table_rows * op.depth, -kMaxRotaryTable, kMaxRotaryTable);
+  constexpr int kOne = 1 << kRotaryTableBits;
+  op.cos = fuzz.Fill<int16_t>(op.table_rows * op.depth, -kOne, kOne);
+  op.sin = fuzz.Fill<int16_t>(op.table_rows * op.depth, -kOne, kOne);
   const size_t count = rows.end * op.depth;
   rows.x = fuzz.Fill<int8_t>(count, -128, 127);
   return fuzz.Compare<int8_t>(count, [&](const Variant& variant, int8_t* y) {

@@ -12,7 +12,6 @@ namespace {
 // are multiples of the rows of a tile of any variant.
 constexpr size_t kMaxBlockRows = 112;
 constexpr size_t kMinBlockRows = 16;
-constexpr size_t kCacheLine = 64;
 constexpr size_t kLogitsBytes = size_t{1} << 19;  // of a block, half of a usual L2 or less
 
 // Rows begin at a cache line: none of the kernels' vectors then lies across two.

@@ -5,8 +5,6 @@
 namespace pqv {
 namespace {
 
-constexpr size_t kCacheLine = 64;
-
 // The head 0 of a window whose tokens are at `places`.
 Attention MakeHead(const WindowAttention& op, const uint8_t* mask, const size_t* places) {
   const size_t tokens = op.window_height * op.window_width;

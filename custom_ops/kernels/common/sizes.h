@@ -7,6 +7,8 @@
 
 namespace pqv {
 
+constexpr size_t kCacheLine = 64;
+
 static constexpr size_t Min(size_t a, size_t b) { return a < b ? a : b; }
 
 static constexpr size_t CeilDivide(size_t a, size_t b) { return (a + b - 1) / b; }

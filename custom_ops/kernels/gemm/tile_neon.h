@@ -47,14 +47,6 @@ static PQV_INLINE int8x16_t Zip2x32(int8x16_t a, int8x16_t b) {
   return vreinterpretq_s8_s32(vzip2q_s32(vreinterpretq_s32_s8(a), vreinterpretq_s32_s8(b)));
 }
 
-static PQV_INLINE int8x16_t Zip1x64(int8x16_t a, int8x16_t b) {
-  return vreinterpretq_s8_s64(vzip1q_s64(vreinterpretq_s64_s8(a), vreinterpretq_s64_s8(b)));
-}
-
-static PQV_INLINE int8x16_t Zip2x64(int8x16_t a, int8x16_t b) {
-  return vreinterpretq_s8_s64(vzip2q_s64(vreinterpretq_s64_s8(a), vreinterpretq_s64_s8(b)));
-}
-
 // One group of a panel: 4 k of channels 0 .. 3 and of channels 4 .. 7.
 struct Group8 {
   int8x16_t low;

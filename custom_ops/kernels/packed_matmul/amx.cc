@@ -146,18 +146,17 @@ class NextWeights {
     const size_t last = CeilDivide(Min(n + count, op.n), kPanelChannels);
     next_ = static_cast<const uint8_t*>(op.weights) + first * panel_bytes;
     end_ = next_ + (last - first) * panel_bytes;
-    portion_ = CeilDivide(CeilDivide((last - first) * panel_bytes, kLine), portions) * kLine;
+    portion_ =
+        CeilDivide(CeilDivide((last - first) * panel_bytes, kCacheLine), portions) * kCacheLine;
   }
 
   PQV_INLINE void Fetch() {
     const uint8_t* const until = next_ + Min(portion_, static_cast<size_t>(end_ - next_));
-    for (; next_ < until; next_ += kLine) _mm_prefetch(next_, _MM_HINT_T1);
+    for (; next_ < until; next_ += kCacheLine) _mm_prefetch(next_, _MM_HINT_T1);
     next_ = until;
   }
 
  private:
-  static constexpr size_t kLine = 64;
-
   const uint8_t* next_;
   const uint8_t* end_;
   size_t portion_;

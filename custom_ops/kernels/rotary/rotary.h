@@ -7,11 +7,8 @@
 #include <stdint.h>
 
 #include "kernels/common/isas.h"
-#include "kernels/common/limits.h"
 
 namespace pqv {
-
-constexpr int kMaxRotaryTable = 1 << kRotaryTableBits;  // 1.0
 
 struct Rotary {
   size_t depth;       // elements of a row, an even number

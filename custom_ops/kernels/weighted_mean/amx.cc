@@ -83,7 +83,7 @@ void RunColumns(const WeightedMean& op, const RowSource& w, size_t rows, const M
 void RunBlock(const WeightedMean& op) {
   alignas(64) uint8_t tails[kBlockRows * kTileK];
   MeanScales scales[kBlockRows / kLanes32];
-  FindScalesOfRows(op, 0, op.m, scales);
+  FindScalesOfRows(op, scales);
   CopyTails(op.w, op.w_stride, op.m, op.n, tails);
   const RowSource w = {op.w, op.w_stride, tails};
   for (size_t d = 0; d < op.d; d += kPanelColumns) {

@@ -75,14 +75,13 @@ static PQV_INLINE void FindMeanScales(int shift, int multiplier, __m512i sums, M
   scales->has_left = _mm512_test_epi32_mask(left, left) != 0;
 }
 
-// Those of `rows` rows from m on, 16 by 16.
-static inline void FindScalesOfRows(const WeightedMean& op, size_t m, size_t rows,
-                                    MeanScales* scales) {
+// Those of all rows, 16 by 16.
+static inline void FindScalesOfRows(const WeightedMean& op, MeanScales* scales) {
   const __m512i ones = _mm512_set1_epi8(1);
-  for (size_t first = 0; first < rows; first += kLanes32) {
+  for (size_t m = 0; m < op.m; m += kLanes32) {
     __m512i sums[kLanes32] = {};
-    for (size_t r = 0; r < Min(rows - first, kLanes32); ++r) {
-      const uint8_t* w = op.w + (m + first + r) * op.w_stride;
+    for (size_t r = 0; r < Min(op.m - m, kLanes32); ++r) {
+      const uint8_t* w = op.w + (m + r) * op.w_stride;
       for (size_t i = 0; i < op.n; i += 64) {
         const __m512i weights = _mm512_maskz_loadu_epi8(FirstLanes(op.n - i), w + i);
         sums[r] = _mm512_dpbusd_epi32(sums[r], weights, ones);

@@ -60,7 +60,7 @@ void RunColumns(const WeightedMean& op, const MeanScales* scales, size_t d) {
 // The rows of `op`, MaxRows(n) or fewer.
 void RunBlock(const WeightedMean& op) {
   MeanScales scales[CeilDivide(kMaxRows, kLanes32)];
-  FindScalesOfRows(op, 0, op.m, scales);
+  FindScalesOfRows(op, scales);
   for (size_t d = 0; d < op.d; d += kPanelColumns) {
     if (op.d - d > kPanelColumns / 2) {
       RunColumns<4>(op, scales, d);
