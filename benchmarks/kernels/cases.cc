@@ -160,8 +160,9 @@ void AddAttention(const Variant& variant, std::vector<Case>* cases) {
     for (const bool log2 : {false, true}) {
       const auto softmax = variant.softmax2n;
       const std::string name = log2 ? "IntSoftmax2n (log2)" : "IntSoftmax2n";
-      cases->push_back({name + shape, double(pairs), false,
-                        [=] { softmax({5, 20000, log2}, logits->data(), h * t, t, w->data()); }});
+      cases->push_back({name + shape, double(pairs), false, [=] {
+                          softmax({5, 20000, log2}, {logits->data(), t, h * t, t, w->data(), t});
+                        }});
     }
     const auto bias = std::make_shared<Vector<int16_t>>(Random<int16_t>(pairs, -999, 999));
     const auto mask = std::make_shared<Vector<uint8_t>>(pairs);

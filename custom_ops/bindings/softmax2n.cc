@@ -32,12 +32,12 @@ class Softmax2nNode {
 
     const int32_t* x_data = static_cast<const int32_t*>(x.data);
     return context.ParallelRanges(rows, n * kElementCost, [&](size_t begin, size_t end) {
-      run_(op_, x_data + begin * n, end - begin, n, y + begin * n);
+      run_(op_, {x_data + begin * n, n, end - begin, n, y + begin * n, n});
     });
   }
 
  private:
-  void (*run_)(const Softmax2n&, const int32_t*, size_t, size_t, uint8_t*) = nullptr;
+  void (*run_)(const Softmax2n&, const SoftmaxRows<int32_t>&) = nullptr;
   Softmax2n op_ = {};
 };
 

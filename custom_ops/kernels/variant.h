@@ -23,7 +23,7 @@ struct Variant {
   const PackedMatMulKernel* packed_int4_matmul;
   const PackedMatMulKernel* packed_int8_matmul;
   void (*int_matmul)(const IntMatMul& op);
-  void (*softmax2n)(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y);
+  void (*softmax2n)(const Softmax2n& op, const SoftmaxRows<int32_t>& rows);
   void (*softmax2n_bias)(const Softmax2n& op, const int32_t* x, const int16_t* bias,
                          const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
   void (*weighted_mean)(const WeightedMean& op);

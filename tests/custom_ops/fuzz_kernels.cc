@@ -279,8 +279,9 @@ bool FuzzSoftmax2n(Fuzz& fuzz) {
   const size_t rows = fuzz.Size("rows", 1, 9);
   const size_t n = fuzz.Size("N", 1, 300);
   const int32_t* x = Logits(fuzz, bits, rows, n);
-  return fuzz.Compare<uint8_t>(
-      rows * n, [&](const Variant& variant, uint8_t* y) { variant.softmax2n(op, x, rows, n, y); });
+  return fuzz.Compare<uint8_t>(rows * n, [&](const Variant& variant, uint8_t* y) {
+    variant.softmax2n(op, {x, n, rows, n, y, n});
+  });
 }
 
 bool FuzzSoftmax2nBias(Fuzz& fuzz) {

@@ -60,22 +60,21 @@ IntMatMul Product(const Attention& op, const Block& block) {
 }
 
 // Where queries and keys are codes of 4 bits; else it returns false.
-bool MakeNarrowWeights(const LogitKernels& kernels, const Attention& op, const Block& block) {
+bool MakeNarrowWeights(const NarrowKernels& kernels, const Attention& op, const Block& block) {
   constexpr size_t kMaxDepth = kMaxNarrowLogit / (8 * 8);
-  if (kernels.narrow_int_matmul == nullptr || op.bias != nullptr || op.depth > kMaxDepth ||
+  if (kernels.int_matmul == nullptr || op.bias != nullptr || op.depth > kMaxDepth ||
       op.tokens < kMinNarrowPlaces || op.softmax.shift > kMaxNarrowShift) {
     return false;
   }
   int16_t* const logits = static_cast<int16_t*>(block.logits);
-  if (!kernels.narrow_int_matmul(Product(op, block), logits)) return false;
-  kernels.narrow_softmax2n(op.softmax, {logits, block.logits_stride, block.rows, op.tokens,
-                                        block.weights, block.weights_stride});
+  if (!kernels.int_matmul(Product(op, block), logits)) return false;
+  kernels.softmax2n(op.softmax, {logits, block.logits_stride, block.rows, op.tokens, block.weights,
+                                 block.weights_stride});
   return true;
 }
 
 void MakeWeights(const Variant& variant, const Attention& op, const Block& block) {
-  const LogitKernels& kernels = variant.attention->logits;
-  if (MakeNarrowWeights(kernels, op, block)) return;
+  if (MakeNarrowWeights(variant.attention->narrow, op, block)) return;
   const int32_t* const logits = static_cast<const int32_t*>(block.logits);
   variant.int_matmul(Product(op, block));
   if (op.bias != nullptr) {
@@ -83,14 +82,8 @@ void MakeWeights(const Variant& variant, const Attention& op, const Block& block
     return variant.softmax2n_bias(op.softmax, logits, op.bias + pairs, op.mask + pairs, block.rows,
                                   op.tokens, block.weights);
   }
-  if (kernels.softmax2n != nullptr) {
-    return kernels.softmax2n(op.softmax, {logits, block.logits_stride, block.rows, op.tokens,
-                                          block.weights, block.weights_stride});
-  }
-  for (size_t r = 0; r < block.rows; ++r) {
-    variant.softmax2n(op.softmax, logits + r * block.logits_stride, 1, op.tokens,
-                      block.weights + r * block.weights_stride);
-  }
+  variant.softmax2n(op.softmax, {logits, block.logits_stride, block.rows, op.tokens, block.weights,
+                                 block.weights_stride});
 }
 
 void RunInOrder(const Variant& variant, const Attention& op, void* scratch) {
@@ -152,12 +145,10 @@ const AttentionKernel kAttention = {ScratchBytes, Run};
 
 }  // namespace composed
 
-#define PQV_NEON_ATTENTION(isa)                                                \
-  namespace isa {                                                              \
-  const AttentionKernel kAttention = {                                         \
-      composed::ScratchBytes,                                                  \
-      composed::Run,                                                           \
-      {neon::RunSoftmax2nRows, RunNarrowIntMatMul, neon::RunNarrowSoftmax2n}}; \
+#define PQV_NEON_ATTENTION(isa)                                                               \
+  namespace isa {                                                                             \
+  const AttentionKernel kAttention = {                                                        \
+      composed::ScratchBytes, composed::Run, {RunNarrowIntMatMul, neon::RunNarrowSoftmax2n}}; \
   }
 #if defined(PQV_HAS_NEON)
 PQV_NEON_ATTENTION(neon)

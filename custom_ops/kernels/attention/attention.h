@@ -38,12 +38,11 @@ struct Attention {
   const size_t* places;  // [tokens], or null: in order
 };
 
-// What some variants have for attention alone: a softmax of rows that lie apart, and one of logits
-// in int16 with their product, see int_matmul.h and softmax2n.h.
-struct LogitKernels {
-  void (*softmax2n)(const Softmax2n& op, const SoftmaxRows<int32_t>& rows);
-  bool (*narrow_int_matmul)(const IntMatMul& op, int16_t* y);
-  void (*narrow_softmax2n)(const Softmax2n& op, const SoftmaxRows<int16_t>& rows);
+// What some variants have for attention alone: logits in int16 and a softmax of them, see
+// int_matmul.h and softmax2n.h.
+struct NarrowKernels {
+  bool (*int_matmul)(const IntMatMul& op, int16_t* y);
+  void (*softmax2n)(const Softmax2n& op, const SoftmaxRows<int16_t>& rows);
 };
 
 struct AttentionKernel {
@@ -51,7 +50,7 @@ struct AttentionKernel {
   size_t (*scratch_bytes)(const Attention& op);
   // `scratch` is aligned to 64 bytes.
   void (*run)(const Variant& variant, const Attention& op, void* scratch);
-  LogitKernels logits = {};  // null where the composed kernel does without
+  NarrowKernels narrow = {};  // null where the composed kernel does without
 };
 
 // The number of rows per block that evenly cut `tokens` rows.

@@ -138,10 +138,12 @@ void RunBiasRow(const Parameters& p, const BiasRow& row, uint8_t* y) {
 
 }  // namespace
 
-void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
+void RunSoftmax2n(const Softmax2n& op, const SoftmaxRows<int32_t>& rows) {
   const Parameters parameters(op);
   const auto run_row = op.log2 ? RunRow<true> : RunRow<false>;
-  for (size_t row = 0; row < rows; ++row) run_row(parameters, x + row * n, n, y + row * n);
+  for (size_t row = 0; row < rows.rows; ++row) {
+    run_row(parameters, rows.x + row * rows.x_stride, rows.n, rows.y + row * rows.y_stride);
+  }
 }
 
 void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,

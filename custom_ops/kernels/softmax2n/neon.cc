@@ -279,11 +279,7 @@ void RunShortBiasRow(const BiasParameters& p, BiasedRow row, size_t n, uint8_t* 
 
 }  // namespace
 
-void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
-  RunSoftmax2nRows(op, {x, n, rows, n, y, n});
-}
-
-void RunSoftmax2nRows(const Softmax2n& op, const SoftmaxRows<int32_t>& rows) {
+void RunSoftmax2n(const Softmax2n& op, const SoftmaxRows<int32_t>& rows) {
   const auto run = rows.n < kStep ? (op.log2 ? RunShortRows<true> : RunShortRows<false>)
                                   : (op.log2 ? RunRows<true> : RunRows<false>);
   run(op, rows);

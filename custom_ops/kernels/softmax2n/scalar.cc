@@ -46,8 +46,10 @@ void RunBiasRow(const Softmax2n& op, const int32_t* x, const int16_t* bias, cons
 
 }  // namespace
 
-void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n, uint8_t* y) {
-  for (size_t row = 0; row < rows; ++row) RunRow(op, x + row * n, n, y + row * n);
+void RunSoftmax2n(const Softmax2n& op, const SoftmaxRows<int32_t>& rows) {
+  for (size_t row = 0; row < rows.rows; ++row) {
+    RunRow(op, rows.x + row * rows.x_stride, rows.n, rows.y + row * rows.y_stride);
+  }
 }
 
 void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,

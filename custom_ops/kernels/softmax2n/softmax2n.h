@@ -64,15 +64,12 @@ static inline int16_t LowestNarrowMax(const Softmax2n& op) {
   return static_cast<int16_t>(INT16_MIN + (far < INT16_MAX ? far : INT16_MAX));
 }
 
-PQV_IN_EACH_ISA(void RunSoftmax2n(const Softmax2n& op, const int32_t* x, size_t rows, size_t n,
-                                  uint8_t* y);
+PQV_IN_EACH_ISA(void RunSoftmax2n(const Softmax2n& op, const SoftmaxRows<int32_t>& rows);
                 void RunSoftmax2nBias(const Softmax2n& op, const int32_t* x, const int16_t* bias,
                                       const uint8_t* mask, size_t rows, size_t n, uint8_t* y);)
-
 namespace neon {
-void RunSoftmax2nRows(const Softmax2n& op, const SoftmaxRows<int32_t>& rows);
 void RunNarrowSoftmax2n(const Softmax2n& op, const SoftmaxRows<int16_t>& rows);
-}  // namespace neon
+}
 
 }  // namespace pqv
 
