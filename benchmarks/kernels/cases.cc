@@ -187,10 +187,7 @@ void AddFusedAttention(const Variant& variant, std::vector<Case>* cases) {
     const auto run = [=, &variant] {
       for (size_t head = 0; head < heads; ++head) {
         const int8_t* q = qkv->data() + head * depth;
-        const Attention op = {{5, 20000, false},
-                              -7,
-                              20000,
-                              8,
+        const Attention op = {{{5, 20000, false}, -7, 20000, 8},
                               tokens,
                               tokens,
                               depth,

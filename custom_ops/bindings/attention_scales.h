@@ -4,12 +4,11 @@
 #define PQV_BINDINGS_ATTENTION_SCALES_H_
 
 #include "bindings/node_reader.h"
+#include "kernels/attention/attention.h"
 
 namespace pqv {
 
-// Reads those of the softmax and of the weighted mean into an op's description.
-template <typename Op>
-OrtStatus* ReadAttentionScales(const NodeReader& reader, Op* op) {
+static inline OrtStatus* ReadAttentionScales(const NodeReader& reader, AttentionScales* op) {
   PQV_RETURN_IF_ERROR(reader.Int("softmax_shift", &op->softmax.shift));
   PQV_RETURN_IF_ERROR(reader.Int("softmax_multiplier", &op->softmax.multiplier));
   PQV_RETURN_IF_ERROR(reader.Int("log2", &op->softmax.log2));

@@ -17,13 +17,17 @@ namespace pqv {
 
 struct Variant;
 
-// Rows of one head. Strides are in elements, from row to row. Where `places` is not null, row i is
-// the one at places[i].
-struct Attention {
+// What a node fixes, of windows or not.
+struct AttentionScales {
   Softmax2n softmax;
   int mean_shift;
   int mean_multiplier;
   int y_bits;
+};
+
+// Rows of one head. Strides are in elements, from row to row. Where `places` is not null, row i is
+// the one at places[i].
+struct Attention : AttentionScales {
   size_t rows;    // of q and y
   size_t tokens;  // of k and v, kMaxReduction or fewer
   size_t depth;   // kMaxReduction or less

@@ -9,9 +9,8 @@ namespace {
 Attention MakeHead(const WindowAttention& op, const uint8_t* mask, const size_t* places) {
   const size_t tokens = op.window_height * op.window_width;
   const size_t width = op.heads * op.depth;
-  return {op.softmax, op.mean_shift,  op.mean_multiplier, op.y_bits, tokens, tokens, op.depth,
-          op.qkv,     op.qkv + width, op.qkv + 2 * width, 3 * width, op.y,   width,  op.bias,
-          mask,       places};
+  return {op,        tokens, tokens, op.depth, op.qkv, op.qkv + width, op.qkv + 2 * width,
+          3 * width, op.y,   width,  op.bias,  mask,   places};
 }
 
 size_t PlacesBytes(const WindowAttention& op) {

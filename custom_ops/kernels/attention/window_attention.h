@@ -15,11 +15,7 @@
 namespace pqv {
 
 // What a node fixes, and one image.
-struct WindowAttention {
-  Softmax2n softmax;
-  int mean_shift;
-  int mean_multiplier;
-  int y_bits;
+struct WindowAttention : AttentionScales {
   size_t window_height, window_width;  // their product is kMaxReduction or less
   size_t roll_height, roll_width;      // less than the window's
   size_t height, width;                // of the image: multiples of the window's
