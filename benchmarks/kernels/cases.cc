@@ -287,8 +287,9 @@ struct Rows {
     upper.assign(padded, 3);
   }
 
-  LayerNorm norm() const {
-    return {channels,
+  LayerNorm norm(Norm norm) const {
+    return {norm,
+            channels,
             100,
             8,
             ones.data(),
@@ -307,11 +308,11 @@ void AddRowwise(const Variant& variant, std::vector<Case>* cases) {
       snprintf(name, sizeof(name), "%s %zu x %zu", op, tokens, channels);
       cases->push_back({name, double(tokens * channels), false, std::move(run)});
     };
-    add("IntLayerNorm", [=, norm = variant.layer_norm] {
-      norm(data->norm(), data->a.data(), tokens, data->y.data());
+    add("IntLayerNorm", [=, run = variant.norm] {
+      run(data->norm(Norm::kLayer), data->a.data(), tokens, data->y.data());
     });
-    add("IntRMSNorm", [=, norm = variant.rms_norm] {
-      norm(data->norm(), data->a.data(), tokens, data->y.data());
+    add("IntRMSNorm", [=, run = variant.norm] {
+      run(data->norm(Norm::kRms), data->a.data(), tokens, data->y.data());
     });
     add("IntAdd", [=, sum = variant.add] {
       const int16_t* multiplier = data->multiplier.data();

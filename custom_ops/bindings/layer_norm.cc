@@ -11,7 +11,8 @@ template <Norm kNorm>
 class NormNode {
  public:
   OrtStatus* Create(const NodeReader& reader, const Variant& variant) {
-    run_ = kNorm == Norm::kLayer ? variant.layer_norm : variant.rms_norm;
+    run_ = variant.norm;
+    op_.norm = kNorm;
     PQV_RETURN_IF_ERROR(reader.Int("epsilon", &op_.epsilon));
     PQV_RETURN_IF_ERROR(reader.Int("y_bits", &op_.y_bits));
     PQV_RETURN_IF_ERROR(reader.ChannelCount("exponent", kMaxNormChannels, &op_.channels));

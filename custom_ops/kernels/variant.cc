@@ -6,7 +6,7 @@ namespace pqv {
 
 // Beside the name of a variant, the one whose kernel it runs for each op.
 #define PQV_VARIANT(name, supported, packed_matmul, int_matmul, weighted_mean, softmax2n, \
-                    attention, layer_norm, elementwise)                                   \
+                    attention, norm, elementwise)                                         \
   {#name,                                                                                 \
    supported,                                                                             \
    &packed_matmul::kPackedInt4MatMul,                                                     \
@@ -16,8 +16,7 @@ namespace pqv {
    softmax2n::RunSoftmax2nBias,                                                           \
    weighted_mean::RunWeightedMean,                                                        \
    &attention::kAttention,                                                                \
-   layer_norm::RunLayerNorm,                                                              \
-   layer_norm::RunRmsNorm,                                                                \
+   norm::RunNorm,                                                                         \
    elementwise::RunGelu,                                                                  \
    elementwise::RunAdd,                                                                   \
    elementwise::RunRotary,                                                                \

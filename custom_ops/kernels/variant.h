@@ -28,8 +28,7 @@ struct Variant {
                          const uint8_t* mask, size_t rows, size_t n, uint8_t* y);
   void (*weighted_mean)(const WeightedMean& op);
   const AttentionKernel* attention;
-  void (*layer_norm)(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-  void (*rms_norm)(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
+  void (*norm)(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
   GeluKernel gelu;
   void (*add)(const IntAdd& op, const AddRows& rows);
   void (*rotary)(const Rotary& op, const RotaryRows& rows);

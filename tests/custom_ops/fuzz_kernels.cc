@@ -407,6 +407,7 @@ bool FuzzWindowAttention(Fuzz& fuzz) {
 template <Norm kNorm>
 bool FuzzNorm(Fuzz& fuzz) {
   LayerNorm op = {};
+  op.norm = kNorm;
   const size_t limit = fuzz.random().OneIn(32) ? kMaxNormChannels : 200;
   op.channels = fuzz.Size("C", 1, limit);
   op.epsilon = fuzz.Int("epsilon", 0, 1 << 23) << fuzz.Int("epsilon's shift", 0, 7);
@@ -427,9 +428,8 @@ bool FuzzNorm(Fuzz& fuzz) {
     const int64_t outlier = fuzz.random().Within(0, static_cast<int64_t>(op.channels) - 1);
     x[row * op.channels + static_cast<size_t>(outlier)] = static_cast<int8_t>(-x_limit - 1);
   }
-  return fuzz.Compare<int8_t>(rows * op.channels, [&](const Variant& variant, int8_t* y) {
-    (kNorm == Norm::kLayer ? variant.layer_norm : variant.rms_norm)(op, x, rows, y);
-  });
+  return fuzz.Compare<int8_t>(
+      rows * op.channels, [&](const Variant& variant, int8_t* y) { variant.norm(op, x, rows, y); });
 }
 
 bool FuzzGelu(Fuzz& fuzz) {

@@ -185,14 +185,10 @@ void RunRows(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
 
 }  // namespace
 
-void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
-  if (op.channels > kMaxUint32Channels) return avx2::RunLayerNorm(op, x, rows, y);
-  RunRows<Norm::kLayer>(op, x, rows, y);
-}
-
-void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
-  if (op.channels > kMaxUint32Channels) return avx2::RunRmsNorm(op, x, rows, y);
-  RunRows<Norm::kRms>(op, x, rows, y);
+void RunNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
+  if (op.channels > kMaxUint32Channels) return avx2::RunNorm(op, x, rows, y);
+  const auto run_rows = op.norm == Norm::kLayer ? RunRows<Norm::kLayer> : RunRows<Norm::kRms>;
+  run_rows(op, x, rows, y);
 }
 
 }  // namespace avx512vnni

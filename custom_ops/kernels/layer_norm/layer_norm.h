@@ -13,17 +13,18 @@
 
 namespace pqv {
 
+enum class Norm { kLayer, kRms };
+
 // What a node fixes. Arrays of channels are padded, see kChannelPadding.
 struct LayerNorm {
+  Norm norm;
   size_t channels;
   int64_t epsilon;
   int y_bits;
   const int16_t* step;  // 2^exponent, in [1, 8]
   ChannelRequantizer requantizer;
-  const int16_t* bias;  // not read by RunRmsNorm
+  const int16_t* bias;  // not read by an RMSNorm
 };
-
-enum class Norm { kLayer, kRms };
 
 // What the sums of one row fix.
 struct RowStatistics {
@@ -43,8 +44,7 @@ static inline RowStatistics FinishStatistics(const LayerNorm& op, int32_t sum, i
   return {sum, bit_length - 10, Reciprocal(sigma, bit_length)};
 }
 
-PQV_IN_EACH_ISA(void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);
-                void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);)
+PQV_IN_EACH_ISA(void RunNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y);)
 
 }  // namespace pqv
 

@@ -30,12 +30,9 @@ void RunRows(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
 
 }  // namespace
 
-void RunLayerNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
-  RunRows<Norm::kLayer>(op, x, rows, y);
-}
-
-void RunRmsNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
-  RunRows<Norm::kRms>(op, x, rows, y);
+void RunNorm(const LayerNorm& op, const int8_t* x, size_t rows, int8_t* y) {
+  const auto run_rows = op.norm == Norm::kLayer ? RunRows<Norm::kLayer> : RunRows<Norm::kRms>;
+  run_rows(op, x, rows, y);
 }
 
 }  // namespace scalar
