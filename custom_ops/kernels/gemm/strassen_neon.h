@@ -15,8 +15,9 @@ namespace arm64 {
 constexpr size_t kFastRows = 16;  // of a tile, as many as its channels
 constexpr size_t kFastChannels = 2 * kPanelChannels;
 constexpr size_t kMaxFastPassK = 768;
-constexpr size_t kFastBlockRows = 208;     // that share the weights of a pass
-constexpr size_t kFastBlockChannels = 64;  // whose factors are in scratch memory at a time
+constexpr size_t kFastBlockRows = 208;  // that share the weights of a pass
+// Whose factors are in scratch memory at a time.
+constexpr size_t kFastBlockChannels = kPartialChannels;
 
 // Of the factors of 16 rows that have `k`.
 static constexpr size_t FactorBytes(size_t k) { return kStrassenProducts * 8 * k / 2; }
@@ -113,14 +114,6 @@ class FastTile {
     Sums sums;
     LoadSums(block, &sums);
     return sums;
-  }
-
-  static PQV_INLINE void AddPartial(const int32_t* partial, Sums* sums) {
-#pragma GCC unroll 8
-    for (size_t r = 0; r < kHalfRows; ++r, partial += kFastBlockChannels) {
-      sums->row[r][0] = vaddq_s32(sums->row[r][0], vld1q_s32(partial));
-      sums->row[r][1] = vaddq_s32(sums->row[r][1], vld1q_s32(partial + 4));
-    }
   }
 
   const FastPass& pass_;

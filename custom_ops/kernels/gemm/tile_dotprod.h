@@ -59,9 +59,7 @@ struct DotprodTile {
                               vreinterpretq_s32_s8(c), vreinterpretq_s32_s8(d)}};
       vst4q_s32(reinterpret_cast<int32_t*>(target), y);
     };
-    for (size_t first = 0; first < rows; first += kHalfRows) {
-      PackHalf(a, stride, rows, first, k, packed, store);
-    }
+    PackHalves(a, stride, rows, k, packed, store);
     return false;
   }
 

@@ -115,9 +115,7 @@ struct I8mmTile {
                               vreinterpretq_s64_s8(c), vreinterpretq_s64_s8(d)}};
       vst4q_s64(reinterpret_cast<int64_t*>(target), y);
     };
-    for (size_t first = 0; first < rows; first += kHalfRows) {
-      PackHalf(a, stride, rows, first, k, packed, store);
-    }
+    PackHalves(a, stride, rows, k, packed, store);
     return false;
   }
 

@@ -168,23 +168,25 @@ static PQV_INLINE int8x16_t LoadBlock(const void* row, size_t i, size_t k) {
 constexpr size_t kHalfRows = 4;  // of a tile
 constexpr size_t kHalfBytes = kHalfRows * kBlockK;
 
-// Packs rows first .. first + 3 of a tile, copies of the last one beyond it: store(rows, target)
-// for each 16 k, whose two halves of rows are side by side.
+// Packs the rows of a tile, copies of the last one beyond it: store(rows, target) for each 16 k of
+// four of them, whose two halves of rows are side by side.
 template <typename Store>
-static PQV_INLINE void PackHalf(const uint8_t* a, size_t stride, size_t rows, size_t first,
-                                size_t k, uint8_t* packed, const Store& store) {
-  const uint8_t* row[kHalfRows];
+static PQV_INLINE void PackHalves(const uint8_t* a, size_t stride, size_t rows, size_t k,
+                                  uint8_t* packed, const Store& store) {
+  for (size_t first = 0; first < rows; first += kHalfRows, packed += kHalfBytes) {
+    const uint8_t* row[kHalfRows];
 #pragma GCC unroll 4
-  for (size_t r = 0; r < kHalfRows; ++r) row[r] = a + Min(first + r, rows - 1) * stride;
-  uint8_t* target = packed + first / kHalfRows * kHalfBytes;
-  size_t i = 0;
-  for (; i + kBlockK <= k; i += kBlockK, target += 2 * kHalfBytes) {
-    store(LoadBytes(row[0] + i), LoadBytes(row[1] + i), LoadBytes(row[2] + i),
-          LoadBytes(row[3] + i), target);
+    for (size_t r = 0; r < kHalfRows; ++r) row[r] = a + Min(first + r, rows - 1) * stride;
+    uint8_t* target = packed;
+    size_t i = 0;
+    for (; i + kBlockK <= k; i += kBlockK, target += 2 * kHalfBytes) {
+      store(LoadBytes(row[0] + i), LoadBytes(row[1] + i), LoadBytes(row[2] + i),
+            LoadBytes(row[3] + i), target);
+    }
+    if (i == k) continue;
+    store(LoadBlock(row[0], i, k), LoadBlock(row[1], i, k), LoadBlock(row[2], i, k),
+          LoadBlock(row[3], i, k), target);
   }
-  if (i == k) return;
-  store(LoadBlock(row[0], i, k), LoadBlock(row[1], i, k), LoadBlock(row[2], i, k),
-        LoadBlock(row[3], i, k), target);
 }
 
 // Panels made somewhere: number i of a block is at data + i * stride.
@@ -317,6 +319,16 @@ static PQV_INLINE void LoadSums(const int32_t* x, Sums<kRows>* sums) {
   for (size_t r = 0; r < kRows; ++r) LoadNextPair(&x, &sums->row[r][0], &sums->row[r][1]);
 }
 
+// Adds those of rows kPartialChannels apart.
+template <size_t kRows>
+static PQV_INLINE void AddPartial(const int32_t* partial, Sums<kRows>* sums) {
+#pragma GCC unroll 8
+  for (size_t r = 0; r < kRows; ++r, partial += kPartialChannels) {
+    sums->row[r][0] = vaddq_s32(sums->row[r][0], vld1q_s32(partial));
+    sums->row[r][1] = vaddq_s32(sums->row[r][1], vld1q_s32(partial + 4));
+  }
+}
+
 // One pass over k of a block of channels, for a tile of rows.
 struct TilePass {
   const uint8_t* rows;  // packed
@@ -352,12 +364,7 @@ static PQV_INLINE void RunTile(const TilePass& shared_pass, size_t row, size_t c
     if (pass.is_last) {
       rows.End(accumulator.End(), Min(channel_end - channel, kPanelChannels));
     } else {
-      sums = InRows(accumulator.End());
-#pragma GCC unroll 8
-      for (size_t r = 0; r < kRows; ++r) {
-        vst1q_s32(partial + r * kPartialChannels, sums.row[r][0]);
-        vst1q_s32(partial + r * kPartialChannels + 4, sums.row[r][1]);
-      }
+      StoreRows(InRows(accumulator.End()), kPanelChannels, partial, kPartialChannels);
     }
     panel += pass.panels.stride;
     partial += kPanelChannels;

@@ -225,12 +225,7 @@ struct SumsTile {
 
     template <typename Form>
     PQV_INLINE void Add(const uint8_t*, bool, const uint8_t* panel, size_t) {
-      const int32_t* x = reinterpret_cast<const int32_t*>(panel);
-#pragma GCC unroll 8
-      for (size_t r = 0; r < kCount; ++r, x += kStripChannels) {
-        sums_.row[r][0] = vaddq_s32(sums_.row[r][0], vld1q_s32(x));
-        sums_.row[r][1] = vaddq_s32(sums_.row[r][1], vld1q_s32(x + 4));
-      }
+      AddPartial(reinterpret_cast<const int32_t*>(panel), &sums_);
     }
 
    private:
