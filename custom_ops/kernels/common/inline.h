@@ -16,11 +16,30 @@ struct Count {
   static constexpr size_t kValue = kNumber;
 };
 
-// function(Count<count>), 1 <= count <= kMost.
+// function(Count<count>), 1 <= count <= kMost <= 6. A switch: by ifs the mean of windows takes a
+// quarter more time.
 template <size_t kMost, typename Function>
 static PQV_INLINE void WithCount(size_t count, const Function& function) {
-  if (kMost == 1 || count == kMost) return function(Count<kMost>());
-  if constexpr (kMost > 1) WithCount<kMost - 1>(count, function);
+  static_assert(kMost <= 6, "each count has a case");
+  switch (count) {
+    case 1:
+      if constexpr (kMost > 1) return function(Count<1>());
+      [[fallthrough]];
+    case 2:
+      if constexpr (kMost > 2) return function(Count<2>());
+      [[fallthrough]];
+    case 3:
+      if constexpr (kMost > 3) return function(Count<3>());
+      [[fallthrough]];
+    case 4:
+      if constexpr (kMost > 4) return function(Count<4>());
+      [[fallthrough]];
+    case 5:
+      if constexpr (kMost > 5) return function(Count<5>());
+      [[fallthrough]];
+    default:
+      return function(Count<kMost>());
+  }
 }
 
 }  // namespace pqv

@@ -104,23 +104,42 @@ void FindNormalizers(const LayerNorm& op, const int8_t* x, size_t rows,
 // packed pairs of vectors.
 template <Norm kNorm, size_t kVectors>
 struct Channels {
-  using Order = NaturalOrder<kVectors>;
-
   __m512i factor[kVectors];  // C * 2^exponent
-  Requantizer<kVectors> requantizer;
+  __m512i rounding[kVectors];
+  __m512i right[kVectors];
+  __m512i left[kVectors];
+  __m512i multiplier[kVectors / 2];
   __m512i bias[kVectors / 2];
+  bool has_left;
 
-  Channels(const LayerNorm& op, size_t c) {
+  Channels(const LayerNorm& op, size_t c) : has_left(op.requantizer.has_left_shift) {
     const __m512i count = _mm512_set1_epi32(static_cast<int32_t>(op.channels));
+    const ChannelRequantizer& r = op.requantizer;
     for (size_t v = 0; v < kVectors; ++v) {
-      const int16_t* const first = op.step + c + kLanes32 * v;
-      const __m256i step = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(first));
+      const size_t first = c + kLanes32 * v;
+      const __m256i step = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(op.step + first));
       factor[v] = _mm512_mullo_epi32(_mm512_cvtepu16_epi32(step), count);
+      rounding[v] = _mm512_loadu_si512(r.rounding + first);
+      right[v] = _mm512_loadu_si512(r.right_shift + first);
+      left[v] = _mm512_loadu_si512(r.left_shift + first);
     }
-    LoadRequantizer<Order>(op.requantizer, c, &requantizer);
-    if (kNorm == Norm::kLayer) Order::Load16(op.bias + c, bias);
+    const __m512i pairs = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+    for (size_t v = 0; v < kVectors; v += 2) {
+      const size_t first = c + kLanes32 * v;
+      multiplier[v / 2] = _mm512_permutexvar_epi64(pairs, _mm512_loadu_si512(r.multiplier + first));
+      if (kNorm == Norm::kRms) continue;
+      bias[v / 2] = _mm512_permutexvar_epi64(pairs, _mm512_loadu_si512(op.bias + first));
+    }
   }
 };
+
+// Packed bytes of 16 * kVectors channels, in natural order.
+template <size_t kVectors>
+__m512i Pack(const __m512i* u) {
+  const __m512i y = _mm512_packs_epi16(u[0], u[kVectors / 2 - 1]);
+  return _mm512_permutexvar_epi32(
+      _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), y);
+}
 
 template <Norm kNorm, size_t kVectors, bool kSaturates>
 void RunChannels(const LayerNorm& op, const RowNormalizers* normalizers, size_t c, const int8_t* x,
@@ -146,14 +165,19 @@ void RunChannels(const LayerNorm& op, const RowNormalizers* normalizers, size_t 
         t = _mm512_max_epi32(_mm512_min_epi32(t, _mm512_set1_epi32(INT16_MAX)),
                              _mm512_set1_epi32(INT16_MIN));
       }
-      n[v] = _mm512_dpwssd_epi32(channels.requantizer.rounding[v], t, reciprocal);
+      n[v] = _mm512_srav_epi32(_mm512_dpwssd_epi32(channels.rounding[v], t, reciprocal),
+                               channels.right[v]);
+      if (__builtin_expect(channels.has_left, false)) n[v] = ShiftLeft16(n[v], channels.left[v]);
     }
     __m512i u[kVectors / 2];
-    Requantize16<kVectors>(channels.requantizer, n, u);
-    for (size_t i = 0; kNorm == Norm::kLayer && i < kVectors / 2; ++i) {
-      u[i] = _mm512_adds_epi16(u[i], channels.bias[i]);
+    for (size_t v = 0; v < kVectors; v += 2) {
+      __m512i scaled =
+          _mm512_mulhrs_epi16(_mm512_packs_epi32(n[v], n[v + 1]), channels.multiplier[v / 2]);
+      if (kNorm == Norm::kLayer) scaled = _mm512_adds_epi16(scaled, channels.bias[v / 2]);
+      u[v / 2] = Round6(scaled);
     }
-    const __m512i bytes = NaturalOrder<kVectors>::ToMemory(Narrow16<kVectors>(u, limits));
+    const __m512i bytes =
+        _mm512_min_epi8(_mm512_max_epi8(Pack<kVectors>(u), limits.low), limits.high);
     _mm512_mask_storeu_epi8(y + r * op.channels + c, lanes, bytes);
   }
 }

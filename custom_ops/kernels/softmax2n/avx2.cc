@@ -152,7 +152,8 @@ void RunBiasRow(const Parameters& p, const int32_t* x, const int16_t* bias, cons
 
 }  // namespace
 
-void RunSoftmax2n(const Softmax2n& op, const SoftmaxRows<int32_t>& rows) {
+void RunSoftmax2n(const Softmax2n& op, const SoftmaxRows<int32_t>& shared_rows) {
+  const SoftmaxRows<int32_t> rows = shared_rows;  // a copy, which stores of bytes cannot change
   const Parameters parameters(op);
   const auto run_row = op.log2 ? RunRow<true> : RunRow<false>;
   for (size_t row = 0; row < rows.rows; ++row) {
