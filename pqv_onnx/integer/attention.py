@@ -26,18 +26,28 @@ def in_parts() -> Iterator[None]:
 
 
 class Attention(nn.Module):
-    """The attention of int8 queries, keys and values [..., H, N, D] each."""
+    """The attention of int8 queries, keys and values [..., H, N, D] each.
 
-    def __init__(self, softmax: OpLayer, mean: OpLayer) -> None:
+    Attributes:
+        query: constant queries, int8 [1, H, N, D], if they are.
+    """
+
+    query: Tensor | None
+
+    def __init__(self, softmax: OpLayer, mean: OpLayer, query: Tensor | None = None) -> None:
         """Take the ops behind the product of queries and keys, in their order."""
         super().__init__()
+        self.register_buffer("query", query)
         self.matmul = OpLayer("IntMatMul", {})
         self.softmax = softmax
         self.mean = mean
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend; int8 [..., H, N, D]."""
-        return self.mean(self.weights(self.matmul(q, k)), v)
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Attend; int8 [..., H, N, D]. Queries are no input if they are constant."""
+        *q, k, v = inputs
+        if self.query is not None:
+            q = [self.query.expand(k.shape[0], *[-1] * (self.query.ndim - 1))]
+        return self.mean(self.weights(self.matmul(*q, k)), v)
 
     def weights(self, logits: Tensor) -> Tensor:
         """Attention weights, uint8, of int32 logits [B * W, H, M, N] for W windows."""
@@ -46,21 +56,6 @@ class Attention(nn.Module):
         windows, shape = len(self.softmax.get_buffer("mask")), logits.shape[1:]
         split: Tensor = self.softmax(logits.reshape(-1, windows, *shape))
         return split.reshape(-1, *shape)
-
-
-class QueryAttention(Attention):
-    """The attention of constant queries."""
-
-    query: Tensor
-
-    def __init__(self, query: Tensor, softmax: OpLayer, mean: OpLayer) -> None:
-        """Take the queries, int8 [1, H, N, D], and the ops in their order."""
-        super().__init__(softmax, mean)
-        self.register_buffer("query", query)
-
-    def forward(self, k: Tensor, v: Tensor) -> Tensor:  # type: ignore[override]
-        """Attend over int8 ``k`` and ``v`` [B, H, M, D]; int8 [B, H, N, D]."""
-        return super().forward(self.query.expand(k.shape[0], -1, -1, -1), k, v)
 
 
 class SelfAttention(Attention):

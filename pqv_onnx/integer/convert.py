@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.integer.attention import Attention, QueryAttention, SelfAttention, WindowAttention
+from pqv_onnx.integer.attention import Attention, SelfAttention, WindowAttention
 from pqv_onnx.integer.codes import Codes
 from pqv_onnx.integer.layers import Constants, Dequantize, OpLayer, Quantize, TokenMean
 from pqv_onnx.integer.layouts import HeadOp, Layout, find_layout
 from pqv_onnx.integer.matmuls import MatMuls, Route, residual_multiplier
 from pqv_onnx.integer.model import IntegerModel, Result
-from pqv_onnx.integer.moves import Join, Largest, Moves, Part, Patches, TakeTokens
+from pqv_onnx.integer.moves import Apply, Join, Moves, TakeTokens
 from pqv_onnx.integer.program import Program
 from pqv_onnx.ops import fixed_point
 from pqv_onnx.qat import handlers
 from pqv_onnx.qat.calibration import check_calibrated
 from pqv_onnx.qat.exact import NormConstants, array
+from pqv_onnx.qat.layers import to_patches
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.quantizers import ResidualQuantizer
 from pqv_onnx.trace import nodes
@@ -69,7 +71,7 @@ class _Conversion(Program):
 
     def _find_layouts(self) -> dict[nodes.Attention, Layout]:
         found = {
-            node: find_layout(node, self.graph.readers, self.graph.outputs)
+            node: find_layout(node, self.graph)
             for node in self.graph.nodes
             if isinstance(node, nodes.Attention)
         }
@@ -144,7 +146,8 @@ class _Conversion(Program):
             return self.tokens(source)
         path = node.path.rpartition(".")[0]
         shape = (*node.shape[:-1], fan_in(node))
-        return self.call(f"{path}.patches", Patches(node.kernel), [self.value(source)], shape)
+        patches = Apply(partial(to_patches, patch_size=node.kernel))
+        return self.call(f"{path}.patches", patches, [self.value(source)], shape)
 
     def fused(
         self, value: Node, out: handlers.Add | handlers.Concat, residual: Node | None = None
@@ -231,10 +234,10 @@ class _Conversion(Program):
         whole: Shape = (Batch(1), layout.tokens, 3 * heads, width)
         if len(values) == 1:
             qkv = self.reshaped(values[0], whole, name)
-            values = [
-                self.call(f"{name}.{part}", Part(index * heads, heads, 2), [qkv], part_shape)
-                for index, part in enumerate("qkv")
-            ]
+            values = []
+            for index, part in enumerate("qkv"):
+                take = partial(torch.narrow, dim=2, start=index * heads, length=heads)
+                values.append(self.call(f"{name}.{part}", Apply(take), [qkv], part_shape))
         parts = []
         for index, (value, ops) in enumerate(zip(values, layout.ops, strict=True)):
             x = self.reshaped(value, part_shape, name)
@@ -269,15 +272,13 @@ class _Conversion(Program):
     ) -> int:
         """Queries, keys and values by themselves."""
         inputs = [self.value(value) for value in node.nodes]
+        query = None
         if handler.query is not None:
             query = handler.quantizers[0].codes(handler.query.value).to(torch.int8).cpu()
-            module: Attention = QueryAttention(query, softmax, mean)
-        else:
-            module = Attention(softmax, mean)
         if handler.scaled is not None:
             scaling = self._scaling(handler, handler.head_table())
             inputs[0] = self.call(f"{name}.scale", scaling, [inputs[0]], node.nodes[0].shape)
-        return self.call(name, module, inputs, node.shape)
+        return self.call(name, Attention(softmax, mean, query), inputs, node.shape)
 
     def _scaling(self, handler: handlers.Attention, factors: Tensor) -> OpLayer:
         """Queries times a factor for each head."""
@@ -334,7 +335,7 @@ class _Conversion(Program):
         bias, excluded = handler.bias()
         if bias is None and excluded is None:
             return OpLayer("IntSoftmax2n", {}, **attributes)
-        heads, count, keys = self._logits_shape(node)
+        heads, count, keys = *sizes(node)[-3:-1], sizes(node.nodes[1])[-2]
         codes = np.zeros((heads, count, keys), np.int16)
         if bias is not None:
             codes[:] = softmax.bias_codes(bias, unit).reshape(-1, count, keys)
@@ -342,12 +343,6 @@ class _Conversion(Program):
         if excluded is not None:
             mask = excluded.cpu().numpy().astype(np.uint8).reshape(-1, count, keys)
         return OpLayer("IntSoftmax2nBias", {"bias": codes, "mask": mask}, **attributes)
-
-    def _logits_shape(self, node: nodes.Attention) -> tuple[int, int, int]:
-        heads, count = node.shape[-3:-1]
-        keys = node.nodes[1].shape[-2]
-        assert isinstance(heads, int) and isinstance(count, int) and isinstance(keys, int)
-        return heads, count, keys
 
     def activation(self, node: nodes.Activation, handler: handlers.Activation) -> None:
         """IntGELU: tables."""
@@ -421,7 +416,7 @@ class _Conversion(Program):
 
     def max(self, node: nodes.Max, handler: handlers.Max) -> None:
         """A standard op: larger codes of one step stand for larger values."""
-        module = Largest(node.axes, node.keep)
+        module = Apply(partial(torch.amax, dim=node.axes, keepdim=node.keep))
         x = self.value(node.nodes[0])
         self.values[node] = self.call(f"{node.path}.max", module, [x], node.shape)
 

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import UnionType
-from typing import TypeVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from pqv_onnx.integer.windows import Size, Windows
-from pqv_onnx.trace.maps import (
-    places,
-    reads_alone,
-    sizes,
-    split_chain,
-    split_head_ops,
-    tokens,
-)
+from pqv_onnx.trace.graph import Graph
+from pqv_onnx.trace.maps import chain_to, places, reads_alone, sizes, split_chain, tokens
 from pqv_onnx.trace.nodes import (
     Add,
     Attention,
@@ -31,8 +24,6 @@ from pqv_onnx.trace.nodes import (
     Scale,
     reads_channels,
 )
-
-N = TypeVar("N", bound=Node)
 
 
 @dataclass(frozen=True)
@@ -78,26 +69,21 @@ class Layout:
         return math.prod(sizes(self.layers[0])[:-1])
 
 
-def find_layout(
-    node: Attention, readers: Mapping[Node, list[Node]], outputs: Collection[Node] = ()
-) -> Layout | None:
-    """The layout of an attention's heads; None if it is another than those of the ops.
-
-    Args:
-        node: the attention.
-        readers: of each node.
-        outputs: results of the model.
-    """
-    parts = [_Part.of(value) for value in node.nodes]
-    layers, ahead = _layers(node, parts), _chain_to(Linear | Norm, node, readers)
-    if layers is None or ahead is None or not reads_alone(node, readers, outputs):
+def find_layout(node: Attention, graph: Graph) -> Layout | None:
+    """The layout of an attention's heads; None if it is another than those of the ops."""
+    parts = [split_chain(value, Move, Norm, Rope) for value in node.nodes]
+    layers = _layers(node, [source for source, _ in parts])
+    ahead = chain_to(Linear | Norm, node, graph)
+    if layers is None or ahead is None or not reads_alone(node, graph):
         return None
     merge, proj = ahead
     merged = places(node, merge)
-    split = [found for part in parts if (found := places(part.source, part.moves)) is not None]
+    moves = [[step for step in chain if isinstance(step, Move)] for _, chain in parts]
+    ways = zip(parts, moves, strict=True)
+    split = [found for (source, _), way in ways if (found := places(source, way)) is not None]
     if merged is None or len(split) < 3:
         return None
-    heads, count, width = (int(size) for size in node.shape[-3:])  # type: ignore[arg-type]
+    heads, count, width = sizes(node)[-3:]
     channels = heads * width
     if sizes(layers[0])[-1] * len(layers) != 3 * channels or sizes(proj.nodes[0])[-1] != channels:
         return None  # heads are no part of a token's channels, or not merged
@@ -107,25 +93,25 @@ def find_layout(
     if node.biases:
         if not isinstance(proj, Linear):
             return None
-        in_image = _find_windows(node, layers[0], proj, split, merged, readers)
+        in_image = _find_windows(node, layers[0], proj, split, merged, graph)
         if in_image is None:
             return None
         source, windows, split, end = in_image
     elif not _is_cut(Windows((1, count), (1, count), (0, 0)), heads, width, split, merged):
         return None
     blocks = [own.reshape(-1, width)[:, 0] // width for own in split]
-    done = [part.ops(own, heads, readers) for part, own in zip(parts, blocks, strict=True)]
+    done = [_ops(way, own, heads, graph) for (_, way), own in zip(parts, blocks, strict=True)]
     ops = [own for own in done if own is not None]
     if len(ops) < 3:
         return None
     return Layout(layers, source, proj, heads, width, windows, ops, end)
 
 
-def _layers(node: Attention, parts: list[_Part]) -> tuple[Linear, ...] | None:
+def _layers(node: Attention, sources: list[Node]) -> tuple[Linear, ...] | None:
     """The one layer of all parts, or one of each, of as many tokens and channels."""
-    found = tuple(dict.fromkeys(part.source for part in parts))
+    found = tuple(dict.fromkeys(sources))
     layers = tuple(x for x in found if reads_channels(x))
-    if len(parts) != 3 or len(layers) != len(found) or len(layers) == 2:
+    if len(sources) != 3 or len(layers) != len(found) or len(layers) == 2:
         return None
     alike = {sizes(layer) for layer in layers} == {sizes(layers[0])} and not node.biases
     return layers if len(layers) == 1 or alike else None
@@ -136,47 +122,30 @@ def _side_by_side(split: Tensor, channels: int, index: int) -> Tensor:
     return split // channels * 3 * channels + index * channels + split % channels
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Queries, keys or values: where they come from, and what is on the way.
+def _ops(chain: list[Node], blocks: Tensor, heads: int, graph: Graph) -> list[HeadOp] | None:
+    """The ops in qkv's order; None if one is not of a head's channels, or others read it.
 
-    Attributes:
-        source: what is neither moved nor one of the ops of a head's channels.
-        moves: behind it, in their order.
-        on_the_way: the ops, and how many of the moves come behind each.
+    Args:
+        chain: the ops and moves between a layer and the attention.
+        blocks: which head's channels of qkv, of all its 3 * ``heads`` a token, come to each
+            place of the attention, int64.
+        heads: how many there are.
+        graph: of all.
     """
-
-    source: Node
-    moves: list[Move]
-    on_the_way: list[tuple[Norm | Rope, int]]
-
-    @classmethod
-    def of(cls, value: Node) -> _Part:
-        return cls(*split_head_ops(value))
-
-    def ops(
-        self, blocks: Tensor, heads: int, readers: Mapping[Node, list[Node]]
-    ) -> list[HeadOp] | None:
-        """The ops in qkv's order; None if one is not of a head's channels, or others read it.
-
-        Args:
-            blocks: which head's channels of qkv, of all its 3 * ``heads`` a token, come to each
-                place of the attention, int64.
-            heads: how many there are.
-            readers: of each node.
-        """
-        found = []
-        places_of = blocks // (3 * heads) * heads + blocks % heads
-        for node, count in self.on_the_way:
-            after = self.moves[len(self.moves) - count :]
-            rows = tokens(node, after)
-            alone = all(len(readers[step]) == 1 for step in (node, *after))
-            if rows is None or len(rows) != len(places_of) or not alone:
-                return None
-            order = torch.empty_like(rows)
-            order[places_of] = rows
-            found.append(HeadOp(node, order.reshape(-1, heads)))
-        return found
+    found = []
+    places_of = blocks // (3 * heads) * heads + blocks % heads
+    for index, node in enumerate(chain):
+        if not isinstance(node, Norm | Rope):
+            continue
+        after = [step for step in chain[index:] if isinstance(step, Move)]
+        rows = tokens(node, after)
+        alone = all(len(graph.readers[step]) == 1 for step in (node, *after))
+        if rows is None or len(rows) != len(places_of) or not alone:
+            return None
+        order = torch.empty_like(rows)
+        order[places_of] = rows
+        found.append(HeadOp(node, order.reshape(-1, heads)))
+    return found
 
 
 def _find_windows(
@@ -185,7 +154,7 @@ def _find_windows(
     proj: Linear,
     split: list[Tensor],
     merged: Tensor,
-    readers: Mapping[Node, list[Node]],
+    graph: Graph,
 ) -> tuple[Node, Windows, list[Tensor], Node] | None:
     """Windows of an image, or of all tokens as an image of one row.
 
@@ -193,9 +162,9 @@ def _find_windows(
         What qkv reads in the image's order, the windows, places in qkv in that order, and what
         ``proj`` gives in it.
     """
-    heads, count, width = (int(size) for size in node.shape[-3:])  # type: ignore[arg-type]
-    source, before = split_chain(qkv.nodes[0])
-    after = _chain_to(Add | Norm, proj, readers, Scale)
+    heads, count, width = sizes(node)[-3:]
+    source, before = split_chain(qkv.nodes[0], Move)
+    after = chain_to(Add | Norm, proj, graph, Scale)
     if after is None:
         return None
     chain, _ = after
@@ -242,26 +211,3 @@ def _candidates(image: Size, order: Tensor, count: int) -> Iterator[Windows]:
         fits = count % h == 0 and height % h == 0 and width % w == 0
         if fits and shift[0] < h and shift[1] < w:
             yield Windows((height, width), (h, w), shift)
-
-
-def _chain_to(
-    kind: type[N] | UnionType, node: Node, readers: Mapping[Node, list[Node]], *passed: type[Node]
-) -> tuple[list[Move], N] | None:
-    """The moves between a node and the one of a kind that alone reads it, if others pass it on.
-
-    Args:
-        kind: of the node to find.
-        node: where to begin.
-        readers: of each node.
-        passed: kinds that may stand between, besides moves.
-    """
-    chain: list[Move] = []
-    while len(readers[node]) == 1:
-        (node,) = readers[node]
-        if isinstance(node, kind):
-            return chain, node
-        if isinstance(node, Move):
-            chain.append(node)
-        elif not isinstance(node, passed):
-            return None
-    return None

@@ -20,7 +20,7 @@ from pqv_onnx.qat.grid import Grid
 from pqv_onnx.qat.model import QuantModel
 from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer
 from pqv_onnx.trace import nodes
-from pqv_onnx.trace.maps import moved, split_factors, tokens, width
+from pqv_onnx.trace.maps import moved, split_chain, tokens, width
 from pqv_onnx.trace.nodes import Linear, Move, Node
 
 Real = NDArray[np.float64]
@@ -76,7 +76,7 @@ class MatMuls:
         """
         graph = model.config.backbone.graph
         self._model, self._readers, self._in_order = model, graph.readers, in_image_order
-        sources = map(split_factors, graph.outputs)
+        sources = (split_chain(output, Move, nodes.Scale) for output in graph.outputs)
         self.heads = {source for source, _ in sources if isinstance(source, Linear)}
         self._sinks = {
             node: self._find_sinks(node) for node in graph.nodes if isinstance(node, Linear)
@@ -127,7 +127,7 @@ class MatMuls:
             branch = value.inputs[handler.branch]
             assert isinstance(branch, Node)
             value = branch
-        source, steps = split_factors(value)
+        source, steps = split_chain(value, Move, nodes.Scale)
         if not isinstance(source, Linear):
             raise PqvError(f"a sum of what {source.kind} gives is not supported")
         channels = torch.arange(width(source))
@@ -136,7 +136,7 @@ class MatMuls:
             if isinstance(node, Move):
                 channels = moved(node, channels)
                 factor = _moved_factor(node, factor)
-            else:
+            elif isinstance(node, nodes.Scale):
                 factor = factor * _factor(self._model, node)
         moves = [node for node in steps if isinstance(node, Move)]
         return Route(source, channels, factor, self._order(source, moves), added)

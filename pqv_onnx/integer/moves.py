@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.qat.layers import to_patches
 from pqv_onnx.trace.nodes import Move
 from pqv_onnx.trace.values import Batch, Operand, Shape
 
 _RESHAPES = ("reshape", "view", "flatten", "unflatten")
 
 
-class Reshape(nn.Module):
-    """Elements in their order, in another shape; the batch is what is left."""
+class Apply(nn.Module):
+    """A function of a value that has no constants."""
 
-    def __init__(self, shape: Shape) -> None:
-        """Set the shape."""
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        """Take the function."""
         super().__init__()
-        self.shape = open_shape(shape)
+        self.function = function
 
     def forward(self, x: Tensor) -> Tensor:
-        """Reshape ``x``."""
-        return x.reshape(self.shape)
+        """Apply it."""
+        return self.function(x)
 
 
 class Moves(nn.Module):
@@ -44,32 +43,6 @@ class Moves(nn.Module):
         return x
 
 
-class Part(nn.Module):
-    """Some of the places along an axis, one after the other."""
-
-    def __init__(self, first: int, count: int, axis: int) -> None:
-        """Set the first of them, how many there are, and the axis."""
-        super().__init__()
-        self.first, self.count, self.axis = first, count, axis
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Take them of ``x``."""
-        return x.narrow(self.axis, self.first, self.count)
-
-
-class Largest(nn.Module):
-    """The largest codes over some axes."""
-
-    def __init__(self, axes: tuple[int, ...], keep: bool) -> None:
-        """Set the axes, and whether they stay with size 1."""
-        super().__init__()
-        self.axes, self.keep = axes, keep
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Reduce ``x``."""
-        return x.amax(self.axes, self.keep)
-
-
 class TakeTokens(nn.Module):
     """Tokens in another order."""
 
@@ -83,19 +56,6 @@ class TakeTokens(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Reorder ``x`` [B, T, C]."""
         return torch.index_select(x, 1, self.index)
-
-
-class Patches(nn.Module):
-    """An image cut into patches."""
-
-    def __init__(self, kernel: tuple[int, int]) -> None:
-        """Set height and width of a patch."""
-        super().__init__()
-        self.kernel = kernel
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Cut int8 ``images`` [B, C, H, W] into [B, rows, columns, C * h * w]."""
-        return to_patches(images, self.kernel)
 
 
 class Join(nn.Module):

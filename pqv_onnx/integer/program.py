@@ -8,7 +8,7 @@ from torch import nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.integer.model import Call
-from pqv_onnx.integer.moves import Moves, Reshape
+from pqv_onnx.integer.moves import Apply, Moves, open_shape
 from pqv_onnx.qat.assembly import Branch
 from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.maps import keeps_order
@@ -85,4 +85,5 @@ class Program:
         """A value in another shape."""
         if self.shapes[x] == shape:
             return x
-        return self.call(f"{path}.move", Reshape(shape), [x], shape)
+        sizes = open_shape(shape)
+        return self.call(f"{path}.move", Apply(lambda x: x.reshape(sizes)), [x], shape)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pqv_onnx.qat.grid import Grid
 from pqv_onnx.qat.handlers import HANDLERS, Handler
-from pqv_onnx.qat.handlers import Add as AddHandler
 from pqv_onnx.qat.layers import Constant
 from pqv_onnx.qat.quantizers import (
     GROUPS,
-    ActivationQuantizer,
-    Quantizer,
     ResidualQuantizer,
 )
 from pqv_onnx.spec import QuantSpec, TensorSpec
@@ -39,7 +34,7 @@ from pqv_onnx.trace.nodes import (
 )
 from pqv_onnx.trace.store import Stored
 from pqv_onnx.trace.streams import origin
-from pqv_onnx.trace.values import Const
+from pqv_onnx.trace.values import Const, resolved
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -56,8 +51,7 @@ class Assembly:
 
     Attributes:
         handlers: those made so far.
-        modules: what each one's state is in.
-        limits: steps that a residual quantizer's must not fall too far below.
+        made: where `add` notes modules, of the handler that is being made.
     """
 
     def __init__(self, root: nn.Module, graph: Graph, spec: QuantSpec) -> None:
@@ -75,12 +69,9 @@ class Assembly:
         self._paths = {node.path for node in graph.nodes}
         self._added: Counter[str] = Counter()
         self.handlers: dict[Node, Handler[Node]] = {}
-        self.modules: dict[Node, list[nn.Module]] = {}
-        self.limits: dict[Quantizer, Callable[[], Tensor]] = {}
+        self.made: list[nn.Module] = []
         for node in graph.nodes:
-            self._made: list[nn.Module] = []
             self.handlers[node] = HANDLERS[type(node)](node, self)
-            self.modules[node] = self._made
 
     def grid(self, value: Node | Const) -> Grid | None:
         """Of a value; None for the sums of a matmul, and for constants."""
@@ -124,21 +115,7 @@ class Assembly:
 
     def residual(self, node: Node, path: str, name: str) -> ResidualQuantizer:
         """A quantizer of a node's sums or sum."""
-        channels = node.shape[-1]
-        assert isinstance(channels, int)
-        return self.add(f"{path}.{name}", ResidualQuantizer(self.spec.residual, channels))
-
-    def limit(self, quantizer: ResidualQuantizer, step: Callable[[], Tensor]) -> None:
-        """Keep the steps of a residual quantizer near those of what is added in front of it."""
-        known = self.limits.get(quantizer)
-        self.limits[quantizer] = step if known is None else lambda: torch.maximum(known(), step())
-
-    def limit_behind(self, node: Add, quantizer: ResidualQuantizer) -> None:
-        """The same for a sum whose reader has the quantizer."""
-        handler = self.handlers[node]
-        assert isinstance(handler, AddHandler)
-        if handler.quantizer is None:
-            self.limit(quantizer, handler.largest_step)
+        return self.add(f"{path}.{name}", ResidualQuantizer(self.spec.residual, width(node)))
 
     def path(self, node: Node, default: str = "layer") -> str:
         """Where to put a node's module: at its path, unless others are below or there."""
@@ -146,10 +123,6 @@ class Assembly:
         if node.path and not taken and not hasattr(self._parent(node.path), _last(node.path)):
             return node.path
         return f"{node.path}.{default}"
-
-    def narrowing(self, node: Node, name: str, bits: int) -> ActivationQuantizer:
-        """A quantizer for sums that a node reads."""
-        return self.add(f"{node.path}.{name}", ActivationQuantizer(bits))
 
     def norm_bits(self, node: Node) -> int:
         """Of a norm's output, by what reads it."""
@@ -213,8 +186,7 @@ class Assembly:
         """A module for a constant, called after the parameter that it comes from, if ``named``."""
         hint = const.source if named and isinstance(const.source, str) else ""
         trained = trained and (not isinstance(const, Stored) or const.trained)
-        shape = tuple(map(int, const.shape))  # type: ignore[arg-type]
-        return self.add(hint or name, Constant(shape, trained))
+        return self.add(hint or name, Constant(resolved(const.shape), trained))
 
     def add(self, name: str, module: M) -> M:
         """Put a module under a name, or the next free one."""
@@ -225,7 +197,7 @@ class Assembly:
             count += 1
             free = f"{last}_{count}"
         parent.add_module(free, module)
-        self._made.append(module)
+        self.made.append(module)
         return module
 
     def _parent(self, name: str) -> nn.Module:

@@ -21,7 +21,7 @@ from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import Segment
 from pqv_onnx.qat.rotation import dct, multiply_inputs, multiply_outputs
 from pqv_onnx.qat.routes import Heads, Places
-from pqv_onnx.qat.watching import watch
+from pqv_onnx.qat.watching import totals
 
 _LEAST = 1e-3
 """What a direction counts at least, next to the mean one: images may not have all of them."""
@@ -59,19 +59,15 @@ def _balance(heads: Heads, query: Tensor, key: Tensor, value: Tensor) -> None:
 
 def _moments(segment: Segment, rows: Sequence[Places], inputs: Iterable[Tensor]) -> list[Tensor]:
     """Mean products of each head's channels, float64 [heads, width, width], of each of ``rows``."""
-    sums: list[Tensor | float] = [0.0] * len(rows)
-    counts = [0] * len(rows)
 
-    def see(module: QuantLinear, out: Tensor) -> None:
+    def products(module: QuantLinear, out: Tensor) -> list[Tensor | int]:
         flat = out.reshape(-1, out.shape[-1]).double()
-        for index, (linear, places) in enumerate(rows):
-            if linear is module:
-                heads = flat[:, places].transpose(0, 1)  # [heads, tokens, width]
-                sums[index] = sums[index] + heads.mT @ heads
-                counts[index] += len(flat)
+        own = [(flat if linear is module else flat[:0])[:, places] for linear, places in rows]
+        heads = [part.transpose(0, 1) for part in own]  # [heads, tokens, width]
+        return [*(part.mT @ part for part in heads), len(flat)]
 
-    watch(segment, dict.fromkeys(linear for linear, _ in rows), inputs, see)
-    return [torch.as_tensor(total) / count for total, count in zip(sums, counts, strict=True)]
+    found = totals(segment, dict.fromkeys(linear for linear, _ in rows), inputs, products)
+    return [found[linear][index] / found[linear][-1] for index, (linear, _) in enumerate(rows)]
 
 
 def _with_weights(rows: Places, moments: Tensor) -> Tensor:

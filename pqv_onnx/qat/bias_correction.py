@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
 from torch import Tensor
 
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import Segment
-from pqv_onnx.qat.watching import watch
+from pqv_onnx.qat.watching import totals
 
 
 def mean_outputs(segment: Segment, inputs: Iterable[Tensor]) -> dict[QuantLinear, Tensor]:
@@ -23,14 +21,11 @@ def mean_outputs(segment: Segment, inputs: Iterable[Tensor]) -> dict[QuantLinear
     Returns:
         For each layer the mean of its output over images and tokens, [out_features].
     """
-    sums: dict[QuantLinear, Any] = defaultdict(float)
-    rows: dict[QuantLinear, int] = defaultdict(int)
 
-    def add(linear: QuantLinear, out: Tensor) -> None:
+    def summed(_: QuantLinear, out: Tensor) -> tuple[Tensor, int]:
         flat = out.reshape(-1, out.shape[-1])
-        sums[linear] += flat.double().sum(0)
-        rows[linear] += len(flat)
+        return flat.double().sum(0), len(flat)
 
     layers = (module for module in segment.submodules() if isinstance(module, QuantLinear))
-    watch(segment, [layer for layer in layers if layer.bias is not None], inputs, add)
-    return {linear: (total / rows[linear]).float() for linear, total in sums.items()}
+    found = totals(segment, [x for x in layers if x.bias is not None], inputs, summed)
+    return {linear: (total / rows).float() for linear, (total, rows) in found.items()}

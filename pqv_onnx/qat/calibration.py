@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import sub
 from typing import Any
 
 import torch
@@ -22,9 +23,10 @@ from pqv_onnx.qat.device import device_of, on_accelerator
 from pqv_onnx.qat.effects import output_effects
 from pqv_onnx.qat.exact import Sums, full_precision, real_weights
 from pqv_onnx.qat.grouping import group
+from pqv_onnx.qat.handlers import Add
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import QuantModel, Segment
-from pqv_onnx.qat.quantizers import Quantizer, ResidualQuantizer, WeightQuantizer
+from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
 from pqv_onnx.qat.reconstruction import Reconstruction, reconstruct
 from pqv_onnx.qat.routes import Routes
 from pqv_onnx.qat.step_search import Observed
@@ -33,9 +35,6 @@ _LARGEST_RATIO = 2.0
 """Residual step in / residual step out; the op's limit is 4, the rest is room for training."""
 _CHUNK, _CHUNK_OF_ACCELERATORS = 8, 64
 """Images in one forward pass: activations of 8 in a base model take some 100 MB."""
-
-_StepsBefore = Mapping[Quantizer, Callable[[], Tensor]]
-"""Steps [channels] of what is added to a residual stream, by the quantizer behind the addition."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +134,13 @@ def calibrate(
     mixes_heads = options.balancing and model.config.spec.qkv.scheme == "rotated"
     attentions = list(routes.heads()) if mixes_heads else []
     activations = list(routes.activations())
+    before = _additions(model)
 
     def prepare(segment: Segment, inputs: list[Tensor], floats: list[Tensor]) -> None:
         center(segment, shifts, floats)
         balance(segment, attentions, floats)
         group(segment, activations, floats)
-        _choose_steps(segment, inputs, floats, model.limits, options)
+        _choose_steps(segment, inputs, floats, before, options)
 
     _by_segments(model, images, full_precision, prepare, options.reconstruction, watcher)
 
@@ -257,128 +257,90 @@ def _choose_steps(
     segment: Segment,
     chunks: list[Tensor],
     floats: list[Tensor],
-    before: _StepsBefore,
+    before: Mapping[Any, list[Add]],
     options: Calibration,
 ) -> None:
-    """Choose the steps, and the biases if they are to be, of one segment."""
+    """Choose the steps, and the biases if they are to be, of one segment.
+
+    Passes stop at the first quantizer without a step, or behind the first layer whose bias is to be
+    chosen, until all images were seen there. A bias is chosen before what depends on it.
+    """
     means = mean_outputs(segment, floats) if options.bias_correction else {}
+    biases = {linear: _bias(linear).clone() for linear in means}
+    places: dict[nn.Module, RemovableHandle] = {}
     for module in segment.submodules():
         if isinstance(module, QuantLinear):
             module.calibrate(options.initialization)
-    jobs: list[_Job] = [
-        _StepChoice(module, before.get(module), options.initialization)
-        for module in segment.submodules()
-        if isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer)
-    ]
-    jobs += [_BiasCorrection(linear, mean) for linear, mean in means.items()]
+        if module in means:
+            _bias(module).zero_()
+            places[module] = module.register_forward_hook(_stop_behind)
+        elif isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer):
+            places[module] = module.register_forward_pre_hook(_stop_before)
     try:
-        while _do_next(segment, chunks):
-            pass
+        while found := _first_stop(segment, chunks):
+            module, seen = found
+            places.pop(module).remove()
+            if isinstance(module, Quantizer):
+                module.choose(Observed.join(seen), options.initialization)
+                if steps := [add.largest_step() for add in before[module]]:
+                    _limit_ratio(reduce(torch.maximum, steps), module)
+            else:
+                biases[module] = reduce(sub, seen, means[module])
+                _bias(module).copy_(biases[module])
     finally:
-        for job in jobs:
-            job.cancel()
+        for handle in places.values():
+            handle.remove()
+        for linear, bias in biases.items():
+            _bias(linear).copy_(bias)  # what it was, if none was found
 
 
 class _Stop(Exception):
-    """A forward pass has come to a job that has to see all images first."""
-
-    def __init__(self, job: _Job, x: Tensor) -> None:
-        super().__init__()
-        self.job, self.x = job, x
+    """A forward pass has come to a module, its first argument; the other is what it gets."""
 
 
-class _Job(ABC):
-    """Something to find out from all images at one place of the model, where passes stop.
-
-    Attributes:
-        hook: stops them.
-    """
-
-    hook: RemovableHandle
-
-    @abstractmethod
-    def see(self, x: Tensor, share: float) -> None:
-        """Take the tensor of some images, a ``share`` of all."""
-
-    @abstractmethod
-    def finish(self) -> None:
-        """Do it, when all images were seen."""
-
-    def cancel(self) -> None:
-        """Stop no pass any more."""
-        self.hook.remove()
+def _stop_before(quantizer: nn.Module, inputs: tuple[Any, ...]) -> None:
+    raise _Stop(quantizer, inputs[0])
 
 
-class _StepChoice(_Job):
-    """The choice of an activation's step."""
-
-    def __init__(
-        self,
-        quantizer: Quantizer,
-        before: Callable[[], Tensor] | None,
-        initialization: str,
-    ) -> None:
-        """Wait for the input of ``quantizer``; ``before`` gives steps of what is added there."""
-        self.quantizer, self.before, self.initialization = quantizer, before, initialization
-        self.seen: list[Observed] = []
-        self.hook = quantizer.register_forward_pre_hook(self._stop)
-
-    def _stop(self, _quantizer: nn.Module, inputs: tuple[Any, ...]) -> None:
-        raise _Stop(self, inputs[0])
-
-    def see(self, x: Tensor, share: float) -> None:
-        self.seen.append(self.quantizer.observe(x, share))
-
-    def finish(self) -> None:
-        self.quantizer.choose(Observed.join(self.seen), self.initialization)
-        if self.before is not None:
-            assert isinstance(self.quantizer, ResidualQuantizer)
-            _limit_ratio(self.before(), self.quantizer)
-        self.cancel()
+def _stop_behind(linear: nn.Module, _inputs: Any, out: Sums) -> None:
+    raise _Stop(linear, out.real)
 
 
-class _BiasCorrection(_Job):
-    """The choice of a layer's bias, before anything is chosen that depends on it."""
-
-    def __init__(self, linear: QuantLinear, target: Tensor) -> None:
-        """Wait for the output of ``linear`` without a bias; with it, its mean is ``target``."""
-        assert linear.bias is not None
-        self.bias, self.left, self.value = linear.bias, linear.bias.clone(), target.clone()
-        self.bias.zero_()
-        self.hook = linear.register_forward_hook(self._stop)
-
-    def _stop(self, _linear: nn.Module, _inputs: Any, out: Sums) -> None:
-        raise _Stop(self, out.real)
-
-    def see(self, x: Tensor, share: float) -> None:
-        self.value -= x.reshape(-1, x.shape[-1]).mean(0) * share
-
-    def finish(self) -> None:
-        self.left = self.value
-        self.cancel()
-
-    def cancel(self) -> None:
-        super().cancel()
-        self.bias.copy_(self.left)  # what it was, if the value was not found
+def _bias(linear: Any) -> Tensor:
+    bias: Tensor = linear.bias
+    return bias
 
 
-def _do_next(segment: Segment, chunks: list[Tensor]) -> bool:
-    """Do the first job of a segment, if it has one left."""
-    job: _Job | None = None
-    images = sum(map(len, chunks))
+def _first_stop(segment: Segment, chunks: list[Tensor]) -> tuple[Any, list[Any]] | None:
+    """Where passes stop, if they do, and what has to be known of each chunk there."""
+    module, seen, images = None, [], sum(map(len, chunks))
     for chunk in chunks:
         try:
             segment(chunk)
-            return False
+            return None
         except _Stop as stop:
-            job = stop.job
-            job.see(stop.x, len(chunk) / images)
-    assert job is not None
-    job.finish()
-    return True
+            module, x = stop.args
+        share = len(chunk) / images
+        if isinstance(module, Quantizer):
+            seen.append(module.observe(x, share))
+        else:
+            seen.append(x.reshape(-1, x.shape[-1]).mean(0) * share)
+    return module, seen
 
 
-def _limit_ratio(before: Tensor, after: ResidualQuantizer) -> None:
+def _additions(model: QuantModel) -> Mapping[Any, list[Add]]:
+    """The sums that residual quantizers narrow, by themselves or side by side with others."""
+    found: dict[Any, list[Add]] = defaultdict(list)
+    readers = model.config.backbone.graph.readers
+    for node, handler in model.handlers.items():
+        if isinstance(handler, Add):
+            own = [node] if handler.quantizer is not None else readers[node]
+            for behind in own:
+                found[getattr(model.handlers[behind], "quantizer", None)].append(handler)
+    return found
+
+
+def _limit_ratio(before: Tensor, after: Any) -> None:
     """Coarsen steps that fall too fast from those ``before``, [channels], for the op's ratio."""
     smallest = before / _LARGEST_RATIO
     exponent = (smallest / after.step).log2().ceil().clamp(0, after.max_exponent)

@@ -19,12 +19,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pqv_onnx.qat.layers import QuantLinear, QuantNorm
 from pqv_onnx.qat.model import Segment
 from pqv_onnx.qat.routes import Heads, Places, Routes
-from pqv_onnx.qat.watching import watch
+from pqv_onnx.qat.watching import totals
 
 _STEPS = 200
 """After so many steps a center moves by no more than half a percent of the way to a position."""
@@ -61,43 +61,17 @@ class Shift:
             linear.bias.copy_(linear.bias.double() + back)
 
 
-class _Positions:
-    """What a module gives at each position of an image, over images."""
-
-    def __init__(self) -> None:
-        self.images = 0
-        self.sums: Tensor | float = 0.0
-        self.squares: Tensor | float = 0.0
-
-    def see(self, out: Tensor) -> None:
-        """Take an output, [B, ..., channels]."""
-        x = out.reshape(len(out), -1, out.shape[-1]).double()
-        self.images += len(x)
-        self.sums = self.sums + x.sum(0)
-        self.squares = self.squares + x.square().sum(0)
-
-    def center(self, places: Tensor, bounded: bool) -> Tensor:
-        """The point, float64 like ``places``, from which no position is far.
-
-        The mean would be far from a class token, on which the model's output depends most, and
-        which is one of many: steps that fit the others clip it.
-
-        Args:
-            places: the channels, of any shape.
-            bounded: whether the point must not be too far from zero for what is around it: a
-                norm's bias is less than 512 steps of its output.
-        """
-        assert isinstance(self.sums, Tensor) and isinstance(self.squares, Tensor)
-        means = self.sums[:, places.flatten()] / self.images
-        sizes = self.squares[:, places.flatten()].sum(1) / self.images
-        found = _center(means, sizes)
-        if bounded:
-            found = _bound(found, _distances(found, means, sizes).max())
-        return found.reshape(places.shape)
+def _moments(_module: nn.Module, out: Tensor) -> tuple[Tensor, Tensor, int]:
+    """What a module gives at each position of an image, its squares, and the number of images."""
+    x = out.reshape(len(out), -1, out.shape[-1]).double()
+    return x.sum(0), x.square().sum(0), len(x)
 
 
 def _center(means: Tensor, sizes: Tensor) -> Tensor:
     """Where the largest mean squared distance is least (Badoiu and Clarkson, 2003).
+
+    The mean would be far from a class token, on which the model's output depends most, and which
+    is one of many: steps that fit the others clip it.
 
     Args:
         means: of each position, float64 [T, C].
@@ -145,11 +119,15 @@ def center(segment: Segment, shifts: Iterable[Shift], inputs: Iterable[Tensor]) 
         inputs: what the float model has in front of the segment, in batches.
     """
     here = [shift for shift in shifts if segment.has(shift.modules)]
-    found = {shift.module: _Positions() for shift in here}
-    watch(segment, found, inputs, lambda module, out: found[module].see(out))
+    found = totals(segment, dict.fromkeys(shift.module for shift in here), inputs, _moments)
     for shift in here:
-        bounded = isinstance(shift.module, QuantNorm)
-        shift.take(found[shift.module].center(shift.places, bounded))
+        sums, squares, images = found[shift.module]
+        places = shift.places.flatten()
+        means, sizes = sums[:, places] / images, squares[:, places].sum(1) / images
+        point = _center(means, sizes)
+        if isinstance(shift.module, QuantNorm):  # whose bias is less than 512 steps
+            point = _bound(point, _distances(point, means, sizes).max())
+        shift.take(point.reshape(shift.places.shape))
 
 
 def _of_norm(norm: QuantNorm, linears: list[QuantLinear]) -> Shift:

@@ -23,7 +23,7 @@ from pqv_onnx.runtime.preprocess import Preprocessing
 from pqv_onnx.spec import QuantSpec
 from pqv_onnx.trace import Graph, normalise, record
 from pqv_onnx.trace.maps import split_chain
-from pqv_onnx.trace.nodes import Linear, Node, Norm
+from pqv_onnx.trace.nodes import Linear, Move, Node, Norm
 from pqv_onnx.trace.store import detach
 from pqv_onnx.trace.values import constant
 
@@ -185,7 +185,7 @@ def with_projections(graph: Graph) -> Graph:
 
 
 def _projected(output: Node, name: str) -> Node:
-    source, _ = split_chain(output)
+    source, _ = split_chain(output, Move)
     channels = output.shape[-1]
     if isinstance(source, Linear) or not isinstance(channels, int):
         return output

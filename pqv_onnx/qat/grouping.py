@@ -20,7 +20,7 @@ from torch import Tensor
 from pqv_onnx.qat.layers import QuantActivation, QuantLinear
 from pqv_onnx.qat.model import Segment
 from pqv_onnx.qat.quantizers import GROUPS, GroupedQuantizer
-from pqv_onnx.qat.watching import watch
+from pqv_onnx.qat.watching import totals
 
 Hidden = tuple[QuantLinear, QuantActivation, list[QuantLinear]]
 """A layer, the function behind it, and the layers that read that."""
@@ -45,15 +45,13 @@ def group(segment: Segment, activations: Iterable[Hidden], inputs: Iterable[Tens
     }
     for quantizer, _, behind in here.values():
         _set_ratio(quantizer, behind, torch.ones(GROUPS))
-    squares: dict[QuantActivation, Tensor | float] = dict.fromkeys(here, 0.0)
 
-    def see(module: QuantActivation, out: Tensor) -> None:
-        squares[module] += out.double().square().flatten(0, -2).sum(0)
+    def squares(_: QuantActivation, out: Tensor) -> tuple[Tensor]:
+        return (out.double().square().flatten(0, -2).sum(0),)
 
-    watch(segment, here, inputs, see)
+    found = totals(segment, here, inputs, squares)
     for function, (quantizer, before, behind) in here.items():
-        values = squares[function]
-        assert isinstance(values, Tensor)
+        (values,) = found[function]
         wanted = _at_least(values).div(_at_least(_lengths(behind))).log() / 4  # of squares
         order = wanted.argsort(stable=True)
         _reorder(before, behind, order)

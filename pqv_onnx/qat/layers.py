@@ -265,7 +265,8 @@ class QuantActivation(nn.Module):
         """IntGELU's: the stored output code for each stored input code, int8 [groups, 256]."""
         tables = self._tables()
         by_channel = self.quantizer.by_channel(tables)
-        codes = self.quantizer.narrow(by_channel) + self.quantizer.zero_point
+        codes = (by_channel + 0.5).floor_().clamp_(*self.quantizer.bounds)
+        codes += self.quantizer.zero_point
         groups = codes[:, :: by_channel.shape[1] // tables.shape[1]].T.to(torch.int8)
         found: NDArray[np.int8] = groups.contiguous().cpu().numpy()
         return found

@@ -44,8 +44,9 @@ class Segment:
         return set(modules) <= set(self.submodules())
 
     def submodules(self) -> Iterator[nn.Module]:
-        """The modules and what is in them."""
-        return chain.from_iterable(module.modules() for module in self.modules)
+        """The modules and what is in them, each once."""
+        every = chain.from_iterable(module.modules() for module in self.modules)
+        return iter(dict.fromkeys(every))  # a module may be in another of them
 
 
 class QuantModel(nn.Module):
@@ -57,7 +58,6 @@ class QuantModel(nn.Module):
     Attributes:
         config: the graph, quantization scheme and preprocessing.
         handlers: how each node is computed.
-        limits: steps that a residual quantizer's must not fall too far below.
         checkpoint_sha256: of the file it was loaded from, if it was.
     """
 
@@ -74,8 +74,6 @@ class QuantModel(nn.Module):
         graph = config.backbone.graph
         assembly = Assembly(self, graph, config.spec)
         self.handlers: dict[Node, Handler[Node]] = assembly.handlers
-        self.limits = assembly.limits
-        self._modules_of = assembly.modules
         self._blocks = {
             handler.linear
             for node, handler in assembly.handlers.items()
@@ -95,7 +93,7 @@ class QuantModel(nn.Module):
         return [self._segment(part, seen) for part in self._parts]
 
     def _segment(self, part: streams.Segment, seen: Counter[str]) -> Segment:
-        modules = chain.from_iterable(self._modules_of[node] for node in part.nodes)
+        modules = chain.from_iterable(self.handlers[node].modules for node in part.nodes)
         name = _name(part)
         seen[name] += 1
         name = name if seen[name] == 1 else f"{name}_{seen[name]}"

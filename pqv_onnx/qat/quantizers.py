@@ -61,23 +61,25 @@ class _LsqFunction(torch.autograd.Function):
         return grad_x, grad_step * ctx.scale, None, None, None, None
 
 
-def lsq(x: Tensor, step: Tensor, lo: Bound, hi: Bound, scaled: Tensor, codes: Tensor) -> Tensor:
-    """Quantize ``x`` to ``codes`` of ``step``.
+def lsq(
+    x: Tensor, step: Tensor, bounds: tuple[Bound, Bound], scaled: Tensor, rounded: Tensor
+) -> Tensor:
+    """Quantize ``x`` to codes of ``step``.
 
     Args:
         x: float tensor.
         step: positive float tensor that broadcasts to ``x``.
-        lo: smallest code.
-        hi: largest code.
-        scaled: x / step before it was rounded and clamped, float.
-        codes: ``scaled`` rounded and clamped, float.
+        bounds: smallest and largest code.
+        scaled: x / step, float.
+        rounded: the same rounded; it is clamped in place.
 
     Returns:
         Float tensor like ``x``. The gradient passes to ``x`` where ``scaled`` lies in the range;
         that of a step is scaled by 1 / sqrt(numel * max(hi, -lo)), numel the elements that
         share it.
     """
-    out: Tensor = _LsqFunction.apply(x, step.to(x.dtype), scaled, codes, lo, hi)
+    codes = rounded.clamp_(*bounds)
+    out: Tensor = _LsqFunction.apply(x, step.to(x.dtype), scaled, codes, *bounds)
     return out
 
 
@@ -107,17 +109,22 @@ class Quantizer(nn.Module):
         """The step of each channel, or the one step of all, float64."""
         return self.step
 
+    def range_of(self, step: Tensor) -> tuple[Bound, Bound]:
+        """The smallest and the largest multiple of a step, of one or of each group of channels."""
+        return self.lo, self.hi
+
     @property
     def bounds(self) -> tuple[Bound, Bound]:
-        """The smallest and the largest multiple of the step."""
-        return self.lo, self.hi
+        """Those of the quantizer's step, of all channels or of each."""
+        lo, hi = self.range_of(self.step)
+        return self.by_channel(lo), self.by_channel(hi)
 
     @property
     def zero_point(self) -> Bound:
         """The stored code that stands for zero."""
         return 0
 
-    def by_channel(self, groups: Tensor) -> Tensor:
+    def by_channel(self, groups: Any) -> Any:
         """What the last axis has for each group of channels, which is one, for all of them."""
         return groups
 
@@ -139,8 +146,11 @@ class Quantizer(nn.Module):
         return Observed.of(self.rows(x.detach()), self.sampled * share)
 
     def choose(self, seen: Observed, initialization: str = "search") -> None:
-        """Choose the step, as ``INITIALIZATIONS`` says."""
-        self.set_step(INITIALIZATIONS[initialization](seen, self.lo, self.hi).reshape(()))
+        """Choose the step, as ``INITIALIZATIONS`` says; rows near zero borrow from the others."""
+        shape = self.log_step.shape
+        step = INITIALIZATIONS[initialization](seen, self.range_of, self.hi, not shape)
+        step = step.reshape(shape)
+        self.set_step(step.clamp_min(step.mean() * 1e-3))
 
     def calibrate(self, x: Tensor, initialization: str = "search") -> None:
         """Choose the step for the data ``x``; raises PqvError if they are not finite."""
@@ -162,12 +172,8 @@ class Quantizer(nn.Module):
             return self.quantize(x)
         with torch.no_grad():
             scaled = op(self.channel_step.detach())
-            codes = self.narrow(scaled)
-        return lsq(x, self.channel_step, *self.bounds, scaled, codes)
-
-    def narrow(self, scaled: Tensor) -> Tensor:
-        """Codes of a tensor in steps, as the ops round: up from a half."""
-        return (scaled + 0.5).floor_().clamp_(*self.bounds)
+            rounded = (scaled + 0.5).floor_()  # as the ops do
+        return lsq(x, self.channel_step, self.bounds, scaled, rounded)
 
     def quantize(self, x: Tensor) -> Tensor:
         """Return ``x`` rounded to the nearest codes, times step.
@@ -179,7 +185,7 @@ class Quantizer(nn.Module):
         if not bool((step > 0).all()):
             raise PqvError("a quantizer has no positive step: calibrate the model first")
         scaled = x.detach() / step
-        return lsq(x, self.channel_step, *self.bounds, scaled, scaled.round().clamp_(*self.bounds))
+        return lsq(x, self.channel_step, self.bounds, scaled, scaled.round())
 
     def codes(self, x: Tensor) -> Tensor:
         """The nearest multiples of the step, int64, in float64: constants of ops."""
@@ -211,13 +217,7 @@ class WeightQuantizer(Quantizer):
     def quantize(self, x: Tensor) -> Tensor:
         """Return ``x`` rounded to codes times step."""
         scaled = x.detach().double() / self.step.detach()
-        codes = scaled.round().clamp_(self.lo, self.hi)
-        return lsq(x, self.step, self.lo, self.hi, scaled.to(x.dtype), codes.to(x.dtype))
-
-    def choose(self, seen: Observed, initialization: str = "search") -> None:
-        """Choose the steps; rows near zero borrow from the others."""
-        step = INITIALIZATIONS[initialization](seen, self.lo, self.hi).unsqueeze(1)
-        self.set_step(step.clamp_min(step.mean() * 1e-3))
+        return lsq(x, self.step, self.bounds, scaled.to(x.dtype), scaled.round().to(x.dtype))
 
 
 class AsymmetricQuantizer(Quantizer):
@@ -239,10 +239,9 @@ class AsymmetricQuantizer(Quantizer):
             raise PqvError(f"a GELU's step is {step}: calibrate the model first")
         return -min(round(self.depth / step), 2 ** (self.bits - 1))
 
-    @property
-    def bounds(self) -> tuple[Bound, Bound]:
-        """The smallest and the largest multiple of the step."""
-        lowest = self._lowest(self.step.item())
+    def range_of(self, step: Tensor) -> tuple[Bound, Bound]:
+        """The smallest and the largest multiple of a step."""
+        lowest = self._lowest(step.item())
         return lowest, lowest + self.hi
 
     @property
@@ -253,10 +252,6 @@ class AsymmetricQuantizer(Quantizer):
     def rows(self, x: Tensor) -> Tensor:
         """All elements, those below the depth raised to it."""
         return x.clamp_min(-self.depth).reshape(1, -1)
-
-    def choose(self, seen: Observed, initialization: str = "search") -> None:
-        """Choose the step."""
-        self.set_step(INITIALIZATIONS[initialization](seen, self._lowest, self.hi).reshape(()))
 
 
 class GroupedQuantizer(AsymmetricQuantizer):
@@ -275,32 +270,20 @@ class GroupedQuantizer(AsymmetricQuantizer):
         self.register_buffer("ratio", torch.ones(GROUPS))
         self._group_width = channels // GROUPS
 
-    @property
-    def bounds(self) -> tuple[Bound, Bound]:
-        """The smallest and the largest multiple of the step in each channel, int64 [channels]."""
-        lowest = self.by_channel(self._lowest_of_groups(self.step.item()))
+    def range_of(self, step: Tensor) -> tuple[Bound, Bound]:
+        """The smallest and the largest multiple of a step in each group, int64 [groups]."""
+        every = [self._lowest(step.item() * ratio) for ratio in self.ratio.cpu().tolist()]
+        lowest = torch.tensor(every, device=self.ratio.device)
         return lowest, lowest + self.hi
 
     def by_channel(self, groups: Tensor) -> Tensor:
         """What the last axis has for each group, for each of its channels."""
         return groups.repeat_interleave(self._group_width, -1)
 
-    def _lowest_of_groups(self, step: float) -> Tensor:
-        lowest = [self._lowest(step * ratio) for ratio in self.ratio.cpu().tolist()]
-        return torch.tensor(lowest, device=self.ratio.device)
-
     def rows(self, x: Tensor) -> Tensor:
         """The groups, what is below the depth raised to it."""
         groups = x.unflatten(-1, (GROUPS, -1)).movedim(-2, 0).flatten(1)
         return torch.maximum(groups, (-self.depth / self.ratio)[:, None])
-
-    def choose(self, seen: Observed, initialization: str = "search") -> None:
-        """Choose the step of all groups."""
-
-        def lowest(step: float) -> Tensor:
-            return self._lowest_of_groups(step)[:, None]
-
-        self.set_step(INITIALIZATIONS[initialization](seen, lowest, self.hi).reshape(()))
 
 
 class ResidualQuantizer(Quantizer):
@@ -338,6 +321,6 @@ class ResidualQuantizer(Quantizer):
             level = Observed.of(
                 (seen.sample / exponent.exp2().unsqueeze(1)).reshape(1, -1), math.inf
             )
-            step = INITIALIZATIONS[initialization](level, self.lo, self.hi).squeeze(0)
+            step = INITIALIZATIONS[initialization](level, self.range_of, self.hi, True).squeeze(0)
         self.set_step(step)
         self.exponent.copy_(exponent)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -16,7 +17,15 @@ from pqv_onnx.qat.handlers import Handler
 from pqv_onnx.qat.layers import Constant, QuantActivation, QuantLinear, QuantNorm
 from pqv_onnx.trace import nodes
 from pqv_onnx.trace.graph import Graph
-from pqv_onnx.trace.maps import moved, reads_alone, split_head_ops, width
+from pqv_onnx.trace.maps import (
+    chain_to,
+    keeps_channels,
+    moved,
+    moved_along,
+    reads_alone,
+    split_chain,
+    width,
+)
 from pqv_onnx.trace.nodes import Node
 from pqv_onnx.trace.streams import Stream as GraphStream
 from pqv_onnx.trace.streams import origin
@@ -109,7 +118,7 @@ class Routes:
                     continue
 
     def _heads(self, node: nodes.Attention) -> Heads:
-        if len(node.nodes) < 3 or not reads_alone(node, self._readers, self._graph.outputs):
+        if len(node.nodes) < 3 or not reads_alone(node, self._graph):
             raise _Lost
         (query, q_plain), (key, k_plain), (value, v_plain) = map(self._rows, node.nodes)
         if not v_plain:
@@ -155,11 +164,11 @@ class Routes:
         links = {link.node for link in stream.links}
         if isinstance(stream.start, nodes.Concat):
             for part in stream.start.inputs:
-                self._write(found, part, [], stream.start)
+                self._write(found, part, stream.start)
         else:
-            self._write(found, stream.start, [], None)
+            self._write(found, stream.start, None)
         for link in stream.links:
-            self._write(found, link.node.nodes[1 - link.carried], [], link.node)
+            self._write(found, link.node.nodes[1 - link.carried], link.node)
         for value in (stream.start, *links):
             if value in self._graph.outputs:
                 raise _Lost
@@ -173,51 +182,26 @@ class Routes:
                     found.readers.append((None, [self._linear(reader)]))
         return found
 
-    def _write(
-        self, found: Stream, value: Node | Const, scales: list[Constant], reader: Node | None
-    ) -> None:
+    def _write(self, found: Stream, value: Node | Const, reader: Node | None) -> None:
         """Follow a value back to the layers that write it."""
-        if reader is not None and isinstance(value, Node) and self._readers[value] != [reader]:
-            raise _Lost
         if isinstance(value, Const):
             assert reader is not None
             found.constants.append(self._constant(reader, value))
-        elif isinstance(value, nodes.Linear):
-            found.writers.append((self._linear(value), scales))
-        elif isinstance(value, nodes.Scale):
-            handler = self._handlers[value]
-            assert isinstance(handler, handlers.Scale)
-            if handler.quantizer is not None:
-                raise _Lost
-            factor = handler.factor
-            more = [factor] if isinstance(factor, Constant) else []
-            self._write(found, value.nodes[0], [*more, *scales], value)
-        elif isinstance(value, nodes.Move):
-            self._write(found, *self._before_moves(value, found.channels, scales))
-        elif isinstance(value, nodes.Add) and not scales:
-            for part in value.inputs:
-                self._write(found, part, [], value)
+            return
+        source, chain = split_chain(value, nodes.Move, nodes.Scale)
+        way = [source, *chain, *([] if reader is None else [reader])]
+        alone = all(self._readers[node] == [after] for node, after in pairwise(way))
+        if not alone or width(source) != found.channels or not keeps_channels(value):
+            raise _Lost
+        factors = [self._factor(node) for node in chain if isinstance(node, nodes.Scale)]
+        scales = [factor for factor in factors if isinstance(factor, Constant)]
+        if isinstance(source, nodes.Linear):
+            found.writers.append((self._linear(source), scales))
+        elif isinstance(source, nodes.Add) and not scales:
+            for part in source.inputs:
+                self._write(found, part, source)
         else:
             raise _Lost
-
-    def _before_moves(
-        self, value: Node, channels: int, scales: list[Constant]
-    ) -> tuple[Node, list[Constant], Node]:
-        """What moves have moved, if channels end where they were, and the first of them."""
-        chain: list[nodes.Move] = []
-        while isinstance(value, nodes.Move):
-            if chain and self._readers[value] != [chain[0]]:
-                raise _Lost
-            chain.insert(0, value)
-            value = value.nodes[0]
-        places = torch.arange(channels)
-        if value.shape[-1] != channels:
-            raise _Lost
-        for node in chain:
-            places = moved(node, places)
-        if not torch.equal(places, torch.arange(channels)):
-            raise _Lost
-        return value, scales, chain[0]
 
     def _ends(
         self, value: Node, places: Tensor, links: Collection[Node] | None = None
@@ -252,33 +236,31 @@ class Routes:
 
         And whether these are neither normalised nor turned on the way.
         """
-        source, chain, changes = split_head_ops(value)
+        source, chain = split_chain(value, nodes.Move, nodes.Norm, nodes.Rope)
         if not nodes.reads_channels(source):
             raise _Lost
-        places = torch.arange(width(source))
-        for node in chain:
-            places = moved(node, places)
-        return (self._linear(source), _per_head(places, width(value))), not changes
+        places = moved_along(chain, torch.arange(width(source)))
+        plain = all(isinstance(node, nodes.Move) for node in chain)
+        return (self._linear(source), _per_head(places, width(value))), plain
 
     def _columns(self, node: nodes.Attention) -> Places:
         """The layer that reads the heads, and which of its inputs each head is."""
         heads, depth = node.shape[-3], width(node)
-        if not isinstance(heads, int):
+        ahead = chain_to(nodes.Linear, node, self._graph)
+        if ahead is None or not isinstance(heads, int):
             raise _Lost
-        places = torch.arange(heads * depth).reshape(heads, 1, depth)
-        value: Node = node
-        while True:
-            if len(self._readers[value]) != 1:
-                raise _Lost
-            (reader,) = self._readers[value]
-            if isinstance(reader, nodes.Linear):
-                break
-            if not isinstance(reader, nodes.Move):
-                raise _Lost
-            value, places = reader, moved(reader, places)
+        chain, reader = ahead
+        places = moved_along(chain, torch.arange(heads * depth).reshape(heads, 1, depth))
         if places.ndim != 1 or len(places.unique()) != len(places):
             raise _Lost
         return self._linear(reader), places.argsort().reshape(heads, depth)
+
+    def _factor(self, node: nodes.Scale) -> Constant | float:
+        handler = self._handlers[node]
+        assert isinstance(handler, handlers.Scale)
+        if handler.quantizer is not None:
+            raise _Lost
+        return handler.factor
 
     def _linear(self, node: nodes.Linear) -> QuantLinear:
         handler = self._handlers[node]

@@ -18,8 +18,8 @@ _MANY_CODES = 64
 """With as many codes nothing is clipped: one value in a million may be what attention lives on."""
 
 
-Lowest = Callable[[float], Any]
-"""From a step to the smallest code, an int, or a tensor [rows, 1]."""
+Range = Callable[[Tensor], tuple[Any, Any]]
+"""From a step to the smallest and the largest code, each an int, or a tensor [rows]."""
 
 
 @dataclass(frozen=True)
@@ -69,23 +69,23 @@ class Observed:
         return torch.maximum(self.high, -self.low)
 
 
-def search_step(seen: Observed, lo: int | Lowest, hi: int) -> Tensor:
+def search_step(seen: Observed, range_of: Range, hi: int, shared: bool) -> Tensor:
     """Return for each row the step of least squared error, or at 8 bits that of the whole range.
 
     Args:
         seen: of a float tensor.
-        lo: smallest code; or a function from the step to it, and then all rows have one step, and
-            codes reach up to ``lo(step) + hi``.
-        hi: largest code.
+        range_of: the codes of a step.
+        hi: largest code, if none is below zero.
+        shared: whether all rows have one step.
 
     Returns:
         Steps, [rows], or of all rows, [1].
     """
     # A little more, or rounding would put the largest value outside of the range.
     full = (1.00001 * seen.largest / hi).clamp_min(_SMALLEST_STEP)
-    if callable(lo):
+    if shared:
         full = full.amax(0, keepdim=True)
-        while not _spans(full, lo(float(full)), hi, seen):
+        while not _spans(full, *_columns(range_of, full), seen):
             full = full * 1.01  # codes below zero shorten the upper end
     if hi >= _MANY_CODES:
         return full
@@ -93,13 +93,9 @@ def search_step(seen: Observed, lo: int | Lowest, hi: int) -> Tensor:
     best_step, best_error = full, torch.full_like(full, torch.inf)
     for fraction in fractions.tolist():
         step = full * fraction
-        low, high = lo, hi
-        if callable(low):
-            low = low(float(step))
-            high = low + hi
-        codes = (seen.sample / step[:, None]).round_().clamp_(low, high)
+        codes = (seen.sample / step[:, None]).round_().clamp_(*_columns(range_of, step))
         error = codes.mul_(step[:, None]).sub_(seen.sample).square_().sum(1)
-        if callable(lo):
+        if shared:
             error = error.sum(0, keepdim=True)
         better = error < best_error
         best_step = torch.where(better, step, best_step)
@@ -107,23 +103,28 @@ def search_step(seen: Observed, lo: int | Lowest, hi: int) -> Tensor:
     return best_step.clamp_min(_SMALLEST_STEP)
 
 
-def _spans(step: Tensor, lowest: Any, hi: int, seen: Observed) -> bool:
-    """Whether codes from ``lowest`` to ``lowest + hi`` reach all values, to half a step."""
-    above = (lowest + hi) * step < seen.high[:, None]
-    below = (lowest - 0.5) * step > seen.low[:, None]
+def _columns(range_of: Range, step: Tensor) -> tuple[Tensor, Tensor]:
+    """The smallest and the largest code of a step, [rows, 1] or [1]."""
+    lo, hi = (torch.as_tensor(bound, device=step.device) for bound in range_of(step))
+    return lo[..., None], hi[..., None]
+
+
+def _spans(step: Tensor, lo: Tensor, hi: Tensor, seen: Observed) -> bool:
+    """Whether codes reach all values, to half a step below."""
+    above, below = hi * step < seen.high[:, None], (lo - 0.5) * step > seen.low[:, None]
     return not bool((above | below).any())
 
 
-def lsq_step(seen: Observed, lo: int | Lowest, hi: int) -> Tensor:
+def lsq_step(seen: Observed, _range_of: Range, hi: int, shared: bool) -> Tensor:
     """Return for each row 2 * mean(|x|) / sqrt(hi), the first step of LSQ (section 2.1).
 
     Args:
         seen: of a float tensor.
-        lo: smallest code, which does not matter, or a function: all rows have one step, then.
         hi: largest code.
+        shared: whether all rows have one step.
     """
     means = seen.sample.abs().mean(1)
-    means = means.mean(0, keepdim=True) if callable(lo) else means
+    means = means.mean(0, keepdim=True) if shared else means
     return (2 * means / math.sqrt(hi)).clamp_min(_SMALLEST_STEP)
 
 

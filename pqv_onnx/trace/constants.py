@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.nodes import Add, Concat, Heads, Linear, Node, Norm, Scale, reads_channels
-from pqv_onnx.trace.values import Const, Shape, constant
+from pqv_onnx.trace.values import Const, Shape, constant, resolved
 
 
 def embedding(node: Node, uses: Callable[[Node], int]) -> Node | None:
@@ -32,8 +32,7 @@ def embedding(node: Node, uses: Callable[[Node], int]) -> Node | None:
     parts: list[Node | Const] = []
     start = 0
     for part in joined.inputs:
-        size = part.shape[joined.axis]
-        assert isinstance(size, int)  # concat along the batch is refused
+        size = resolved(part.shape)[joined.axis]
         shape = (*const.shape[:axis], size, *const.shape[axis + 1 :])
         piece = constant(torch.narrow, const, axis, start, size, shape=shape)
         if isinstance(part, Const):
@@ -73,7 +72,7 @@ def heads(graph: Graph) -> Graph:
         return graph
     first, second = linears
     inputs = (first.inputs[0], second.inputs[0])
-    width = sum(_size(value.shape[1]) for value in inputs)
+    width = sum(resolved(value.shape)[1] for value in inputs)
     joined = Concat(mean.path, inputs, (first.shape[0], width), 1)
     classes = first.shape[1:]
     weight = constant(_joined, first.weight, second.weight, shape=(*classes, width))
@@ -87,11 +86,6 @@ def heads(graph: Graph) -> Graph:
 def _is_head(value: Node | Const) -> TypeGuard[Linear]:
     """Whether a value is a linear layer, with a bias, of one vector for each image."""
     return reads_channels(value) and value.bias is not None and len(value.shape) == 2
-
-
-def _size(size: object) -> int:
-    assert isinstance(size, int)  # channels are never the batch: their reader refuses that
-    return size
 
 
 def _joined(first: Tensor, second: Tensor) -> Tensor:

@@ -118,10 +118,6 @@ class _Shapes(_Run):
         return torch.empty(resolved(const.shape), device="meta")
 
 
-def _input(run: _Run, node: Input) -> Tensor:
-    return run.images
-
-
 def _linear(run: _Run, node: Linear, x: Tensor) -> Tensor:
     weight, bias = run.constant(node.weight), run.optional(node.bias)
     if node.kernel is None:
@@ -157,22 +153,6 @@ def _rope(run: _Run, node: Rope, x: Tensor) -> Tensor:
     return torch.cat((head, turned), -2)
 
 
-def _activation(run: _Run, node: Activation, x: Tensor) -> Tensor:
-    return FUNCTIONS[node.function](x * node.factor) / node.factor
-
-
-def _gate(run: _Run, node: Gate, a: Tensor, b: Tensor) -> Tensor:
-    return a * b
-
-
-def _scale(run: _Run, node: Scale, x: Tensor) -> Tensor:
-    return x * run.number(node.by)
-
-
-def _add(run: _Run, node: Add, a: Tensor, b: Tensor) -> Tensor:
-    return a + b
-
-
 def _concat(run: _Run, node: Concat, *parts: Tensor) -> Tensor:
     sizes = [-1] * len(node.shape)
     sizes[0] = run.batch
@@ -183,32 +163,20 @@ def _concat(run: _Run, node: Concat, *parts: Tensor) -> Tensor:
     return torch.cat(whole, node.axis)
 
 
-def _mean(run: _Run, node: Mean, x: Tensor) -> Tensor:
-    return x.mean(node.axes, keepdim=node.keep)
-
-
-def _max(run: _Run, node: Max, x: Tensor) -> Tensor:
-    return x.amax(node.axes, keepdim=node.keep)
-
-
-def _move(run: _Run, node: Move, *inputs: Tensor) -> Tensor:
-    return move(node, *inputs, batch=run.batch)
-
-
 _MEANINGS: dict[type[Node], Callable[..., Tensor]] = {
-    Input: _input,
+    Input: lambda run, node: run.images,
     Linear: _linear,
     Heads: _linear,
     Norm: _norm,
     Attention: _attention,
     Rope: _rope,
-    Activation: _activation,
-    Gate: _gate,
-    Scale: _scale,
-    Add: _add,
+    Activation: lambda run, node, x: FUNCTIONS[node.function](x * node.factor) / node.factor,
+    Gate: lambda run, node, a, b: a * b,
+    Scale: lambda run, node, x: x * run.number(node.by),
+    Add: lambda run, node, a, b: a + b,
     Concat: _concat,
-    Mean: _mean,
-    Max: _max,
-    Move: _move,
+    Mean: lambda run, node, x: x.mean(node.axes, keepdim=node.keep),
+    Max: lambda run, node, x: x.amax(node.axes, keepdim=node.keep),
+    Move: lambda run, node, *inputs: move(node, *inputs, batch=run.batch),
     Negation: lambda run, node, x: -x,
 }

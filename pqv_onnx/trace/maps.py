@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from types import UnionType
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from pqv_onnx.trace.evaluate import move
+from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.nodes import Attention, Linear, Move, Node, Norm, Rope, Scale
 from pqv_onnx.trace.values import Batch, Const, resolved
+
+N = TypeVar("N", bound=Node)
 
 
 def sizes(node: Node) -> tuple[int, ...]:
@@ -31,11 +36,7 @@ def width(node: Node) -> int:
 
 def fan_in(node: Linear) -> int:
     """Inputs of each output of a linear layer."""
-    found = 1
-    for size in node.weight.shape[1:]:
-        assert isinstance(size, int)  # weights do not depend on the batch
-        found *= size
-    return found
+    return math.prod(resolved(node.weight.shape[1:]))
 
 
 def moved(node: Move, places: Tensor) -> Tensor:
@@ -54,52 +55,52 @@ def moved(node: Move, places: Tensor) -> Tensor:
     return (out - 1).clamp_min_(0)
 
 
-def split_chain(value: Node) -> tuple[Node, list[Move]]:
-    """Back through moves of one value: where it comes from, and the moves in their order."""
-    chain: list[Move] = []
-    while isinstance(value, Move) and len(value.inputs) == 1:
+def split_chain(value: Node, *kinds: type[N]) -> tuple[Node, list[N]]:
+    """Back through nodes of some kinds and one input: where it comes from, and they in order."""
+    chain: list[N] = []
+    while isinstance(value, kinds) and len(value.inputs) == 1:
         chain.insert(0, value)
         value = value.nodes[0]
     return value, chain
 
 
-def split_head_ops(value: Node) -> tuple[Node, list[Move], list[tuple[Norm | Rope, int]]]:
-    """Back through moves of one value, norms and rotary embeddings of heads.
+def chain_to(
+    kind: type[N] | UnionType, node: Node, graph: Graph, *passed: type[Node]
+) -> tuple[list[Move], N] | None:
+    """The moves between a node and the one of a kind that alone reads it, if others pass it on.
 
-    Returns:
-        Where it comes from, the moves in their order, and the norms and embeddings in theirs, each
-        with how many of the moves come behind it.
+    Args:
+        kind: of the node to find.
+        node: where to begin.
+        graph: of both.
+        passed: kinds that may stand between, besides moves.
     """
-    moves: list[Move] = []
-    ops: list[tuple[Norm | Rope, int]] = []
-    while isinstance(value, Move | Norm | Rope) and len(value.inputs) == 1:
-        if isinstance(value, Move):
-            moves.insert(0, value)
-        else:
-            ops.insert(0, (value, len(moves)))
-        value = value.nodes[0]
-    return value, moves, ops
+    chain: list[Move] = []
+    while len(graph.readers[node]) == 1:
+        (node,) = graph.readers[node]
+        if isinstance(node, kind):
+            return chain, node
+        if isinstance(node, Move):
+            chain.append(node)
+        elif not isinstance(node, passed):
+            return None
+    return None
 
 
-def split_factors(value: Node) -> tuple[Node, list[Move | Scale]]:
-    """The same, back through factors, too."""
-    chain: list[Move | Scale] = []
-    while isinstance(value, Move | Scale):
-        chain.insert(0, value)
-        value = value.nodes[0]
-    return value, chain
+def moved_along(chain: Iterable[Node], places: Tensor) -> Tensor:
+    """Move indices as `moved` does, by all moves of a chain; its other nodes move nothing."""
+    for node in chain:
+        places = moved(node, places) if isinstance(node, Move) else places
+    return places
 
 
 def keeps_channels(value: Node | Const) -> bool:
     """Whether what is moved and scaled still has all its channels, in order, in the last axis."""
     if isinstance(value, Const):
         return True
-    source, chain = split_factors(value)
+    source, chain = split_chain(value, Move, Scale)
     in_order = torch.arange(width(source), device="cpu")
-    found = in_order
-    for node in chain:
-        found = moved(node, found) if isinstance(node, Move) else found
-    return torch.equal(found, in_order)
+    return torch.equal(moved_along(chain, in_order), in_order)
 
 
 def places(source: Node, chain: Sequence[Move]) -> Tensor | None:
@@ -127,8 +128,7 @@ def tokens(source: Node, chain: Sequence[Move]) -> Tensor | None:
     None if it does not keep each token's channels together and in order.
     """
     found = places(source, chain)
-    channels = source.shape[-1]
-    assert isinstance(channels, int)
+    channels = width(source)
     if found is None or found.shape[-1] != channels:
         return None
     rows = found.reshape(-1, channels)
@@ -137,17 +137,10 @@ def tokens(source: Node, chain: Sequence[Move]) -> Tensor | None:
     return index if kept else None
 
 
-def reads_alone(
-    node: Attention, readers: Mapping[Node, Sequence[Node]], outputs: Collection[Node]
-) -> bool:
+def reads_alone(node: Attention, graph: Graph) -> bool:
     """Whether nothing else reads what layers give an attention, through moves, norms and ropes.
 
     A layer that has more channels than the attention reads may have other readers.
-
-    Args:
-        node: the attention.
-        readers: of each node.
-        outputs: results of the model, which are read by others.
     """
     most = 3 * math.prod(sizes(node)[-3::2])
     way: set[Node] = set()
@@ -159,8 +152,8 @@ def reads_alone(
         elif width(value) > most:
             continue
         way.add(value)
-    read = {reader for value in way for reader in readers[value]}
-    return read <= way | {node} and way.isdisjoint(outputs)
+    read = {reader for value in way for reader in graph.readers[value]}
+    return read <= way | {node} and way.isdisjoint(graph.outputs)
 
 
 def keeps_order(source: Node, chain: Sequence[Move]) -> bool:

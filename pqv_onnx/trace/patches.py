@@ -12,7 +12,7 @@ from torch import Tensor
 from pqv_onnx.trace.calls import Site
 from pqv_onnx.trace.nodes import Input, Linear, Move, Node
 from pqv_onnx.trace.streams import origin
-from pqv_onnx.trace.values import Call, Operand, Shape
+from pqv_onnx.trace.values import Call, Operand, Shape, resolved
 
 _NAMES = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 
@@ -33,15 +33,17 @@ def convolution(site: Site) -> Node:
     batch, channels, *counts = site.shape
     if any(padding):
         x = _padded(x, padding)
-    for axis, size, step, count in zip((2, 3), kernel, stride, map(_number, counts), strict=True):
+    for axis, size, step, count in zip(
+        (2, 3), kernel, stride, resolved(tuple(counts)), strict=True
+    ):
         x = _apart(x, axis, size, step, count)
     linear = Linear(site.path, (x,), (batch, *counts, channels), weight, bound.get("bias"), kernel)
     return _move(linear, site.shape, torch.permute, (0, 3, 1, 2))
 
 
 def _padded(x: Node, padding: tuple[int, int]) -> Node:
-    (down, across), (height, width) = padding, x.shape[2:]
-    shape = (*x.shape[:2], _number(height) + 2 * down, _number(width) + 2 * across)
+    (down, across), (height, width) = padding, resolved(x.shape[2:])
+    shape = (*x.shape[:2], height + 2 * down, width + 2 * across)
     return _move(x, shape, F.pad, (across, across, down, down))
 
 
@@ -64,8 +66,3 @@ def _move(x: Node, shape: Shape, function: Callable[..., Tensor], *args: Any) ->
 
 def _pair(size: Any) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)
-
-
-def _number(size: Any) -> int:
-    assert isinstance(size, int)  # of an image
-    return size

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pqv_onnx.trace.maps import places, sizes, split_chain
+from pqv_onnx.trace.maps import places, sizes, split_chain, width
 from pqv_onnx.trace.nodes import Concat, Move, Node, Norm
 from pqv_onnx.trace.values import Call, Operand
 
@@ -29,7 +29,7 @@ def neighbours(node: Node, uses: Callable[[Node], int]) -> Node | None:
     """concat(x[:, 0], x[:, 1]) of tokens x [B, N, C] becomes x[:, :2], flattened."""
     if not isinstance(node, Concat):
         return None
-    chains = [split_chain(value) for value in node.nodes]
+    chains = [split_chain(value, Move) for value in node.nodes]
     source = chains[0][0]
     together = all(found is source for found, _ in chains) and len(node.nodes) == len(node.inputs)
     if not together or len(source.shape) != 3 or len(node.shape) != 2:
@@ -38,7 +38,7 @@ def neighbours(node: Node, uses: Callable[[Node], int]) -> Node | None:
     if any(part is None for part in found):
         return None
     elements = torch.cat([part.flatten() for part in found if part is not None])
-    channels = int(source.shape[2])  # type: ignore[arg-type]
+    channels = width(source)
     start, count = int(elements[0]), elements.numel()
     in_order = torch.equal(elements, torch.arange(start, start + count))
     if not in_order or start % channels or count % channels:

@@ -48,13 +48,18 @@ BODIES: dict[str, Callable[[Model, Tensor], Tensor]] = {
     "token positions": lambda model, x: model.norm(x + model.of_tokens),
     "two matmuls": lambda model, x: model.norm(model.one(x) + model.two(x).roll(1, 1)),
     "difference": lambda model, x: model.norm(model.one(x) - model.two(x)),
+    "a matmul's tokens": lambda model, x: x + model.of_tokens * model.one(x),
     "half of a matmul": lambda model, x: x + model.one(x)[..., :4].repeat_interleave(2, -1),
 }
 
 
-@pytest.mark.parametrize("body", BODIES)
-def test_what_is_trained_is_what_runs(body: str) -> None:
-    model, data = Model(BODIES[body]).eval(), images(SIZE, 4)
+@pytest.mark.parametrize(
+    ("body", "width"),
+    # As many channels as tokens: factors of the one could be taken for factors of the other.
+    [*((body, 8) for body in BODIES), ("a matmul's tokens", 16)],
+)
+def test_what_is_trained_is_what_runs(body: str, width: int) -> None:
+    model, data = Model(BODIES[body], width).eval(), images(SIZE, 4)
     quantized = convert_to_qat(model, QuantSpec.preset("w8a8"), HALVES, size=SIZE).eval()
     with torch.no_grad():
         with full_precision():

@@ -13,18 +13,14 @@ from pqv_onnx.integer.layouts import Layout, find_layout
 from pqv_onnx.integer.windows import Windows
 from pqv_onnx.qat.convert import describe
 from pqv_onnx.trace import Graph, normalise, record
-from pqv_onnx.trace.nodes import Attention, Node, Norm
+from pqv_onnx.trace.nodes import Attention, Norm
 from tests.qat.models import float_model
 from tests.trace.models import graph
 
 
 def layouts(graph: Graph) -> list[Layout | None]:
     """Of each attention."""
-    readers: dict[Node, list[Node]] = {node: [] for node in graph.nodes}
-    for node in graph.nodes:
-        for value in node.nodes:
-            readers[value].append(node)
-    return [find_layout(node, readers) for node in graph.nodes if isinstance(node, Attention)]
+    return [find_layout(node, graph) for node in graph.nodes if isinstance(node, Attention)]
 
 
 @pytest.mark.parametrize("variant", ["token", "distilled", "registers", "without_bias"])

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.integer.moves import Join, Moves, Patches, Reshape, TakeTokens, open_shape
+from pqv_onnx.integer.moves import Join, Moves, TakeTokens, open_shape
+from pqv_onnx.qat.layers import to_patches
 from pqv_onnx.trace.nodes import Input, Move
 from pqv_onnx.trace.values import Batch, Call, Operand
 
@@ -30,7 +31,7 @@ def test_open_shapes() -> None:
 @pytest.mark.parametrize("count", [1, 3])
 def test_windows_of_a_reshape(count: int) -> None:
     x = codes(count, 8, 3)
-    assert torch.equal(Reshape((Batch(2), 4, 3))(x), x.reshape(2 * count, 4, 3))
+    assert torch.equal(x.reshape(open_shape((Batch(2), 4, 3))), x.reshape(2 * count, 4, 3))
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -62,7 +63,7 @@ def test_tokens() -> None:
 def test_patches_are_a_convolutions() -> None:
     """In the order of its weights."""
     images, weight = codes(2, 3, 8, 6), codes(5, 3, 4, 2)
-    patches = Patches((4, 2))(images)
+    patches = to_patches(images, (4, 2))
     assert patches.dtype == torch.int8
     found = patches.float() @ weight.flatten(1).float().T
     wanted = F.conv2d(images.float(), weight.float(), stride=(4, 2)).permute(0, 2, 3, 1)

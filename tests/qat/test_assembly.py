@@ -85,7 +85,7 @@ def test_taken_names_get_a_number() -> None:
 
 def test_every_module_is_one_nodes() -> None:
     root, assembly = assembled("swin")
-    made = [module for modules in assembly.modules.values() for module in modules]
+    made = [module for handler in assembly.handlers.values() for module in handler.modules]
     assert len(made) == len(set(made))
     own = {name for module in made for name in map(id, module.parameters())}
     assert own == set(map(id, root.parameters()))

@@ -30,7 +30,7 @@ def test_gradients_are_those_of_the_paper() -> None:
     step.retain_grad()
     scaled = x.detach() / step.detach().float()
     codes = scaled.round().clamp(-7, 7)
-    (lsq(x, step, -7, 7, scaled, codes) * upstream).sum().backward()
+    (lsq(x, step, (-7, 7), scaled, codes) * upstream).sum().backward()
     for row in range(5):
         s, expected = step[row].item(), 0.0
         for column in range(40):

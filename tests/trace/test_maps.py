@@ -29,8 +29,8 @@ ROLLED = move(IMAGES, Tensor.roll, (1, 2), (1, 2), shape=IMAGES.shape)
 
 
 def test_chains() -> None:
-    assert split_chain(TURNED) == (IMAGES, [FLAT, TURNED])
-    assert split_chain(IMAGES) == (IMAGES, [])
+    assert split_chain(TURNED, Move) == (IMAGES, [FLAT, TURNED])
+    assert split_chain(IMAGES, Move) == (IMAGES, [])
     assert sizes(WINDOWS) == (2, 12, 2)
 
 

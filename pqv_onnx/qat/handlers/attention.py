@@ -15,7 +15,6 @@ from pqv_onnx.qat import exact
 from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.grid import Grid
 from pqv_onnx.qat.handlers.base import Handler, Value, one_step
-from pqv_onnx.qat.layers import Constant
 from pqv_onnx.qat.quantizers import ActivationQuantizer, Quantizer
 from pqv_onnx.qat.softmax import QuantSoftmax
 from pqv_onnx.trace import nodes
@@ -38,8 +37,6 @@ class Attention(Handler[nodes.Attention]):
         head_scale: factors of the logits, one per head: queries are multiplied by them.
         scaled: the quantizer of queries that were.
     """
-
-    grid: Grid
 
     def __init__(self, node: nodes.Attention, assembly: Assembly) -> None:
         super().__init__(node, assembly)
@@ -131,7 +128,7 @@ class Attention(Handler[nodes.Attention]):
     def _weights(self, logits: Sums) -> tuple[Tensor, Tensor]:
         """Attention weights as `QuantSoftmax` gives them."""
         bias, excluded = self.bias()
-        windows = 1 if excluded is None else excluded.shape[0]
+        windows = excluded.shape[-4] if excluded is not None and excluded.ndim > 3 else 1
         shape = logits.codes.shape
         if windows > 1:  # a mask has an axis for the windows of an image
             split = (-1, windows, *shape[1:])
@@ -158,10 +155,6 @@ class Attention(Handler[nodes.Attention]):
                 bias = value if bias is None else bias + value
         return bias, excluded
 
-    def constants(self) -> list[Tensor]:
-        query: list[Constant] = [] if self.query is None else [self.query]
-        return [constant.value for constant in (*query, *self.head_scale, *self.biases)]
-
 
 def is_mask(bias: Tensor) -> bool:
     """Whether a bias is zero, or far below, everywhere."""
@@ -175,8 +168,6 @@ class Rope(Handler[nodes.Rope]):
         cos: [..., N - prefix, D].
         sin: the same.
     """
-
-    grid: Grid
 
     def __init__(self, node: nodes.Rope, assembly: Assembly) -> None:
         super().__init__(node, assembly)
@@ -207,6 +198,3 @@ class Rope(Handler[nodes.Rope]):
         pairs = self.node.pairs
         op = partial(exact.rotary, x, cos, sin, pairs, self.source.step)
         return self.quantizer(x * cos + rotated(x, pairs) * sin, op)
-
-    def constants(self) -> list[Tensor]:
-        return [self.cos.value, self.sin.value]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.grid import Grid
-from pqv_onnx.qat.quantizers import Quantizer
+from pqv_onnx.qat.layers import Constant
+from pqv_onnx.qat.quantizers import ActivationQuantizer, Quantizer
 from pqv_onnx.trace.nodes import Node
 
 if TYPE_CHECKING:
@@ -27,12 +28,14 @@ class Handler(ABC, Generic[N]):
 
     Attributes:
         node: the node.
+        modules: what its state is in, in the order in which they were made.
         grid: of the result; None if it is the sums of a matmul.
         readers: what narrows each input that is sums, in the order of ``node.nodes``; None where
             nothing has to.
     """
 
     grid: Grid | None = None
+    modules: list[nn.Module]
 
     def __init__(self, node: N, assembly: Assembly) -> None:
         """Make the modules of ``node``, uncalibrated and of zeros.
@@ -41,6 +44,7 @@ class Handler(ABC, Generic[N]):
             PqvError: the node cannot be quantized; the sentence begins with its path.
         """
         self.node = node
+        self.modules = assembly.made = []
         self.readers: list[Quantizer | None] = [None] * len(node.nodes)
 
     @abstractmethod
@@ -61,7 +65,7 @@ class Handler(ABC, Generic[N]):
         """The grid of an input; sums are narrowed to 8 bits by a new quantizer of that name."""
         source = assembly.grid(self.node.inputs[place])
         if source is None:
-            reader = assembly.narrowing(self.node, name, 8)
+            reader = assembly.add(f"{self.node.path}.{name}", ActivationQuantizer(8))
             before = sum(isinstance(value, Node) for value in self.node.inputs[:place])
             self.readers[before], source = reader, Grid.of(reader)
         return source
@@ -77,7 +81,7 @@ class Handler(ABC, Generic[N]):
 
     def constants(self) -> list[Tensor]:
         """Where the node's constants are, in the order of ``node.consts``."""
-        return []
+        return [module.value for module in self.modules if isinstance(module, Constant)]
 
 
 def one_step(handler: Handler[N], grid: Grid) -> Grid:

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 class Norm(Handler[nodes.Norm]):
     """A norm of codes; sums of a matmul are narrowed to 8 bits in front of it."""
 
-    grid: Grid
-
     def __init__(self, node: nodes.Norm, assembly: Assembly) -> None:
         super().__init__(node, assembly)
         channels, residual = width(node), assembly.spec.residual
@@ -66,8 +64,6 @@ class Norm(Handler[nodes.Norm]):
 class Activation(Handler[nodes.Activation]):
     """A function of the sums of a matmul, which has an 8-bit input: a table."""
 
-    grid: Grid
-
     def __init__(self, node: nodes.Activation, assembly: Assembly) -> None:
         super().__init__(node, assembly)
         if assembly.grid(node.inputs[0]) is not None:
@@ -85,8 +81,6 @@ class Activation(Handler[nodes.Activation]):
 
 class Gate(Handler[nodes.Gate]):
     """The product of two values of 8 bits."""
-
-    grid: Grid
 
     def __init__(self, node: nodes.Gate, assembly: Assembly) -> None:
         super().__init__(node, assembly)
@@ -122,7 +116,11 @@ class Scale(Handler[nodes.Scale]):
         value = node.nodes[0]
         self.quantizer: Quantizer | None = None
         in_codes = assembly.grid(value) is not None
-        if in_codes or (isinstance(node.by, Const) and not keeps_channels(value)):
+        by = node.by
+        in_order = not isinstance(by, Const) or (
+            keeps_channels(value) and all(size == 1 for size in by.shape[:-1])
+        )
+        if in_codes or not in_order:
             if width(node) % 2:
                 raise self.refuse("a factor of codes of an odd number of channels")
             self.source = self.source_of(0, assembly, "input_quantizer")
@@ -181,9 +179,6 @@ class Scale(Handler[nodes.Scale]):
 
         return self.quantizer(x * self.by, op)
 
-    def constants(self) -> list[Tensor]:
-        return [self.factor.value] if isinstance(self.factor, Constant) else []
-
 
 class Add(Handler[nodes.Add]):
     """A sum of what a matmul gives and of codes, or of two values in codes.
@@ -222,7 +217,6 @@ class Add(Handler[nodes.Add]):
             raise self.refuse("a sum with a linear layer's outputs, of which others read more")
         if self.quantizer is not None:
             self.grid = Grid.of(self.quantizer)
-            assembly.limit(self.quantizer, self.largest_step)
 
     def quantized_constant(self) -> QuantizedConstant:
         """The codes of the constant that is added."""
@@ -264,6 +258,3 @@ class Add(Handler[nodes.Add]):
     def _sum_of_codes(self, a: Value, b: Value) -> Tensor:
         assert isinstance(a, Tensor) and isinstance(b, Tensor) and self.quantizer is not None
         return self.quantizer(a + b, partial(exact.add, a, b, *self.steps()))
-
-    def constants(self) -> list[Tensor]:
-        return [] if self.constant is None else [self.constant.value]

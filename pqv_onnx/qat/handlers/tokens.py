@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +11,6 @@ from pqv_onnx.qat import exact
 from pqv_onnx.qat.exact import Sums
 from pqv_onnx.qat.grid import Grid
 from pqv_onnx.qat.handlers.base import Handler, Value, one_step
-from pqv_onnx.qat.layers import Constant
 from pqv_onnx.qat.quantizers import ActivationQuantizer, ResidualQuantizer
 from pqv_onnx.trace import nodes
 from pqv_onnx.trace.evaluate import move
@@ -60,42 +58,28 @@ class Concat(Handler[nodes.Concat]):
             node, node.path, "residual"
         )
         self.grid = Grid.of(self.quantizer)
-        for value in node.nodes:
-            if isinstance(value, nodes.Add):
-                assembly.limit_behind(value, self.quantizer)
 
     def __call__(self, *inputs: Value) -> Tensor:
         if self.quantizer is None:
             return torch.cat(list(inputs), self.node.axis)  # type: ignore[arg-type]
-        values = iter(inputs)
-        parts = [next(values) if part is None else part for part in self.parts]
-        count = inputs[0].real.shape[0]
-        quantizer = self.quantizer
-
-        def joined(
-            of_sums: Callable[[Sums], Tensor], of_constant: Callable[[Tensor], Tensor]
-        ) -> Tensor:
-            found = [
-                of_constant(part.value).expand(count, *part.value.shape[1:])
-                if isinstance(part, Constant)
-                else of_sums(part)  # type: ignore[arg-type]
-                for part in parts
-            ]
-            return torch.cat(found, self.node.axis)
+        values, count, quantizer = iter(inputs), inputs[0].real.shape[0], self.quantizer
+        parts = [
+            next(values) if part is None else part.value.expand(count, *part.value.shape[1:])
+            for part in self.parts
+        ]
 
         def op(step: Tensor) -> Tensor:
-            return joined(lambda sums: sums.in_steps(step), lambda x: quantizer.codes(x).float())
+            codes = [
+                x.in_steps(step) if isinstance(x, Sums) else quantizer.codes(x).float()
+                for x in parts
+            ]
+            return torch.cat(codes, self.node.axis)
 
-        return quantizer(joined(lambda sums: sums.real, lambda x: x), op)
-
-    def constants(self) -> list[Tensor]:
-        return [part.value for part in self.parts if part is not None]
+        return quantizer(torch.cat([x.real for x in parts], self.node.axis), op)
 
 
 class Mean(Handler[nodes.Mean]):
     """A mean over tokens; steps that differ by channel do so behind it."""
-
-    grid: Grid
 
     def __init__(self, node: nodes.Mean, assembly: Assembly) -> None:
         super().__init__(node, assembly)
@@ -135,8 +119,6 @@ class Mean(Handler[nodes.Mean]):
 
 class Max(Handler[nodes.Max]):
     """The largest of values that have one step in each channel."""
-
-    grid: Grid
 
     def __init__(self, node: nodes.Max, assembly: Assembly) -> None:
         super().__init__(node, assembly)
