@@ -27,9 +27,10 @@ from pqv_onnx.qat.handlers import Add
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import QuantModel, Segment
 from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
-from pqv_onnx.qat.reconstruction import Reconstruction, reconstruct
+from pqv_onnx.qat.reconstruction import Reconstruction, error_weights, reconstruct
 from pqv_onnx.qat.routes import Routes
 from pqv_onnx.qat.step_search import Observed
+from pqv_onnx.qat.widening import narrow, widen
 
 _LARGEST_RATIO = 2.0
 """Residual step in / residual step out; the op's limit is 4, the rest is room for training."""
@@ -49,6 +50,8 @@ class Calibration:
             them costs least.
         bias_correction: whether biases are chosen, so that every layer's mean output is the
             float model's.
+        widening: whether steps of what functions give with 4 bits are widened by what they do to
+            the segment's output.
         reconstruction: how segments are trained to give what the float model's give, if so.
     """
 
@@ -56,6 +59,7 @@ class Calibration:
     centering: bool = False
     balancing: bool = False
     bias_correction: bool = False
+    widening: bool = False
     reconstruction: Reconstruction | None = None
 
     @classmethod
@@ -78,7 +82,11 @@ class Calibration:
         changes = {} if steps is None else {"steps": steps}
         made = None if quick else Reconstruction(seed=seed, **changes)
         return cls(
-            centering=True, balancing=True, bias_correction=bias_correction, reconstruction=made
+            centering=True,
+            balancing=True,
+            bias_correction=bias_correction,
+            widening=True,
+            reconstruction=made,
         )
 
 
@@ -135,14 +143,18 @@ def calibrate(
     attentions = list(routes.heads()) if mixes_heads else []
     activations = list(routes.activations())
     before = _additions(model)
+    widens = options.widening and any(narrow(model.modules()))
+    weighs = widens or options.reconstruction is not None
 
-    def prepare(segment: Segment, inputs: list[Tensor], floats: list[Tensor]) -> None:
-        center(segment, shifts, floats)
-        balance(segment, attentions, floats)
-        group(segment, activations, floats)
-        _choose_steps(segment, inputs, floats, before, options)
+    def prepare(part: _Part) -> None:
+        center(part.segment, shifts, part.floats)
+        balance(part.segment, attentions, part.floats)
+        group(part.segment, activations, part.floats)
+        _choose_steps(part.segment, part.inputs, part.floats, before, options)
+        if widens:
+            widen(part.segment, part.inputs, part.targets, part.weights)
 
-    _by_segments(model, images, full_precision, prepare, options.reconstruction, watcher)
+    _by_segments(model, images, full_precision, prepare, options.reconstruction, watcher, weighs)
 
 
 @torch.no_grad()
@@ -169,33 +181,63 @@ def round_weights(
         PqvError: there are no images, their shape is wrong, or a tensor is not finite.
     """
 
-    def prepare(segment: Segment, _inputs: list[Tensor], _floats: list[Tensor]) -> None:
-        for module in segment.submodules():
+    def prepare(part: _Part) -> None:
+        for module in part.segment.submodules():
             if isinstance(module, QuantLinear):
                 module.calibrate(initialization)
 
     _by_segments(model, images, real_weights, prepare, options, watcher)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A segment, and what surrounds it for all images, in chunks.
+
+    Attributes:
+        segment: of the model.
+        inputs: what the segments before it give.
+        floats: what the reference's give.
+        targets: what the reference's segment gives.
+        effects: how much the model's outputs depend on each element of that, if errors count by it.
+    """
+
+    segment: Segment
+    inputs: list[Tensor]
+    floats: list[Tensor]
+    targets: list[Tensor]
+    effects: Tensor | None
+
+    @property
+    def weights(self) -> Tensor:
+        """What the squared error of each element of the output counts."""
+        assert self.effects is not None
+        return error_weights(torch.cat(self.targets), self.effects)
+
+    def reconstruct(self, options: Reconstruction, told: Callable[[float], None]) -> None:
+        """Train the segment to give the targets."""
+        x, y, target = map(torch.cat, (self.inputs, self.floats, self.targets))
+        reconstruct(self.segment, x, y, target, self.weights, options, told)
+
+
 def _by_segments(
     model: QuantModel,
     images: Tensor | Iterable[Tensor],
     reference: Callable[[], AbstractContextManager[None]],
-    prepare: Callable[[Segment, list[Tensor], list[Tensor]], None],
+    prepare: Callable[[_Part], None],
     options: Reconstruction | None,
     watcher: Watcher,
+    weighs: bool = True,
 ) -> None:
     """Prepare, and reconstruct if so, one segment after the other.
 
-    What ``model`` gives in ``reference`` is the target. ``prepare`` gets a segment, what those
-    before it give now, and what they give in ``reference``.
+    What ``model`` gives in ``reference`` is the target; ``weighs``: whether errors are weighted.
     """
     with on_accelerator(model):
         inputs = floats = _chunks(model, images)
         original = copy.deepcopy(model)
         watcher.progress(0.0, "")
         with reference():
-            effects = [] if options is None else output_effects(original, inputs)
+            effects = output_effects(original, inputs) if weighs else None
         if watcher.state is not None:
             model.load_state_dict(watcher.state)
         segments = model.segments()
@@ -206,10 +248,11 @@ def _by_segments(
                 share = 1 / len(segments)
                 told = partial(_tell, watcher, segment.name, index * share, share)
                 told(0.0)
-                prepare(segment, inputs, floats)
+                effect = None if effects is None else effects[index]
+                part = _Part(segment, inputs, floats, targets, effect)
+                prepare(part)
                 if options is not None:
-                    x, y, target = (torch.cat(part) for part in (inputs, floats, targets))
-                    reconstruct(segment, x, y, target, effects[index], options, told)
+                    part.reconstruct(options, told)
                 watcher.after(index + 1)
             inputs, floats = [segment(chunk) for chunk in inputs], targets
         watcher.progress(1.0, "")

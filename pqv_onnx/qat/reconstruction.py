@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pqv_onnx.qat.layers import QuantLinear
 from pqv_onnx.qat.model import Segment
 
-METHOD = 4
+METHOD = 5
 """Changes when the same options give other weights: what an older version began does not go on."""
 
 
@@ -46,7 +46,7 @@ def reconstruct(
     inputs: Tensor,
     float_inputs: Tensor,
     targets: Tensor,
-    effects: Tensor,
+    weights: Tensor,
     options: Reconstruction,
     progress: Callable[[float], None] = lambda share: None,
 ) -> None:
@@ -58,14 +58,13 @@ def reconstruct(
         float_inputs: the reference's in their place: the float model, or the one whose weights are
             not rounded.
         targets: the reference's output of the segment for ``float_inputs``, [B, ..., C].
-        effects: how much the model's outputs depend on each element of it, [..., C].
+        weights: what the squared error of each element of it counts, [..., C].
         options: how to train.
         progress: called after each update with the share of them that is done.
     """
     generator = torch.Generator().manual_seed(options.seed)
     optimizer = torch.optim.Adam(_groups(segment, options.rate))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)
-    weights = _weights(targets, effects)
     for step in range(options.steps):
         chosen = torch.randint(len(inputs), (options.batch_size,), generator=generator)
         x, target = inputs[chosen], targets[chosen]
@@ -85,11 +84,15 @@ def reconstruct(
             module.settle()
 
 
-def _weights(targets: Tensor, effects: Tensor) -> Tensor:
-    """What an element's squared error counts.
+def error_weights(targets: Tensor, effects: Tensor) -> Tensor:
+    """What the squared error of an element of a segment's output counts.
 
     The geometric mean of an equal share for each channel, and of the squared derivatives that a
     linear model would have it be: errors are no small changes, and are not independent.
+
+    Args:
+        targets: what the float segment gives for all images, [B, ..., C].
+        effects: how much the model's outputs depend on each element of it, [..., C].
     """
     deviation = targets.flatten(0, -2).std(0).clamp_min(1e-6)
     if not effects.any():  # of a new head of zeros

@@ -37,6 +37,7 @@ _CALIBRATION = (
     "centering",
     "balancing",
     "bias_correction",
+    "widening",
     "reconstruction",
 )
 _OF_FLOAT = ("epochs", "learning_rate", "optimizer", "soft_labels")

@@ -19,6 +19,7 @@ PLAIN: dict[str, Any] = {
     "centering": False,
     "balancing": False,
     "bias_correction": False,
+    "widening": False,
     "reconstruction": None,
 }
 """Our models without any technique; what a row does not name has its usual value."""
@@ -34,6 +35,7 @@ TECHNIQUES: dict[str, dict[str, Any]] = {
     "centering": {"centering": True},
     "balanced heads": {"qkv": "rotated", "balancing": True},
     "bias correction": {"bias_correction": True},
+    "widening": {"widening": True},
     "reconstruction": {"reconstruction": {}},
 }
 """Techniques, and what each changes of `PLAIN`."""
@@ -51,6 +53,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "not centered": {"centering": False},
     "heads not balanced": {"balancing": False},
     "biases not corrected": {"bias_correction": False},
+    "not widened": {"widening": False},
 }
 """What is changed of ``quick``, one at a time; a precision leaves out what it has anyway."""
 
@@ -63,7 +66,12 @@ EIGHT_BITS: dict[str, dict[str, Any]] = {
 }
 """Kinds of tensor that W4A4 can have at 8 bits."""
 
-_FULL: dict[str, Any] = {"centering": True, "balancing": True, "bias_correction": True}
+_FULL: dict[str, Any] = {
+    "centering": True,
+    "balancing": True,
+    "bias_correction": True,
+    "widening": True,
+}
 """What `pqv calibrate` does."""
 _QUICK: dict[str, Any] = _FULL | {"reconstruction": None}
 _FLOAT_EPOCH: dict[str, Any] = {"epochs": 1, "optimizer": "adamw", "learning_rate": 5e-5}
