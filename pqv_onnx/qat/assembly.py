@@ -11,10 +11,7 @@ from torch import nn
 from pqv_onnx.qat.grid import Grid
 from pqv_onnx.qat.handlers import HANDLERS, Handler
 from pqv_onnx.qat.layers import Constant
-from pqv_onnx.qat.quantizers import (
-    GROUPS,
-    ResidualQuantizer,
-)
+from pqv_onnx.qat.quantizers import GROUPS, ResidualQuantizer
 from pqv_onnx.spec import QuantSpec, TensorSpec
 from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.maps import width

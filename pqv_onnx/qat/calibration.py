@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from operator import sub
 from typing import Any
 
@@ -207,7 +207,7 @@ class _Part:
     targets: list[Tensor]
     effects: Tensor | None
 
-    @property
+    @cached_property
     def weights(self) -> Tensor:
         """What the squared error of each element of the output counts."""
         assert self.effects is not None
@@ -311,15 +311,15 @@ def _choose_steps(
     means = mean_outputs(segment, floats) if options.bias_correction else {}
     biases = {linear: _bias(linear).clone() for linear in means}
     places: dict[nn.Module, RemovableHandle] = {}
-    for module in segment.submodules():
-        if isinstance(module, QuantLinear):
-            module.calibrate(options.initialization)
-        if module in means:
-            _bias(module).zero_()
-            places[module] = module.register_forward_hook(_stop_behind)
-        elif isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer):
-            places[module] = module.register_forward_pre_hook(_stop_before)
     try:
+        for module in segment.submodules():
+            if isinstance(module, QuantLinear):
+                module.calibrate(options.initialization)
+            if module in means:
+                _bias(module).zero_()
+                places[module] = module.register_forward_hook(_stop_behind)
+            elif isinstance(module, Quantizer) and not isinstance(module, WeightQuantizer):
+                places[module] = module.register_forward_pre_hook(_stop_before)
         while found := _first_stop(segment, chunks):
             module, seen = found
             places.pop(module).remove()

@@ -14,7 +14,7 @@ from pqv_onnx.errors import PqvError
 
 _SMALLEST_STEP = 1e-6
 """Floor of any step: a constant zero tensor still needs one."""
-_MANY_CODES = 64
+MANY_CODES = 64
 """With as many codes nothing is clipped: one value in a million may be what attention lives on."""
 
 
@@ -87,7 +87,7 @@ def search_step(seen: Observed, range_of: Range, hi: int, shared: bool) -> Tenso
         full = full.amax(0, keepdim=True)
         while not _spans(full, *_columns(range_of, full), seen):
             full = full * 1.01  # codes below zero shorten the upper end
-    if hi >= _MANY_CODES:
+    if hi >= MANY_CODES:
         return full
     fractions = torch.linspace(0.2, 1.0, 33)
     best_step, best_error = full, torch.full_like(full, torch.inf)

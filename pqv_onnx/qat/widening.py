@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from pqv_onnx.qat.layers import QuantActivation
 from pqv_onnx.qat.model import Segment
 from pqv_onnx.qat.quantizers import Quantizer
+from pqv_onnx.qat.step_search import MANY_CODES
 
-_BITS = 8
-"""So many have codes for the whole range."""
 _FACTORS = (1.2, 1.45, 1.75, 2.1, 2.5, 3.0)
 _CHUNKS = 4
 """A factor is chosen by the images of so many, as each takes a pass of the segment."""
@@ -47,9 +46,9 @@ def widen(
 
 
 def narrow(modules: Iterable[nn.Module]) -> Iterator[Quantizer]:
-    """The quantizers of what functions give that have too few codes for the whole range."""
+    """The quantizers of what functions give whose search for a step may clip."""
     for module in modules:
-        if isinstance(module, QuantActivation) and module.quantizer.bits < _BITS:
+        if isinstance(module, QuantActivation) and module.quantizer.hi < MANY_CODES:
             yield module.quantizer
 
 

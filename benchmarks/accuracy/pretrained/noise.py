@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Annotated, Any, TypeVar
 
 import torch
 import typer
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.accuracy.pretrained.data import load_images
 from benchmarks.accuracy.pretrained.model import HEAD_IMAGES, OUTPUT, load_model
@@ -24,6 +24,8 @@ from pqv_onnx.qat.softmax import QuantSoftmax
 from pqv_onnx.spec import QuantSpec
 
 _BATCH = 20
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def kinds_of(model: QuantModel) -> dict[str, list[Quantizer]]:
@@ -40,32 +42,33 @@ def rounding(model: QuantModel, chosen: list[Quantizer]) -> Iterator[None]:
     """Inside of it the chosen quantizers round to the nearest, the rest of the model is float."""
     linears = [m for m in model.modules() if isinstance(m, QuantLinear) and m.quantizer in chosen]
     weights = [linear.weight.detach().clone() for linear in linears]
-    with torch.no_grad(), full_precision():
+    others = [q for q in chosen if not isinstance(q, WeightQuantizer)]
+    with torch.no_grad(), full_precision(), _replaced(others, _nearest):
         for linear in linears:
             linear.settle()
-        for quantizer in chosen:
-            if not isinstance(quantizer, WeightQuantizer):
-                quantizer.forward = _nearest(quantizer)  # type: ignore[method-assign]
         try:
             yield
         finally:
             for linear, weight in zip(linears, weights, strict=True):
                 linear.weight.copy_(weight)
-            for quantizer in chosen:
-                quantizer.__dict__.pop("forward", None)
+
+
+def softmax_of_15_bits(model: QuantModel) -> AbstractContextManager[None]:
+    """Inside of it attention weights are a softmax's of base e, in 15 bits."""
+    return _replaced([m for m in model.modules() if isinstance(m, QuantSoftmax)], _fine)
 
 
 @contextmanager
-def softmax_of_15_bits(model: QuantModel) -> Iterator[None]:
-    """Inside of it attention weights are a softmax's of base e, in 15 bits."""
-    chosen = [module for module in model.modules() if isinstance(module, QuantSoftmax)]
-    for softmax in chosen:
-        softmax.forward = _fine(softmax)  # type: ignore[method-assign]
+def _replaced(modules: Iterable[M], forward: Callable[[M], Callable[..., Any]]) -> Iterator[None]:
+    """Inside of it modules compute what ``forward`` says of each."""
+    modules = list(modules)
+    for module in modules:
+        module.forward = forward(module)
     try:
         yield
     finally:
-        for softmax in chosen:
-            softmax.__dict__.pop("forward", None)
+        for module in modules:
+            del module.forward
 
 
 def _fine(softmax: QuantSoftmax) -> Callable[..., tuple[Tensor, Tensor]]:
