@@ -5,37 +5,51 @@
 namespace pqv {
 namespace {
 
-constexpr StrassenTile kTile = {8, 8, 16, 16, 48, 2};
+constexpr StrassenTile kTile = {8, 8, 16, 16, {{48, 2, 2}, {}}};
+
+constexpr bool Pays(const StrassenTile& tile, size_t rows, size_t channels, size_t k) {
+  return StrassenLevels(tile, rows, channels, k) > 0;
+}
 
 // The products of DeiT.
-static_assert(StrassenPays(kTile, 197, 576, 192), "");
-static_assert(StrassenPays(kTile, 197, 192, 768), "");
-static_assert(StrassenPays(kTile, 197, 768, 3072), "");
+static_assert(Pays(kTile, 197, 576, 192), "");
+static_assert(Pays(kTile, 197, 192, 768), "");
+static_assert(Pays(kTile, 197, 768, 3072), "");
 // Too shallow, too few rows or channels to share the sums, not in whole blocks of k.
-static_assert(!StrassenPays(kTile, 3136, 288, 96), "");
-static_assert(!StrassenPays(kTile, 16, 576, 192), "");
-static_assert(!StrassenPays(kTile, 197, 16, 192), "");
-static_assert(!StrassenPays(kTile, 15, 3072, 3072), "");
-static_assert(!StrassenPays(kTile, 3072, 15, 3072), "");
-static_assert(!StrassenPays(kTile, 197, 576, 192 + 16), "");
-static_assert(!StrassenPays(kTile, 197, 576, 0), "");
-static_assert(!StrassenPays(kTile, 0, 0, 192), "");
+static_assert(!Pays(kTile, 3136, 288, 96), "");
+static_assert(!Pays(kTile, 16, 576, 192), "");
+static_assert(!Pays(kTile, 197, 16, 192), "");
+static_assert(!Pays(kTile, 15, 3072, 3072), "");
+static_assert(!Pays(kTile, 3072, 15, 3072), "");
+static_assert(!Pays(kTile, 197, 576, 192 + 16), "");
+static_assert(!Pays(kTile, 197, 576, 0), "");
+static_assert(!Pays(kTile, 0, 0, 192), "");
 // Deeper is never worse.
-static_assert(StrassenPays(kTile, 40, 140, 256) && StrassenPays(kTile, 40, 140, 1920), "");
+static_assert(Pays(kTile, 40, 140, 256) && Pays(kTile, 40, 140, 1920), "");
 // Without a number of products per instruction there is no such tile.
-static_assert(!StrassenPays(StrassenTile{}, 197, 576, 192), "");
+static_assert(!Pays(StrassenTile{}, 197, 576, 192), "");
 
 // With wider vectors sums of rows are cheaper, and those of a tile and of weights are not: the rows
 // of CLIP's 32 x 32 patches are too few.
-constexpr StrassenTile kWideTile = {12, 32, 16, 64, 90, 6};
-static_assert(StrassenPays(kWideTile, 197, 192, 192), "");
-static_assert(StrassenPays(kWideTile, 197, 768, 3072), "");
-static_assert(!StrassenPays(kWideTile, 3136, 288, 96), "");
-static_assert(!StrassenPays(kWideTile, 23, 576, 192), "");
-static_assert(StrassenPays(kTile, 50, 768, 3072) && !StrassenPays(kWideTile, 50, 768, 3072), "");
+constexpr StrassenTile kWideTile = {12, 32, 16, 64, {{90, 2, 6}, {}}};
+static_assert(Pays(kWideTile, 197, 192, 192), "");
+static_assert(Pays(kWideTile, 197, 768, 3072), "");
+static_assert(!Pays(kWideTile, 3136, 288, 96), "");
+static_assert(!Pays(kWideTile, 23, 576, 192), "");
+static_assert(Pays(kTile, 50, 768, 3072) && !Pays(kWideTile, 50, 768, 3072), "");
 // What counts are the rows of whole tiles.
-static_assert(StrassenPays(kWideTile, 72, 3072, 768) && !StrassenPays(kWideTile, 71, 3072, 768),
-              "");
+static_assert(Pays(kWideTile, 72, 3072, 768) && !Pays(kWideTile, 71, 3072, 768), "");
+
+// Two levels where they save more than they cost, of whole tiles and whole blocks twice as large.
+constexpr StrassenTile kDeepTile = {8, 8, 16, 16, {{48, 2, 2}, {150, 10, 4}}};
+static_assert(StrassenLevels(kDeepTile, 197, 3072, 768) == 2, "");
+static_assert(StrassenLevels(kDeepTile, 197, 768, 192) == 1, "");
+static_assert(StrassenLevels(kDeepTile, 197, 3072, 64) == 0, "");
+static_assert(StrassenLevels(kDeepTile, 197, 31, 768) == 1, "");
+static_assert(StrassenLevels(kDeepTile, 197, 3072, 768 + 32) == 1, "");
+static_assert(StrassenLevels(kTile, 197, 3072, 768) == 1, "");
+// 48 rows are three tiles of one level, but one and a half of two.
+static_assert(StrassenLevels(kDeepTile, 48, 3072, 768) == 1, "");
 
 // Every sum of the header, of the extreme codes of A, [-8, 7], and of B, [-7, 7], and the products.
 struct Block {
@@ -71,6 +85,34 @@ constexpr bool AllExact() {
 }
 
 static_assert(AllExact(), "");
+
+// Of the four blocks, the coefficients of each factor, in the order of the products.
+constexpr int kOfA[kStrassenProducts][4] = {{1, 0, 0, 0},  {0, 1, 0, 0}, {-1, 0, 1, 1},
+                                            {1, 0, -1, 0}, {0, 0, 0, 1}, {0, 0, 1, 1},
+                                            {1, 1, -1, -1}};
+constexpr int kOfB[kStrassenProducts][4] = {{1, 0, 0, 0},  {0, 0, 1, 0},   {1, -1, 0, 1},
+                                            {0, -1, 0, 1}, {-1, 1, 1, -1}, {-1, 1, 0, 0},
+                                            {0, 0, 0, 1}};
+
+// Whether factors of factors are bytes, of codes low .. high.
+constexpr bool AreBytes(const int (&factors)[kStrassenProducts][4], int low, int high) {
+  for (const auto& outer : factors) {
+    for (const auto& inner : factors) {
+      int least = 0, most = 0;
+      for (int i : outer) {
+        for (int j : inner) {
+          least += i * j * (i * j > 0 ? low : high);
+          most += i * j * (i * j > 0 ? high : low);
+        }
+      }
+      if (!IsByte(least) || !IsByte(most)) return false;
+    }
+  }
+  return true;
+}
+
+static_assert(AreBytes(kOfA, -8, 7) && AreBytes(kOfB, -7, 7), "");
+static_assert(!AreBytes(kOfA, -9, 8), "what this finds");
 
 }  // namespace
 }  // namespace pqv

@@ -79,6 +79,28 @@ namespace arm64 {
   "stp q" #low ", q" #high ", [%[sums], #(" #block " + " #offset ")]\n\t"
 #define PQV_LOAD(block, offset, low, high) \
   "ldp q" #low ", q" #high ", [%[sums], #(" #block " + " #offset ")]\n\t"
+#define PQV_LOAD_INITIAL(block, offset) \
+  "ldp q0, q1, [%[initial], #(" #block " + " #offset ")]\n\t"
+#define PQV_ADD_INITIAL(block, offset, low, high)    \
+  PQV_LOAD_INITIAL(block, offset)                    \
+  "add v" #low ".4s, v" #low ".4s, v0.4s\n\t"        \
+  "add v" #high ".4s, v" #high ".4s, v1.4s\n\t"
+#define PQV_STORE_WITH_INITIAL(block, offset, low, high)  \
+  PQV_LOAD_INITIAL(block, offset)                         \
+  "add v0.4s, v0.4s, v" #low ".4s\n\t"                    \
+  "add v1.4s, v1.4s, v" #high ".4s\n\t"                   \
+  PQV_STORE(block, offset, 0, 1)
+// What a block begins with, if there is such: added to its sums, or to where they wait.
+#define PQV_BEGIN_BLOCK(block)               \
+  ".if %c[has_initial]\n\t"                  \
+  PQV_ROWS(PQV_ADD_INITIAL, block)           \
+  ".endif\n\t"
+#define PQV_WAIT(block)                      \
+  ".if %c[has_initial]\n\t"                  \
+  PQV_ROWS(PQV_STORE_WITH_INITIAL, block)    \
+  ".else\n\t"                                \
+  PQV_ROWS(PQV_STORE, block)                 \
+  ".endif\n\t"
 #define PQV_ADD_TO(block, offset, low, high)    \
   PQV_LOAD(block, offset, 0, 1)                 \
   "add v0.4s, v0.4s, v" #low ".4s\n\t"          \
@@ -157,12 +179,12 @@ namespace arm64 {
 #define PQV_C22 768
 
 // From the factors of rows and channels, `blocks` times 16 k each, one or more, to output or, where
-// ends.shift is null, to `sums`. X = P1 + P6 waits where C12 would be, Y = X + P7 where C22 would be.
-static __attribute__((noinline, unused)) void StrassenProducts(const uint8_t* rows,
-                                                               const uint8_t* panel, size_t blocks,
-                                                               const int32_t* bias,
-                                                               const StrassenEnds& ends,
-                                                               StrassenSums* sums) {
+// ends.shift is null, to `sums`. Blocks begin with the bias and, with kHasInitial, with `initial`.
+// X = P1 + P6 waits where C12 would be, Y = X + P7 where C22 would be.
+template <bool kHasInitial>
+static __attribute__((noinline, unused)) void StrassenProducts(
+    const uint8_t* rows, const uint8_t* panel, size_t blocks, const int32_t* bias,
+    const StrassenSums* initial, const StrassenEnds& ends, StrassenSums* sums) {
   size_t left;
   int8_t* y = ends.y;
   const int8_t* residual = ends.residual;
@@ -170,13 +192,15 @@ static __attribute__((noinline, unused)) void StrassenProducts(const uint8_t* ro
       PQV_BEGIN_LEFT
       PQV_PRODUCT  // P1
       PQV_ROWS(PQV_STORE, PQV_C12)
+      PQV_BEGIN_BLOCK(PQV_C11)
       PQV_PRODUCT  // P2
       PQV_END_SUMS(PQV_C11, PQV_LEFT)
       PQV_ROWS(PQV_LOAD, PQV_C12)
       PQV_PRODUCT  // P6
-      PQV_ROWS(PQV_STORE, PQV_C12)
+      PQV_WAIT(PQV_C12)
       PQV_PRODUCT  // P7
-      PQV_ROWS(PQV_STORE, PQV_C22)
+      PQV_WAIT(PQV_C22)
+      PQV_BEGIN_BLOCK(PQV_C21)
       PQV_PRODUCT  // -P4
       PQV_END_SUMS(PQV_C21, PQV_LEFT)
       PQV_GO_RIGHT(y, y_stride)
@@ -190,8 +214,8 @@ static __attribute__((noinline, unused)) void StrassenProducts(const uint8_t* ro
       PQV_END_TOTALS(PQV_C12, PQV_RIGHT)
       : [rows] "+&r"(rows), [panel] "+&r"(panel), [left] "=&r"(left), [y] "+&r"(y),
         [residual] "+&r"(residual)
-      : [blocks] "r"(blocks), [bias] "r"(bias), [sums] "r"(sums), [shift] "r"(ends.shift),
-        [multiplier] "r"(ends.multiplier), [limits] "r"(ends.limits), [y_stride] "r"(ends.y_stride),
+      : [blocks] "r"(blocks), [bias] "r"(bias), [initial] "r"(initial), [has_initial] "i"(kHasInitial), [sums] "r"(sums),
+        [shift] "r"(ends.shift), [multiplier] "r"(ends.multiplier), [limits] "r"(ends.limits), [y_stride] "r"(ends.y_stride),
         [residual_multiplier] "r"(ends.residual_multiplier),
         [residual_stride] "r"(ends.residual_stride), [fraction] "i"(kFractionBits)
       : "cc", "memory", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11",
@@ -212,6 +236,11 @@ static __attribute__((noinline, unused)) void StrassenProducts(const uint8_t* ro
 #undef PQV_ROWS
 #undef PQV_STORE
 #undef PQV_LOAD
+#undef PQV_LOAD_INITIAL
+#undef PQV_ADD_INITIAL
+#undef PQV_STORE_WITH_INITIAL
+#undef PQV_BEGIN_BLOCK
+#undef PQV_WAIT
 #undef PQV_ADD_TO
 #undef PQV_NARROW
 #undef PQV_NO_RESIDUAL

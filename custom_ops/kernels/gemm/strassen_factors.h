@@ -2,6 +2,7 @@
 // channels: for each 16 k those of rows 0 .. 3 and then those of rows 4 .. 7; all 8 channels.
 //
 // In assembly: gcc copies what one instruction stores from four registers into consecutive ones.
+// What of it is assembled depends on the template's argument.
 
 #ifndef PQV_KERNELS_GEMM_STRASSEN_FACTORS_H_
 #define PQV_KERNELS_GEMM_STRASSEN_FACTORS_H_
@@ -17,10 +18,12 @@ namespace arm64 {
   op " v" #x1 ".16b, v" #y1 ".16b, v" #z1 ".16b\n\t"                            \
   op " v" #x2 ".16b, v" #y2 ".16b, v" #z2 ".16b\n\t"                            \
   op " v" #x3 ".16b, v" #y3 ".16b, v" #z3 ".16b\n\t"
-// 16 k of four rows, which saturate v8 where they are beyond [-8, 7].
+// 16 k of four rows; codes saturate v8 where they are beyond [-8, 7].
 #define PQV_LOAD_ROW(x, row, k)                                                 \
   "ldr q" #x ", [%[" #row "], %[" #k "]]\n\t"                                   \
-  "sqshl v8.16b, v" #x ".16b, #4\n\t"
+  ".if %c[are_codes]\n\t"                                                       \
+  "sqshl v8.16b, v" #x ".16b, #4\n\t"                                           \
+  ".endif\n\t"
 #define PQV_LOAD_ROWS(x0, x1, x2, x3, rows, k)                                  \
   PQV_LOAD_ROW(x0, rows##0, k) PQV_LOAD_ROW(x1, rows##1, k)                     \
   PQV_LOAD_ROW(x2, rows##2, k) PQV_LOAD_ROW(x3, rows##3, k)
@@ -28,7 +31,8 @@ namespace arm64 {
   "st4 {v" #x0 ".4s-v" #x3 ".4s}, [%[" #target "]], %[step]\n\t"
 
 // Of four rows from `upper` on and the four that are eight rows below, to where those of the block
-// A11 belong; a block has `block_k`, a multiple of 16.
+// A11 belong; a block has `block_k`, a multiple of 16. Rows have codes, or sums of them.
+template <bool kAreCodes>
 static inline void MakeFactorsOfRows(const uint8_t* upper, size_t stride, size_t block_k,
                                      uint8_t* a11) {
   const uint8_t* const lower = upper + 8 * stride;
@@ -67,25 +71,31 @@ static inline void MakeFactorsOfRows(const uint8_t* upper, size_t stride, size_t
       : [upper0] "r"(upper), [upper1] "r"(upper + stride), [upper2] "r"(upper + 2 * stride),
         [upper3] "r"(upper + 3 * stride), [lower0] "r"(lower), [lower1] "r"(lower + stride),
         [lower2] "r"(lower + 2 * stride), [lower3] "r"(lower + 3 * stride),
-        [step] "r"(size_t{128}), [block_k] "r"(block_k)
+        [step] "r"(size_t{128}), [block_k] "r"(block_k), [are_codes] "i"(kAreCodes)
       : "cc", "memory", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v16", "v17", "v18",
         "v19", "v20", "v21", "v22", "v23");
 }
 
-// Two groups of the file, of which `x0` and `x1` are widened to x0 .. x3.
+// Two groups, x0 .. x3; those of the file are widened.
 #define PQV_WIDEN(low, high, x)                                                 \
   "shl v" #low ".16b, v" #x ".16b, #4\n\t"                                      \
   "sshr v" #low ".16b, v" #low ".16b, #4\n\t"                                   \
   "sshr v" #high ".16b, v" #x ".16b, #4\n\t"
 #define PQV_LOAD_GROUPS(x0, x1, x2, x3, source)                                 \
+  ".if %c[are_codes]\n\t"                                                       \
   "ld1 {v0.16b, v1.16b}, [%[" #source "]], #32\n\t"                             \
-  PQV_WIDEN(x0, x1, 0) PQV_WIDEN(x2, x3, 1)
+  PQV_WIDEN(x0, x1, 0) PQV_WIDEN(x2, x3, 1)                                     \
+  ".else\n\t"                                                                   \
+  "ld1 {v" #x0 ".16b-v" #x3 ".16b}, [%[" #source "]], #64\n\t"                  \
+  ".endif\n\t"
 #define PQV_STORE_GROUPS(x0, x3, block)                                         \
   "st1 {v" #x0 ".16b-v" #x3 ".16b}, [%[" #block "]], #64\n\t"
 
-// Of 8 channels from each of the blocks of the file, `groups` each, a multiple of two.
-static inline void MakeFactorsOfPanels(const uint8_t* file11, const uint8_t* file12,
-                                       const uint8_t* file21, const uint8_t* file22, size_t groups,
+// Of 8 channels from each of four blocks, `groups` each, a multiple of two. Codes are packed as in the
+// file, and B12 is wanted, too; sums of them are bytes.
+template <bool kAreCodes>
+static inline void MakeFactorsOfPanels(const uint8_t* from11, const uint8_t* from12,
+                                       const uint8_t* from21, const uint8_t* from22, size_t groups,
                                        uint8_t* b11) {
   const size_t bytes = 32 * groups;
   uint8_t* b21 = b11 + bytes;
@@ -97,12 +107,14 @@ static inline void MakeFactorsOfPanels(const uint8_t* file11, const uint8_t* fil
   uint8_t* b12 = b22 + bytes;
   __asm__ volatile(
       "1:\n\t"
-      PQV_LOAD_GROUPS(16, 17, 18, 19, file11)
-      PQV_LOAD_GROUPS(20, 21, 22, 23, file12)
-      PQV_LOAD_GROUPS(24, 25, 26, 27, file21)
-      PQV_LOAD_GROUPS(28, 29, 30, 31, file22)
+      PQV_LOAD_GROUPS(16, 17, 18, 19, from11)
+      PQV_LOAD_GROUPS(20, 21, 22, 23, from12)
+      PQV_LOAD_GROUPS(24, 25, 26, 27, from21)
+      PQV_LOAD_GROUPS(28, 29, 30, 31, from22)
       PQV_STORE_GROUPS(16, 19, b11)
+      ".if %c[are_codes]\n\t"
       PQV_STORE_GROUPS(20, 23, b12)
+      ".endif\n\t"
       PQV_OF_FOUR("sub", 16, 17, 18, 19, 20, 21, 22, 23, 16, 17, 18, 19)  // T1 = B12 - B11
       PQV_OF_FOUR("sub", 20, 21, 22, 23, 28, 29, 30, 31, 20, 21, 22, 23)  // T3 = B22 - B12
       PQV_STORE_GROUPS(24, 27, b21)
@@ -115,10 +127,10 @@ static inline void MakeFactorsOfPanels(const uint8_t* file11, const uint8_t* fil
       PQV_STORE_GROUPS(24, 27, t4)
       "subs %[groups], %[groups], #2\n\t"
       "b.ne 1b"
-      : [file11] "+&r"(file11), [file12] "+&r"(file12), [file21] "+&r"(file21), [file22] "+&r"(file22),
+      : [from11] "+&r"(from11), [from12] "+&r"(from12), [from21] "+&r"(from21), [from22] "+&r"(from22),
         [groups] "+&r"(groups), [b11] "+&r"(b11), [b12] "+&r"(b12), [b21] "+&r"(b21), [b22] "+&r"(b22),
         [t1] "+&r"(t1), [t2] "+&r"(t2), [t3] "+&r"(t3), [t4] "+&r"(t4)
-      :
+      : [are_codes] "i"(kAreCodes)
       : "cc", "memory", "v0", "v1", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24",
         "v25", "v26", "v27", "v28", "v29", "v30", "v31");
 }

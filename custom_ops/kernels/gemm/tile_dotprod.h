@@ -47,7 +47,8 @@ struct DotprodTile {
   using Form = GroupForm<8>;
   static constexpr size_t kRows = kMaxRows;
   static constexpr size_t kLowerRowsBytes = 0;  // all rows at once
-  static constexpr StrassenTile kStrassen = {kRows, kPanelChannels, kBlockK, 16, 48, 2};
+  static constexpr StrassenTile kStrassen = {
+      kRows, kPanelChannels, kBlockK, 16, {{48, 2, 2}, {150, 10, 4}}};
 
   static constexpr size_t RowsBytes(size_t k) { return 2 * k * kHalfRows; }
 
@@ -63,11 +64,12 @@ struct DotprodTile {
     return false;
   }
 
+  template <bool kHasInitial>
   static PQV_INLINE void StrassenProducts(const uint8_t* rows, const uint8_t* panel, size_t blocks,
-                                          const int32_t* bias, const StrassenEnds& ends,
-                                          StrassenSums* sums) {
+                                          const int32_t* bias, const StrassenSums* initial,
+                                          const StrassenEnds& ends, StrassenSums* sums) {
     static_assert(kSign == Sign::kSigned && kRows == 8, "what it is written for");
-    arm64::StrassenProducts(rows, panel, blocks, bias, ends, sums);
+    arm64::StrassenProducts<kHasInitial>(rows, panel, blocks, bias, initial, ends, sums);
   }
 
   template <size_t kCount>

@@ -20,7 +20,7 @@ constexpr size_t kBlockVectors = kBlockChannels / kLanes32;
 
 // A tile of Strassen's product has four of them. Factors of weights, which leave L1, weigh more
 // than their instructions: 24 to 64 rows are slower with them.
-constexpr StrassenTile kStrassenTile = {kBlockRows, kBlockChannels, 16, 64, 90, 6};
+constexpr StrassenTile kStrassenTile = {kBlockRows, kBlockChannels, 16, 64, {{90, 2, 6}}};
 constexpr size_t kFastRows = 2 * kBlockRows;
 constexpr size_t kFastChannels = 2 * kBlockChannels;
 enum FastSums { kC11, kC12, kC21, kC22, kFastSums };

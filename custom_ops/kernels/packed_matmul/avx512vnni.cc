@@ -77,7 +77,7 @@ bool PrepareUnsigned(const PackedMatMul& op, const PackedMatMulBlock& block) {
 // out the others.
 bool TakesStrassen(const PackedMatMul& op, const int8_t* a, size_t rows) {
   if (op.n % kFastChannels > op.n / 4) return false;
-  if (!StrassenPays(kStrassenTile, rows, op.n, op.k)) return false;
+  if (StrassenLevels(kStrassenTile, rows, op.n, op.k) == 0) return false;
   for (size_t i = 0; i < op.k; i += 64) {
     if (BeyondInt4(_mm512_maskz_loadu_epi8(FirstLanes(op.k - i), a + i)) != 0) return false;
   }

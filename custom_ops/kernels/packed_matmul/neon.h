@@ -48,16 +48,16 @@ struct MadePanels {
   }
 };
 
-// The factors of Strassen's product, of 16 channels.
+// The factors of Strassen's product, of eight channels from n on and of eight `right` of these.
 struct FactorPanels {
   const PackedMatMul& op;
 
-  PQV_INLINE void Make(size_t n, size_t k, size_t block_k, uint8_t* factors) const {
+  PQV_INLINE void Make(size_t n, size_t right, size_t k, size_t block_k, uint8_t* factors) const {
     const auto block = [&](size_t i, size_t j) PQV_LAMBDA {
-      return Group(op.weights, 4, op.k, k + i * block_k, n + j * kPanelChannels);
+      return Group(op.weights, 4, op.k, k + i * block_k, n + j * right);
     };
-    MakeFactorsOfPanels(block(0, 0), block(0, 1), block(1, 0), block(1, 1), block_k / kGroupSize,
-                        factors);
+    MakeFactorsOfPanels<true>(block(0, 0), block(0, 1), block(1, 0), block(1, 1),
+                              block_k / kGroupSize, factors);
   }
 };
 
@@ -314,21 +314,22 @@ struct FewRowsOfDotprod {
 };
 #endif
 
-// The prepared rows of a product: those of its row 0 come first.
-static PQV_INLINE RowFactors FactorsOf(const PackedMatMulBlock& block) {
-  return {block.prepared, block.prepared_rows / kFastRows};
+// The prepared rows of a product, which are those of its row 0 first.
+template <typename Tile>
+static RowFactors FactorsOf(const PackedMatMul& op, const PackedMatMulBlock& block) {
+  const FastShape shape = {StrassenLevels(Tile::kStrassen, block.prepared_rows, op.n, op.k)};
+  return {block.prepared, block.prepared_rows / shape.Tile(), shape};
 }
-
-static PQV_INLINE size_t WholeRows(size_t row_end) { return row_end - row_end % kFastRows; }
 
 // Strassen's product, and the channels that are no whole tile directly.
 template <typename Tile, typename Epilogue>
 static void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block,
                     const Epilogue& epilogue) {
+  const RowFactors factors = FactorsOf<Tile>(op, block);
   Product whole = MakeProduct(op, block);
   Product rest = whole;
-  whole.channel_end -= (whole.channel_end - whole.channel_begin) % kFastChannels;
-  RunFastProduct<Tile>(whole, FactorsOf(block), FactorPanels{op}, epilogue);
+  whole.channel_end = factors.shape.WholeEnd(whole.channel_begin, whole.channel_end);
+  RunFastProduct<Tile>(whole, factors, FactorPanels{op}, epilogue);
   if (rest.channel_end > whole.channel_end) {
     rest.channel_begin = whole.channel_end;
     RunDirect<Tile, 4>(op, rest, epilogue);
@@ -373,15 +374,17 @@ static void RunPackedToInt8(const PackedMatMul& op, const PackedMatMulBlock& blo
 // Activations of 8 bits are mostly told by their first row; preparing finds out the others.
 template <typename Tile>
 static size_t FactorsBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
-  if (!StrassenPays(Tile::kStrassen, whole.row_end, whole.channel_end, op.k)) return 0;
-  if (!AreInt4(whole.a, 1, whole.a_stride, op.k)) return 0;
-  return WholeRows(whole.row_end) / kFastRows * FactorBytes(op.k);
+  const FastShape shape = {StrassenLevels(Tile::kStrassen, whole.row_end, op.n, op.k)};
+  if (shape.levels == 0 || !AreInt4(whole.a, 1, whole.a_stride, op.k)) return 0;
+  return whole.row_end / shape.Tile() * shape.RowBytes(op.k);
 }
 
-static inline bool MakeFactors(const PackedMatMul& op, const PackedMatMulBlock& block) {
+template <typename Tile>
+static bool MakeFactors(const PackedMatMul& op, const PackedMatMulBlock& block) {
+  const RowFactors factors = FactorsOf<Tile>(op, block);
   Product product = MakeProduct(op, block);
-  product.row_end = WholeRows(product.row_end);
-  return MakeRowFactors(product, FactorsOf(block));
+  product.row_end = factors.shape.WholeEnd(product.row_begin, product.row_end);
+  return MakeRowFactors(product, factors);
 }
 
 // Where several tasks would pack the same rows.
@@ -403,9 +406,9 @@ static constexpr PackedMatMulKernel MakePackedMatMulKernel() {
                                nullptr};
   if constexpr (kBits == 8) kernel.run_to_int32 = RunPacked<Tile, Few, kBits, ToInt32>;
   if constexpr (kPreparesFactors<Tile, kBits>) {
-    kernel.row_tile = kFastRows;
+    kernel.row_tile = kMaxFastTile;
     kernel.prepared_bytes = FactorsBytes<Tile>;
-    kernel.prepare = MakeFactors;
+    kernel.prepare = MakeFactors<Tile>;
   } else {
     kernel.prepared_bytes = PackedRowsBytes<Tile>;
     kernel.prepare = PackRows<Tile>;
