@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from timm.data import ImageNetInfo, add_img_extensions, create_dataset
 from timm.data.dataset import ImageDataset
@@ -119,10 +121,19 @@ def class_names(source: object) -> tuple[str, ...]:
 
 
 def file_states(source: object) -> list[FileState]:
-    """The files of a data set of folders; none of one of another kind."""
-    reader = _reader(source)
-    names = [name for name, _ in reader.samples] if isinstance(reader, ReaderImageFolder) else []
-    return [_state(name) for name in names]
+    """The files of a data set: images, tar files, or the cache of a hub; of other kinds none."""
+    return [_state(str(name)) for name in _files(getattr(source, "reader", None))]
+
+
+def _files(reader: Any) -> Sequence[str | Path]:
+    if isinstance(reader, ReaderImageFolder):
+        return [name for name, _ in reader.samples]
+    if cache := getattr(getattr(reader, "dataset", None), "cache_files", None):
+        return [file["filename"] for file in cache]
+    root = getattr(reader, "root", None)
+    if not isinstance(root, str):
+        return []
+    return [root] if Path(root).is_file() else sorted(Path(root).rglob("*.tar"))
 
 
 def _state(name: str) -> FileState:

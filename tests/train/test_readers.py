@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from striped import PLAIN
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.train.data import Share, Split, TrainData, eval_batches
+from pqv_onnx.train.folders import file_states
 from pqv_onnx.train.recipe import Augmentation
 
 SHARDS = "train-{0000..0001}.tar|16"
@@ -106,6 +109,25 @@ def test_webdataset(workers: int, shards: Path, folders: Path) -> None:
     assert not all(torch.equal(a[0], b[0]) for a, b in zip(first, second, strict=True))
     # Which images an epoch has is up to the reader, which may give each worker its own share.
     assert sum(len(labels) for _, labels in first) == 16
+
+
+@pytest.mark.parametrize("kind", ["hfds", "wds", "tar"])
+def test_files_that_changed_are_noticed(
+    kind: str, parquet: Path, shards: Path, folders: Path, tmp_path: Path
+) -> None:
+    tar = tmp_path / "all.tar"
+    with tarfile.open(tar, "w") as file:
+        file.add(folders / "train", "")
+    split = {
+        "hfds": Split(f"hfds/{parquet}", str(tmp_path), "train"),
+        "wds": Split("wds/stripes", str(shards), SHARDS),
+        "tar": Split("", str(tar), "train"),
+    }[kind]
+    states = file_states(split.open(3, False, 1, 0))
+    assert len(states) == (2 if kind == "wds" else 1)
+    assert states == file_states(replace(split).open(3, False, 1, 0))
+    os.utime(states[0][0], ns=(0, 0))
+    assert states != file_states(replace(split).open(3, False, 1, 0))
 
 
 def test_splits_that_are_not_there(parquet: Path, shards: Path, tmp_path: Path) -> None:
