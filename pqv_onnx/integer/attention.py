@@ -50,12 +50,13 @@ class Attention(nn.Module):
         return self.mean(self.weights(self.matmul(*q, k)), v)
 
     def weights(self, logits: Tensor) -> Tensor:
-        """Attention weights, uint8, of int32 logits [B * W, H, M, N] for W windows."""
+        """Attention weights, uint8, of int32 logits [B * W, H, M, N], or of axes for B and W."""
         if not hasattr(self.softmax, "mask"):
             return self.softmax(logits)
-        windows, shape = len(self.softmax.get_buffer("mask")), logits.shape[1:]
-        split: Tensor = self.softmax(logits.reshape(-1, windows, *shape))
-        return split.reshape(-1, *shape)
+        windows = len(self.softmax.get_buffer("mask"))
+        shape = (-1, windows, *self.softmax.get_buffer("bias").shape)
+        split: Tensor = self.softmax(logits.reshape(shape))
+        return split.reshape(-1, *logits.shape[1:])
 
 
 class SelfAttention(Attention):

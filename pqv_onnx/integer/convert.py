@@ -338,10 +338,10 @@ class _Conversion(Program):
         heads, count, keys = *sizes(node)[-3:-1], sizes(node.nodes[1])[-2]
         codes = np.zeros((heads, count, keys), np.int16)
         if bias is not None:
-            codes[:] = softmax.bias_codes(bias, unit).reshape(-1, count, keys)
+            codes[:] = softmax.bias_codes(_whole_rows(bias, count, keys), unit)
         mask = np.zeros((1, count, keys), np.uint8)
         if excluded is not None:
-            mask = excluded.cpu().numpy().astype(np.uint8).reshape(-1, count, keys)
+            mask = _whole_rows(excluded, count, keys).cpu().numpy().astype(np.uint8)
         return OpLayer("IntSoftmax2nBias", {"bias": codes, "mask": mask}, **attributes)
 
     def activation(self, node: nodes.Activation, handler: handlers.Activation) -> None:
@@ -442,6 +442,11 @@ def _rotary(
     shift, multiplier = fixed_point.rotary_scale(ratio)
     scale = {"shift": shift, "multiplier": multiplier}
     return OpLayer("IntRotary", {"cos": cos, "sin": sin}, pairs=int(pairs), y_bits=bits, **scale)
+
+
+def _whole_rows(values: Tensor, queries: int, keys: int) -> Tensor:
+    """What is broadcast against logits [..., N, M], for each of them, [-1, N, M]."""
+    return values.expand(*values.shape[:-2], queries, keys).reshape(-1, queries, keys)
 
 
 def _in_order(table: Tensor, op: HeadOp) -> Tensor:

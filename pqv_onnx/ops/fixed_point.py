@@ -35,6 +35,9 @@ _INT16 = np.iinfo(np.int16)
 
 LAYER_NORM_BIASES = (_INT16.min / 2**FRACTION_BITS, _INT16.max / 2**FRACTION_BITS)
 """The least and the largest bias of an IntLayerNorm, in steps of its output."""
+SOFTMAX_BIASES = (_INT16.min / 2.0**9, _INT16.max / 2.0**9)
+"""The least and the largest that any IntSoftmax2nBias holds, in log2 units, with a multiplier from
+2^14 on. The least leaves no weight, where the largest logit without it is not 55 below."""
 
 
 def requantizer(scale: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int16]]:

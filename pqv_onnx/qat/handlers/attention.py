@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pqv_onnx.ops import fixed_point
 from pqv_onnx.ops.int_rotary import rotated
 from pqv_onnx.qat import exact
 from pqv_onnx.qat.exact import Sums
@@ -19,13 +20,15 @@ from pqv_onnx.qat.quantizers import ActivationQuantizer, Quantizer
 from pqv_onnx.qat.softmax import QuantSoftmax
 from pqv_onnx.trace import nodes
 from pqv_onnx.trace.nodes import Node
-from pqv_onnx.trace.values import Const
+from pqv_onnx.trace.values import Const, Shape, resolved
 
 if TYPE_CHECKING:
     from pqv_onnx.qat.assembly import Assembly
 
 _EXCLUDED = -50.0
 """A bias below it leaves a place out: its weight is under 2^-72 of the largest."""
+_LOWEST = -1e4
+"""In place of minus infinity, which no checkpoint may hold and no optimizer survives."""
 
 
 class Attention(Handler[nodes.Attention]):
@@ -73,6 +76,9 @@ class Attention(Handler[nodes.Attention]):
         if per_head:
             scaled = ActivationQuantizer(spec.qkv.bits)
             self.scaled = assembly.add(f"{path}.scaled_quantizer", scaled)
+        for const in node.biases:
+            if min(_axes_apart(const.shape)) > 1:
+                raise self.refuse("a bias of attention's logits that differs by window and head")
         self.biases = [assembly.constant(f"{path}.bias", const) for const in node.biases]
 
     @property
@@ -131,7 +137,7 @@ class Attention(Handler[nodes.Attention]):
         windows = excluded.shape[-4] if excluded is not None and excluded.ndim > 3 else 1
         shape = logits.codes.shape
         if windows > 1:  # a mask has an axis for the windows of an image
-            split = (-1, windows, *shape[1:])
+            split = (-1, windows, *shape[-3:])
             real, codes = logits.real.reshape(split), logits.codes.reshape(split)
             logits = logits._replace(real=real, codes=codes)
         weights, attention = self.softmax(logits, bias, excluded)
@@ -141,19 +147,40 @@ class Attention(Handler[nodes.Attention]):
         """The bias of the logits in log2 units, and which places are left out.
 
         Each broadcasts against [P, H, N, M], as the node's biases do. A fixed bias of zero here
-        and far below zero there is a mask.
+        and far below zero there is a mask, if it is the same for all heads. The bias ends where
+        that of the op does, which leaves no weight to a place from there on.
+
+        Raises:
+            PqvError: a bias that is no mask differs by window.
         """
         bias: Tensor | None = None
         excluded: Tensor | None = None
         for constant in self.biases:
             value = constant.value
-            if not isinstance(value, torch.nn.Parameter) and is_mask(value):
+            windows, heads = _axes_apart(value.shape)
+            if heads == 1 and not isinstance(value, torch.nn.Parameter) and is_mask(value):
                 places = value < _EXCLUDED
                 excluded = places if excluded is None else excluded | places
+            elif windows > 1:
+                raise self.refuse("a bias of attention's logits that differs by window")
             else:
                 value = value * math.log2(math.e)
                 bias = value if bias is None else bias + value
+        if bias is not None and exact.rounds():
+            bias = bias.clamp(*fixed_point.SOFTMAX_BIASES)
         return bias, excluded
+
+    def set_constants(self, values: list[Tensor]) -> None:
+        super().set_constants(values)
+        for constant in self.biases:
+            constant.value.data.clamp_(min=_LOWEST)
+        self.bias()  # refuses now, not when images come, what only values tell
+
+
+def _axes_apart(shape: Shape) -> tuple[int, int]:
+    """For how many windows and heads a bias, [P, H, N, M] or less, has values of their own."""
+    windows, heads = (1, 1, *resolved(shape)[:-2])[-2:]
+    return windows, heads
 
 
 def is_mask(bias: Tensor) -> bool:
