@@ -30,6 +30,7 @@ from pqv_onnx.qat.quantizers import Quantizer, WeightQuantizer
 from pqv_onnx.qat.reconstruction import Reconstruction, error_weights, reconstruct
 from pqv_onnx.qat.routes import Routes
 from pqv_onnx.qat.step_search import Observed
+from pqv_onnx.qat.unrotated import is_unrotated
 from pqv_onnx.qat.widening import narrow, widen
 
 _LARGEST_RATIO = 2.0
@@ -135,7 +136,8 @@ def calibrate(
         watcher: whom to tell.
 
     Raises:
-        PqvError: there are no images, their shape is wrong, or a tensor is not finite.
+        PqvError: there are no images, their shape is wrong, a tensor is not finite, or the model is
+            unrotated.
     """
     routes = Routes(model.config.backbone.graph, model.handlers)
     shifts = find_shifts(routes) if options.centering else []
@@ -178,7 +180,8 @@ def round_weights(
         initialization: of the weights' steps, as of ``Calibration``.
 
     Raises:
-        PqvError: there are no images, their shape is wrong, or a tensor is not finite.
+        PqvError: there are no images, their shape is wrong, a tensor is not finite, or the model is
+            unrotated.
     """
 
     def prepare(part: _Part) -> None:
@@ -232,6 +235,10 @@ def _by_segments(
 
     What ``model`` gives in ``reference`` is the target; ``weighs``: whether errors are weighted.
     """
+    if is_unrotated(model):  # what is written to a rotated weight is lost
+        raise PqvError(
+            "the model is unrotated for training: calibrate it before, or one of its rotated_state"
+        )
     with on_accelerator(model):
         inputs = floats = _chunks(model, images)
         original = copy.deepcopy(model)

@@ -34,6 +34,11 @@ def unrotate(model: QuantModel) -> None:
         parametrize.register_parametrization(module, name, rotation, unsafe=True)
 
 
+def is_unrotated(model: nn.Module) -> bool:
+    """Whether parameters of a model are without the rotation of the stream."""
+    return any(parametrize.is_parametrized(module) for module in model.modules())
+
+
 def rotated_state(model: nn.Module) -> dict[str, Tensor]:
     """The state dict of a model, unrotated or not, as it would be rotated."""
     state = {}

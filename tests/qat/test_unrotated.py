@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from pqv_onnx.errors import PqvError
-from pqv_onnx.qat import QuantModel, convert_to_qat
+from pqv_onnx.qat import QuantModel, calibrate, convert_to_qat, round_weights
 from pqv_onnx.qat.exact import full_precision
 from pqv_onnx.qat.unrotated import rotated_state, unrotate, unrotated
 from pqv_onnx.spec import QuantSpec
@@ -80,3 +82,10 @@ def test_twice_is_refused() -> None:
     unrotate(model)
     with pytest.raises(PqvError, match="unrotated already"):
         unrotate(model)
+
+
+@pytest.mark.parametrize("function", [calibrate, round_weights])
+def test_what_would_be_lost_is_refused(function: Callable[..., None]) -> None:
+    model = convert_to_qat(float_model(), PRESET)
+    with unrotated(model), pytest.raises(PqvError, match="the model is unrotated for training"):
+        function(model, images(4))
