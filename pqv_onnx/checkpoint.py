@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -150,7 +151,7 @@ def is_qat(path: str | os.PathLike[str]) -> bool:
         return False
     try:
         if not _is_safetensors(source):
-            return _is_qat_dict(_read_torch(source))
+            return _is_qat_dict(_read_torch(source, is_zipfile(source)))
         with safe_open(source, framework="pt") as file:
             return FORMAT in (file.metadata() or {})
     except PqvError as error:
@@ -246,14 +247,15 @@ def _read_safetensors(path: Path) -> tuple[_State, dict[str, str]]:
         raise PqvError(f"is no readable safetensors file ({error})") from error
 
 
-def _read_torch(path: Path) -> Any:
+def _read_torch(path: Path, mapped: bool = False) -> Any:
+    """What a torch file holds; a zip file's weights, if mapped, are read when they are used."""
     try:
         with (
             warnings.catch_warnings(action="ignore"),  # about the pickle protocol
             # Options of a training program, as timm's: a class of attributes, which runs nothing.
             torch.serialization.safe_globals([argparse.Namespace]),
         ):
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     # A damaged or hostile pickle can fail in any way.
     except Exception as error:
         kind = re.search(r"GLOBAL (\S+) was not", str(error))

@@ -89,6 +89,23 @@ def test_torch_files_of_weights(ending: str, model: QuantModel, tmp_path: Path) 
         is_qat(path)
 
 
+_IO = Path("/proc/self/io")
+
+
+@pytest.mark.skipif(not _IO.exists(), reason="Linux counts what a process reads")
+def test_what_a_torch_file_is_shows_without_its_weights(tmp_path: Path) -> None:
+    path = tmp_path / "m.pth"
+    for zipped in (False, True):
+        torch.save({"weight": torch.ones(2**20)}, path, _use_new_zipfile_serialization=zipped)
+        before = _bytes_read()
+        assert not is_qat(path)
+    assert _bytes_read() - before < 2**20
+
+
+def _bytes_read() -> int:
+    return int(_IO.read_text().split()[1])
+
+
 def test_wrong_keys(checkpoint: Path) -> None:
     state = load_file(checkpoint)
     bias = state.pop("head.bias")
