@@ -41,7 +41,7 @@ static_assert(Pays(kTile, 50, 768, 3072) && !Pays(kWideTile, 50, 768, 3072), "")
 static_assert(Pays(kWideTile, 72, 3072, 768) && !Pays(kWideTile, 71, 3072, 768), "");
 
 // Two levels where they save more than they cost, of whole tiles and whole blocks twice as large.
-constexpr StrassenTile kDeepTile = {8, 8, 16, 16, {{48, 2, 2}, {150, 10, 4}}};
+constexpr StrassenTile kDeepTile = {8, 8, 16, 16, {{48, 2, 2}, {206, 10, 6}}};
 static_assert(StrassenLevels(kDeepTile, 197, 3072, 768) == 2, "");
 static_assert(StrassenLevels(kDeepTile, 197, 768, 192) == 1, "");
 static_assert(StrassenLevels(kDeepTile, 197, 3072, 64) == 0, "");

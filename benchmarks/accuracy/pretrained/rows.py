@@ -119,9 +119,11 @@ def _ours(precision: str) -> Iterable[Row]:
         if changes != {"attention": QuantSpec.preset(precision).attention.scheme}:
             yield Row(precision, f"quick, {name}", options=_QUICK | changes)
     updates = _FULL | {"reconstruction": {"steps": 500}}
+    more = _FULL | {"reconstruction": {"steps": 1000}}
     ratios = _FULL | CHANGES["ratios for rotations"]
     yield Row(precision, "full", options=_FULL, main=True)
     yield Row(precision, "full, 500 updates", options=updates)
+    yield Row(precision, "full, 1000 updates", options=more)
     yield Row(precision, "full, ratios for rotations", options=ratios)
     for name in ("not centered", "heads not balanced", "GELU not grouped"):
         yield Row(precision, f"full, {name}", options=_FULL | CHANGES[name])
