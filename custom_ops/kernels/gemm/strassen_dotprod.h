@@ -38,17 +38,16 @@ namespace arm64 {
   PQV_DOT_UPPER(4, 5, 10) PQV_DOT_UPPER(6, 7, 11)                   \
   PQV_DOT_LOWER(0, 1, 12) PQV_DOT_LOWER(2, 3, 13)                   \
   PQV_DOT_LOWER(4, 5, 14) PQV_DOT_LOWER(6, 7, 15)
-// Of all blocks of 16 k: the odd one, then two at a time.
+// Of all blocks of 16 k, two at a time; of an odd number, the first one is a second one.
 #define PQV_PRODUCT                    \
-  "lsr %[left], %[blocks], #1\n\t"     \
-  "tbz %[blocks], #0, 1f\n\t"          \
-  PQV_BLOCK                            \
-  "cbz %[left], 2f\n"                  \
+  "mov %[left], %[pairs]\n\t"          \
+  "tbnz %[blocks], #0, 2f\n"           \
   "1:\n\t"                             \
-  PQV_BLOCK PQV_BLOCK                  \
+  PQV_BLOCK                            \
+  "2:\n\t"                             \
+  PQV_BLOCK                            \
   "subs %[left], %[left], #1\n\t"      \
-  "b.ne 1b\n"                          \
-  "2:\n\t"
+  "b.ne 1b\n\t"
 // All rows are like the first one.
 #define PQV_COPY(to, from) "mov v" #to ".16b, v" #from ".16b\n\t"
 #define PQV_COPY_ROW                               \
@@ -92,15 +91,16 @@ namespace arm64 {
   PQV_STORE(block, offset, 0, 1)
 // What a block begins with, if there is such: added to its sums, or to where they wait.
 #define PQV_BEGIN_BLOCK(block)               \
-  ".if %c[has_initial]\n\t"                  \
+  "cbz %[initial], 3f\n\t"                   \
   PQV_ROWS(PQV_ADD_INITIAL, block)           \
-  ".endif\n\t"
+  "3:\n\t"
 #define PQV_WAIT(block)                      \
-  ".if %c[has_initial]\n\t"                  \
+  "cbz %[initial], 3f\n\t"                   \
   PQV_ROWS(PQV_STORE_WITH_INITIAL, block)    \
-  ".else\n\t"                                \
+  "b 4f\n"                                   \
+  "3:\n\t"                                   \
   PQV_ROWS(PQV_STORE, block)                 \
-  ".endif\n\t"
+  "4:\n\t"
 #define PQV_ADD_TO(block, offset, low, high)    \
   PQV_LOAD(block, offset, 0, 1)                 \
   "add v0.4s, v0.4s, v" #low ".4s\n\t"          \
@@ -179,9 +179,8 @@ namespace arm64 {
 #define PQV_C22 768
 
 // From the factors of rows and channels, `blocks` times 16 k each, one or more, to output or, where
-// ends.shift is null, to `sums`. Blocks begin with the bias and, with kHasInitial, with `initial`.
+// ends.shift is null, to `sums`. Blocks begin with the bias and, unless it is null, with `initial`.
 // X = P1 + P6 waits where C12 would be, Y = X + P7 where C22 would be.
-template <bool kHasInitial>
 static __attribute__((noinline, unused)) void StrassenProducts(
     const uint8_t* rows, const uint8_t* panel, size_t blocks, const int32_t* bias,
     const StrassenSums* initial, const StrassenEnds& ends, StrassenSums* sums) {
@@ -214,7 +213,7 @@ static __attribute__((noinline, unused)) void StrassenProducts(
       PQV_END_TOTALS(PQV_C12, PQV_RIGHT)
       : [rows] "+&r"(rows), [panel] "+&r"(panel), [left] "=&r"(left), [y] "+&r"(y),
         [residual] "+&r"(residual)
-      : [blocks] "r"(blocks), [bias] "r"(bias), [initial] "r"(initial), [has_initial] "i"(kHasInitial), [sums] "r"(sums),
+      : [blocks] "r"(blocks), [pairs] "r"((blocks + 1) / 2), [bias] "r"(bias), [initial] "r"(initial), [sums] "r"(sums),
         [shift] "r"(ends.shift), [multiplier] "r"(ends.multiplier), [limits] "r"(ends.limits), [y_stride] "r"(ends.y_stride),
         [residual_multiplier] "r"(ends.residual_multiplier),
         [residual_stride] "r"(ends.residual_stride), [fraction] "i"(kFractionBits)

@@ -33,7 +33,7 @@ namespace arm64 {
 // Of four rows from `upper` on and the four that are eight rows below, to where those of the block
 // A11 belong; a block has `block_k`, a multiple of 16. Rows have codes, or sums of them.
 template <bool kAreCodes>
-static inline void MakeFactorsOfRows(const uint8_t* upper, size_t stride, size_t block_k,
+static __attribute__((noinline, unused)) void MakeFactorsOfRows(const uint8_t* upper, size_t stride, size_t block_k,
                                      uint8_t* a11) {
   const uint8_t* const lower = upper + 8 * stride;
   const size_t bytes = 8 * block_k;
@@ -94,7 +94,7 @@ static inline void MakeFactorsOfRows(const uint8_t* upper, size_t stride, size_t
 // Of 8 channels from each of four blocks, `groups` each, a multiple of two. Codes are packed as in the
 // file, and B12 is wanted, too; sums of them are bytes.
 template <bool kAreCodes>
-static inline void MakeFactorsOfPanels(const uint8_t* from11, const uint8_t* from12,
+static __attribute__((noinline, unused)) void MakeFactorsOfPanels(const uint8_t* from11, const uint8_t* from12,
                                        const uint8_t* from21, const uint8_t* from22, size_t groups,
                                        uint8_t* b11) {
   const size_t bytes = 32 * groups;

@@ -55,9 +55,8 @@ class FastTile {
   PQV_INLINE void Run(const uint8_t* rows, const uint8_t* panel, size_t row, size_t n) const {
     const int32_t* const bias = pass_.is_first ? epilogue_.bias(n) : kNoBias;
     if (pass_.shape.levels == 2) return RunTwoLevels(rows, panel, bias, row, n);
-    if (pass_.is_first) return RunBlock<false>({rows, panel, bias}, nullptr, row, n);
-    const StrassenSums initial = *pass_.PartialAt(row, n);  // where new ones go meanwhile
-    RunBlock<true>({rows, panel, bias}, &initial, row, n);
+    if (pass_.is_first) return RunBlock({rows, panel, bias}, nullptr, row, n);
+    RunLast({rows, panel, bias}, nullptr, row, n);
   }
 
  private:
@@ -72,23 +71,21 @@ class FastTile {
     const int32_t* bias;
   };
 
-  template <bool kHasInitial>
   PQV_INLINE void RunProducts(const Factors& factors, const StrassenSums* initial,
                               const StrassenEnds& ends, StrassenSums* sums) const {
-    Tile::template StrassenProducts<kHasInitial>(factors.rows, factors.panel, pass_.blocks(),
-                                                 factors.bias, initial, ends, sums);
+    Tile::StrassenProducts(factors.rows, factors.panel, pass_.blocks(), factors.bias, initial, ends,
+                           sums);
   }
 
   // To output, or to the partial sums.
-  template <bool kHasInitial>
   PQV_INLINE void RunBlock(const Factors& factors, const StrassenSums* initial, size_t row,
                            size_t n) const {
     if (!pass_.is_last) {
-      return RunProducts<kHasInitial>(factors, initial, {}, pass_.PartialAt(row, n));
+      return RunProducts(factors, initial, {}, pass_.PartialAt(row, n));
     }
     const StrassenEnds ends = epilogue_.EndsOf(row, n);
     StrassenSums sums;
-    RunProducts<kHasInitial>(factors, initial, ends, &sums);
+    RunProducts(factors, initial, ends, &sums);
     if (ends.shift == nullptr) End(sums, row, n);
   }
 
@@ -106,24 +103,32 @@ class FastTile {
     int32_t more_bias[kFastChannels];
     for (size_t i = 0; i < kFastChannels; ++i) more_bias[i] = bias[kFastChannels + i] - bias[i];
     StrassenSums x, y, p5;
-    RunProducts<false>(next(bias), nullptr, {}, &y);        // P1
-    RunLast(next(kNoBias), &y, row, n);                     // P2
-    RunProducts<true>(next(kNoBias), &y, {}, &x);           // P6
-    RunProducts<true>(next(kNoBias), &x, {}, &y);           // P7
-    RunLast(next(kNoBias), &y, lower, n);                   // -P4
-    RunProducts<false>(next(more_bias), nullptr, {}, &p5);  // P5
+    RunProducts(next(bias), nullptr, {}, &y);        // P1
+    RunLast(next(kNoBias), &y, row, n);              // P2
+    RunProducts(next(kNoBias), &y, {}, &x);          // P6
+    RunProducts(next(kNoBias), &x, {}, &y);          // P7
+    RunLast(next(kNoBias), &y, lower, n);            // -P4
+    RunProducts(next(more_bias), nullptr, {}, &p5);  // P5
     EndTotal(p5, y, lower, right);
     AddSums(p5, x, &x);
     RunLast(next(kNoBias), &x, row, right);  // P3
   }
 
-  // The last product of a block that begins with the others.
+  // The last product of a block, which begins with the others, if there are any, and with the sums
+  // of the passes before; not where those are, as sums of products wait there.
   __attribute__((noinline)) void RunLast(const Factors& factors, const StrassenSums* others,
                                          size_t row, size_t n) const {
-    if (pass_.is_first) return RunBlock<true>(factors, others, row, n);
     StrassenSums initial;
-    AddSums(*others, *pass_.PartialAt(row, n), &initial);
-    RunBlock<true>(factors, &initial, row, n);
+    if (!pass_.is_first) {
+      const StrassenSums& partial = *pass_.PartialAt(row, n);
+      if (others == nullptr) {
+        initial = partial;
+      } else {
+        AddSums(*others, partial, &initial);
+      }
+      others = &initial;
+    }
+    RunBlock(factors, others, row, n);
   }
 
   // Of a block all of whose products are there.
@@ -172,7 +177,8 @@ class RestRows {
   }
 
   // Channels n .. n + 15, from the blocks of weights of both halves of k.
-  void Run(const FastPass& pass, size_t n, const PanelBlock (&blocks)[2]) {
+  __attribute__((noinline)) void Run(const FastPass& pass, size_t n,
+                                     const PanelBlock (&blocks)[2]) {
     for (size_t row = begin_; row < end_; row += Tile::kRows) {
       for (size_t half = 0; half < 2; ++half) {
         TilePass tile;
@@ -210,9 +216,9 @@ struct FastScratch {
 // The factors of the channels of a tile that begins at n, and the rows that are left over: their
 // blocks of weights are among those of the first level.
 template <typename Panels, typename Rest>
-static PQV_INLINE void MakePanelFactors(const FastPass& pass, size_t k, size_t n,
-                                        const Panels& panels, Rest* rest, FastScratch* scratch,
-                                        uint8_t* target) {
+static __attribute__((noinline)) void MakePanelFactors(const FastPass& pass, size_t k, size_t n,
+                                                       const Panels& panels, Rest* rest,
+                                                       FastScratch* scratch, uint8_t* target) {
   const size_t block_k = pass.k / 2;
   const size_t bytes = kPanelChannels * block_k;
   if (pass.shape.levels == 1) {

@@ -100,21 +100,19 @@ static inline void MakeFactorsOfTwoLevels(const uint8_t* a, size_t stride, size_
                                           uint8_t* target, OuterSums* outer) {
   const size_t block_k = k / 2;
   outer->Make(a, stride, block_k);
-  const auto of_codes = [&](const uint8_t* block) PQV_LAMBDA {
-    MakeFactorsOfTile<true>(block, stride, block_k, target);
+  const uint8_t* const a12 = a + block_k;
+  const uint8_t* const a22 = a12 + kFastRows * stride;
+  const uint8_t* const codes[] = {a, a12, nullptr, nullptr, a22, nullptr, nullptr};
+  const uint8_t* sums = outer->sums[0];
+  for (const uint8_t* block : codes) {
+    if (block != nullptr) {
+      MakeFactorsOfTile<true>(block, stride, block_k, target);
+    } else {
+      MakeFactorsOfTile<false>(sums, block_k, block_k, target);
+      sums += sizeof(outer->sums[0]);
+    }
     target += FactorBytes(block_k);
-  };
-  const auto of_sums = [&](size_t i) PQV_LAMBDA {
-    MakeFactorsOfTile<false>(outer->sums[i], block_k, block_k, target);
-    target += FactorBytes(block_k);
-  };
-  of_codes(a);
-  of_codes(a + block_k);
-  of_sums(0);
-  of_sums(1);
-  of_codes(a + kFastRows * stride + block_k);
-  of_sums(2);
-  of_sums(3);
+  }
 }
 
 // Makes them for rows row_begin .. row_end of `op`, whole tiles. Returns false, and leaves it at

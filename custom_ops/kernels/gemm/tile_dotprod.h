@@ -66,12 +66,11 @@ struct DotprodTile {
     return false;
   }
 
-  template <bool kHasInitial>
   static PQV_INLINE void StrassenProducts(const uint8_t* rows, const uint8_t* panel, size_t blocks,
                                           const int32_t* bias, const StrassenSums* initial,
                                           const StrassenEnds& ends, StrassenSums* sums) {
     static_assert(kSign == Sign::kSigned && kRows == 8, "what it is written for");
-    arm64::StrassenProducts<kHasInitial>(rows, panel, blocks, bias, initial, ends, sums);
+    arm64::StrassenProducts(rows, panel, blocks, bias, initial, ends, sums);
   }
 
   template <size_t kCount>
