@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pqv_onnx.errors import PqvError
+from pqv_onnx.tables import TableReader
 
 
 @dataclass(frozen=True)
@@ -222,20 +223,4 @@ class QuantSpec:
         Raises:
             PqvError: a field is missing, unknown or has a value that is not allowed.
         """
-        names = set(_ALLOWED)
-        if not isinstance(data, Mapping) or set(data) - {"weight_bits"} != names:
-            found = sorted(data) if isinstance(data, Mapping) else type(data).__name__
-            raise PqvError(f"quantization spec: found fields {found}, expected {sorted(names)}")
-        return cls(
-            **{kind: _tensor_spec(kind, data[kind]) for kind in _ALLOWED},
-            weight_bits=data.get("weight_bits", {}),
-        )
-
-
-def _tensor_spec(name: str, value: object) -> TensorSpec:
-    if not isinstance(value, Mapping) or set(value) != {"bits", "scheme"}:
-        raise PqvError(f"quantization spec: {name} is {value!r}, expected bits and scheme")
-    bits, scheme = value["bits"], value["scheme"]
-    if type(bits) is not int or not isinstance(scheme, str):
-        raise PqvError(f"quantization spec: {name} is {value!r}, expected an int and a string")
-    return TensorSpec(bits, scheme)
+        return TableReader("quantization spec: ", optional=("weight_bits",)).read(cls, data)

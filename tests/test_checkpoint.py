@@ -143,8 +143,8 @@ def test_wrong_keys(checkpoint: Path) -> None:
         ("[]", "not JSON with version and config"),
         ('{"version": 2}', "not JSON with version and config"),
         ('{"version": 3, "config": {}}', "is of version 3 of the format, expected 2"),
-        ('{"version": 2, "config": []}', "model config: found fields list"),
-        ('{"version": 2, "config": {}}', r"model config: found fields \[\]"),
+        ('{"version": 2, "config": []}', r"model config: found \[\], expected a table"),
+        ('{"version": 2, "config": {}}', "model config: found no key backbone"),
     ],
 )
 def test_wrong_metadata(metadata: str | None, sentence: str, checkpoint: Path) -> None:
@@ -157,19 +157,20 @@ def test_wrong_metadata(metadata: str | None, sentence: str, checkpoint: Path) -
 @pytest.mark.parametrize(
     ("part", "field", "value", "sentence"),
     [
-        ("backbone", "architecture", 5, "model config: architecture is 5, not a string"),
+        ("backbone", "architecture", 5, "config: backbone.architecture is 5, expected a string"),
         ("backbone", "graph", [], "graph: expected a list of nodes"),
         ("backbone", "graph", [{"kind": "input"}], "graph: node 0 is damaged"),
-        ("backbone", "family", "vit", "model config: backbone: found fields"),
+        ("backbone", "family", "vit", "config: unknown key backbone.family, expected one of"),
+        ("backbone", "task", "poem", "model config: task is 'poem', expected logits, embedding"),
         ("preprocessing", "mean", [0.5, 0.5], "mean has 2 values, expected 1"),
         ("preprocessing", "std", [0.0], "std is .* expected above 0"),
-        ("preprocessing", "crop_pct", None, "preprocessing.crop_pct is None, expected float"),
+        ("preprocessing", "crop_pct", None, "preprocessing.crop_pct is None, expected a number"),
         ("spec", "weight", {"bits": 2, "scheme": "per-channel"}, "quantization spec: weight is"),
         (None, "labels", ["a"], "found 1 labels, expected 7"),
         (None, "labels", ["\udce9"] * 7, "found the label .*, expected a line of text"),
-        (None, "labels", "abcdefg", "labels is 'abcdefg', expected a list of strings"),
+        (None, "labels", "abcdefg", "labels is 'abcdefg', expected a list of values"),
         (None, "accuracy", "good", "accuracy is 'good', expected a number"),
-        (None, "colour", "red", "model config: found fields"),
+        (None, "colour", "red", "model config: unknown key colour, expected one of backbone"),
     ],
 )
 def test_wrong_config(
@@ -179,6 +180,25 @@ def test_wrong_config(
     (config if part is None else config[part])[field] = value
     _rewrite(checkpoint, load_file(checkpoint), config=config)
     with pytest.raises(PqvError, match=sentence):
+        load_qat(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        ("backbone", "task"),
+        ("spec", "gelu"),
+        ("preprocessing", "crop_pct"),
+        ("preprocessing", "interpolation"),
+        (None, "labels"),
+        (None, "accuracy"),
+    ],
+)
+def test_a_config_without_a_field(part: str | None, field: str, checkpoint: Path) -> None:
+    config = _content(checkpoint)["config"]
+    del (config if part is None else config[part])[field]
+    _rewrite(checkpoint, load_file(checkpoint), config=config)
+    with pytest.raises(PqvError, match=f"found no key .*{field}$"):
         load_qat(checkpoint)
 
 
@@ -262,7 +282,7 @@ def test_pickles_that_are_not_weights(
         ({"model": {}}, "expected a dict with state_dict and config"),
         ([1, 2], "expected a dict with state_dict and config"),
         ({"state_dict": {"a": 1}, "config": {}}, "something other than tensors by name"),
-        ({"state_dict": {}, "config": {}}, "model config: found fields"),
+        ({"state_dict": {}, "config": {}}, "model config: found no key backbone"),
     ],
 )
 def test_torch_files_of_something_else(content: Any, sentence: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pqv_onnx
 
 LAYERS = [
-    {"errors", "files", "missing", "progress", "text", "version"},
+    {"errors", "files", "missing", "progress", "tables", "text", "version"},
     {"ops", "packing"},
     {"spec"},
     {"runtime"},

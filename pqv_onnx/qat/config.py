@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.runtime.preprocess import ModelInput, Preprocessing
 from pqv_onnx.spec import QuantSpec
+from pqv_onnx.tables import TableReader
 from pqv_onnx.trace.graph import Graph
 from pqv_onnx.trace.store import from_json, to_json
 
 TASKS = ("logits", "embedding", "unit_embedding", "tokens", "features")
 """What a model may give."""
+_READER = TableReader(
+    "model config: ",
+    optional=("crop_mode",),  # which files of earlier versions lack
+    parsers={Graph: from_json, QuantSpec: QuantSpec.from_dict},
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +40,9 @@ class Backbone:
     task: str = "logits"
 
     def __post_init__(self) -> None:
-        """Check that feature maps alone are several."""
+        """Check the task, and that feature maps alone are several."""
+        if self.task not in TASKS:
+            raise PqvError(f"model config: task is {self.task!r}, expected {', '.join(TASKS)}")
         count = len(self.graph.outputs)
         if count > 1 and self.task != "features":
             raise PqvError(f"the model gives {count} tensors, expected one for {self.task}")
@@ -65,23 +73,9 @@ class Backbone:
         return [self.task] if count == 1 else [f"{self.task}_{i}" for i in range(count)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready dict that ``from_dict`` reads."""
+        """Return a JSON-ready dict that ``ModelConfig.from_dict`` reads."""
         graph = to_json(self.graph)
         return {"architecture": self.architecture, "task": self.task, "graph": graph}
-
-    @classmethod
-    def from_dict(cls, data: Any) -> Backbone:
-        """Rebuild from ``to_dict``'s output, or from the same as JSON.
-
-        Raises:
-            PqvError: a field is missing or unknown, or the graph is damaged.
-        """
-        _check_fields("model config: backbone", {"architecture", "task", "graph"}, data)
-        if not isinstance(data["architecture"], str):
-            raise PqvError(f"model config: architecture is {data['architecture']!r}, not a string")
-        if data["task"] not in TASKS:
-            raise PqvError(f"model config: task is {data['task']!r}, expected {', '.join(TASKS)}")
-        return cls(data["architecture"], from_json(data["graph"]), data["task"])
 
 
 def _size(size: object) -> int:
@@ -145,25 +139,7 @@ class ModelConfig:
         Raises:
             PqvError: a field is missing, unknown or of the wrong type.
         """
-        _check_fields("model config", {f.name for f in fields(cls)}, data)
-        labels, accuracy = data["labels"], data["accuracy"]
-        if labels is not None and not _is(labels, "tuple[str, ...]"):
-            raise PqvError(f"model config: labels is {labels!r}, expected a list of strings")
-        if accuracy is not None and not _is(accuracy, "float"):
-            raise PqvError(f"model config: accuracy is {accuracy!r}, expected a number")
-        return cls(
-            backbone=Backbone.from_dict(data["backbone"]),
-            spec=QuantSpec.from_dict(data["spec"]),
-            preprocessing=_parse("preprocessing", Preprocessing, _preprocessing(data)),
-            labels=None if labels is None else tuple(labels),
-            accuracy=None if accuracy is None else float(accuracy),
-        )
-
-
-def _preprocessing(data: Mapping[str, Any]) -> Any:
-    """The config's preprocessing; of earlier versions it says nothing of the crop's mode."""
-    found = data["preprocessing"]
-    return {"crop_mode": "center", **found} if isinstance(found, Mapping) else found
+        return _READER.read(cls, data)
 
 
 def _check_labels(labels: tuple[str, ...], classes: int) -> None:
@@ -173,34 +149,3 @@ def _check_labels(labels: tuple[str, ...], classes: int) -> None:
         whole = label.encode(errors="ignore").decode() == label  # no half of a UTF-16 pair
         if not label.strip() or "\n" in label or "\0" in label or not whole:
             raise PqvError(f"model config: found the label {label!r}, expected a line of text")
-
-
-def _check_fields(what: str, expected: set[str], data: object) -> None:
-    if not isinstance(data, Mapping) or set(data) != expected:
-        found = sorted(data) if isinstance(data, Mapping) else type(data).__name__
-        raise PqvError(f"{what}: found fields {found}, expected {sorted(expected)}")
-
-
-def _is(value: object, kind: str) -> bool:
-    """Whether a JSON value is of an annotated type of this module's dataclasses."""
-    if kind.startswith("tuple"):
-        inner = kind[len("tuple[") : -1].split(", ")
-        if not isinstance(value, list | tuple):
-            return False
-        if inner[-1] != "..." and len(value) != len(inner):
-            return False
-        return all(_is(item, inner[0]) for item in value)
-    if kind == "float":
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return type(value).__name__ == kind
-
-
-def _parse(what: str, cls: type, data: Any) -> Any:
-    _check_fields(f"model config: {what}", {f.name for f in fields(cls)}, data)
-    values = {}
-    for field in fields(cls):
-        value = data[field.name]
-        if not _is(value, str(field.type)):
-            raise PqvError(f"model config: {what}.{field.name} is {value!r}, expected {field.type}")
-        values[field.name] = tuple(value) if isinstance(value, list) else value
-    return cls(**values)

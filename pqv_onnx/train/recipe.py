@@ -8,14 +8,15 @@ from __future__ import annotations
 import math
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from operator import attrgetter
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import read_text
 from pqv_onnx.spec import PRESETS, QuantSpec
+from pqv_onnx.tables import TableReader
 from pqv_onnx.train.collection import find_recipe
 
 
@@ -253,7 +254,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check the choices and ranges that can be checked without a model."""
-        _choose("precision", self.precision, PRESETS)
+        if self.precision not in PRESETS:
+            raise PqvError(f"precision is {self.precision!r}, expected {' or '.join(PRESETS)}")
         try:
             self.spec  # noqa: B018 - checks the schemes
         except PqvError as error:
@@ -318,10 +320,9 @@ def load_recipe(path: str | os.PathLike[str], changes: Sequence[str] = ()) -> Re
     for change in changes:
         _change(tables, change)
     try:
-        recipe: Recipe = _parse(Recipe, tables, "")
+        return TableReader().read(Recipe, tables)
     except PqvError as error:
         raise PqvError(f"{source}: {error}") from error
-    return recipe
 
 
 def _change(tables: dict[str, Any], change: str) -> None:
@@ -338,55 +339,6 @@ def _change(tables: dict[str, Any], change: str) -> None:
         if not isinstance(tables, dict):
             raise PqvError(f"{key}: {name} is no table of the recipe")
     tables[last] = value
-
-
-def _parse(cls: type, table: object, prefix: str) -> Any:
-    if not isinstance(table, Mapping):
-        raise PqvError(f"{prefix.rstrip('.')} is {table!r}, expected a table")
-    types = get_type_hints(cls)
-    for key in table:
-        if key not in types:
-            raise PqvError(f"unknown key {prefix}{key}, expected one of {', '.join(types)}")
-    for entry in fields(cls):
-        required = prefix == "" and entry.name in ("model", "precision")
-        if required and entry.name not in table:
-            raise PqvError(f"found no key {entry.name}")
-    return cls(**{key: _value(types[key], value, prefix + key) for key, value in table.items()})
-
-
-def _value(kind: Any, value: object, name: str) -> Any:
-    if is_dataclass(kind):
-        return _parse(kind, value, f"{name}.")  # type: ignore[arg-type]
-    if get_origin(kind) is Literal:
-        _choose(name, value, get_args(kind))
-        return value
-    if get_origin(kind) is tuple:
-        inner = get_args(kind)
-        count = None if inner[-1] is Ellipsis else len(inner)
-        if not isinstance(value, list) or count not in (None, len(value)):
-            raise PqvError(f"{name} is {value!r}, expected a list of {count or 'some'} values")
-        return tuple(_value(inner[0], item, name) for item in value)
-    if get_origin(kind) is dict:
-        if not isinstance(value, Mapping):
-            raise PqvError(f"{name} is {value!r}, expected a table")
-        return {
-            key: _value(get_args(kind)[1], item, f"{name}.{key}") for key, item in value.items()
-        }
-    if kind is float and type(value) is int:
-        return float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise PqvError(f"{name} is {value}, expected a finite number")
-    if type(value) is not kind:
-        raise PqvError(f"{name} is {value!r}, expected {_KINDS[kind]}")
-    return value
-
-
-_KINDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
-
-
-def _choose(name: str, found: object, allowed: tuple[str, ...]) -> None:
-    if found not in allowed:
-        raise PqvError(f"{name} is {found!r}, expected {' or '.join(allowed)}")
 
 
 def _limit(name: str, found: float, low: float, high: float) -> None:

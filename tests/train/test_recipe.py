@@ -114,6 +114,7 @@ def test_quantization_changes_the_preset(tmp_path: Path) -> None:
         (HEAD + "[train.distillation]\nkind = 'warm'", "'warm', expected none or soft or hard"),
         (HEAD + "[train.distillation]\ntemperature = 0", "temperature is 0.0, expected above 0"),
         (HEAD + "[train.optimizer]\nlr = inf", "lr is inf, expected a finite number"),
+        (HEAD + "[train.optimizer]\nlr = nan", "lr is nan, expected above 0"),
         (HEAD + "[train.optimizer]\nclip_grad = -1", "clip_grad is -1.0, expected 0 or more"),
         (HEAD + "[train.schedule]\nwarmup_epochs = -1", "epochs is -1, expected 0 or more"),
         (HEAD + "[train.schedule]\nwarmup_epochs = 1", "1, expected fewer than train.epochs, 1"),
