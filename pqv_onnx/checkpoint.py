@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -151,7 +150,7 @@ def is_qat(path: str | os.PathLike[str]) -> bool:
         return False
     try:
         if not _is_safetensors(source):
-            return _is_qat_dict(_read_torch(source, is_zipfile(source)))
+            return _is_qat_dict(_read_torch(source, mapped=True))
         with safe_open(source, framework="pt") as file:
             return FORMAT in (file.metadata() or {})
     except PqvError as error:
@@ -255,12 +254,20 @@ def _read_torch(path: Path, mapped: bool = False) -> Any:
             # Options of a training program, as timm's: a class of attributes, which runs nothing.
             torch.serialization.safe_globals([argparse.Namespace]),
         ):
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            return torch.load(
+                path, map_location="cpu", weights_only=True, mmap=mapped and _is_zip(path)
+            )
     # A damaged or hostile pickle can fail in any way.
     except Exception as error:
         kind = re.search(r"GLOBAL (\S+) was not", str(error))
         what = f" ({kind[1]}): save model.state_dict() alone" if kind else ""
         raise PqvError(f"is damaged or holds something other than weights{what}") from error
+
+
+def _is_zip(path: Path) -> bool:
+    """As torch tells: what ends like one may be a file of before zip files."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 def _tensors(state: object) -> _State:

@@ -102,6 +102,13 @@ def test_what_a_torch_file_is_shows_without_its_weights(tmp_path: Path) -> None:
     assert _bytes_read() - before < 2**20
 
 
+def test_an_old_torch_file_may_hold_what_ends_a_zip_file(tmp_path: Path) -> None:
+    weights = torch.zeros(4096, dtype=torch.uint8)
+    weights[1024:1046] = torch.tensor([*b"PK\5\6", *bytes(18)], dtype=torch.uint8)
+    torch.save({"w": weights}, tmp_path / "m.pth", _use_new_zipfile_serialization=False)
+    assert not is_qat(tmp_path / "m.pth")
+
+
 def _bytes_read() -> int:
     return int(_IO.read_text().split()[1])
 

@@ -35,9 +35,6 @@ _INT16 = np.iinfo(np.int16)
 
 LAYER_NORM_BIASES = (_INT16.min / 2**FRACTION_BITS, _INT16.max / 2**FRACTION_BITS)
 """The least and the largest bias of an IntLayerNorm, in steps of its output."""
-SOFTMAX_BIASES = (_INT16.min / 2.0**9, _INT16.max / 2.0**9)
-"""The least and the largest that any IntSoftmax2nBias holds, in log2 units, with a multiplier from
-2^14 on. The least leaves no weight, where the largest logit without it is not 55 below."""
 
 
 def requantizer(scale: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int16]]:
@@ -105,14 +102,24 @@ def softmax_bias(bias: ArrayLike, multiplier: int) -> NDArray[np.int16]:
     Raises:
         PqvError: A bias is not finite or too large.
     """
-    unit = multiplier / 2.0 ** (15 + SOFTMAX_FRACTION_BITS)
-    rounded = np.rint(_finite(bias, "softmax bias") / unit)
+    rounded = np.rint(_finite(bias, "softmax bias") / _bias_unit(multiplier))
     if np.any(rounded < _INT16.min) or np.any(rounded > _INT16.max):
+        least, largest = softmax_biases(multiplier)
         raise PqvError(
-            f"a softmax bias must be in [{_INT16.min * unit:.6g}, {_INT16.max * unit:.6g}] log2 "
-            f"units, found {_extent(bias)}"
+            f"a softmax bias must be in [{least:.6g}, {largest:.6g}] log2 units, found "
+            f"{_extent(bias)}"
         )
     return rounded.astype(np.int16)
+
+
+def softmax_biases(multiplier: int) -> tuple[float, float]:
+    """The least and the largest bias of an IntSoftmax2nBias, in log2 units."""
+    unit = _bias_unit(multiplier)
+    return _INT16.min * unit, _INT16.max * unit
+
+
+def _bias_unit(multiplier: int) -> float:
+    return multiplier / 2.0 ** (15 + SOFTMAX_FRACTION_BITS)
 
 
 def weighted_mean_scale(ratio: float) -> tuple[int, int]:

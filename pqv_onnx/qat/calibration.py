@@ -236,9 +236,7 @@ def _by_segments(
     What ``model`` gives in ``reference`` is the target; ``weighs``: whether errors are weighted.
     """
     if is_unrotated(model):  # what is written to a rotated weight is lost
-        raise PqvError(
-            "the model is unrotated for training: calibrate it before, or one of its rotated_state"
-        )
+        raise PqvError("the model is unrotated for training: calibrate it before it is unrotated")
     with on_accelerator(model):
         inputs = floats = _chunks(model, images)
         original = copy.deepcopy(model)

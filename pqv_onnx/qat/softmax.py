@@ -16,6 +16,8 @@ from pqv_onnx.qat import exact
 from pqv_onnx.qat.exact import Sums, rounds
 
 _LN2 = math.log(2)
+_NO_WEIGHT = -64.0
+"""A bias in log2 units that any op holds, and none of whose places comes near the row's largest."""
 
 
 class _SoftmaxFunction(torch.autograd.Function):
@@ -77,5 +79,13 @@ class QuantSoftmax(nn.Module):
         return fixed_point.softmax_scale(unit.item())
 
     def bias_codes(self, bias: Tensor, unit: Tensor) -> NDArray[np.int16]:
-        """The op's constant for ``bias`` in log2 units."""
-        return fixed_point.softmax_bias(exact.array(bias), self.scale(unit)[1])
+        """The op's constant for ``bias`` in log2 units.
+
+        Where it does not hold them, rows end at 0, as only differences count, and begin where a
+        place is left no weight.
+        """
+        multiplier, values = self.scale(unit)[1], exact.array(bias)
+        least, largest = fixed_point.softmax_biases(multiplier)
+        if values.min() < least or values.max() > largest:
+            values = np.maximum(values - values.max(-1, keepdims=True), _NO_WEIGHT)
+        return fixed_point.softmax_bias(values, multiplier)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from timm.data import ImageNetInfo, add_img_extensions, create_dataset
 from timm.data.dataset import ImageDataset
 from timm.data.readers.reader_image_folder import ReaderImageFolder
+from timm.data.readers.reader_image_in_tar import ReaderImageInTar
+from timm.data.readers.reader_wds import ReaderWds
 
 from pqv_onnx.errors import PqvError
 from pqv_onnx.runtime.images import image_endings
@@ -122,18 +123,17 @@ def class_names(source: object) -> tuple[str, ...]:
 
 def file_states(source: object) -> list[FileState]:
     """The files of a data set: images, tar files, or the cache of a hub; of other kinds none."""
-    return [_state(str(name)) for name in _files(getattr(source, "reader", None))]
+    return [_state(name) for name in _files(getattr(source, "reader", None))]
 
 
-def _files(reader: Any) -> Sequence[str | Path]:
+def _files(reader: Any) -> list[str]:
     if isinstance(reader, ReaderImageFolder):
         return [name for name, _ in reader.samples]
     if cache := getattr(getattr(reader, "dataset", None), "cache_files", None):
         return [file["filename"] for file in cache]
-    root = getattr(reader, "root", None)
-    if not isinstance(root, str):
-        return []
-    return [root] if Path(root).is_file() else sorted(Path(root).rglob("*.tar"))
+    if isinstance(reader, ReaderWds):
+        return [os.path.join(reader.root, name) for name in reader.split_info.filenames]
+    return [reader.root] if isinstance(reader, ReaderImageInTar) else []
 
 
 def _state(name: str) -> FileState:

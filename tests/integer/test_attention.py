@@ -108,6 +108,17 @@ def test_what_is_trained_is_what_runs(body: str) -> None:
             assert torch.equal(quantized(some), integer(some))
 
 
+@pytest.mark.parametrize("bias", [[-70, -72, -74, -76], [66, 0, 70, 68]])
+def test_only_differences_of_a_bias_count(bias: list[int]) -> None:
+    model, data = Model(BODIES["a bias of each key"]).eval(), images(SIZE, 4)
+    model.by_key.data = torch.tensor(bias) * math.log(2)
+    quantized = convert_to_qat(model, QuantSpec.preset("w8a8"), HALVES, size=SIZE).eval()
+    calibrate(quantized, data)
+    with torch.no_grad():
+        error = convert_to_integer(quantized)(data) - model(data)
+        assert error.std() < model(data).std() / 4
+
+
 @pytest.mark.parametrize("body", ["a mask of two axes", "a bias and a mask in one"])
 def test_a_checkpoint_holds_a_mask_of_infinity(body: str, tmp_path: Path) -> None:
     model, data = Model(BODIES[body]).eval(), images(SIZE, 4)

@@ -118,6 +118,7 @@ def test_files_that_changed_are_noticed(
     tar = tmp_path / "all.tar"
     with tarfile.open(tar, "w") as file:
         file.add(folders / "train", "")
+    (shards / "val-0000.tar").touch()  # of another split
     split = {
         "hfds": Split(f"hfds/{parquet}", str(tmp_path), "train"),
         "wds": Split("wds/stripes", str(shards), SHARDS),

@@ -16,6 +16,10 @@ constexpr size_t kFastBlockChannels = kPartialChannels;
 // Of a block's channels with two levels, which have more.
 constexpr size_t kMaxPanelBytes =
     kFastBlockChannels / kMaxFastTile * FastShape{2}.PanelBytes(kMaxFastPassK);
+static_assert(kFastBlockChannels / kFastChannels * FastShape{1}.PanelBytes(kMaxFastPassK) <=
+              kMaxPanelBytes);
+static_assert(kFastBlockRows % kMaxFastTile == 0 && kFastBlockChannels % kMaxFastTile == 0 &&
+              kMaxFastPassK % (kBlockK << kMaxStrassenLevels) == 0);
 
 // One pass over k, as TilePass.
 struct FastPass {

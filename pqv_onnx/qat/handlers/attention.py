@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pqv_onnx.ops import fixed_point
 from pqv_onnx.ops.int_rotary import rotated
 from pqv_onnx.qat import exact
 from pqv_onnx.qat.exact import Sums
@@ -147,8 +146,7 @@ class Attention(Handler[nodes.Attention]):
         """The bias of the logits in log2 units, and which places are left out.
 
         Each broadcasts against [P, H, N, M], as the node's biases do. A fixed bias of zero here
-        and far below zero there is a mask, if it is the same for all heads. The bias ends where
-        that of the op does, which leaves no weight to a place from there on.
+        and far below zero there is a mask, if it is the same for all heads.
 
         Raises:
             PqvError: a bias that is no mask differs by window.
@@ -166,8 +164,6 @@ class Attention(Handler[nodes.Attention]):
             else:
                 value = value * math.log2(math.e)
                 bias = value if bias is None else bias + value
-        if bias is not None and exact.rounds():
-            bias = bias.clamp(*fixed_point.SOFTMAX_BIASES)
         return bias, excluded
 
     def set_constants(self, values: list[Tensor]) -> None:
