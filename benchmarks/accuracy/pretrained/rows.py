@@ -129,7 +129,12 @@ def _ours(precision: str) -> Iterable[Row]:
         yield Row(precision, f"full, {name}", options=_FULL | CHANGES[name])
     yield Row(precision, "quick, one epoch", options=_QUICK | _WEIGHTS_AFTER)
     yield Row(precision, "quick, one epoch, rounding during it", options=_QUICK | _EPOCH)
-    for name, changes in (("quick", _QUICK), ("full", _FULL), ("full, 500 updates", updates)):
+    for name, changes in (
+        ("quick", _QUICK),
+        ("full", _FULL),
+        ("full, 500 updates", updates),
+        ("full, 1000 updates", more),
+    ):
         yield Row(precision, f"{name}, one epoch in float before", options=changes | _ALL_AFTER)
     yield Row(precision, "full, one epoch", options=_FULL | _WEIGHTS_AFTER)
     soft = _FULL | _WEIGHTS_AFTER | {"soft_labels": True}
