@@ -282,12 +282,11 @@ static PQV_INLINE void RunFastPass(const Product& op, const FastPass& pass, size
 // The rows that are no whole tile come last, and have no factors.
 template <typename Tile, typename Panels, typename Epilogue>
 static void RunFastProduct(const Product& op, const RowFactors& rows, const Panels& panels,
-                           const Epilogue& shared_epilogue) {
+                           const Epilogue& shared_epilogue, FastScratch* scratch) {
   const Epilogue epilogue = shared_epilogue;  // a copy, which stores of int8 cannot change
   const FastShape shape = rows.shape;
   const size_t pass_k = shape.PassK(op.k);
   const size_t whole_end = shape.WholeEnd(op.row_begin, op.row_end);
-  FastScratch scratch;
   RestRows<Tile, Epilogue> rest(op, whole_end, op.row_end, epilogue);
   // Once, even if there are only rows that are left over: their channels are prepared all the same.
   for (size_t row = op.row_begin; row == op.row_begin || row < whole_end; row += kFastBlockRows) {
@@ -299,9 +298,9 @@ static void RunFastProduct(const Product& op, const RowFactors& rows, const Pane
       part.channel_end = Min(n + kFastBlockChannels, op.channel_end);
       for (size_t k = 0; k < op.k; k += pass_k) {
         const size_t count = Min(op.k - k, pass_k);
-        const FastPass pass = {shape, count, k == 0, k + count == op.k, scratch.partial, row, n};
+        const FastPass pass = {shape, count, k == 0, k + count == op.k, scratch->partial, row, n};
         RunFastPass<Tile>(part, pass, k, rows, panels, epilogue,
-                          row == op.row_begin ? &rest : nullptr, &scratch);
+                          row == op.row_begin ? &rest : nullptr, scratch);
       }
     }
   }

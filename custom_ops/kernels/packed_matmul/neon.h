@@ -329,7 +329,8 @@ static void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block,
   Product whole = MakeProduct(op, block);
   Product rest = whole;
   whole.channel_end = factors.shape.WholeEnd(whole.channel_begin, whole.channel_end);
-  RunFastProduct<Tile>(whole, factors, FactorPanels{op}, epilogue);
+  RunFastProduct<Tile>(whole, factors, FactorPanels{op}, epilogue,
+                       reinterpret_cast<FastScratch*>(block.scratch));
   if (rest.channel_end > whole.channel_end) {
     rest.channel_begin = whole.channel_end;
     RunDirect<Tile, 4>(op, rest, epilogue);
@@ -387,6 +388,10 @@ static bool MakeFactors(const PackedMatMul& op, const PackedMatMulBlock& block) 
   return MakeRowFactors(product, factors);
 }
 
+static inline size_t FastScratchBytes(const PackedMatMul&, const PackedMatMulBlock& block) {
+  return block.prepared != nullptr ? sizeof(FastScratch) : 0;
+}
+
 // Where several tasks would pack the same rows.
 template <typename Tile>
 static size_t PackedRowsBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
@@ -409,6 +414,7 @@ static constexpr PackedMatMulKernel MakePackedMatMulKernel() {
     kernel.row_tile = kMaxFastTile;
     kernel.prepared_bytes = FactorsBytes<Tile>;
     kernel.prepare = MakeFactors<Tile>;
+    kernel.scratch_bytes = FastScratchBytes;
   } else {
     kernel.prepared_bytes = PackedRowsBytes<Tile>;
     kernel.prepare = PackRows<Tile>;
