@@ -122,6 +122,7 @@ void AddPacked(const Variant& variant, std::vector<Case>* cases) {
       const PackedMatMulKernel* kernel =
           bits == 4 ? variant.packed_int4_matmul : variant.packed_int8_matmul;
       const auto packed = std::make_shared<Packed>(*kernel, bits, m, k, n, n == 192 || n == 96);
+      Prepare(*kernel, packed.get());  // so that memory is there, as it is for nodes
       char name[96];
       snprintf(name, sizeof(name), "PackedInt%dMatMul%s %zu x %zu x %zu", bits,
                packed->op.residual_multiplier != nullptr ? "Add" : "", m, k, n);
@@ -248,6 +249,7 @@ void AddPackedForms(const Variant& variant, std::vector<Case>* cases) {
     const PackedMatMulKernel* kernel =
         bits == 4 ? variant.packed_int4_matmul : variant.packed_int8_matmul;
     const auto packed = std::make_shared<Packed>(*kernel, bits, m, k, n, false);
+    Prepare(*kernel, packed.get());
     char name[64];
     snprintf(name, sizeof(name), "PackedInt%dMatMulGELU %zu x %zu x %zu", bits, m, k, n);
     const auto run = [=, &variant] {
