@@ -156,16 +156,16 @@ struct MatMulSizes {
 // One in 16 has the sizes that Strassen's product takes, beside those that it leaves; one in 4 of
 // these is as large as those that it splits twice, in several passes over k and blocks of rows.
 MatMulSizes PackedMatMulSizes(Fuzz& fuzz) {
+  const bool is_deep = fuzz.random().OneIn(64);
   if (!fuzz.random().OneIn(16)) {
     const size_t m = fuzz.Size("M", 1, MaxRows(fuzz));
-    const bool is_deep = fuzz.random().OneIn(64);
     return {m, fuzz.Size("K", 1, is_deep ? 1100 : 140), fuzz.Size("N", 1, 140)};
   }
-  const bool is_large = fuzz.random().OneIn(4);
-  const int m = is_large ? fuzz.Int("M", 128, 300) : fuzz.Int("M", 16, 230);
-  const int k = 32 * (is_large ? fuzz.Int("K / 32", 24, 64) : fuzz.Int("K / 32", 3, 16));
+  const bool is_large = !is_deep && fuzz.random().OneIn(4);
+  const int m = is_large ? fuzz.Int("M", 128, 300) : fuzz.Int("M", 16, is_deep ? 110 : 230);
+  const int k = is_large ? fuzz.Int("K / 32", 24, 64) : fuzz.Int("K / 32", 3, is_deep ? 110 : 16);
   const int n = is_large ? fuzz.Int("N", 192, 288) : fuzz.Int("N", 16, 140);
-  return {size_t(m), size_t(k), size_t(n)};
+  return {size_t(m), size_t(32 * k), size_t(n)};
 }
 
 GeluTables Tables(Fuzz& fuzz, size_t channels) {

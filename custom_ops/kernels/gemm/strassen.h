@@ -68,7 +68,7 @@ static constexpr size_t StrassenGain(const StrassenTile& tile, size_t levels, si
   return saved > spent ? (saved - spent) * whole_rows : 0;
 }
 
-// How many levels take the fewest instructions; none where the product itself does.
+// How many levels cost the least; none where the product itself does.
 static constexpr size_t StrassenLevels(const StrassenTile& tile, size_t rows, size_t channels,
                                        size_t k) {
   const size_t one = StrassenGain(tile, 1, rows, channels, k);

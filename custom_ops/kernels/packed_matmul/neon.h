@@ -314,10 +314,16 @@ struct FewRowsOfDotprod {
 };
 #endif
 
+// How the product of `rows` in all is split; not at all with 0 levels.
+template <typename Tile>
+static FastShape ShapeOf(const PackedMatMul& op, size_t rows) {
+  return {StrassenLevels(Tile::kStrassen, rows, op.n, op.k)};
+}
+
 // The prepared rows of a product, which are those of its row 0 first.
 template <typename Tile>
 static RowFactors FactorsOf(const PackedMatMul& op, const PackedMatMulBlock& block) {
-  const FastShape shape = {StrassenLevels(Tile::kStrassen, block.prepared_rows, op.n, op.k)};
+  const FastShape shape = ShapeOf<Tile>(op, block.prepared_rows);
   return {block.prepared, block.prepared_rows / shape.Tile(), shape};
 }
 
@@ -375,7 +381,7 @@ static void RunPackedToInt8(const PackedMatMul& op, const PackedMatMulBlock& blo
 // Activations of 8 bits are mostly told by their first row; preparing finds out the others.
 template <typename Tile>
 static size_t FactorsBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
-  const FastShape shape = {StrassenLevels(Tile::kStrassen, whole.row_end, op.n, op.k)};
+  const FastShape shape = ShapeOf<Tile>(op, whole.row_end);
   if (shape.levels == 0 || !AreInt4(whole.a, 1, whole.a_stride, op.k)) return 0;
   return whole.row_end / shape.Tile() * shape.RowBytes(op.k);
 }
