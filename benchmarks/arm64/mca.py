@@ -18,6 +18,7 @@ VERSION = "19"  # another one has other models
 CORES = ("neoverse-n1", "cortex-a55", "neoverse-n2")
 COVERED = 0.99  # of the instructions of a profile are modelled block by block
 _ITERATIONS = 100
+_CALL_CYCLES = 1  # a branch; what is called has blocks of its own, which are counted
 _SDOT = 0x4E809400  # sdot v0.4s, v0.16b, v0.16b
 _SMMLA = 0x4E80A400
 
@@ -60,7 +61,8 @@ def _model(
         for i, words in enumerate(blocks)
     )
     command = [f"llvm-mca-{VERSION}", "-mtriple=aarch64", f"-mcpu={core}", "-json"]
-    command += [f"-iterations={_ITERATIONS}", "-resource-pressure=0", "-instruction-info=0"]
+    command += [f"-iterations={_ITERATIONS}", f"-call-latency={_CALL_CYCLES}"]
+    command += ["-resource-pressure=0", "-instruction-info=0"]
     done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         regions = json.loads(done.stdout)["CodeRegions"]

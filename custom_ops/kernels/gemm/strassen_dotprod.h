@@ -16,6 +16,8 @@
 namespace pqv {
 namespace arm64 {
 
+constexpr size_t kMaxStrassenBlocks = 24;
+
 // clang-format off
 #define PQV_DOT(sum, w, a, lane) "sdot v" #sum ".4s, v" #w ".16b, v" #a ".4b[" #lane "]\n\t"
 // A group of 4 k: of rows 0 .. 3, and of rows 4 .. 7.
@@ -38,16 +40,18 @@ namespace arm64 {
   PQV_DOT_UPPER(4, 5, 10) PQV_DOT_UPPER(6, 7, 11)                   \
   PQV_DOT_LOWER(0, 1, 12) PQV_DOT_LOWER(2, 3, 13)                   \
   PQV_DOT_LOWER(4, 5, 14) PQV_DOT_LOWER(6, 7, 15)
-// Of all blocks of 16 k, two at a time; of an odd number, the first one is a second one.
-#define PQV_PRODUCT                    \
-  "mov %[left], %[pairs]\n\t"          \
-  "tbnz %[blocks], #0, 2f\n"           \
-  "1:\n\t"                             \
-  PQV_BLOCK                            \
-  "2:\n\t"                             \
-  PQV_BLOCK                            \
-  "subs %[left], %[left], #1\n\t"      \
-  "b.ne 1b\n\t"
+// A product, which all seven call: kMaxStrassenBlocks of 16 k, entered where as many are left as
+// are wanted. A call and a return, where a loop takes two instructions each time round.
+#define PQV_SIX_BLOCKS PQV_BLOCK PQV_BLOCK PQV_BLOCK PQV_BLOCK PQV_BLOCK PQV_BLOCK
+#define PQV_DEFINE_PRODUCT                                      \
+  "b 9f\n\t"                                                    \
+  PQV_SIX_BLOCKS PQV_SIX_BLOCKS PQV_SIX_BLOCKS PQV_SIX_BLOCKS   \
+  "8:\n\t"                                                      \
+  "ret\n"                                                       \
+  "9:\n\t"                                                      \
+  "adr %[product], 8b\n\t"                                      \
+  "sub %[product], %[product], %[product_bytes]\n\t"
+#define PQV_PRODUCT "blr %[product]\n\t"
 // All rows are like the first one.
 #define PQV_COPY(to, from) "mov v" #to ".16b, v" #from ".16b\n\t"
 #define PQV_COPY_ROW                               \
@@ -178,16 +182,18 @@ namespace arm64 {
 #define PQV_C21 512
 #define PQV_C22 768
 
-// From the factors of rows and channels, `blocks` times 16 k each, one or more, to output or, where
-// ends.shift is null, to `sums`. Blocks begin with the bias and, unless it is null, with `initial`.
+// From the factors of rows and channels, 1 to kMaxStrassenBlocks times 16 k each, to output or,
+// where ends.shift is null, to `sums`. Blocks begin with the bias and, unless it is null, with `initial`.
 // X = P1 + P6 waits where C12 would be, Y = X + P7 where C22 would be.
 static __attribute__((noinline, unused)) void StrassenProducts(
     const uint8_t* rows, const uint8_t* panel, size_t blocks, const int32_t* bias,
     const StrassenSums* initial, const StrassenEnds& ends, StrassenSums* sums) {
-  size_t left;
+  constexpr size_t kBlockBytes = 68 * 4;  // of code
+  size_t product;
   int8_t* y = ends.y;
   const int8_t* residual = ends.residual;
   __asm__ volatile(
+      PQV_DEFINE_PRODUCT
       PQV_BEGIN_LEFT
       PQV_PRODUCT  // P1
       PQV_ROWS(PQV_STORE, PQV_C12)
@@ -211,15 +217,15 @@ static __attribute__((noinline, unused)) void StrassenProducts(
       PQV_GO_UP(residual, residual_stride)
       PQV_PRODUCT  // P3
       PQV_END_TOTALS(PQV_C12, PQV_RIGHT)
-      : [rows] "+&r"(rows), [panel] "+&r"(panel), [left] "=&r"(left), [y] "+&r"(y),
+      : [rows] "+&r"(rows), [panel] "+&r"(panel), [product] "=&r"(product), [y] "+&r"(y),
         [residual] "+&r"(residual)
-      : [blocks] "r"(blocks), [pairs] "r"((blocks + 1) / 2), [bias] "r"(bias), [initial] "r"(initial), [sums] "r"(sums),
+      : [product_bytes] "r"(blocks * kBlockBytes), [bias] "r"(bias), [initial] "r"(initial), [sums] "r"(sums),
         [shift] "r"(ends.shift), [multiplier] "r"(ends.multiplier), [limits] "r"(ends.limits), [y_stride] "r"(ends.y_stride),
         [residual_multiplier] "r"(ends.residual_multiplier),
         [residual_stride] "r"(ends.residual_stride), [fraction] "i"(kFractionBits)
-      : "cc", "memory", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11",
-        "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24",
-        "v25", "v26", "v27", "v28", "v29", "v30", "v31");
+      : "cc", "memory", "x30", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10",
+        "v11", "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23",
+        "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31");
 }
 // clang-format on
 
@@ -227,6 +233,8 @@ static __attribute__((noinline, unused)) void StrassenProducts(
 #undef PQV_DOT_UPPER
 #undef PQV_DOT_LOWER
 #undef PQV_BLOCK
+#undef PQV_SIX_BLOCKS
+#undef PQV_DEFINE_PRODUCT
 #undef PQV_PRODUCT
 #undef PQV_COPY
 #undef PQV_COPY_ROW

@@ -1,9 +1,11 @@
 // Strassen's product of codes of 4 bits with VPDPBUSD, see gemm/strassen.h. Blocks of A have 12
 // rows, those of B 32 channels.
 //
-// The factors of A are unsigned by an offset, which adds offset times the sums of B's channels to
-// each product: they come off with the bias. K goes by passes whose factors of B stay in L2; what
-// is summed up of the passes before lies in memory.
+// The factors of A are unsigned by offsets, chosen so that what they add to an output is one number
+// times the sum of its channel's weights, which comes off with the bias: with 2a + b for A11 and
+// A12, a + b for A22, and b, a, 2a + 2b, 2a for S2, S3, S1, S4, C11 and C12 have 2a + b times it,
+// C21 and C22 a + b times. K goes by passes whose factors of B stay in L2; what is summed up of the
+// passes before lies in memory.
 
 #ifndef PQV_KERNELS_PACKED_MATMUL_STRASSEN_AVX512VNNI_H_
 #define PQV_KERNELS_PACKED_MATMUL_STRASSEN_AVX512VNNI_H_
@@ -17,7 +19,12 @@ namespace avx512 {
 constexpr size_t kMaxFastK = 3072;                // of a pass
 constexpr size_t kFastBlockRows = 9 * kFastRows;  // rows that share factors of B
 constexpr size_t kFactorsOfB = kStrassenProducts + 1;
-constexpr int kFactorOffset = 32;
+constexpr int kOffsetA = 16;                           // S3 is in [-15, 15], S4 in [-30, 30]
+constexpr int kOffsetB = 24;                           // S2 is in [-23, 22]
+constexpr int kUpperOffset = 2 * kOffsetA + kOffsetB;  // of C11 and C12
+constexpr int kLowerOffset = kOffsetA + kOffsetB;      // of C21 and C22
+constexpr int kFactorOffsets[kStrassenProducts] = {
+    kUpperOffset, kUpperOffset, kOffsetB, kOffsetA, kLowerOffset, 2 * kLowerOffset, 2 * kOffsetA};
 
 // K is halved in every pass.
 static inline size_t FastPass(size_t k) {
@@ -37,7 +44,6 @@ static PQV_INLINE __mmask64 BeyondInt4(__m512i x) {
 // codes of 4 bits.
 static PQV_INLINE bool StoreRowFactors(const __m512i (&a)[2][2], __mmask64 lanes, size_t stride,
                                        uint8_t* factors) {
-  const __m512i offset = _mm512_set1_epi8(kFactorOffset);
   const __m512i s1 = _mm512_add_epi8(a[1][0], a[1][1]);
   const __m512i s2 = _mm512_sub_epi8(s1, a[0][0]);
   const __m512i s3 = _mm512_sub_epi8(a[0][0], a[1][0]);
@@ -45,6 +51,7 @@ static PQV_INLINE bool StoreRowFactors(const __m512i (&a)[2][2], __mmask64 lanes
   const __m512i x[kStrassenProducts] = {a[0][0], a[0][1], s2, s3, a[1][1], s1, s4};
 #pragma GCC unroll 7
   for (size_t f = 0; f < kStrassenProducts; ++f) {
+    const __m512i offset = _mm512_set1_epi8(static_cast<char>(kFactorOffsets[f]));
     _mm512_mask_storeu_epi8(factors + f * stride, lanes, _mm512_add_epi8(x[f], offset));
   }
   __mmask64 others = 0;
@@ -76,9 +83,6 @@ static inline bool MakeRowFactors(const int8_t* a, size_t stride, size_t k_total
   return are_int4;
 }
 
-// What is added to them.
-using Corrections = __m512i[kFastSums][kBlockVectors];
-
 // The factors of B of 64 channels and a pass, each of `half` times 32 bytes.
 class ChannelFactors {
  public:
@@ -86,9 +90,7 @@ class ChannelFactors {
 
   static size_t Bytes(size_t k) { return kFactorsOfB * FastPass(k) / 2 * kBlockChannels; }
 
-  // Takes what the offset adds off `corrections`.
-  PQV_INLINE void Make(const PackedMatMul& op, size_t n, size_t k, size_t half,
-                       Corrections* corrections) {
+  PQV_INLINE void Make(const PackedMatMul& op, size_t n, size_t k, size_t half) {
     bytes_ = half * kBlockChannels;
     const uint8_t* panels[2][2];
     for (size_t i = 0; i < 2; ++i) {
@@ -97,15 +99,11 @@ class ChannelFactors {
       }
     }
     const size_t stride = op.k / kGroupSize * GroupBytes(4);
-    __m512i sums[2][2][kBlockVectors] = {};
     uint8_t* b11 = factors_;
     for (size_t at = 0; at < half / kGroupSize * GroupBytes(4); at += 64) {
-      AddTwoSteps<0x44>(panels, stride, at, b11, bytes_, sums);
-      AddTwoSteps<0xEE>(panels, stride, at, b11 + 2 * kStepBytes, bytes_, sums);
+      AddTwoSteps<0x44>(panels, stride, at, b11, bytes_);
+      AddTwoSteps<0xEE>(panels, stride, at, b11 + 2 * kStepBytes, bytes_);
       b11 += 4 * kStepBytes;
-    }
-    for (size_t v = 0; v < kBlockVectors; ++v) {
-      Correct(sums[0][0][v], sums[0][1][v], sums[1][0][v], sums[1][1][v], v, corrections);
     }
   }
 
@@ -118,8 +116,7 @@ class ChannelFactors {
   // kPick takes; `stride` is that of the panels, `bytes` those of a factor.
   template <int kPick>
   static PQV_INLINE void AddTwoSteps(const uint8_t* const (&panels)[2][2], size_t stride, size_t at,
-                                     uint8_t* b11, size_t bytes,
-                                     __m512i (&sums)[2][2][kBlockVectors]) {
+                                     uint8_t* b11, size_t bytes) {
     __m512i groups[2][2][2];
     for (size_t i = 0; i < 2; ++i) {
       for (size_t j = 0; j < 2; ++j) {
@@ -143,18 +140,15 @@ class ChannelFactors {
             b[i][j] = v == 0 ? SignedInt4::LowInt4(x) : SignedInt4::HighInt4(x);
           }
         }
-        AddVector(b, b11 + g * kStepBytes + v * kVectorBytes, bytes, v, sums);
+        AddVector(b, b11 + g * kStepBytes + v * kVectorBytes, bytes);
       }
     }
   }
 
-  static PQV_INLINE void AddVector(const __m512i (&b)[2][2], uint8_t* b11, size_t bytes, size_t v,
-                                   __m512i (&sums)[2][2][kBlockVectors]) {
-    const __m512i ones = _mm512_set1_epi8(1);
+  static PQV_INLINE void AddVector(const __m512i (&b)[2][2], uint8_t* b11, size_t bytes) {
     for (size_t i = 0; i < 2; ++i) {
       for (size_t j = 0; j < 2; ++j) {
         _mm512_store_si512(b11 + kStrassenB[i][j] * bytes, b[i][j]);
-        sums[i][j][v] = _mm512_dpbusd_epi32(sums[i][j][v], ones, b[i][j]);
       }
     }
     const __m512i t1 = _mm512_sub_epi8(b[0][1], b[0][0]);
@@ -162,21 +156,6 @@ class ChannelFactors {
     const __m512i t3 = _mm512_sub_epi8(b[1][1], b[0][1]);
     const __m512i x[] = {t2, t3, _mm512_sub_epi8(b[1][0], t2), t1};
     for (size_t f = 0; f < 4; ++f) _mm512_store_si512(b11 + (2 + f) * bytes, x[f]);
-  }
-
-  // By the sums of the factors that each output is chained of.
-  static PQV_INLINE void Correct(__m512i b11, __m512i b12, __m512i b21, __m512i b22, size_t v,
-                                 Corrections* corrections) {
-    const __m512i difference = _mm512_sub_epi32(b22, b12);
-    const __m512i c11 = _mm512_add_epi32(b11, b21);
-    const __m512i x[kFastSums] = {c11, _mm512_add_epi32(b11, _mm512_add_epi32(b22, b22)),
-                                  _mm512_add_epi32(c11, difference),
-                                  _mm512_add_epi32(_mm512_add_epi32(b11, b22), difference)};
-    const __m512i offset = _mm512_set1_epi32(kFactorOffset);
-    for (size_t i = 0; i < kFastSums; ++i) {
-      __m512i* const correction = (*corrections)[i] + v;
-      *correction = _mm512_sub_epi32(*correction, _mm512_mullo_epi32(x[i], offset));
-    }
   }
 
   uint8_t* const factors_;
@@ -221,7 +200,7 @@ class FastPanel {
       half_ = Min(op_.k - k, pass) / 2;
       is_last_ = k + 2 * half_ == op_.k;
       tile_.groups = half_ / kGroup;
-      factors_.Make(op_, n_, k, half_, &corrections_);
+      factors_.Make(op_, n_, k, half_);
       const bool ends = is_one_pass && epilogues_[0].fits_shifted() && epilogues_[1].fits_shifted();
       if (ends) BeginOutput();
       for (size_t row = row_; row < fast_end_; row += kFastRows) {
@@ -246,9 +225,10 @@ class FastPanel {
       SetChannels<TileOrder<kBlockVectors>>(op_, n, shifts, j, &tile_);
       const __m512i* const first = epilogues_[j].First();
       for (size_t kind = j; kind < kFastSums; kind += 2) {
+        __m512i x[kBlockVectors];
+        Correction(kind, x);
         for (size_t v = 0; v < kBlockVectors; ++v) {
-          _mm512_store_si512(tile_.bias[kind][v],
-                             _mm512_add_epi32(first[v], corrections_[kind][v]));
+          _mm512_store_si512(tile_.bias[kind][v], _mm512_add_epi32(first[v], x[v]));
         }
       }
     }
@@ -271,19 +251,30 @@ class FastPanel {
     return true;
   }
 
+  // What takes the offsets off sums of FastSums `kind`.
+  void Correction(size_t kind, __m512i* x) const {
+    const __m512i offset = _mm512_set1_epi32(kind < kC21 ? -kUpperOffset : -kLowerOffset);
+    LoadTileOrder32<kBlockVectors>(op_.weight_sums + n_ + kind % 2 * kBlockChannels, x);
+    for (size_t v = 0; v < kBlockVectors; ++v) x[v] = _mm512_mullo_epi32(x[v], offset);
+  }
+
   // Where the sums of a row are, which are kept from pass to pass.
   int32_t* Sums(size_t row) { return sums_ + (row - row_) * kFastChannels; }
 
   void RunSums(const uint8_t* a, size_t row, size_t k) {
     FindFastSums(a, factors_[0], &tile_);
-    for (size_t r = 0; r < kFastRows; ++r) {
-      int32_t* const sums = Sums(row + r);
-      for (size_t c = 0; c < kFastChannels; c += kLanes32) {
-        const size_t kind = r / kBlockRows * 2 + c / kBlockChannels;
-        __m512i x = _mm512_load_si512(tile_.sums[r] + c);
-        if (k > 0) x = _mm512_add_epi32(x, _mm512_load_si512(sums + c));
-        if (is_last_) x = _mm512_add_epi32(x, corrections_[kind][c / kLanes32 % kBlockVectors]);
-        _mm512_store_si512(sums + c, x);
+    for (size_t kind = 0; kind < kFastSums; ++kind) {
+      __m512i correction[kBlockVectors];
+      Correction(kind, correction);
+      const size_t first = kind / 2 * kBlockRows;
+      const size_t c = kind % 2 * kBlockChannels;
+      for (size_t r = first; r < first + kBlockRows; ++r) {
+        for (size_t v = 0; v < kBlockVectors; ++v) {
+          int32_t* const sum = Sums(row + r) + c + v * kLanes32;
+          const __m512i before = k > 0 ? _mm512_load_si512(sum) : correction[v];
+          const __m512i x = _mm512_load_si512(tile_.sums[r] + c + v * kLanes32);
+          _mm512_store_si512(sum, _mm512_add_epi32(before, x));
+        }
       }
     }
     if (is_last_) Store(row, kFastRows);
@@ -339,7 +330,6 @@ class FastPanel {
   const ToInt8<kBlockVectors> epilogues_[2];
   size_t half_ = 0;  // of the K of a pass
   bool is_last_ = false;
-  Corrections corrections_ = {};
   ChannelFactors factors_;
   AssemblyTile tile_;
   FastOutput find_output_ = nullptr;
