@@ -8,44 +8,65 @@ namespace {
 
 constexpr size_t kVector = 16;
 constexpr size_t kQuarter = 64;  // entries that one TBL looks up
+constexpr size_t kNone = 4;      // no quarter
 
-// TBL gives zero, and TBX leaves a lane alone, where the index is not in its quarter. An exclusive
-// or moves the indices of a quarter, and no others, to 0 .. 63; x = -128 is the first entry.
-template <uint8_t kFlip, size_t kVectors>
-inline void LookUpQuarter(const uint8_t* quarter, const uint8x16_t* x, uint8x16_t* y) {
-  const uint8x16x4_t entries = vld1q_u8_x4(quarter);
-  for (size_t v = 0; v < kVectors; ++v) {
-    const uint8x16_t index = kFlip != 0 ? veorq_u8(x[v], vdupq_n_u8(kFlip)) : x[v];
-    y[v] = kFlip == 0x80 ? vqtbl4q_u8(entries, index) : vqtbx4q_u8(y[v], entries, index);
-  }
+bool IsConstant(const uint8_t* quarter) {
+  uint8_t others = 0;
+  for (size_t i = 0; i < kQuarter; ++i) others |= quarter[i] ^ quarter[0];
+  return others == 0;
 }
 
-// One quarter at a time is in registers, for all vectors.
-template <size_t kVectors>
-inline void LookUp(const uint8_t* table, const uint8_t* x, uint8_t* y) {
-  uint8x16_t index[kVectors];
-  uint8x16_t found[kVectors] = {};
-  for (size_t v = 0; v < kVectors; ++v) index[v] = vld1q_u8(x + kVector * v);
-  LookUpQuarter<0x80, kVectors>(table, index, found);
-  LookUpQuarter<0xC0, kVectors>(table + kQuarter, index, found);
-  LookUpQuarter<0x00, kVectors>(table + 2 * kQuarter, index, found);
-  LookUpQuarter<0x40, kVectors>(table + 3 * kQuarter, index, found);
-  for (size_t v = 0; v < kVectors; ++v) vst1q_u8(y + kVector * v, found[v]);
+inline uint8x16x4_t LoadQuarter(const uint8_t* entries, uint8x16_t flip) {
+  const uint8x16x4_t x = vld1q_u8_x4(entries);
+  return {{veorq_u8(x.val[0], flip), veorq_u8(x.val[1], flip), veorq_u8(x.val[2], flip),
+           veorq_u8(x.val[3], flip)}};
+}
+
+// TBL gives zero where the index is not in its quarter. An exclusive or moves the values of a
+// quarter, and no others, to 0 .. 63; x = -128 is the first entry.
+template <uint8_t kFlip>
+inline uint8x16_t LookUp(const uint8x16x4_t& quarter, uint8x16_t x) {
+  return vqtbl4q_u8(quarter, kFlip != 0 ? veorq_u8(x, vdupq_n_u8(kFlip)) : x);
+}
+
+// The table stays in registers, but for quarter kConstant, all of whose entries are one: the others
+// hold what they differ from it.
+template <size_t kConstant>
+void LookUpRows(const uint8_t* table, const GeluBlock& block) {
+  const uint8x16_t constant = vdupq_n_u8(kConstant != kNone ? table[kConstant * kQuarter] : 0);
+  const uint8x16x4_t first = LoadQuarter(table, constant);
+  const uint8x16x4_t second = LoadQuarter(table + kQuarter, constant);
+  const uint8x16x4_t third = LoadQuarter(table + 2 * kQuarter, constant);
+  const uint8x16x4_t last = LoadQuarter(table + 3 * kQuarter, constant);
+  const auto look_up = [&](const uint8_t* source, uint8_t* target) {
+    const uint8x16_t x = vld1q_u8(source);
+    uint8x16_t y = veorq_u8(LookUp<0xC0>(second, x), LookUp<0x00>(third, x));
+    if constexpr (kConstant != kNone) y = veorq_u8(y, constant);
+    if constexpr (kConstant != 0) y = veorq_u8(y, LookUp<0x80>(first, x));
+    if constexpr (kConstant != 3) y = veorq_u8(y, LookUp<0x40>(last, x));
+    vst1q_u8(target, y);
+  };
+  const size_t width = block.width;  // a copy, which stores of int8 cannot change
+  for (size_t row = 0; row < block.rows; ++row) {
+    const uint8_t* const x = reinterpret_cast<const uint8_t*>(block.x + row * block.stride);
+    uint8_t* const y = reinterpret_cast<uint8_t*>(block.y + row * block.stride);
+    size_t i = 0;
+    for (; i + 4 * kVector <= width; i += 4 * kVector) {
+      for (size_t v = 0; v < 4 * kVector; v += kVector) look_up(x + i + v, y + i + v);
+    }
+    for (; i + kVector <= width; i += kVector) look_up(x + i, y + i);
+    for (; i < width; ++i) y[i] = table[x[i] ^ 0x80];
+  }
 }
 
 }  // namespace
 
+// Outputs of 4 bits are mostly clipped in all of an outer quarter.
 void RunGelu(const int8_t* table, const GeluBlock& block) {
   const uint8_t* const entries = reinterpret_cast<const uint8_t*>(table);
-  const size_t width = block.width;  // a copy, which stores of int8 cannot change
-  for (size_t row = 0; row < block.rows; ++row) {
-    const uint8_t* x = reinterpret_cast<const uint8_t*>(block.x + row * block.stride);
-    uint8_t* y = reinterpret_cast<uint8_t*>(block.y + row * block.stride);
-    size_t i = 0;
-    for (; i + 6 * kVector <= width; i += 6 * kVector) LookUp<6>(entries, x + i, y + i);
-    for (; i + 2 * kVector <= width; i += 2 * kVector) LookUp<2>(entries, x + i, y + i);
-    for (; i < width; ++i) y[i] = entries[x[i] ^ 0x80];
-  }
+  if (IsConstant(entries + 3 * kQuarter)) return LookUpRows<3>(entries, block);
+  if (IsConstant(entries)) return LookUpRows<0>(entries, block);
+  LookUpRows<kNone>(entries, block);
 }
 
 }  // namespace neon

@@ -40,16 +40,21 @@ constexpr size_t kMaxStrassenBlocks = 24;
   PQV_DOT_UPPER(4, 5, 10) PQV_DOT_UPPER(6, 7, 11)                   \
   PQV_DOT_LOWER(0, 1, 12) PQV_DOT_LOWER(2, 3, 13)                   \
   PQV_DOT_LOWER(4, 5, 14) PQV_DOT_LOWER(6, 7, 15)
-// A product, which all seven call: kMaxStrassenBlocks of 16 k, entered where as many are left as
-// are wanted. A call and a return, where a loop takes two instructions each time round.
+// A product, which all seven call: 12 blocks of 16 k, entered where as many are left as are wanted,
+// as a loop would take two instructions each time round. More blocks enter it in front of them,
+// where the first are done by a call.
 #define PQV_SIX_BLOCKS PQV_BLOCK PQV_BLOCK PQV_BLOCK PQV_BLOCK PQV_BLOCK PQV_BLOCK
 #define PQV_DEFINE_PRODUCT                                      \
   "b 9f\n\t"                                                    \
-  PQV_SIX_BLOCKS PQV_SIX_BLOCKS PQV_SIX_BLOCKS PQV_SIX_BLOCKS   \
+  "mov %[back], x30\n\t"                                        \
+  "blr %[before]\n\t"                                           \
+  "mov x30, %[back]\n\t"                                        \
+  PQV_SIX_BLOCKS PQV_SIX_BLOCKS                                 \
   "8:\n\t"                                                      \
   "ret\n"                                                       \
   "9:\n\t"                                                      \
   "adr %[product], 8b\n\t"                                      \
+  "sub %[before], %[product], %[before_bytes]\n\t"              \
   "sub %[product], %[product], %[product_bytes]\n\t"
 #define PQV_PRODUCT "blr %[product]\n\t"
 // All rows are like the first one.
@@ -188,8 +193,13 @@ constexpr size_t kMaxStrassenBlocks = 24;
 static __attribute__((noinline, unused)) void StrassenProducts(
     const uint8_t* rows, const uint8_t* panel, size_t blocks, const int32_t* bias,
     const StrassenSums* initial, const StrassenEnds& ends, StrassenSums* sums) {
-  constexpr size_t kBlockBytes = 68 * 4;  // of code
-  size_t product;
+  constexpr size_t kBlocks = 12;  // of PQV_DEFINE_PRODUCT
+  constexpr size_t kBlockBytes = 68 * 4;
+  constexpr size_t kCallBytes = 3 * 4;
+  const bool has_before = blocks > kBlocks;
+  const size_t before_bytes = has_before ? (blocks - kBlocks) * kBlockBytes : 0;
+  const size_t product_bytes = has_before ? kBlocks * kBlockBytes + kCallBytes : blocks * kBlockBytes;
+  size_t product, before, back;
   int8_t* y = ends.y;
   const int8_t* residual = ends.residual;
   __asm__ volatile(
@@ -217,9 +227,10 @@ static __attribute__((noinline, unused)) void StrassenProducts(
       PQV_GO_UP(residual, residual_stride)
       PQV_PRODUCT  // P3
       PQV_END_TOTALS(PQV_C12, PQV_RIGHT)
-      : [rows] "+&r"(rows), [panel] "+&r"(panel), [product] "=&r"(product), [y] "+&r"(y),
-        [residual] "+&r"(residual)
-      : [product_bytes] "r"(blocks * kBlockBytes), [bias] "r"(bias), [initial] "r"(initial), [sums] "r"(sums),
+      : [rows] "+&r"(rows), [panel] "+&r"(panel), [product] "=&r"(product),
+        [before] "=&r"(before), [back] "=&r"(back), [y] "+&r"(y), [residual] "+&r"(residual)
+      : [product_bytes] "r"(product_bytes), [before_bytes] "r"(before_bytes), [bias] "r"(bias),
+        [initial] "r"(initial), [sums] "r"(sums),
         [shift] "r"(ends.shift), [multiplier] "r"(ends.multiplier), [limits] "r"(ends.limits), [y_stride] "r"(ends.y_stride),
         [residual_multiplier] "r"(ends.residual_multiplier),
         [residual_stride] "r"(ends.residual_stride), [fraction] "i"(kFractionBits)

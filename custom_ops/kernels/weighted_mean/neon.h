@@ -81,10 +81,16 @@ struct MeanRows {
   int32_t upper_shift[kPadded];
   int16_t multiplier[kPadded];
 
-  void Set(size_t row, const RowScale& scale, int32_t sum) {
-    first[row] = sum + (scale.shift > 0 ? 1 << (scale.shift - 1) : 0);
-    upper_shift[row] = 16 - scale.shift;
-    multiplier[row] = static_cast<int16_t>(scale.multiplier);
+  // From the sums of the rows' weights.
+  __attribute__((noinline)) void Set(const WeightedMean& op, const uint32_t* sums, size_t count,
+                                     uint32_t offset) {
+    for (size_t r = 0; r < count; ++r) {
+      const RowScale scale = WeightedMeanScale(op.shift, op.multiplier, sums[r]);
+      const int32_t rounding = scale.shift > 0 ? 1 << (scale.shift - 1) : 0;
+      first[r] = rounding - static_cast<int32_t>(offset * sums[r]);
+      upper_shift[r] = 16 - scale.shift;
+      multiplier[r] = static_cast<int16_t>(scale.multiplier);
+    }
   }
 };
 
@@ -162,13 +168,11 @@ template <typename Tile, int kOffset>
 static void RunWeightedMeanWith(const WeightedMean& op) {
   const Product product = {0, op.m, 0, op.d, op.n, op.w, op.w_stride};
   MeanRows rows;
+  uint32_t sums[kMaxBlockRows];  // all of them first, so that no division waits for one
   for (size_t begin = 0; begin < op.m; begin += kMaxBlockRows) {
     const size_t end = Min(begin + kMaxBlockRows, op.m);
-    for (size_t row = begin; row < end; ++row) {
-      const uint32_t sum = WeightSum(op.w + row * op.w_stride, op.n);
-      rows.Set(row - begin, WeightedMeanScale(op.shift, op.multiplier, sum),
-               -static_cast<int32_t>(kOffset * sum));
-    }
+    for (size_t r = begin; r < end; ++r) sums[r - begin] = WeightSum(op.w + r * op.w_stride, op.n);
+    rows.Set(op, sums, end - begin, kOffset);
     RunBlock<Tile>(product, begin, end, ColumnPanels<typename Tile::Form, kOffset>{op},
                    ToMean(op, rows, begin));
   }
