@@ -1,4 +1,5 @@
 #include <arm_neon.h>
+#include <string.h>
 
 #include "kernels/gelu/gelu.h"
 
@@ -8,18 +9,15 @@ namespace {
 
 constexpr size_t kVector = 16;
 constexpr size_t kQuarter = 64;  // entries that one TBL looks up
-constexpr size_t kNone = 4;      // no quarter
+constexpr size_t kNoQuarter = 4;
 
-bool IsConstant(const uint8_t* quarter) {
-  uint8_t others = 0;
-  for (size_t i = 0; i < kQuarter; ++i) others |= quarter[i] ^ quarter[0];
-  return others == 0;
-}
+bool IsConstant(const uint8_t* quarter) { return memcmp(quarter, quarter + 1, kQuarter - 1) == 0; }
 
-inline uint8x16x4_t LoadQuarter(const uint8_t* entries, uint8x16_t flip) {
+// As the differences (exclusive or) from a constant.
+inline uint8x16x4_t LoadQuarter(const uint8_t* entries, uint8x16_t constant) {
   const uint8x16x4_t x = vld1q_u8_x4(entries);
-  return {{veorq_u8(x.val[0], flip), veorq_u8(x.val[1], flip), veorq_u8(x.val[2], flip),
-           veorq_u8(x.val[3], flip)}};
+  return {{veorq_u8(x.val[0], constant), veorq_u8(x.val[1], constant), veorq_u8(x.val[2], constant),
+           veorq_u8(x.val[3], constant)}};
 }
 
 // TBL gives zero where the index is not in its quarter. An exclusive or moves the values of a
@@ -29,11 +27,10 @@ inline uint8x16_t LookUp(const uint8x16x4_t& quarter, uint8x16_t x) {
   return vqtbl4q_u8(quarter, kFlip != 0 ? veorq_u8(x, vdupq_n_u8(kFlip)) : x);
 }
 
-// The table stays in registers, but for quarter kConstant, all of whose entries are one: the others
-// hold what they differ from it.
+// The table stays in registers, but for quarter kConstant, all of whose entries are the same.
 template <size_t kConstant>
 void LookUpRows(const uint8_t* table, const GeluBlock& block) {
-  const uint8x16_t constant = vdupq_n_u8(kConstant != kNone ? table[kConstant * kQuarter] : 0);
+  const uint8x16_t constant = vdupq_n_u8(kConstant != kNoQuarter ? table[kConstant * kQuarter] : 0);
   const uint8x16x4_t first = LoadQuarter(table, constant);
   const uint8x16x4_t second = LoadQuarter(table + kQuarter, constant);
   const uint8x16x4_t third = LoadQuarter(table + 2 * kQuarter, constant);
@@ -41,7 +38,7 @@ void LookUpRows(const uint8_t* table, const GeluBlock& block) {
   const auto look_up = [&](const uint8_t* source, uint8_t* target) {
     const uint8x16_t x = vld1q_u8(source);
     uint8x16_t y = veorq_u8(LookUp<0xC0>(second, x), LookUp<0x00>(third, x));
-    if constexpr (kConstant != kNone) y = veorq_u8(y, constant);
+    if constexpr (kConstant != kNoQuarter) y = veorq_u8(y, constant);
     if constexpr (kConstant != 0) y = veorq_u8(y, LookUp<0x80>(first, x));
     if constexpr (kConstant != 3) y = veorq_u8(y, LookUp<0x40>(last, x));
     vst1q_u8(target, y);
@@ -61,12 +58,12 @@ void LookUpRows(const uint8_t* table, const GeluBlock& block) {
 
 }  // namespace
 
-// Outputs of 4 bits are mostly clipped in all of an outer quarter.
+// Outputs of 4 bits are mostly clipped in all of an outer quarter, of which one is left out.
 void RunGelu(const int8_t* table, const GeluBlock& block) {
   const uint8_t* const entries = reinterpret_cast<const uint8_t*>(table);
   if (IsConstant(entries + 3 * kQuarter)) return LookUpRows<3>(entries, block);
   if (IsConstant(entries)) return LookUpRows<0>(entries, block);
-  LookUpRows<kNone>(entries, block);
+  LookUpRows<kNoQuarter>(entries, block);
 }
 
 }  // namespace neon

@@ -32,7 +32,7 @@ constexpr size_t kStrassenB[2][2] = {{0, 7}, {1, 6}};
 
 // What splitting costs, beside the products.
 struct StrassenCost {
-  size_t sums;         // instructions of a tile: sums saved, loaded, added, starts of loops
+  size_t sums;  // instructions of a tile: sums saved, loaded, added; starts and ends of products
   size_t row_sums;     // of a vector of A, for its factors
   size_t weight_sums;  // of a vector of B, whose bytes a step multiplies
 };

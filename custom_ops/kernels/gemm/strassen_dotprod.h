@@ -16,7 +16,19 @@
 namespace pqv {
 namespace arm64 {
 
-constexpr size_t kMaxStrassenBlocks = 24;
+constexpr size_t kProductBlocks = 12;  // of PQV_DEFINE_PRODUCT
+constexpr size_t kMaxStrassenBlocks = 2 * kProductBlocks;
+
+// Where calls may go to if code is protected by landing pads (BTI).
+#if defined(__ARM_FEATURE_BTI_DEFAULT)
+#define PQV_LANDING "hint #34\n\t"
+constexpr size_t kLandings = 1;
+#else
+#define PQV_LANDING
+constexpr size_t kLandings = 0;
+#endif
+constexpr size_t kBlockBytes = 4 * (kLandings + 4 + 64);  // of PQV_BLOCK: loads, SDOT
+constexpr size_t kCallBytes = 4 * (kLandings + 3);        // in front of them
 
 // clang-format off
 #define PQV_DOT(sum, w, a, lane) "sdot v" #sum ".4s, v" #w ".16b, v" #a ".4b[" #lane "]\n\t"
@@ -32,6 +44,7 @@ constexpr size_t kMaxStrassenBlocks = 24;
   PQV_DOT(28, low, a, 2) PQV_DOT(29, high, a, 2)  \
   PQV_DOT(30, low, a, 3) PQV_DOT(31, high, a, 3)
 #define PQV_BLOCK                                                   \
+  PQV_LANDING                                                       \
   "ld1 {v0.16b, v1.16b, v2.16b, v3.16b}, [%[panel]], #64\n\t"       \
   "ld1 {v4.16b, v5.16b, v6.16b, v7.16b}, [%[panel]], #64\n\t"       \
   "ld1 {v8.16b, v9.16b, v10.16b, v11.16b}, [%[rows]], #64\n\t"      \
@@ -40,12 +53,13 @@ constexpr size_t kMaxStrassenBlocks = 24;
   PQV_DOT_UPPER(4, 5, 10) PQV_DOT_UPPER(6, 7, 11)                   \
   PQV_DOT_LOWER(0, 1, 12) PQV_DOT_LOWER(2, 3, 13)                   \
   PQV_DOT_LOWER(4, 5, 14) PQV_DOT_LOWER(6, 7, 15)
-// A product, which all seven call: 12 blocks of 16 k, entered where as many are left as are wanted,
-// as a loop would take two instructions each time round. More blocks enter it in front of them,
-// where the first are done by a call.
+// A product, which all seven call: kProductBlocks of 16 k without a loop, which would take two
+// instructions each time round. Fewer blocks enter it further down; more enter it in front, where
+// those beyond call the end of it (`before`).
 #define PQV_SIX_BLOCKS PQV_BLOCK PQV_BLOCK PQV_BLOCK PQV_BLOCK PQV_BLOCK PQV_BLOCK
 #define PQV_DEFINE_PRODUCT                                      \
   "b 9f\n\t"                                                    \
+  PQV_LANDING                                                   \
   "mov %[back], x30\n\t"                                        \
   "blr %[before]\n\t"                                           \
   "mov x30, %[back]\n\t"                                        \
@@ -188,17 +202,15 @@ constexpr size_t kMaxStrassenBlocks = 24;
 #define PQV_C22 768
 
 // From the factors of rows and channels, 1 to kMaxStrassenBlocks times 16 k each, to output or,
-// where ends.shift is null, to `sums`. Blocks begin with the bias and, unless it is null, with `initial`.
-// X = P1 + P6 waits where C12 would be, Y = X + P7 where C22 would be.
+// where ends.shift is null, to `sums`. Blocks begin with the bias and, unless it is null, with
+// `initial`. X = P1 + P6 waits where C12 would be, Y = X + P7 where C22 would be.
 static __attribute__((noinline, unused)) void StrassenProducts(
     const uint8_t* rows, const uint8_t* panel, size_t blocks, const int32_t* bias,
     const StrassenSums* initial, const StrassenEnds& ends, StrassenSums* sums) {
-  constexpr size_t kBlocks = 12;  // of PQV_DEFINE_PRODUCT
-  constexpr size_t kBlockBytes = 68 * 4;
-  constexpr size_t kCallBytes = 3 * 4;
-  const bool has_before = blocks > kBlocks;
-  const size_t before_bytes = has_before ? (blocks - kBlocks) * kBlockBytes : 0;
-  const size_t product_bytes = has_before ? kBlocks * kBlockBytes + kCallBytes : blocks * kBlockBytes;
+  const bool has_before = blocks > kProductBlocks;
+  const size_t before_bytes = has_before ? (blocks - kProductBlocks) * kBlockBytes : 0;
+  const size_t product_bytes =
+      has_before ? kProductBlocks * kBlockBytes + kCallBytes : blocks * kBlockBytes;
   size_t product, before, back;
   int8_t* y = ends.y;
   const int8_t* residual = ends.residual;
@@ -244,6 +256,7 @@ static __attribute__((noinline, unused)) void StrassenProducts(
 #undef PQV_DOT_UPPER
 #undef PQV_DOT_LOWER
 #undef PQV_BLOCK
+#undef PQV_LANDING
 #undef PQV_SIX_BLOCKS
 #undef PQV_DEFINE_PRODUCT
 #undef PQV_PRODUCT

@@ -77,7 +77,7 @@ class FastTile {
 
   PQV_INLINE void RunProducts(const Factors& factors, const StrassenSums* initial,
                               const StrassenEnds& ends, StrassenSums* sums) const {
-    static_assert(kMaxFastPassK / 2 <= Tile::kMaxBlocks * kBlockK);
+    static_assert(kMaxFastPassK / 2 <= Tile::kMaxStrassenBlocks * kBlockK);
     Tile::StrassenProducts(factors.rows, factors.panel, pass_.blocks(), factors.bias, initial, ends,
                            sums);
   }

@@ -51,7 +51,7 @@ struct DotprodTile {
   // tell.
   static constexpr StrassenTile kStrassen = {
       kRows, kPanelChannels, kBlockK, 16, {{48, 2, 2}, {206, 10, 6}}};
-  static constexpr size_t kMaxBlocks = kMaxStrassenBlocks;
+  static constexpr size_t kMaxStrassenBlocks = arm64::kMaxStrassenBlocks;
 
   static constexpr size_t RowsBytes(size_t k) { return 2 * k * kHalfRows; }
 

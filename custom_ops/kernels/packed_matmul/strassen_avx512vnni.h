@@ -1,11 +1,13 @@
 // Strassen's product of codes of 4 bits with VPDPBUSD, see gemm/strassen.h. Blocks of A have 12
 // rows, those of B 32 channels.
 //
-// The factors of A are unsigned by offsets, chosen so that what they add to an output is one number
-// times the sum of its channel's weights, which comes off with the bias: with 2a + b for A11 and
-// A12, a + b for A22, and b, a, 2a + 2b, 2a for S2, S3, S1, S4, C11 and C12 have 2a + b times it,
-// C21 and C22 a + b times. K goes by passes whose factors of B stay in L2; what is summed up of the
-// passes before lies in memory.
+// The factors of A are unsigned by offsets:
+//
+//   A11, A12: 2a + b    A22: a + b    S1: 2a + 2b    S2: b    S3: a    S4: 2a
+//
+// What these add to C11 and C12 is 2a + b times the sum of a channel's weights, to C21 and C22
+// a + b times, as all that is different of them cancels out; it comes off with the bias. K goes by
+// passes whose factors of B stay in L2; what is summed up of the passes before lies in memory.
 
 #ifndef PQV_KERNELS_PACKED_MATMUL_STRASSEN_AVX512VNNI_H_
 #define PQV_KERNELS_PACKED_MATMUL_STRASSEN_AVX512VNNI_H_
@@ -19,12 +21,14 @@ namespace avx512 {
 constexpr size_t kMaxFastK = 3072;                // of a pass
 constexpr size_t kFastBlockRows = 9 * kFastRows;  // rows that share factors of B
 constexpr size_t kFactorsOfB = kStrassenProducts + 1;
-constexpr int kOffsetA = 16;                           // S3 is in [-15, 15], S4 in [-30, 30]
-constexpr int kOffsetB = 24;                           // S2 is in [-23, 22]
+constexpr int kOffsetA = 16;
+constexpr int kOffsetB = 24;
 constexpr int kUpperOffset = 2 * kOffsetA + kOffsetB;  // of C11 and C12
 constexpr int kLowerOffset = kOffsetA + kOffsetB;      // of C21 and C22
 constexpr int kFactorOffsets[kStrassenProducts] = {
     kUpperOffset, kUpperOffset, kOffsetB, kOffsetA, kLowerOffset, 2 * kLowerOffset, 2 * kOffsetA};
+// S3 is in [-15, 15], S4 in [-30, 30], S2 in [-23, 22], S1 in [-16, 14], codes in [-8, 7].
+static_assert(kOffsetA >= 15 && kOffsetB >= 23 && 2 * kLowerOffset + 14 <= 127);
 
 // K is halved in every pass.
 static inline size_t FastPass(size_t k) {
@@ -264,8 +268,8 @@ class FastPanel {
   void RunSums(const uint8_t* a, size_t row, size_t k) {
     FindFastSums(a, factors_[0], &tile_);
     for (size_t kind = 0; kind < kFastSums; ++kind) {
-      __m512i correction[kBlockVectors];
-      Correction(kind, correction);
+      __m512i correction[kBlockVectors] = {};
+      if (k == 0) Correction(kind, correction);
       const size_t first = kind / 2 * kBlockRows;
       const size_t c = kind % 2 * kBlockChannels;
       for (size_t r = first; r < first + kBlockRows; ++r) {

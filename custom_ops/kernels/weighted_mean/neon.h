@@ -81,9 +81,9 @@ struct MeanRows {
   int32_t upper_shift[kPadded];
   int16_t multiplier[kPadded];
 
-  // From the sums of the rows' weights.
-  __attribute__((noinline)) void Set(const WeightedMean& op, const uint32_t* sums, size_t count,
-                                     uint32_t offset) {
+  // From the sums of the rows' weights. One copy is enough: there is a division for each row.
+  __attribute__((noinline)) void SetAll(const WeightedMean& op, const uint32_t* sums, size_t count,
+                                        uint32_t offset) {
     for (size_t r = 0; r < count; ++r) {
       const RowScale scale = WeightedMeanScale(op.shift, op.multiplier, sums[r]);
       const int32_t rounding = scale.shift > 0 ? 1 << (scale.shift - 1) : 0;
@@ -168,11 +168,11 @@ template <typename Tile, int kOffset>
 static void RunWeightedMeanWith(const WeightedMean& op) {
   const Product product = {0, op.m, 0, op.d, op.n, op.w, op.w_stride};
   MeanRows rows;
-  uint32_t sums[kMaxBlockRows];  // all of them first, so that no division waits for one
+  uint32_t sums[kMaxBlockRows];  // of a block's weights; a division would wait for its own
   for (size_t begin = 0; begin < op.m; begin += kMaxBlockRows) {
     const size_t end = Min(begin + kMaxBlockRows, op.m);
     for (size_t r = begin; r < end; ++r) sums[r - begin] = WeightSum(op.w + r * op.w_stride, op.n);
-    rows.Set(op, sums, end - begin, kOffset);
+    rows.SetAll(op, sums, end - begin, kOffset);
     RunBlock<Tile>(product, begin, end, ColumnPanels<typename Tile::Form, kOffset>{op},
                    ToMean(op, rows, begin));
   }
