@@ -70,7 +70,7 @@ def test_long_and_wide_packed_matmuls(bits: int, m: int, k: int, n: int, simd: l
     ("m", "k", "n"), [(1, 7, 17), (3, 64, 100), (230, 65, 400), (41, 300, 1000)]
 )
 def test_fused_gelu_is_its_parts(bits: int, m: int, k: int, n: int) -> None:
-    """Few rows and many, rows that end within a vector, tables clipped at either end or both."""
+    """Few rows and many, rows that end within a vector, tables with clipped ends."""
     rng = np.random.default_rng(n)
     inputs, attributes = packed_inputs(bits, m, k, n, rng)
     groups = next(count for count in (5, 1) if n % count == 0)

@@ -9,7 +9,6 @@ namespace {
 
 constexpr size_t kVector = 16;
 constexpr size_t kQuarter = 64;  // entries that one TBL looks up
-constexpr size_t kNoQuarter = 4;
 
 bool IsConstant(const uint8_t* quarter) { return memcmp(quarter, quarter + 1, kQuarter - 1) == 0; }
 
@@ -27,10 +26,10 @@ inline uint8x16_t LookUp(const uint8x16x4_t& quarter, uint8x16_t x) {
   return vqtbl4q_u8(quarter, kFlip != 0 ? veorq_u8(x, vdupq_n_u8(kFlip)) : x);
 }
 
-// The table stays in registers, but for quarter kConstant, all of whose entries are the same.
-template <size_t kConstant>
+// The table stays in registers, but for its last quarter if all entries of that are the same.
+template <bool kIsClipped>
 void LookUpRows(const uint8_t* table, const GeluBlock& block) {
-  const uint8x16_t constant = vdupq_n_u8(kConstant != kNoQuarter ? table[kConstant * kQuarter] : 0);
+  const uint8x16_t constant = vdupq_n_u8(kIsClipped ? table[3 * kQuarter] : 0);
   const uint8x16x4_t first = LoadQuarter(table, constant);
   const uint8x16x4_t second = LoadQuarter(table + kQuarter, constant);
   const uint8x16x4_t third = LoadQuarter(table + 2 * kQuarter, constant);
@@ -38,9 +37,8 @@ void LookUpRows(const uint8_t* table, const GeluBlock& block) {
   const auto look_up = [&](const uint8_t* source, uint8_t* target) {
     const uint8x16_t x = vld1q_u8(source);
     uint8x16_t y = veorq_u8(LookUp<0xC0>(second, x), LookUp<0x00>(third, x));
-    if constexpr (kConstant != kNoQuarter) y = veorq_u8(y, constant);
-    if constexpr (kConstant != 0) y = veorq_u8(y, LookUp<0x80>(first, x));
-    if constexpr (kConstant != 3) y = veorq_u8(y, LookUp<0x40>(last, x));
+    y = veorq_u8(y, LookUp<0x80>(first, x));
+    y = veorq_u8(y, kIsClipped ? constant : LookUp<0x40>(last, x));
     vst1q_u8(target, y);
   };
   const size_t width = block.width;  // a copy, which stores of int8 cannot change
@@ -58,12 +56,11 @@ void LookUpRows(const uint8_t* table, const GeluBlock& block) {
 
 }  // namespace
 
-// Outputs of 4 bits are mostly clipped in all of an outer quarter, of which one is left out.
+// Outputs of 4 bits are mostly clipped in all of the last quarter.
 void RunGelu(const int8_t* table, const GeluBlock& block) {
   const uint8_t* const entries = reinterpret_cast<const uint8_t*>(table);
-  if (IsConstant(entries + 3 * kQuarter)) return LookUpRows<3>(entries, block);
-  if (IsConstant(entries)) return LookUpRows<0>(entries, block);
-  LookUpRows<kNoQuarter>(entries, block);
+  const bool is_clipped = IsConstant(entries + 3 * kQuarter);
+  (is_clipped ? LookUpRows<true> : LookUpRows<false>)(entries, block);
 }
 
 }  // namespace neon

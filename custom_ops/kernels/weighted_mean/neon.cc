@@ -3,8 +3,19 @@
 #include "kernels/gemm/tile_armv8.h"
 
 namespace pqv {
-namespace neon {
 
+void arm64::SetMeanRows(const WeightedMean& op, const uint32_t* sums, size_t count, uint32_t offset,
+                        MeanRows* rows) {
+  for (size_t r = 0; r < count; ++r) {
+    const RowScale scale = WeightedMeanScale(op.shift, op.multiplier, sums[r]);
+    const int32_t rounding = scale.shift > 0 ? 1 << (scale.shift - 1) : 0;
+    rows->first[r] = rounding - static_cast<int32_t>(offset * sums[r]);
+    rows->upper_shift[r] = 16 - scale.shift;
+    rows->multiplier[r] = static_cast<int16_t>(scale.multiplier);
+  }
+}
+
+namespace neon {
 namespace {
 
 using arm64::Armv8Tile;

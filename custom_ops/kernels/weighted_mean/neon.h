@@ -80,19 +80,11 @@ struct MeanRows {
   int32_t first[kPadded];  // with the rounding
   int32_t upper_shift[kPadded];
   int16_t multiplier[kPadded];
-
-  // From the sums of the rows' weights. One copy is enough: there is a division for each row.
-  __attribute__((noinline)) void SetAll(const WeightedMean& op, const uint32_t* sums, size_t count,
-                                        uint32_t offset) {
-    for (size_t r = 0; r < count; ++r) {
-      const RowScale scale = WeightedMeanScale(op.shift, op.multiplier, sums[r]);
-      const int32_t rounding = scale.shift > 0 ? 1 << (scale.shift - 1) : 0;
-      first[r] = rounding - static_cast<int32_t>(offset * sums[r]);
-      upper_shift[r] = 16 - scale.shift;
-      multiplier[r] = static_cast<int16_t>(scale.multiplier);
-    }
-  }
 };
+
+// From the sums of the rows' weights. No vectors: one copy is enough.
+void SetMeanRows(const WeightedMean& op, const uint32_t* sums, size_t count, uint32_t offset,
+                 MeanRows* rows);
 
 class ToMean {
  public:
@@ -172,7 +164,7 @@ static void RunWeightedMeanWith(const WeightedMean& op) {
   for (size_t begin = 0; begin < op.m; begin += kMaxBlockRows) {
     const size_t end = Min(begin + kMaxBlockRows, op.m);
     for (size_t r = begin; r < end; ++r) sums[r - begin] = WeightSum(op.w + r * op.w_stride, op.n);
-    rows.SetAll(op, sums, end - begin, kOffset);
+    SetMeanRows(op, sums, end - begin, kOffset, &rows);
     RunBlock<Tile>(product, begin, end, ColumnPanels<typename Tile::Form, kOffset>{op},
                    ToMean(op, rows, begin));
   }
