@@ -60,11 +60,11 @@ def test_after_a_failed_row_the_others_go_on(
     tmp_path: Path, rows: list[Row], capsys: pytest.CaptureFixture[str]
 ) -> None:
     stub = Stub(tmp_path, broken=rows[1].key)
-    run_rows(stub, rows)
+    assert run_rows(stub, rows) == [rows[1].key]
     assert stub.done == [rows[0].key, rows[2].key]
     assert f"{rows[1].key}: failed: out of luck" in capsys.readouterr().out
     stub.broken = ""
-    run_rows(stub, rows)
+    assert run_rows(stub, rows) == []
     assert stub.done[2:] == [rows[1].key]
 
 

@@ -193,16 +193,24 @@ def main(
     )
     try:
         benchmark = Benchmark(settings, data, make_folder(output), threads, again)
-        run_rows(benchmark, select(rows or (), quick), again)
+        failed = run_rows(benchmark, select(rows or (), quick), again)
     except PqvError as error:
         console.print(f"error: {error}")
         raise typer.Exit(1) from None
+    console.print(f"results of all finished rows: {output / 'results.md'}")
+    if failed:
+        raise typer.Exit(1)
 
 
-def run_rows(benchmark: Benchmark, rows: list[Row], again: bool = False) -> None:
-    """Run the rows that are not finished yet; each one's result is kept at once."""
+def run_rows(benchmark: Benchmark, rows: list[Row], again: bool = False) -> list[str]:
+    """Run the rows that are not finished yet; each one's result is kept at once.
+
+    Returns:
+        The keys of those that failed.
+    """
     path = benchmark.output / "results.csv"
     finished = {} if again else report.read_results(path, benchmark.settings)
+    failed = []
     for row in rows:
         if row.key in finished:
             continue
@@ -210,6 +218,7 @@ def run_rows(benchmark: Benchmark, rows: list[Row], again: bool = False) -> None
             result = benchmark.run(row)
         except Exception as failure:  # whatever a tool raises: the other rows go on
             console.print(f"{row.key}: failed: {' '.join(str(failure).split()) or repr(failure)}")
+            failed.append(row.key)
             continue
         report.add_result(path, benchmark.settings, result)
         report.write_report(path, benchmark.settings)
@@ -219,6 +228,7 @@ def run_rows(benchmark: Benchmark, rows: list[Row], again: bool = False) -> None
             f"cosine {found.cosine:.4f}, {result.minutes:.1f} minutes"
         )
     report.write_report(path, benchmark.settings)
+    return failed
 
 
 if __name__ == "__main__":
