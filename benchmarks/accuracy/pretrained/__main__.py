@@ -197,7 +197,8 @@ def main(
     except PqvError as error:
         console.print(f"error: {error}")
         raise typer.Exit(1) from None
-    console.print(f"results of all finished rows: {output / 'results.md'}")
+    if (table := output / "results.md").is_file():  # not where no row is finished
+        console.print(f"results of all finished rows: {table}")
     if failed:
         raise typer.Exit(1)
 
