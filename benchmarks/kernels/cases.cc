@@ -85,7 +85,7 @@ struct Packed {
     op.residual_multiplier = has_residual ? residual_multiplier.data() : nullptr;
     op.y_bits = 8;
     if (kernel.sum_weights != nullptr) {
-      weight_sums.assign(padded, 0);
+      weight_sums.assign(kWeightSums * padded, 0);
       kernel.sum_weights(op, weight_sums.data());
       op.weight_sums = weight_sums.data();
     }

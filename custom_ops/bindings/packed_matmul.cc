@@ -134,7 +134,7 @@ class PackedMatMulNode {
 
   OrtStatus* SumWeights(const NodeReader& reader) {
     if (kernel_->sum_weights == nullptr) return nullptr;
-    if (!weight_sums_.Allocate(PaddedChannels(op_.n))) {
+    if (!weight_sums_.Allocate(kWeightSums * PaddedChannels(op_.n))) {
       return OutOfMemory(reader.id(), "the sums of the weights");
     }
     kernel_->sum_weights(op_, weight_sums_.data());

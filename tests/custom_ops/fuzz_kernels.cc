@@ -127,7 +127,7 @@ void Prepare(Fuzz& fuzz, const PackedMatMulKernel& kernel, PackedMatMul* shared_
              PackedMatMulBlock* block) {
   shared_op->weight_sums = nullptr;
   if (kernel.sum_weights != nullptr) {
-    int32_t* const sums = fuzz.Fill<int32_t>(PaddedChannels(shared_op->n), 0, 0);
+    int32_t* const sums = fuzz.Fill<int32_t>(kWeightSums * PaddedChannels(shared_op->n), 0, 0);
     kernel.sum_weights(*shared_op, sums);
     shared_op->weight_sums = sums;
   }

@@ -29,17 +29,6 @@ static_assert(Pays(kTile, 40, 140, 256) && Pays(kTile, 40, 140, 1920), "");
 // Without a number of products per instruction there is no such tile.
 static_assert(!Pays(StrassenTile{}, 197, 576, 192), "");
 
-// With wider vectors sums of rows are cheaper, and those of a tile and of weights are not: the rows
-// of CLIP's 32 x 32 patches are too few.
-constexpr StrassenTile kWideTile = {12, 32, 16, 64, {{90, 2, 6}, {}}};
-static_assert(Pays(kWideTile, 197, 192, 192), "");
-static_assert(Pays(kWideTile, 197, 768, 3072), "");
-static_assert(!Pays(kWideTile, 3136, 288, 96), "");
-static_assert(!Pays(kWideTile, 23, 576, 192), "");
-static_assert(Pays(kTile, 50, 768, 3072) && !Pays(kWideTile, 50, 768, 3072), "");
-// What counts are the rows of whole tiles.
-static_assert(Pays(kWideTile, 72, 3072, 768) && !Pays(kWideTile, 71, 3072, 768), "");
-
 // Two levels where they save more than they cost, of whole tiles and whole blocks twice as large.
 constexpr StrassenTile kDeepTile = {8, 8, 16, 16, {{48, 2, 2}, {206, 10, 6}}};
 static_assert(StrassenLevels(kDeepTile, 197, 3072, 768) == 2, "");

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "kernels/common/arithmetic_avx512.h"
+#include "kernels/gemm/inner_product.h"
 
 namespace pqv {
 namespace avx512 {
@@ -62,6 +63,12 @@ struct StepPanel {
   }
 };
 
+// The same of codes plus 8, whose steps are triples of groups for Winograd's inner product.
+template <size_t kVectors>
+struct TriplePanel {
+  const uint8_t* steps;
+};
+
 // What is called beside products that have nothing beside them.
 struct Nothing {
   PQV_INLINE void operator()() const {}
@@ -84,6 +91,29 @@ static PQV_INLINE void Accumulate(const uint8_t* a, size_t stride, const Panel& 
       for (size_t v = 0; v < kVectors; ++v) {
         sums[r][v] = kSign == PanelSign::kUnsigned ? _mm512_dpbusd_epi32(sums[r][v], w[v], x)
                                                    : _mm512_dpbusd_epi32(sums[r][v], x, w[v]);
+      }
+    }
+  }
+}
+
+template <PanelSign, size_t kRows, size_t kVectors, typename Beside>
+static PQV_INLINE void Accumulate(const uint8_t* a, size_t stride,
+                                  const TriplePanel<kVectors>& panel, size_t triples,
+                                  __m512i (&sums)[kRows][kVectors], const Beside& beside) {
+  const StepPanel<kVectors> groups = {panel.steps};
+  for (size_t g = 0; g < triples * kTripleGroups; g += kTripleGroups) {
+    beside();
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+      const uint8_t* const row = a + r * stride + g * kGroup;
+      const __m512i x[kTripleGroups] = {BroadcastGroup(row), BroadcastGroup(row + kGroup),
+                                        BroadcastGroup(row + 2 * kGroup)};
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kVectors; ++v) {
+        const __m512i left = _mm512_add_epi8(x[0], groups.At(g + 1, v));
+        const __m512i right = _mm512_add_epi8(x[1], groups.At(g, v));
+        sums[r][v] = _mm512_dpbusd_epi32(sums[r][v], left, right);
+        sums[r][v] = _mm512_dpbusd_epi32(sums[r][v], x[2], groups.At(g + 2, v));
       }
     }
   }

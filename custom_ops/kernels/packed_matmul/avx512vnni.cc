@@ -1,7 +1,6 @@
 #include "kernels/common/cpu.h"
-#include "kernels/packed_matmul/direct_avx512vnni.h"
 #include "kernels/packed_matmul/few_rows_avx512vnni.h"
-#include "kernels/packed_matmul/strassen_avx512vnni.h"
+#include "kernels/packed_matmul/product_avx512vnni.h"
 
 namespace pqv {
 namespace avx512vnni {
@@ -23,6 +22,12 @@ size_t ScratchBytes(const PackedMatMul& op, const PackedMatMulBlock&) {
   return UnsignedRows::CopyBytes(op.k) + StepBytes(op.k);
 }
 
+// Whether rows are prepared for Winograd's inner product. Activations of 8 bits are mostly told by
+// their first row; preparing finds out the others.
+bool TakesInner(const PackedMatMul& op, const PackedMatMulBlock& block) {
+  return CpuHasPortsBesideVnni() && AreCodes(block.a, op.k);
+}
+
 // All rows of the block by the 16 * kVectors channels from n on.
 template <int kBits, size_t kVectors, typename Epilogue>
 void RunChannels(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n,
@@ -34,12 +39,20 @@ void RunChannels(const PackedMatMul& op, const PackedMatMulBlock& block, size_t 
     if (is_whole && CpuHasPortsBesideVnni() && ReadsFile(epilogue)) {
       const FilePanel panel = {Group(op.weights, kBits, op.k, 0, n),
                                CeilDivide(op.k, kGroupSize) * GroupBytes(kBits)};
-      return RunDirect<kVectors>(op, kBits, block, n, y, panel, epilogue);
+      return RunProduct<kVectors>(op, kBits, block, n, y, panel, epilogue);
     }
   }
   uint8_t* const steps = block.scratch + UnsignedRows::CopyBytes(op.k);
   MakeSteps<kBits, kVectors>(op, n, steps);
-  RunDirect<kVectors>(op, kBits, block, n, y, StepPanel<kVectors>{steps}, epilogue);
+  RunProduct<kVectors>(op, kBits, block, n, y, StepPanel<kVectors>{steps}, epilogue);
+}
+
+// The same by Winograd's inner product.
+void RunInnerChannels(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n, int8_t* y) {
+  const NaturalToInt8<kBlockVectors> epilogue(op, block, n, y);
+  uint8_t* const steps = block.scratch + UnsignedRows::CopyBytes(op.k);
+  MakeInnerSteps<kBlockVectors>(op, n, steps);
+  RunProduct<kBlockVectors>(op, 4, block, n, y, TriplePanel<kBlockVectors>{steps}, epilogue);
 }
 
 template <int kBits>
@@ -47,8 +60,13 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
   if (AreFewRows(block.row_end - block.row_begin, op.k)) {
     return RunFewRows<kBits, NaturalToInt8>(op, block, y);
   }
+  const bool takes_inner = kBits == 4 && block.prepared != nullptr && TakesInner(op, block);
   for (size_t n = block.channel_begin; n < block.channel_end; n += kBlockChannels) {
-    RunChannels<kBits, kBlockVectors, NaturalToInt8<kBlockVectors>>(op, block, n, y);
+    if (takes_inner) {
+      RunInnerChannels(op, block, n, y);
+    } else {
+      RunChannels<kBits, kBlockVectors, NaturalToInt8<kBlockVectors>>(op, block, n, y);
+    }
   }
 }
 
@@ -72,70 +90,27 @@ bool PrepareUnsigned(const PackedMatMul& op, const PackedMatMulBlock& block) {
   return true;
 }
 
-// Whether rows are prepared for Strassen's product: not where many channels are left over, whose
-// rows nobody prepares. Activations of 8 bits are mostly told by their first row; preparing finds
-// out the others.
-bool TakesStrassen(const PackedMatMul& op, const int8_t* a, size_t rows) {
-  if (op.n % kFastChannels > op.n / 4) return false;
-  if (StrassenLevels(kStrassenTile, rows, op.n, op.k) == 0) return false;
-  for (size_t i = 0; i < op.k; i += 64) {
-    if (BeyondInt4(_mm512_maskz_loadu_epi8(FirstLanes(op.k - i), a + i)) != 0) return false;
-  }
-  return true;
+size_t Int4PreparedBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
+  const size_t direct = UnsignedBytes(op, whole);
+  if (direct == 0 || !TakesInner(op, whole)) return direct;
+  return InnerBytes(whole.row_end, op.k);
 }
 
-// Whole panels of 64 channels by Strassen's product; what is left of them directly.
-void RunFast(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
-  const size_t channels = block.channel_end - block.channel_begin;
-  const size_t fast_end = block.channel_end - channels % kFastChannels;
-  for (size_t row = block.row_begin; row < block.row_end; row += kFastBlockRows) {
-    const size_t row_end = Min(block.row_end, row + kFastBlockRows);
-    for (size_t n = block.channel_begin; n < fast_end; n += kFastChannels) {
-      FastPanel(op, block, row, row_end, n, y).Run();
-    }
-  }
-  if (fast_end == block.channel_end) return;
-  PackedMatMulBlock rest = block;
-  rest.channel_begin = fast_end;
-  rest.prepared = nullptr;
-  Run<4>(op, rest, y);
+bool PrepareInt4(const PackedMatMul& op, const PackedMatMulBlock& block) {
+  return TakesInner(op, block) ? PrepareInner(op, block) : PrepareUnsigned(op, block);
 }
 
-void RunInt4(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
-  if (block.prepared != nullptr && TakesStrassen(op, block.a, block.prepared_rows)) {
-    return RunFast(op, block, y);
-  }
-  Run<4>(op, block, y);
-}
-
-size_t Int4ScratchBytes(const PackedMatMul& op, const PackedMatMulBlock& block) {
-  const size_t own = ScratchBytes(op, block);
-  const size_t fast = block.prepared != nullptr ? FastPanel::ScratchBytes(op.k) : 0;
-  return own > fast ? own : fast;
-}
-
-size_t PreparedBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
-  if (!TakesStrassen(op, whole.a, whole.row_end)) return UnsignedBytes(op, whole);
-  return whole.row_end / kFastRows * RowFactorBytes(op.k);
-}
-
-bool PrepareRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
-  if (!TakesStrassen(op, block.a, block.prepared_rows)) return PrepareUnsigned(op, block);
-  bool are_int4 = true;
-  const size_t row_end = Min(block.row_end, FastRows(block));
-  for (size_t row = block.row_begin; row < row_end; row += kFastRows) {
-    are_int4 &= MakeRowFactors(block.a + row * block.a_stride, block.a_stride, op.k,
-                               block.prepared + row / kFastRows * RowFactorBytes(op.k));
-  }
-  return are_int4;
+void SumInt4(const PackedMatMul& op, int32_t* sums) {
+  SumWeights<4>(op, sums);
+  FindInnerOfChannels(op, sums, sums + PaddedChannels(op.n));
 }
 
 constexpr PackedMatMulKernel Int4Kernel() {
-  PackedMatMulKernel kernel = {kFastRows, kWideChannels, RunInt4, nullptr};
-  kernel.sum_weights = SumWeights<4>;
-  kernel.scratch_bytes = Int4ScratchBytes;
-  kernel.prepared_bytes = PreparedBytes;
-  kernel.prepare = PrepareRows;
+  PackedMatMulKernel kernel = {kBlockRows, kWideChannels, Run<4>, nullptr};
+  kernel.sum_weights = SumInt4;
+  kernel.scratch_bytes = ScratchBytes;
+  kernel.prepared_bytes = Int4PreparedBytes;
+  kernel.prepare = PrepareInt4;
   return kernel;
 }
 

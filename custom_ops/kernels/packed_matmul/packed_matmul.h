@@ -11,6 +11,9 @@
 
 namespace pqv {
 
+// Arrays of the sums of each channel's weights: the plain ones, and one that a kernel may fill.
+constexpr size_t kWeightSums = 2;
+
 // What a node fixes. Arrays of channels are padded, see kChannelPadding.
 struct PackedMatMul {
   size_t k;
@@ -21,7 +24,7 @@ struct PackedMatMul {
   ChannelRequantizer requantizer;      // not read by run_to_int32
   const int16_t* residual_multiplier;  // null where the op has no residual
   int y_bits;
-  const int32_t* weight_sums;  // of each channel; null for kernels without sum_weights
+  const int32_t* weight_sums;  // kWeightSums arrays of channels; null without sum_weights
 };
 
 // One rectangle of the output. Strides are in elements.
