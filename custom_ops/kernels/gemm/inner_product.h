@@ -19,14 +19,32 @@
 #ifndef PQV_KERNELS_GEMM_INNER_PRODUCT_H_
 #define PQV_KERNELS_GEMM_INNER_PRODUCT_H_
 
-#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/common/sizes.h"
 
 namespace pqv {
 
-constexpr int kCodeOffset = 8;       // of x' and y'
+constexpr int kCodeOffset = 8;             // of x' and y'
+constexpr int kMaxCode = 15;               // of x' and y'
+constexpr int kMaxCodeSum = 2 * kMaxCode;  // of x' + y'
+static_assert(kMaxCodeSum <= INT8_MAX, "bytes, with a sign and without");
+
 constexpr size_t kTripleGroups = 3;  // of k: a pair, and one that is multiplied as it is
-constexpr int kMaxCodeSum = 2 * 15;  // of x' + y'
-static_assert(kMaxCodeSum <= 127, "bytes, with a sign and without");
+constexpr size_t kTripleK = kTripleGroups * 4;
+
+static constexpr size_t Triples(size_t k) { return CeilDivide(k, kTripleK); }
+
+// Bytes of a prepared row: x', whole triples.
+static constexpr size_t InnerStride(size_t k) { return Triples(k) * kTripleK; }
+
+// Prepared rows are followed by what the sums of each begin with.
+static constexpr size_t InnerBytes(size_t rows, size_t k) {
+  return rows * (InnerStride(k) + sizeof(int32_t));
+}
+static inline int32_t* InnerOfRows(uint8_t* prepared, size_t rows, size_t k) {
+  return reinterpret_cast<int32_t*>(prepared + rows * InnerStride(k));
+}
 
 }  // namespace pqv
 

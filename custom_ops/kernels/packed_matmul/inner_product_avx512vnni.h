@@ -10,27 +10,17 @@
 namespace pqv {
 namespace avx512 {
 
-constexpr size_t kTripleK = kTripleGroups * kGroup;
 constexpr size_t kRowStep = 4 * kTripleK;  // bytes of a row in a vector
 
-static inline size_t Triples(size_t k) { return CeilDivide(k, kTripleK); }
-
-// A prepared row: codes plus 8, whole triples of groups.
-static inline size_t InnerStride(size_t k) { return Triples(k) * kTripleK; }
-
-// Prepared rows are followed by what their sums begin with.
-static inline size_t InnerBytes(size_t rows, size_t k) {
-  return rows * (InnerStride(k) + sizeof(int32_t));
-}
 static inline int32_t* InnerOfRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
-  return reinterpret_cast<int32_t*>(block.prepared + block.prepared_rows * InnerStride(op.k));
+  return pqv::InnerOfRows(block.prepared, block.prepared_rows, op.k);
 }
 
 // Up to 64 codes plus 8, those of other lanes 0. Sets a bit of `others` where a value is no code.
 static PQV_INLINE __m512i LoadCodes(const int8_t* a, __mmask64 lanes, __mmask64* others) {
   const __m512i offset = _mm512_set1_epi8(kCodeOffset);
   const __m512i x = _mm512_maskz_add_epi8(lanes, _mm512_maskz_loadu_epi8(lanes, a), offset);
-  *others |= _mm512_cmpgt_epu8_mask(x, _mm512_set1_epi8(15));
+  *others |= _mm512_cmpgt_epu8_mask(x, _mm512_set1_epi8(kMaxCode));
   return x;
 }
 
@@ -96,7 +86,7 @@ static inline void MakeInnerSteps(const PackedMatMul& op, size_t n, uint8_t* ste
 
 // Four codes of the lower or the upper nibbles of each of 4 channels, plus 8.
 static PQV_INLINE __m128i LowCodes(__m128i x) {
-  return _mm_and_si128(_mm_xor_si128(x, _mm_set1_epi8(8)), _mm_set1_epi8(15));
+  return _mm_and_si128(_mm_xor_si128(x, _mm_set1_epi8(kCodeOffset)), _mm_set1_epi8(kMaxCode));
 }
 static PQV_INLINE __m128i HighCodes(__m128i x) { return LowCodes(_mm_srli_epi16(x, 4)); }
 
