@@ -43,7 +43,7 @@ Vector<T> Random(size_t count, int low, int high) {
   return data;
 }
 
-// A packed matmul and the memory it needs.
+// A packed matmul of codes of `bits` bits, 4, 7 or 8, and the memory it needs.
 struct Packed {
   size_t m, k, n;
   Vector<int8_t> a, y, residual, shift;
@@ -61,11 +61,13 @@ struct Packed {
         a(Random<int8_t>(m * k, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)),
         y(m * n),
         residual(Random<int8_t>(m * n, -128, 127)),
-        shift(PaddedChannels(n), bits == 8 ? 8 : -4) {  // few products of 4 bits are shifted right
+        shift(PaddedChannels(n), bits > 4 ? 8 : -4) {  // few products of 4 bits are shifted right
     const size_t padded = PaddedChannels(n);
     const bool is_left = shift[0] < 0;
-    file = Random<uint8_t>(
-        CeilDivide(n, kPanelChannels) * CeilDivide(k, kGroupSize) * GroupBytes(bits), 0, 255);
+    const size_t groups = CeilDivide(n, kPanelChannels) * CeilDivide(k, kGroupSize);
+    file = bits == 4 ? Random<uint8_t>(groups * GroupBytes(4), 0, 255)
+                     : Random<uint8_t>(groups * GroupBytes(8), 0, (1 << bits) - 1);
+    for (uint8_t& x : file) x = static_cast<uint8_t>(x - (bits == 7 ? 64 : 0));
     bias = Random<int32_t>(padded, -4096, 4096);
     right.assign(padded, is_left ? 0 : shift[0]);
     rounding.assign(padded, is_left ? 0 : 1 << (shift[0] - 1));
@@ -86,10 +88,10 @@ struct Packed {
     op.y_bits = 8;
     if (kernel.sum_weights != nullptr) {
       weight_sums.assign(kWeightSums * padded, 0);
-      kernel.sum_weights(op, weight_sums.data());
+      op.has_narrow_weights = kernel.sum_weights(op, weight_sums.data());
       op.weight_sums = weight_sums.data();
     }
-    block = {0, m, 0, n, a.data(), k, residual.data(), n, m, n, nullptr, 0, nullptr};
+    block = {0, m, 0, n, a.data(), k, residual.data(), n, m, n, nullptr, 0, false, nullptr};
   }
 };
 
@@ -97,7 +99,7 @@ struct Packed {
 void Prepare(const PackedMatMulKernel& kernel, Packed* packed) {
   PackedMatMulBlock& block = packed->block;
   const size_t bytes =
-      kernel.prepared_bytes != nullptr ? kernel.prepared_bytes(packed->op, block) : 0;
+      kernel.prepared_bytes != nullptr ? kernel.prepared_bytes(packed->op, &block) : 0;
   packed->prepared.resize(bytes);
   block.prepared = bytes > 0 ? packed->prepared.data() : nullptr;
   block.prepared_rows = packed->m;
@@ -118,14 +120,15 @@ void AddPacked(const Variant& variant, std::vector<Case>* cases) {
                               {197, 3072, 768}, {1576, 768, 3072}, {1, 192, 1000},
                               {1, 768, 3072},   {3136, 96, 288},   {3136, 96, 96}};
   for (const auto& [m, k, n] : shapes) {
-    for (const int bits : {4, 8}) {
+    for (const int bits : {4, 7, 8}) {
       const PackedMatMulKernel* kernel =
           bits == 4 ? variant.packed_int4_matmul : variant.packed_int8_matmul;
       const auto packed = std::make_shared<Packed>(*kernel, bits, m, k, n, n == 192 || n == 96);
       Prepare(*kernel, packed.get());  // so that memory is there, as it is for nodes
       char name[96];
-      snprintf(name, sizeof(name), "PackedInt%dMatMul%s %zu x %zu x %zu", bits,
-               packed->op.residual_multiplier != nullptr ? "Add" : "", m, k, n);
+      snprintf(name, sizeof(name), "PackedInt%dMatMul%s %zu x %zu x %zu%s", bits == 4 ? 4 : 8,
+               packed->op.residual_multiplier != nullptr ? "Add" : "", m, k, n,
+               bits == 7 ? ", 7 bits" : "");
       cases->push_back({name, double(m * k * n), true, [=] { Run(*kernel, packed.get()); }});
     }
   }

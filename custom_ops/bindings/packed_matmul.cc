@@ -113,7 +113,7 @@ class PackedMatMulNode {
     PQV_RETURN_IF_ERROR(context.Output(y_shape, &y));
     if (rows == 0) return nullptr;
     const size_t bytes =
-        kernel_->prepared_bytes != nullptr ? kernel_->prepared_bytes(op_, block) : 0;
+        kernel_->prepared_bytes != nullptr ? kernel_->prepared_bytes(op_, &block) : 0;
     if (bytes == 0) return RunTasks(context, block, y);
     const Scratch prepared(bytes);
     block.prepared = static_cast<uint8_t*>(prepared.data());
@@ -137,8 +137,8 @@ class PackedMatMulNode {
     if (!weight_sums_.Allocate(kWeightSums * PaddedChannels(op_.n))) {
       return OutOfMemory(reader.id(), "the sums of the weights");
     }
-    kernel_->sum_weights(op_, weight_sums_.data());
     op_.weight_sums = weight_sums_.data();
+    op_.has_narrow_weights = kernel_->sum_weights(op_, weight_sums_.data());
     return nullptr;
   }
 

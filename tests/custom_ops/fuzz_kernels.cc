@@ -67,7 +67,8 @@ const int32_t* RoundedBias(Fuzz& fuzz, const PackedMatMul& op) {
 
 // Random weights in the layout of the file.
 uint8_t* Weights(Fuzz& fuzz, int bits, size_t k, size_t n) {
-  const int limit = (1 << (bits - 1)) - 1;
+  const bool is_narrow = bits == 8 && fuzz.random().OneIn(2);  // 7 bits, some kernels' quick way
+  const int limit = (1 << (bits - is_narrow - 1)) - 1;
   const size_t count = CeilDivide(n, kPanelChannels) * CeilDivide(k, kGroupSize) * GroupBytes(bits);
   uint8_t* file = fuzz.Memory<uint8_t>(count);
   const int8_t* values = fuzz.Fill<int8_t>(n * k, -limit, limit);
@@ -90,7 +91,7 @@ uint8_t* Weights(Fuzz& fuzz, int bits, size_t k, size_t n) {
 
 // int4 takes other ways than int8 in some kernels.
 const int8_t* Activations(Fuzz& fuzz, size_t count) {
-  const int limit = fuzz.random().OneIn(2) ? 8 : 128;
+  const int limit = fuzz.random().OneIn(2) ? 8 : fuzz.random().OneIn(2) ? 64 : 128;
   return fuzz.Fill<int8_t>(count, -limit, limit - 1);
 }
 
@@ -128,13 +129,13 @@ void Prepare(Fuzz& fuzz, const PackedMatMulKernel& kernel, PackedMatMul* shared_
   shared_op->weight_sums = nullptr;
   if (kernel.sum_weights != nullptr) {
     int32_t* const sums = fuzz.Fill<int32_t>(kWeightSums * PaddedChannels(shared_op->n), 0, 0);
-    kernel.sum_weights(*shared_op, sums);
+    shared_op->has_narrow_weights = kernel.sum_weights(*shared_op, sums);
     shared_op->weight_sums = sums;
   }
   const PackedMatMul& op = *shared_op;
   // Seldom none, as where there is no memory for it.
   const bool wants_rows = kernel.prepared_bytes != nullptr && !fuzz.random().OneIn(16);
-  const size_t bytes = wants_rows ? kernel.prepared_bytes(op, *block) : 0;
+  const size_t bytes = wants_rows ? kernel.prepared_bytes(op, block) : 0;
   block->prepared = bytes > 0 ? fuzz.Memory<uint8_t>(bytes) : nullptr;
   if (bytes == 0) return;
   block->prepared_rows = block->row_end;
@@ -158,9 +159,13 @@ struct MatMulSizes {
 // these is as large as those that it splits twice, in several passes over k and blocks of rows.
 MatMulSizes PackedMatMulSizes(Fuzz& fuzz) {
   const bool is_deep = fuzz.random().OneIn(64);
+  if (fuzz.random().OneIn(64)) {  // about as much k as kernels take in a pass
+    return {fuzz.Size("M", 1, 20), fuzz.Size("K", 1010, 1040), fuzz.Size("N", 1, 140)};
+  }
   if (!fuzz.random().OneIn(16)) {
     const size_t m = fuzz.Size("M", 1, MaxRows(fuzz));
-    return {m, fuzz.Size("K", 1, is_deep ? 1100 : 140), fuzz.Size("N", 1, 140)};
+    return {m, fuzz.Size("K", 1, is_deep ? 1100 : 140),
+            fuzz.Size("N", 1, fuzz.random().OneIn(4) ? 280 : 140)};
   }
   const bool is_large = !is_deep && fuzz.random().OneIn(4);
   const int m = is_large ? fuzz.Int("M", 128, 300) : fuzz.Int("M", 16, is_deep ? 110 : 230);

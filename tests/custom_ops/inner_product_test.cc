@@ -1,41 +1,34 @@
-// Winograd's inner product of all codes of 4 bits: compiling it is the test.
+// Winograd's inner product of codes of 7 bits: compiling it is the test.
 
 #include "kernels/gemm/inner_product.h"
 
 namespace pqv {
 namespace {
 
-constexpr int kLow = -8;
-constexpr int kHigh = 7;
-
-constexpr bool IsCodeSum(int x) { return x >= 0 && x <= kMaxCodeSum; }
-
-// Of the header's formulas, those of a pair of k.
-constexpr bool IsExact(int x1, int x2, int y1, int y2) {
-  const int u1 = x1 + kCodeOffset, u2 = x2 + kCodeOffset;
-  const int v1 = y1 + kCodeOffset, v2 = y2 + kCodeOffset;
-  const int left = u1 + v2, right = u2 + v1;
-  const int unsigned_product = left * right - u1 * u2 - v1 * v2;
-  const int of_row = kCodeOffset * (u1 + u2), of_channel = kCodeOffset * (y1 + y2);
-  return IsCodeSum(left) && IsCodeSum(right) && unsigned_product == u1 * v1 + u2 * v2 &&
-         unsigned_product - of_row - of_channel == x1 * y1 + x2 * y2;
+constexpr bool IsExact(int x1, int x2, int x3, int y1, int y2, int y3) {
+  const int unsigned_x1 = x1 + kInnerOffset, unsigned_x3 = x3 + kInnerOffset;
+  const int left = unsigned_x1 + y2, right = x2 + y1;
+  const int of_row = unsigned_x1 * x2;
+  const int of_channel = (y2 + kInnerOffset) * y1 + kInnerOffset * y3;
+  return left >= 0 && left <= UINT8_MAX && right >= INT8_MIN && right <= INT8_MAX &&
+         left * right + unsigned_x3 * y3 - of_row - of_channel == x1 * y1 + x2 * y2 + x3 * y3;
 }
 
+// Each term is a product of two numbers: the extremes, 0 and 1 of each tell polynomials apart.
 constexpr bool AllExact() {
-  for (int x1 = kLow; x1 <= kHigh; ++x1) {
-    for (int x2 = kLow; x2 <= kHigh; ++x2) {
-      for (int y1 = kLow; y1 <= kHigh; ++y1) {
-        for (int y2 = kLow; y2 <= kHigh; ++y2) {
-          if (!IsExact(x1, x2, y1, y2)) return false;
-        }
-      }
+  constexpr int kValues[] = {kMinNarrow, 0, 1, kMaxNarrow};
+  for (int i = 0; i < 4 * 4 * 4 * 4 * 4 * 4; ++i) {
+    if (!IsExact(kValues[i % 4], kValues[i / 4 % 4], kValues[i / 16 % 4], kValues[i / 64 % 4],
+                 kValues[i / 256 % 4], kValues[i / 1024])) {
+      return false;
     }
   }
   return true;
 }
 
 static_assert(AllExact(), "");
-static_assert(!IsExact(kHigh + 1, 0, 0, kHigh), "what this finds");
+static_assert(!IsExact(kMaxNarrow + 1, 0, 0, 0, kMaxNarrow + 1, 0), "what this finds");
+static_assert(!IsExact(0, kMinNarrow, 0, kMinNarrow - 1, 0, 0), "what this finds");
 
 }  // namespace
 }  // namespace pqv

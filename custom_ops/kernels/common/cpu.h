@@ -10,7 +10,8 @@ bool CpuHasAvx2();
 bool CpuHasAvxVnni();
 bool CpuHasAvx512Vnni();  // with AVX512 F, BW, DQ and VL
 bool CpuHasAvx512Vbmi();
-// Whether other ports than those of VPDPBUSD insert one vector into another: on AMD, not on Intel.
+// Whether other ports than those of VPDPBUSD add bytes and insert one vector into another: on AMD,
+// not on Intel.
 bool CpuHasPortsBesideVnni();
 // AMX int8 and what its kernels use besides. Asks the operating system, once, for leave to use the
 // tile registers.

@@ -63,7 +63,7 @@ struct StepPanel {
   }
 };
 
-// The same of codes plus 8, whose steps are triples of groups for Winograd's inner product.
+// The same for Winograd's inner product, whose steps are triples of groups.
 template <size_t kVectors>
 struct TriplePanel {
   const uint8_t* steps;

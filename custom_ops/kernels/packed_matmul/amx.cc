@@ -299,8 +299,8 @@ size_t ScratchBytes(const PackedMatMul& op, const PackedMatMulBlock& block) {
 }
 
 template <int kBits>
-void SumWeights(const PackedMatMul& op, int32_t* sums) {
-  kForFewRows<kBits>.sum_weights(op, sums);
+bool SumWeights(const PackedMatMul& op, int32_t* sums) {
+  return kForFewRows<kBits>.sum_weights(op, sums);
 }
 
 template <int kBits, template <size_t> class Epilogue, typename Output>

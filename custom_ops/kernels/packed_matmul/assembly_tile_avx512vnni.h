@@ -33,7 +33,7 @@ struct OutputRows {
   size_t residual_stride;
 };
 
-// What the products read and write beside their factors.
+// What the products read beside their factors.
 struct alignas(64) AssemblyTile {
   int32_t bias[2][16];  // what sums of channels begin with
   // To the left, then to the right; the first to the right where all are.
@@ -198,7 +198,7 @@ static inline void SetChannels(const PackedMatMul& op, size_t n, Shifts shifts,
   PQV_EACH_SOURCE(PQV_ROW, "") \
   "add $4, %[a]\n\t"
 
-// Three groups: the products of two are Winograd's. Each row has its sums of both.
+// Three groups: the products of two are Winograd's, whose sums of bytes are made for each row.
 #define PQV_PAIR_ROW(address, i, j) \
   "vpbroadcastd " address ", %%zmm28\n\t" \
   "vpbroadcastd 4+" address ", %%zmm29\n\t" \
@@ -222,6 +222,7 @@ static inline void SetChannels(const PackedMatMul& op, size_t n, Shifts shifts,
 
 #define PQV_MULTIPLY(step) \
   "mov %c[steps](%[tile]), %[count]\n" \
+  ".p2align 6\n" \
   "1:\n\t" \
   "prefetcht0 (%[next])\n\t" \
   "add %c[next_step](%[tile]), %[next]\n\t" \

@@ -1,5 +1,6 @@
 #include "kernels/common/cpu.h"
 #include "kernels/packed_matmul/few_rows_avx512vnni.h"
+#include "kernels/packed_matmul/inner_product_avx512vnni.h"
 #include "kernels/packed_matmul/product_avx512vnni.h"
 
 namespace pqv {
@@ -22,10 +23,21 @@ size_t ScratchBytes(const PackedMatMul& op, const PackedMatMulBlock&) {
   return UnsignedRows::CopyBytes(op.k) + StepBytes(op.k);
 }
 
-// Whether rows are prepared for Winograd's inner product. Activations of 8 bits are mostly told by
-// their first row; preparing finds out the others.
-bool TakesInner(const PackedMatMul& op, const PackedMatMulBlock& block) {
-  return CpuHasPortsBesideVnni() && AreCodes(block.a, op.k);
+ProductForm DirectForm(const PackedMatMul& op, const RunAssemblyTile (*run)[2],
+                       const uint8_t* panel, size_t panel_stride) {
+  return {run,     panel,         panel_stride, CeilDivide(op.k, kGroup), UnsignedStride(op.k),
+          nullptr, op.weight_sums};
+}
+
+ProductForm InnerForm(const PackedMatMul& op, const PackedMatMulBlock& block,
+                      const uint8_t* steps) {
+  return {kInnerTile,
+          steps,
+          0,
+          Triples(op.k),
+          InnerStride(op.k),
+          InnerOfRows(block.prepared, block.prepared_rows, op.k),
+          op.weight_sums + PaddedChannels(op.n)};
 }
 
 // All rows of the block by the 16 * kVectors channels from n on.
@@ -33,26 +45,25 @@ template <int kBits, size_t kVectors, typename Epilogue>
 void RunChannels(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n,
                  typename Epilogue::Output* y) {
   const Epilogue epilogue(op, block, n, y);
+  uint8_t* const steps = block.scratch + UnsignedRows::CopyBytes(op.k);
+  if (block.prepared != nullptr && block.has_narrow_rows) {
+    MakeInnerSteps<kBits, kVectors>(op, n, steps);
+    return RunProduct<kVectors>(op, kBits, block, n, y, TriplePanel<kVectors>{steps},
+                                InnerForm(op, block, steps), epilogue);
+  }
   if constexpr (kBits == 8) {
     const size_t panels = kVectors * kLanes32 / kPanelChannels;
     const bool is_whole = n / kPanelChannels + panels <= CeilDivide(op.n, kPanelChannels);
     if (is_whole && CpuHasPortsBesideVnni() && ReadsFile(epilogue)) {
       const FilePanel panel = {Group(op.weights, kBits, op.k, 0, n),
                                CeilDivide(op.k, kGroupSize) * GroupBytes(kBits)};
-      return RunProduct<kVectors>(op, kBits, block, n, y, panel, epilogue);
+      const ProductForm form = DirectForm(op, kFileTile, panel.first, panel.stride);
+      return RunProduct<kVectors>(op, kBits, block, n, y, panel, form, epilogue);
     }
   }
-  uint8_t* const steps = block.scratch + UnsignedRows::CopyBytes(op.k);
   MakeSteps<kBits, kVectors>(op, n, steps);
-  RunProduct<kVectors>(op, kBits, block, n, y, StepPanel<kVectors>{steps}, epilogue);
-}
-
-// The same by Winograd's inner product.
-void RunInnerChannels(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n, int8_t* y) {
-  const NaturalToInt8<kBlockVectors> epilogue(op, block, n, y);
-  uint8_t* const steps = block.scratch + UnsignedRows::CopyBytes(op.k);
-  MakeInnerSteps<kBlockVectors>(op, n, steps);
-  RunProduct<kBlockVectors>(op, 4, block, n, y, TriplePanel<kBlockVectors>{steps}, epilogue);
+  RunProduct<kVectors>(op, kBits, block, n, y, StepPanel<kVectors>{steps},
+                       DirectForm(op, kStepsTile, steps, 0), epilogue);
 }
 
 template <int kBits>
@@ -60,13 +71,8 @@ void Run(const PackedMatMul& op, const PackedMatMulBlock& block, int8_t* y) {
   if (AreFewRows(block.row_end - block.row_begin, op.k)) {
     return RunFewRows<kBits, NaturalToInt8>(op, block, y);
   }
-  const bool takes_inner = kBits == 4 && block.prepared != nullptr && TakesInner(op, block);
   for (size_t n = block.channel_begin; n < block.channel_end; n += kBlockChannels) {
-    if (takes_inner) {
-      RunInnerChannels(op, block, n, y);
-    } else {
-      RunChannels<kBits, kBlockVectors, NaturalToInt8<kBlockVectors>>(op, block, n, y);
-    }
+    RunChannels<kBits, kBlockVectors, NaturalToInt8<kBlockVectors>>(op, block, n, y);
   }
 }
 
@@ -79,54 +85,47 @@ void RunToInt32(const PackedMatMul& op, const PackedMatMulBlock& block, int32_t*
   }
 }
 
-size_t UnsignedBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
-  return AreFewRows(whole.row_end, op.k) ? 0 : whole.row_end * UnsignedStride(op.k);
+size_t PreparedBytes(const PackedMatMul& op, PackedMatMulBlock* whole) {
+  if (AreFewRows(whole->row_end, op.k)) return 0;
+  whole->has_narrow_rows = PaysInner(op.n, op.k) && op.has_narrow_weights &&
+                           CpuHasPortsBesideVnni() && AreNarrowRows(op, *whole);
+  return whole->has_narrow_rows ? InnerBytes(whole->row_end, op.k)
+                                : whole->row_end * UnsignedStride(op.k);
 }
 
-bool PrepareUnsigned(const PackedMatMul& op, const PackedMatMulBlock& block) {
-  MakeUnsigned(block.a + block.row_begin * block.a_stride, block.a_stride,
-               block.row_end - block.row_begin, op.k,
-               block.prepared + block.row_begin * UnsignedStride(op.k));
+bool PrepareRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
+  if (block.has_narrow_rows) {
+    PrepareInner(op, block);
+  } else {
+    MakeUnsigned(block.a + block.row_begin * block.a_stride, block.a_stride,
+                 block.row_end - block.row_begin, op.k,
+                 block.prepared + block.row_begin * UnsignedStride(op.k));
+  }
   return true;
 }
 
-size_t Int4PreparedBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
-  const size_t direct = UnsignedBytes(op, whole);
-  if (direct == 0 || !TakesInner(op, whole)) return direct;
-  return InnerBytes(whole.row_end, op.k);
+template <int kBits>
+bool SumBoth(const PackedMatMul& op, int32_t* sums) {
+  SumWeights<kBits>(op, sums);
+  for (size_t n = 0; n < op.n; ++n) sums[n] *= -kRowOffset;
+  return FindInnerOfChannels<kBits>(op, sums + PaddedChannels(op.n));
 }
 
-bool PrepareInt4(const PackedMatMul& op, const PackedMatMulBlock& block) {
-  return TakesInner(op, block) ? PrepareInner(op, block) : PrepareUnsigned(op, block);
-}
-
-void SumInt4(const PackedMatMul& op, int32_t* sums) {
-  SumWeights<4>(op, sums);
-  FindInnerOfChannels(op, sums, sums + PaddedChannels(op.n));
-}
-
-constexpr PackedMatMulKernel Int4Kernel() {
-  PackedMatMulKernel kernel = {kBlockRows, kWideChannels, Run<4>, nullptr};
-  kernel.sum_weights = SumInt4;
+template <int kBits>
+constexpr PackedMatMulKernel Kernel() {
+  PackedMatMulKernel kernel = {kBlockRows, kWideChannels, Run<kBits>, nullptr};
+  if (kBits == 8) kernel.run_to_int32 = RunToInt32;
+  kernel.sum_weights = SumBoth<kBits>;
   kernel.scratch_bytes = ScratchBytes;
-  kernel.prepared_bytes = Int4PreparedBytes;
-  kernel.prepare = PrepareInt4;
-  return kernel;
-}
-
-constexpr PackedMatMulKernel Int8Kernel() {
-  PackedMatMulKernel kernel = {kBlockRows, kWideChannels, Run<8>, RunToInt32};
-  kernel.sum_weights = SumWeights<8>;
-  kernel.scratch_bytes = ScratchBytes;
-  kernel.prepared_bytes = UnsignedBytes;
-  kernel.prepare = PrepareUnsigned;
+  kernel.prepared_bytes = PreparedBytes;
+  kernel.prepare = PrepareRows;
   return kernel;
 }
 
 }  // namespace
 
-const PackedMatMulKernel kPackedInt4MatMul = Int4Kernel();
-const PackedMatMulKernel kPackedInt8MatMul = Int8Kernel();
+const PackedMatMulKernel kPackedInt4MatMul = Kernel<4>();
+const PackedMatMulKernel kPackedInt8MatMul = Kernel<8>();
 
 }  // namespace avx512vnni
 }  // namespace pqv

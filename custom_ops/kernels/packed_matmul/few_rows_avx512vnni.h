@@ -4,7 +4,8 @@
 #ifndef PQV_KERNELS_PACKED_MATMUL_FEW_ROWS_AVX512VNNI_H_
 #define PQV_KERNELS_PACKED_MATMUL_FEW_ROWS_AVX512VNNI_H_
 
-#include "kernels/packed_matmul/panels_avx512vnni.h"
+#include "kernels/gemm/tile_avx512vnni.h"
+#include "kernels/packed_matmul/avx512.h"
 
 namespace pqv {
 namespace avx512 {
@@ -20,9 +21,17 @@ static inline bool AreFewRows(size_t rows, size_t k) {
 template <int kBits>
 constexpr int kOffset = kBits == 8 ? 128 : 8;
 
-static PQV_INLINE __m512i OffsetInt8(__m512i x) {
-  return _mm512_xor_si512(x, _mm512_set1_epi8(static_cast<char>(0x80)));
-}
+struct OffsetForm {
+  static PQV_INLINE __m512i Int8(__m512i x) {
+    return _mm512_xor_si512(x, _mm512_set1_epi8(static_cast<char>(0x80)));
+  }
+  static PQV_INLINE __m512i LowInt4(__m512i x) {
+    constexpr int kXorThenAnd = 0x28;
+    return _mm512_ternarylogic_epi32(x, _mm512_set1_epi8(0x08), _mm512_set1_epi8(0x0F),
+                                     kXorThenAnd);
+  }
+  static PQV_INLINE __m512i HighInt4(__m512i x) { return LowInt4(_mm512_srli_epi16(x, 4)); }
+};
 
 // K in a vector of the file, which holds 8 channels.
 template <int kBits>
@@ -49,10 +58,10 @@ class DirectSums {
  public:
   PQV_INLINE void Add(__m512i weights, __m512i spread) {
     if constexpr (kBits == 8) {
-      low_ = _mm512_dpbusd_epi32(low_, OffsetInt8(weights), spread);
+      low_ = _mm512_dpbusd_epi32(low_, OffsetForm::Int8(weights), spread);
     } else {
-      low_ = _mm512_dpbusd_epi32(low_, OffsetInt4::LowInt4(weights), spread);
-      high_ = _mm512_dpbusd_epi32(high_, OffsetInt4::HighInt4(weights), spread);
+      low_ = _mm512_dpbusd_epi32(low_, OffsetForm::LowInt4(weights), spread);
+      high_ = _mm512_dpbusd_epi32(high_, OffsetForm::HighInt4(weights), spread);
     }
   }
 

@@ -1,5 +1,5 @@
-// Winograd's inner product with VPDPBUSD on vectors of 256 bits (gemm/inner_product.h): rows as
-// codes plus 8, and tiles of 4 rows by two panels of them.
+// Winograd's inner product with VPDPBUSD on vectors of 256 bits (gemm/inner_product.h): rows, and
+// tiles of 4 of them by two panels.
 
 #ifndef PQV_KERNELS_PACKED_MATMUL_INNER_PRODUCT_AVXVNNI_H_
 #define PQV_KERNELS_PACKED_MATMUL_INNER_PRODUCT_AVXVNNI_H_
@@ -16,61 +16,62 @@ constexpr size_t kInnerChunk = 85 * kTripleK;  // k of a pass
 static_assert(kInnerChunk <= avx2::kPackedChunk, "panels have room for it");
 constexpr size_t kRowStep = 8 * kTripleK;  // bytes of a row in three vectors
 
-static inline bool AreCodes(const int8_t* a, size_t k) {
-  const size_t whole = k - k % 32;
-  bool are_codes = avx2::IsInt4(a, whole);
-  for (size_t i = whole; i < k; ++i) are_codes &= a[i] >= -kCodeOffset && a[i] < kCodeOffset;
-  return are_codes;
+// Whether all rows are codes of 7 bits.
+static inline bool AreNarrowRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
+  const __m256i lowest = _mm256_set1_epi8(kMinNarrow);
+  for (size_t r = block.row_begin; r < block.row_end; ++r) {
+    const int8_t* const a = block.a + r * block.a_stride;
+    __m256i beyond = _mm256_setzero_si256();  // in the sign
+    size_t i = 0;
+    for (; i + 32 <= op.k; i += 32) {
+      beyond = _mm256_or_si256(beyond, _mm256_sub_epi8(avx2::Load32Bytes(a + i), lowest));
+    }
+    bool are_narrow = _mm256_movemask_epi8(beyond) == 0;
+    for (; i < op.k; ++i) are_narrow &= a[i] >= kMinNarrow && a[i] <= kMaxNarrow;
+    if (!are_narrow) return false;
+  }
+  return true;
 }
 
-// `of_row` is what the sums of the row begin with. Of values that are no codes, `most` tells.
-static PQV_INLINE void PrepareInnerRow(const int8_t* a, size_t k, uint8_t* row, int32_t* of_row,
-                                       __m256i* most) {
-  const __m256i offset = _mm256_set1_epi8(kCodeOffset);
+// `of_row` is what the sums of the row begin with.
+static PQV_INLINE void PrepareInnerRow(const int8_t* a, size_t k, uint8_t* row, int32_t* of_row) {
   const __m256i next = _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 7);
-  // The first groups of triples in each vector of a step.
+  // The first groups of triples in each vector of a step, and the second ones.
   const __m256i first[] = {_mm256_setr_epi32(-1, 0, 0, -1, 0, 0, -1, 0),
                            _mm256_setr_epi32(0, -1, 0, 0, -1, 0, 0, -1),
                            _mm256_setr_epi32(0, 0, -1, 0, 0, -1, 0, 0)};
+  const __m256i second[] = {first[1], first[2], first[0]};
+  const __m256i offset = _mm256_set1_epi8(static_cast<char>(kInnerOffset));
   const size_t stride = InnerStride(k);
   __m256i sums = _mm256_setzero_si256();
-  __m256i pairs = _mm256_setzero_si256();
   for (size_t i = 0; i < stride; i += kRowStep) {
-    alignas(32) int8_t last[kRowStep];
+    alignas(32) int8_t last[kRowStep] = {};
     const bool is_whole = i + kRowStep <= k;
-    if (!is_whole) {
-      memset(last, -kCodeOffset, sizeof(last));
-      memcpy(last, a + i, k - i);
-    }
+    if (!is_whole) memcpy(last, a + i, k - i);
     const int8_t* const source = is_whole ? a + i : last;
     uint8_t* const target = is_whole ? row + i : reinterpret_cast<uint8_t*>(last);
-    const auto load = [&](size_t byte) PQV_LAMBDA {
-      return _mm256_add_epi8(avx2::Load32Bytes(source + byte), offset);
-    };
-    const __m256i x[] = {load(0), load(32), load(64)};
+    const __m256i x[] = {avx2::Load32Bytes(source), avx2::Load32Bytes(source + 32),
+                         avx2::Load32Bytes(source + 64)};
     // The groups behind those of x: the last one of the second vector is in the third.
-    const __m256i y[] = {_mm256_permutevar8x32_epi32(x[0], next), load(32 + 4),
+    const __m256i y[] = {_mm256_permutevar8x32_epi32(x[0], next),
+                         avx2::Load32Bytes(source + 32 + 4),
                          _mm256_permutevar8x32_epi32(x[2], next)};
     for (size_t v = 0; v < 3; ++v) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(target + 32 * v), x[v]);
-      *most = _mm256_max_epu8(*most, x[v]);
-      Dpbusd::Add(x[v], offset, &sums);
-      Dpbusd::Add(_mm256_and_si256(x[v], first[v]), y[v], &pairs);
+      const __m256i z = _mm256_xor_si256(x[v], _mm256_andnot_si256(second[v], offset));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(target + 32 * v), z);
+      Dpbusd::Add(_mm256_and_si256(z, first[v]), y[v], &sums);
     }
     if (!is_whole) memcpy(row + i, last, stride - i);
   }
-  *of_row = -avx2::Sum32(_mm256_add_epi32(sums, pairs));
+  *of_row = -avx2::Sum32(sums);
 }
 
-// False if a value is no code.
-static inline bool PrepareInner(const PackedMatMul& op, const PackedMatMulBlock& block) {
+static inline void PrepareInner(const PackedMatMul& op, const PackedMatMulBlock& block) {
   int32_t* const of_rows = InnerOfRows(block.prepared, block.prepared_rows, op.k);
-  __m256i most = _mm256_setzero_si256();
   for (size_t r = block.row_begin; r < block.row_end; ++r) {
     PrepareInnerRow(block.a + r * block.a_stride, op.k, block.prepared + r * InnerStride(op.k),
-                    of_rows + r, &most);
+                    of_rows + r);
   }
-  return avx2::Max8(most) <= kMaxCode;
 }
 
 // The sums of `tiles` times kRows rows and two panels `panel_bytes` apart, which begin with

@@ -380,10 +380,10 @@ static void RunPackedToInt8(const PackedMatMul& op, const PackedMatMulBlock& blo
 
 // Activations of 8 bits are mostly told by their first row; preparing finds out the others.
 template <typename Tile>
-static size_t FactorsBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
-  const FastShape shape = ShapeOf<Tile>(op, whole.row_end);
-  if (shape.levels == 0 || !AreInt4(whole.a, 1, whole.a_stride, op.k)) return 0;
-  return whole.row_end / shape.Tile() * shape.RowBytes(op.k);
+static size_t FactorsBytes(const PackedMatMul& op, PackedMatMulBlock* whole) {
+  const FastShape shape = ShapeOf<Tile>(op, whole->row_end);
+  if (shape.levels == 0 || !AreInt4(whole->a, 1, whole->a_stride, op.k)) return 0;
+  return whole->row_end / shape.Tile() * shape.RowBytes(op.k);
 }
 
 template <typename Tile>
@@ -400,9 +400,9 @@ static inline size_t FastScratchBytes(const PackedMatMul&, const PackedMatMulBlo
 
 // Where several tasks would pack the same rows.
 template <typename Tile>
-static size_t PackedRowsBytes(const PackedMatMul& op, const PackedMatMulBlock& whole) {
-  if (whole.row_end <= kMaxDirectRows || whole.channel_end <= kChannelTile || op.k == 0) return 0;
-  return PackedRows<Tile>::Bytes(CeilDivide(whole.row_end, Tile::kRows), op.k);
+static size_t PackedRowsBytes(const PackedMatMul& op, PackedMatMulBlock* whole) {
+  if (whole->row_end <= kMaxDirectRows || whole->channel_end <= kChannelTile || op.k == 0) return 0;
+  return PackedRows<Tile>::Bytes(CeilDivide(whole->row_end, Tile::kRows), op.k);
 }
 
 template <typename Tile>

@@ -11,7 +11,8 @@
 
 namespace pqv {
 
-// Arrays of the sums of each channel's weights: the plain ones, and one that a kernel may fill.
+// Arrays of what weights give to the sums of their channels, one for each kind of product: what
+// offsets of rows add, and what products among weights do, with its sign turned.
 constexpr size_t kWeightSums = 2;
 
 // What a node fixes. Arrays of channels are padded, see kChannelPadding.
@@ -24,7 +25,8 @@ struct PackedMatMul {
   ChannelRequantizer requantizer;      // not read by run_to_int32
   const int16_t* residual_multiplier;  // null where the op has no residual
   int y_bits;
-  const int32_t* weight_sums;  // kWeightSums arrays of channels; null without sum_weights
+  const int32_t* weight_sums;  // kWeightSums arrays; null for kernels without sum_weights
+  bool has_narrow_weights;     // of 7 bits or fewer, as sum_weights found
 };
 
 // One rectangle of the output. Strides are in elements.
@@ -40,7 +42,8 @@ struct PackedMatMulBlock {
   // The rows of `a`, as the kernel prepared them for all blocks, or null; and how many they are.
   uint8_t* prepared;
   size_t prepared_rows;
-  uint8_t* scratch;  // scratch_bytes of the kernel for this block alone, at the start of a line
+  bool has_narrow_rows;  // prepared for products of 7 bits or fewer, as prepared_bytes found
+  uint8_t* scratch;      // scratch_bytes of the kernel for this block alone, at the start of a line
 };
 
 struct PackedMatMulKernel {
@@ -55,13 +58,15 @@ struct PackedMatMulKernel {
   // kernel that needs none.
   size_t (*scratch_bytes)(const PackedMatMul& op, const PackedMatMulBlock& block) = nullptr;
   // For kernels that may want rows prepared once, before the blocks of a product are run; else
-  // null. The bytes of `prepared` for the whole output, 0 where this product does without.
-  size_t (*prepared_bytes)(const PackedMatMul& op, const PackedMatMulBlock& whole) = nullptr;
+  // null. The bytes of `prepared` for the whole output, 0 where this product does without. Sets
+  // has_narrow_rows.
+  size_t (*prepared_bytes)(const PackedMatMul& op, PackedMatMulBlock* whole) = nullptr;
   // Prepares rows row_begin .. row_end of the block, of which row_begin is a multiple of row_tile.
   // False if their values are such that the product must do without.
   bool (*prepare)(const PackedMatMul& op, const PackedMatMulBlock& block) = nullptr;
-  // For kernels that want the sums of each channel's weights, which nodes find once; else null.
-  void (*sum_weights)(const PackedMatMul& op, int32_t* sums) = nullptr;
+  // For kernels that want weight_sums, which nodes find once; else null.
+  // Returns has_narrow_weights.
+  bool (*sum_weights)(const PackedMatMul& op, int32_t* sums) = nullptr;
 };
 
 PQV_IN_EACH_ISA(extern const PackedMatMulKernel kPackedInt4MatMul;

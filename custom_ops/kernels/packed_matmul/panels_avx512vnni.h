@@ -45,7 +45,7 @@ class UnsignedRows {
     row += first_;
     if (block_.prepared != nullptr) return {block_.prepared + row * stride_, stride_};
     MakeUnsigned(block_.a + row * block_.a_stride, block_.a_stride, count, k_, block_.scratch);
-    return {block_.scratch, stride_};
+    return {block_.scratch, UnsignedStride(k_)};
   }
 
  private:
@@ -80,24 +80,15 @@ struct SignedInt4 {
   static PQV_INLINE __m512i HighInt4(__m512i x) { return LowInt4(_mm512_srli_epi16(x, 4)); }
 };
 
-// The same plus 8, unsigned.
-struct OffsetInt4 {
-  static PQV_INLINE __m512i LowInt4(__m512i x) {
-    constexpr int kXorThenAnd = 0x28;
-    return _mm512_ternarylogic_epi32(x, _mm512_set1_epi8(0x08), _mm512_set1_epi8(0x0F),
-                                     kXorThenAnd);
-  }
-  static PQV_INLINE __m512i HighInt4(__m512i x) { return LowInt4(_mm512_srli_epi16(x, 4)); }
-};
-
 // Vectors of as many steps as 64 bytes of two panels of the file have, `step` bytes apart.
-template <int kBits, typename Int4>
+template <int kBits>
 static PQV_INLINE void WriteSteps(__m512i x, __m512i y, size_t step, uint8_t* target) {
   if constexpr (kBits == 8) {
     _mm512_store_si512(target, _mm512_shuffle_i64x2(x, y, 0x44));
     _mm512_store_si512(target + step, _mm512_shuffle_i64x2(x, y, 0xEE));
   } else {
-    __m512i lanes[4] = {Int4::LowInt4(x), Int4::HighInt4(x), Int4::LowInt4(y), Int4::HighInt4(y)};
+    __m512i lanes[4] = {SignedInt4::LowInt4(x), SignedInt4::HighInt4(x), SignedInt4::LowInt4(y),
+                        SignedInt4::HighInt4(y)};
     ToTileOrder<4>(lanes);
     for (size_t i = 0; i < 4; ++i) _mm512_store_si512(target + i * step, lanes[i]);
   }
@@ -108,7 +99,7 @@ static inline size_t StepBytes(size_t k) { return RoundUp(k, 3 * 16) * 64; }
 
 // Writes the weights of channels n .. n + 16 * kVectors - 1 as steps. Channels beyond the last
 // panel of the file are copies of others.
-template <int kBits, size_t kVectors, typename Int4 = SignedInt4>
+template <int kBits, size_t kVectors>
 static inline void MakeSteps(const PackedMatMul& op, size_t n, uint8_t* steps) {
   constexpr size_t kStep = kVectors * kVectorBytes;
   const size_t last = CeilDivide(op.n, kPanelChannels) - 1;
@@ -121,17 +112,11 @@ static inline void MakeSteps(const PackedMatMul& op, size_t n, uint8_t* steps) {
     uint8_t* target = steps + v * kVectorBytes;
     for (size_t i = 0; i < bytes; i += 64) {
       const __mmask64 lanes = FirstLanes(bytes - i);
-      WriteSteps<kBits, Int4>(_mm512_maskz_loadu_epi8(lanes, x + i),
-                              _mm512_maskz_loadu_epi8(lanes, y + i), kStep, target);
+      WriteSteps<kBits>(_mm512_maskz_loadu_epi8(lanes, x + i),
+                        _mm512_maskz_loadu_epi8(lanes, y + i), kStep, target);
       target += 64 / GroupBytes(kBits) * kStep;
     }
   }
-}
-
-// What the offset of the rows has added to sums, of the sums of the channels' weights, with its
-// sign turned.
-static PQV_INLINE __m512i OffsetOf(__m512i weight_sums) {
-  return _mm512_mullo_epi32(weight_sums, _mm512_set1_epi32(-kRowOffset));
 }
 
 // Brings the weights of the next channels near, some bytes with every step of these: they are one

@@ -5,7 +5,6 @@
 #define PQV_KERNELS_PACKED_MATMUL_PRODUCT_AVX512VNNI_H_
 
 #include "kernels/packed_matmul/assembly_tile_avx512vnni.h"
-#include "kernels/packed_matmul/inner_product_avx512vnni.h"
 #include "kernels/packed_matmul/panels_avx512vnni.h"
 
 namespace pqv {
@@ -16,66 +15,32 @@ using NaturalToInt8 = Int8Epilogue<kVectors, NaturalOrder<kVectors>>;
 template <size_t kVectors>
 using NaturalToInt32 = Int32Epilogue<kVectors, NaturalOrder<kVectors>>;
 
-// What a kind of product reads beside its panel.
+// A kind of product, and where its factors are.
 struct ProductForm {
-  size_t steps;
-  size_t stride;           // of prepared rows
-  const int32_t* of_rows;  // what sums of a row begin with, or null
-};
-template <typename Panel>
-static PQV_INLINE ProductForm FormOf(const PackedMatMul& op, const PackedMatMulBlock&,
-                                     const Panel&) {
-  return {CeilDivide(op.k, kGroup), UnsignedStride(op.k), nullptr};
-}
-template <size_t kVectors>
-static PQV_INLINE ProductForm FormOf(const PackedMatMul& op, const PackedMatMulBlock& block,
-                                     const TriplePanel<kVectors>&) {
-  return {Triples(op.k), InnerStride(op.k), InnerOfRows(op, block)};
-}
-
-// What sums of 16 channels from n on begin with beside the bias.
-template <typename Panel>
-static PQV_INLINE __m512i OfChannels(const PackedMatMul& op, size_t n, const Panel&) {
-  return OffsetOf(_mm512_loadu_si512(op.weight_sums + n));
-}
-template <size_t kVectors>
-static PQV_INLINE __m512i OfChannels(const PackedMatMul& op, size_t n,
-                                     const TriplePanel<kVectors>&) {
-  return _mm512_loadu_si512(op.weight_sums + PaddedChannels(op.n) + n);
-}
-
-// How tiles read a panel.
-struct TilePanel {
-  const uint8_t* first;
-  size_t stride;
   const RunAssemblyTile (*run)[2];  // [Shifts]
+  const uint8_t* panel;
+  size_t panel_stride;         // of FilePanel
+  size_t steps;                // of the panel
+  size_t stride;               // of prepared rows
+  const int32_t* of_rows;      // what sums begin with, of each row, or null
+  const int32_t* of_channels;  // of each channel of the product
 };
-static PQV_INLINE TilePanel ToTilePanel(const StepPanel<kBlockVectors>& panel) {
-  return {panel.steps, 0, kStepsTile};
-}
-static PQV_INLINE TilePanel ToTilePanel(const TriplePanel<kBlockVectors>& panel) {
-  return {panel.steps, 0, kInnerTile};
-}
-static PQV_INLINE TilePanel ToTilePanel(const FilePanel& panel) {
-  return {panel.first, panel.stride, kFileTile};
-}
 
 // The tiles of 32 channels from n on.
 class Tiles {
  public:
   // `first` is what sums begin with.
   PQV_INLINE Tiles(const PackedMatMul& op, const PackedMatMulBlock& block, size_t n, int8_t* y,
-                   const TilePanel& panel, const ProductForm& form,
-                   const NaturalToInt8<kBlockVectors>& epilogue, const __m512i* first)
-      : op_(op), block_(block), n_(n), y_(y + n), panel_(panel), stride_(form.stride) {
+                   const ProductForm& form, const NaturalToInt8<kBlockVectors>& epilogue,
+                   const __m512i* first)
+      : op_(op), block_(block), n_(n), y_(y + n), form_(form) {
     const bool has_all = block.channel_end - n >= kBlockChannels;
     if (block.prepared == nullptr || !has_all || !epilogue.fits_shifted()) return;
     const Shifts shifts = epilogue.shifts();
-    run_ = panel.run[static_cast<size_t>(shifts)][op.residual_multiplier != nullptr];
+    run_ = form.run[static_cast<size_t>(shifts)][op.residual_multiplier != nullptr];
     SetOutput(op, block, &tile_);
     SetChannels(op, n, shifts, &tile_);
     for (size_t v = 0; v < kBlockVectors; ++v) _mm512_store_si512(tile_.bias[v], first[v]);
-    of_rows_ = form.of_rows;
     tile_.steps = form.steps;
   }
 
@@ -90,9 +55,10 @@ class Tiles {
     int8_t* const y = y_ + row * block_.y_stride;
     for (size_t r = 0; r < kBlockRows; ++r) __builtin_prefetch(y + r * block_.y_stride, 1);
     tile_.rows.y = y;
-    tile_.of_rows = of_rows_ == nullptr ? nullptr : of_rows_ + row;
+    tile_.of_rows = form_.of_rows == nullptr ? nullptr : form_.of_rows + row;
     tile_.next = *next;
-    run_(block_.prepared + row * stride_, stride_, panel_.first, panel_.stride, &tile_);
+    run_(block_.prepared + row * form_.stride, form_.stride, form_.panel, form_.panel_stride,
+         &tile_);
     *next = tile_.next;
     return true;
   }
@@ -102,9 +68,7 @@ class Tiles {
   const PackedMatMulBlock& block_;
   const size_t n_;
   int8_t* const y_;
-  const TilePanel panel_;
-  const size_t stride_;
-  const int32_t* of_rows_ = nullptr;
+  const ProductForm form_;
   RunAssemblyTile run_ = nullptr;
   AssemblyTile tile_;
 };
@@ -135,20 +99,20 @@ static PQV_INLINE void RunDriver(const PackedMatMul& op, const PackedMatMulBlock
 template <size_t kVectors, typename Epilogue, typename Panel>
 static inline void RunProduct(const PackedMatMul& op, int bits, const PackedMatMulBlock& block,
                               size_t n, typename Epilogue::Output* y, const Panel& panel,
-                              const Epilogue& epilogue) {
+                              const ProductForm& form, const Epilogue& epilogue) {
   constexpr size_t kChannels = kLanes32 * kVectors;
   constexpr bool kHasTiles = sizeof(typename Epilogue::Output) == 1;
   constexpr size_t kRows = kHasTiles ? kBlockRows : kTileRows;
-  const ProductForm form = FormOf(op, block, panel);
   const size_t tile_count = CeilDivide(block.row_end - block.row_begin, kRows);
   __m512i first[kVectors];
   for (size_t v = 0; v < kVectors; ++v) {
-    first[v] = _mm512_add_epi32(epilogue.First()[v], OfChannels(op, n + kLanes32 * v, panel));
+    const __m512i of_channels = _mm512_loadu_si512(form.of_channels + n + kLanes32 * v);
+    first[v] = _mm512_add_epi32(epilogue.First()[v], of_channels);
   }
   Epilogue::PrefetchChannels(op, n + kChannels);
   NextWeights next(op, bits, n + kChannels, kChannels, tile_count * form.steps);
   if constexpr (kHasTiles) {
-    Tiles tiles(op, block, n, y, ToTilePanel(panel), form, epilogue, first);
+    Tiles tiles(op, block, n, y, form, epilogue, first);
     for (size_t row = block.row_begin; row < block.row_end; row += kRows) {
       if (tiles.Run(row, &next)) continue;
       const size_t row_end = Min(row + kRows, block.row_end);
