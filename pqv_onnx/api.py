@@ -64,7 +64,7 @@ def calibrate(
     Args:
         model: a transformer of timm.
         images: normalised, float [B, C, H, W], or batches of them; some hundred.
-        precision: ``w8a8``, ``w4a8`` or ``w4a4``.
+        precision: ``w8a8``, ``w7a7``, ``w4a8`` or ``w4a4``.
         labels: a name for each class; by default ImageNet's, if the classes are.
         task: what it gives: ``logits``, an ``embedding``, ``tokens``, ...: see `convert_to_qat`.
         quick: whether nothing is reconstructed: faster, and less exact.

@@ -42,13 +42,15 @@ _ALLOWED: dict[str, tuple[TensorSpec, ...]] = {
     "image": _specs("per-tensor", 8),
     "patch_weight": _specs("per-channel", 8),
     "residual": _specs("rotated", 8) + _specs("power-of-two", 8) + _specs("per-tensor", 8),
-    "norm": _specs("per-tensor", 4, 8),
-    "weight": _specs("per-channel", 4, 8),
+    "norm": _specs("per-tensor", 4, 7, 8),
+    "weight": _specs("per-channel", 4, 7, 8),
     "qkv": _specs("rotated", 4, 8) + _specs("per-tensor", 4, 8),
     "attention": _specs("log2", 4) + _specs("uniform", 8),
-    "context": _specs("per-tensor", 4, 8),
+    "context": _specs("per-tensor", 4, 7, 8),
     "pre_gelu": _specs("asymmetric", 8) + _specs("per-tensor", 8),
-    "gelu": _specs("grouped", 4, 8) + _specs("asymmetric", 4, 8) + _specs("symmetric", 4, 8),
+    "gelu": _specs("grouped", 4, 7, 8)
+    + _specs("asymmetric", 4, 7, 8)
+    + _specs("symmetric", 4, 7, 8),
     "final_norm": _specs("per-tensor", 8),
     "head_weight": _specs("per-channel", 8),
 }
@@ -56,6 +58,7 @@ _ALLOWED: dict[str, tuple[TensorSpec, ...]] = {
 
 _PRESETS: dict[str, dict[str, int]] = {
     "w8a8": {},
+    "w7a7": dict.fromkeys(("norm", "weight", "context", "gelu"), 7),
     "w4a8": {"weight": 4},
     "w4a4": dict.fromkeys(("norm", "weight", "qkv", "attention", "context", "gelu"), 4),
 }
@@ -82,8 +85,8 @@ class QuantSpec:
         gelu: output of the GELU.
         final_norm: the head's input.
         head_weight: weights of the head.
-        weight_bits: 4 or 8 bits for the weights of single matmuls inside the blocks, in place
-            of those of ``weight``; by timm's name of the layer, or a pattern as
+        weight_bits: 4, 7 or 8 bits for the weights of single matmuls inside the blocks, in
+            place of those of ``weight``; by timm's name of the layer, or a pattern as
             ``blocks.*.mlp.fc2``. Of two patterns for a layer the later one counts.
 
     Raises:
@@ -113,17 +116,23 @@ class QuantSpec:
                 raise PqvError(f"quantization spec: {kind} is {found}, expected {expected}")
         if not isinstance(self.weight_bits, Mapping):
             raise PqvError(f"quantization spec: weight_bits is {self.weight_bits!r}, not a table")
+        counts = [spec.bits for spec in _ALLOWED["weight"]]
         for name, bits in self.weight_bits.items():
-            if type(bits) is not int or bits not in (4, 8):
-                raise PqvError(f"quantization spec: weight_bits of {name} is {bits!r}, not 4 or 8")
+            if type(bits) is not int or bits not in counts:
+                expected = " or ".join(map(str, counts))
+                raise PqvError(
+                    f"quantization spec: weight_bits of {name} is {bits!r}, not {expected}"
+                )
 
     @classmethod
     def preset(cls, name: str) -> QuantSpec:
-        """Return the preset ``w8a8``, ``w4a8`` or ``w4a4``.
+        """Return the preset ``w8a8``, ``w7a7``, ``w4a8`` or ``w4a4``.
 
-        ``w4a8`` has 4 bits for the weights of the matmuls inside the blocks, 8 for everything
-        else. In ``w4a4`` the image, the patch embedding, the residual stream, the GELU's input
-        and the head stay at 8 bits; everything else has 4.
+        ``w7a7`` has 7 bits for both sides of the matmuls inside the blocks, 8 for everything
+        else: sums of two such codes are bytes, which some CPUs multiply faster
+        (docs/performance.md). ``w4a8`` has 4 bits for the weights of these matmuls, 8 for
+        everything else. In ``w4a4`` the image, the patch embedding, the residual stream, the
+        GELU's input and the head stay at 8 bits; everything else has 4.
 
         Raises:
             PqvError: the name is unknown.

@@ -25,6 +25,17 @@ def test_presets() -> None:
     assert w8a8.attention == TensorSpec(8, "uniform")
 
 
+def test_w7a7_differs_from_w8a8_in_the_matmuls_inside_of_blocks() -> None:
+    w7a7, w8a8 = QuantSpec.preset("w7a7"), QuantSpec.preset("w8a8")
+    assert w7a7 == replace(
+        w8a8.with_schemes({"norm": "7", "context": "7", "gelu": "7"}),
+        weight=TensorSpec(7, "per-channel"),
+    )
+    assert (w7a7.base, w7a7.name) == ("w7a7", "w7a7")
+    w4a7 = QuantSpec.preset("w4a8").with_schemes({"norm": "7", "context": "7", "gelu": "7"})
+    assert QuantSpec.from_dict(w4a7.to_dict()) == w4a7
+
+
 def test_w4a8_differs_from_w8a8_in_its_weights_alone() -> None:
     w4a8, w8a8 = QuantSpec.preset("w4a8"), QuantSpec.preset("w8a8")
     assert w4a8 == replace(w8a8, weight=TensorSpec(4, "per-channel"))
@@ -51,7 +62,7 @@ def test_other_bits() -> None:
     assert symmetric.gelu == TensorSpec(8, "symmetric")
     with pytest.raises(
         PqvError,
-        match="scheme of gelu is '6', expected grouped or .*, or bits, 4 or 8",
+        match="scheme of gelu is '6', expected grouped or .*, or bits, 4 or 7 or 8",
     ):
         w4a4.with_schemes({"gelu": "6"})
 
@@ -85,7 +96,9 @@ def test_json_round_trip(precision: str) -> None:
 
 
 def test_unknown_preset() -> None:
-    with pytest.raises(PqvError, match="unknown precision 'w3a3', expected w8a8 or w4a8 or w4a4"):
+    with pytest.raises(
+        PqvError, match="unknown precision 'w3a3', expected w8a8 or w7a7 or w4a8 or w4a4"
+    ):
         QuantSpec.preset("w3a3")
 
 
@@ -124,7 +137,7 @@ def test_weight_bits_of_layers() -> None:
 @pytest.mark.parametrize(
     ("weight_bits", "sentence"),
     [
-        ({"blocks.0": 6}, "weight_bits of blocks.0 is 6, not 4 or 8"),
+        ({"blocks.0": 6}, "weight_bits of blocks.0 is 6, not 4 or 7 or 8"),
         ({"blocks.0": True}, "weight_bits.blocks.0 is True, expected a whole number"),
         (["blocks.0"], r"weight_bits is \['blocks.0'\], expected a table"),
     ],

@@ -84,7 +84,7 @@ def _file_name(contestant: Contestant) -> str:
 def _digest(recipe: str, python: Path | None = None) -> str:
     """Changes with our sources, and for the peers' files with the versions of their tools."""
     digest = hashlib.sha256(Path(__file__).with_name("prepare.py").read_bytes())
-    if recipe in ("w8a8", "w4a4"):
+    if recipe in ("w8a8", "w7a7", "w4a4"):
         for path in _source_files():
             digest.update(path.read_bytes())
     if python is not None:

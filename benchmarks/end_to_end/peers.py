@@ -48,6 +48,7 @@ class Contestant:
 
 OURS = {
     "pqv-w8a8": Contestant("pqv w8a8", "pqv", "w8a8", ".onnx", ("torch", "timm")),
+    "pqv-w7a7": Contestant("pqv w7a7", "pqv", "w7a7", ".onnx", ("torch", "timm")),
     "pqv-w4a4": Contestant("pqv w4a4", "pqv", "w4a4", ".onnx", ("torch", "timm")),
 }
 

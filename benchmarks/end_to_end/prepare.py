@@ -135,6 +135,7 @@ def make_nncf(name: str, fp32: Path, target: Path) -> None:
 
 RECIPES: dict[str, Callable[[str, Path, Path], None]] = {
     "w8a8": make_ours("w8a8"),
+    "w7a7": make_ours("w7a7"),
     "w4a4": make_ours("w4a4"),
     "fp32": make_fp32,
     "static": make_static,

@@ -27,8 +27,8 @@ def _markdown(result: dict[str, Any]) -> Iterator[str]:
     yield "# End to end\n"
     yield "\n\n".join(machine_lines(result["machine"]))
     yield (
-        "\nMedians of runs taken in turns, 10th and 90th percentile behind them. / w8a8 and "
-        "/ w4a4: how many times as long as our model takes. Session: median time to make one. "
+        "\nMedians of runs taken in turns, 10th and 90th percentile behind them. / w8a8 and so "
+        "on: how many times as long as our model takes. Session: median time to make one. "
         "Memory: peak beyond that of the bare runtime, for this batch."
     )
     for (model, isa, threads, batch), group in itertools.groupby(result["records"], key=_key):

@@ -31,7 +31,6 @@ constexpr int64_t kRequired = INT64_MIN;
 struct AttributeDeclaration {
   char name[20];
   char text[8];                 // the string that it must be; empty for an integer
-  int32_t step = 1;             // from low to high, of an integer
   int64_t low = 0;              // of an integer
   int64_t high = 0;             // likewise
   const char* below = nullptr;  // the name of one that it is less than

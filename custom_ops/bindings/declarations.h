@@ -20,9 +20,9 @@ constexpr InputDeclaration kPackedInt4MatMulInputs[] = {
 };
 constexpr AttributeDeclaration kPackedInt4MatMulAttributes[] = {
     {"layout", "n8k4.v1"},
-    {"K", "", 1, 1, 32768, nullptr, kRequired},
-    {"N", "", 1, 1, 16777216, nullptr, kRequired},
-    {"y_bits", "", 4, 4, 8, nullptr, 8},
+    {"K", "", 1, 32768, nullptr, kRequired},
+    {"N", "", 1, 16777216, nullptr, kRequired},
+    {"y_bits", "", 4, 8, nullptr, 8},
 };
 constexpr OpDeclaration kPackedInt4MatMulDeclaration = {
     "PackedInt4MatMul", kInt8, kPackedInt4MatMulInputs, 5, kPackedInt4MatMulAttributes, 4};
@@ -39,9 +39,9 @@ constexpr InputDeclaration kPackedInt4MatMulAddInputs[] = {
 };
 constexpr AttributeDeclaration kPackedInt4MatMulAddAttributes[] = {
     {"layout", "n8k4.v1"},
-    {"K", "", 1, 1, 32768, nullptr, kRequired},
-    {"N", "", 1, 1, 16777216, nullptr, kRequired},
-    {"y_bits", "", 4, 4, 8, nullptr, 8},
+    {"K", "", 1, 32768, nullptr, kRequired},
+    {"N", "", 1, 16777216, nullptr, kRequired},
+    {"y_bits", "", 4, 8, nullptr, 8},
 };
 constexpr OpDeclaration kPackedInt4MatMulAddDeclaration = {
     "PackedInt4MatMulAdd", kInt8, kPackedInt4MatMulAddInputs, 7, kPackedInt4MatMulAddAttributes, 4};
@@ -57,8 +57,8 @@ constexpr InputDeclaration kPackedInt4MatMulGELUInputs[] = {
 };
 constexpr AttributeDeclaration kPackedInt4MatMulGELUAttributes[] = {
     {"layout", "n8k4.v1"},
-    {"K", "", 1, 1, 32768, nullptr, kRequired},
-    {"N", "", 1, 1, 16777216, nullptr, kRequired},
+    {"K", "", 1, 32768, nullptr, kRequired},
+    {"N", "", 1, 16777216, nullptr, kRequired},
 };
 constexpr OpDeclaration kPackedInt4MatMulGELUDeclaration = {
     "PackedInt4MatMulGELU", kInt8, kPackedInt4MatMulGELUInputs, 6, kPackedInt4MatMulGELUAttributes, 3};
@@ -73,9 +73,9 @@ constexpr InputDeclaration kPackedInt8MatMulInputs[] = {
 };
 constexpr AttributeDeclaration kPackedInt8MatMulAttributes[] = {
     {"layout", "n8k4.v1"},
-    {"K", "", 1, 1, 32768, nullptr, kRequired},
-    {"N", "", 1, 1, 16777216, nullptr, kRequired},
-    {"y_bits", "", 4, 4, 8, nullptr, 8},
+    {"K", "", 1, 32768, nullptr, kRequired},
+    {"N", "", 1, 16777216, nullptr, kRequired},
+    {"y_bits", "", 4, 8, nullptr, 8},
 };
 constexpr OpDeclaration kPackedInt8MatMulDeclaration = {
     "PackedInt8MatMul", kInt8, kPackedInt8MatMulInputs, 5, kPackedInt8MatMulAttributes, 4};
@@ -92,9 +92,9 @@ constexpr InputDeclaration kPackedInt8MatMulAddInputs[] = {
 };
 constexpr AttributeDeclaration kPackedInt8MatMulAddAttributes[] = {
     {"layout", "n8k4.v1"},
-    {"K", "", 1, 1, 32768, nullptr, kRequired},
-    {"N", "", 1, 1, 16777216, nullptr, kRequired},
-    {"y_bits", "", 4, 4, 8, nullptr, 8},
+    {"K", "", 1, 32768, nullptr, kRequired},
+    {"N", "", 1, 16777216, nullptr, kRequired},
+    {"y_bits", "", 4, 8, nullptr, 8},
 };
 constexpr OpDeclaration kPackedInt8MatMulAddDeclaration = {
     "PackedInt8MatMulAdd", kInt8, kPackedInt8MatMulAddInputs, 7, kPackedInt8MatMulAddAttributes, 4};
@@ -110,8 +110,8 @@ constexpr InputDeclaration kPackedInt8MatMulGELUInputs[] = {
 };
 constexpr AttributeDeclaration kPackedInt8MatMulGELUAttributes[] = {
     {"layout", "n8k4.v1"},
-    {"K", "", 1, 1, 32768, nullptr, kRequired},
-    {"N", "", 1, 1, 16777216, nullptr, kRequired},
+    {"K", "", 1, 32768, nullptr, kRequired},
+    {"N", "", 1, 16777216, nullptr, kRequired},
 };
 constexpr OpDeclaration kPackedInt8MatMulGELUDeclaration = {
     "PackedInt8MatMulGELU", kInt8, kPackedInt8MatMulGELUInputs, 6, kPackedInt8MatMulGELUAttributes, 3};
@@ -124,8 +124,8 @@ constexpr InputDeclaration kPackedInt8MatMulToInt32Inputs[] = {
 };
 constexpr AttributeDeclaration kPackedInt8MatMulToInt32Attributes[] = {
     {"layout", "n8k4.v1"},
-    {"K", "", 1, 1, 32768, nullptr, kRequired},
-    {"N", "", 1, 1, 16777216, nullptr, kRequired},
+    {"K", "", 1, 32768, nullptr, kRequired},
+    {"N", "", 1, 16777216, nullptr, kRequired},
 };
 constexpr OpDeclaration kPackedInt8MatMulToInt32Declaration = {
     "PackedInt8MatMulToInt32", kInt32, kPackedInt8MatMulToInt32Inputs, 3, kPackedInt8MatMulToInt32Attributes, 3};
@@ -143,9 +143,9 @@ constexpr InputDeclaration kIntSoftmax2nInputs[] = {
     {"X", kInt32, 1},
 };
 constexpr AttributeDeclaration kIntSoftmax2nAttributes[] = {
-    {"shift", "", 1, -15, 30, nullptr, kRequired},
-    {"multiplier", "", 1, 1, 32767, nullptr, kRequired},
-    {"log2", "", 1, 0, 1, nullptr, kRequired},
+    {"shift", "", -15, 30, nullptr, kRequired},
+    {"multiplier", "", 1, 32767, nullptr, kRequired},
+    {"log2", "", 0, 1, nullptr, kRequired},
 };
 constexpr OpDeclaration kIntSoftmax2nDeclaration = {
     "IntSoftmax2n", kUint8, kIntSoftmax2nInputs, 1, kIntSoftmax2nAttributes, 3};
@@ -157,9 +157,9 @@ constexpr InputDeclaration kIntSoftmax2nBiasInputs[] = {
     {"mask", kUint8, 3, 0, 255},
 };
 constexpr AttributeDeclaration kIntSoftmax2nBiasAttributes[] = {
-    {"shift", "", 1, -15, 30, nullptr, kRequired},
-    {"multiplier", "", 1, 1, 32767, nullptr, kRequired},
-    {"log2", "", 1, 0, 1, nullptr, kRequired},
+    {"shift", "", -15, 30, nullptr, kRequired},
+    {"multiplier", "", 1, 32767, nullptr, kRequired},
+    {"log2", "", 0, 1, nullptr, kRequired},
 };
 constexpr OpDeclaration kIntSoftmax2nBiasDeclaration = {
     "IntSoftmax2nBias", kUint8, kIntSoftmax2nBiasInputs, 3, kIntSoftmax2nBiasAttributes, 3};
@@ -170,9 +170,9 @@ constexpr InputDeclaration kIntWeightedMeanInputs[] = {
     {"V", kInt8, 2},
 };
 constexpr AttributeDeclaration kIntWeightedMeanAttributes[] = {
-    {"shift", "", 1, -16, 7, nullptr, kRequired},
-    {"multiplier", "", 1, 1, 32767, nullptr, kRequired},
-    {"y_bits", "", 4, 4, 8, nullptr, 8},
+    {"shift", "", -16, 7, nullptr, kRequired},
+    {"multiplier", "", 1, 32767, nullptr, kRequired},
+    {"y_bits", "", 4, 8, nullptr, 8},
 };
 constexpr OpDeclaration kIntWeightedMeanDeclaration = {
     "IntWeightedMean", kInt8, kIntWeightedMeanInputs, 2, kIntWeightedMeanAttributes, 3};
@@ -182,13 +182,13 @@ constexpr InputDeclaration kIntAttentionInputs[] = {
     {"QKV", kInt8, 2},
 };
 constexpr AttributeDeclaration kIntAttentionAttributes[] = {
-    {"num_heads", "", 1, 1, 32768, nullptr, kRequired},
-    {"softmax_shift", "", 1, -15, 30, nullptr, kRequired},
-    {"softmax_multiplier", "", 1, 1, 32767, nullptr, kRequired},
-    {"log2", "", 1, 0, 1, nullptr, kRequired},
-    {"mean_shift", "", 1, -16, 7, nullptr, kRequired},
-    {"mean_multiplier", "", 1, 1, 32767, nullptr, kRequired},
-    {"y_bits", "", 4, 4, 8, nullptr, 8},
+    {"num_heads", "", 1, 32768, nullptr, kRequired},
+    {"softmax_shift", "", -15, 30, nullptr, kRequired},
+    {"softmax_multiplier", "", 1, 32767, nullptr, kRequired},
+    {"log2", "", 0, 1, nullptr, kRequired},
+    {"mean_shift", "", -16, 7, nullptr, kRequired},
+    {"mean_multiplier", "", 1, 32767, nullptr, kRequired},
+    {"y_bits", "", 4, 8, nullptr, 8},
 };
 constexpr OpDeclaration kIntAttentionDeclaration = {
     "IntAttention", kInt8, kIntAttentionInputs, 1, kIntAttentionAttributes, 7};
@@ -200,16 +200,16 @@ constexpr InputDeclaration kIntWindowAttentionInputs[] = {
     {"mask", kUint8, 3, 0, 255},
 };
 constexpr AttributeDeclaration kIntWindowAttentionAttributes[] = {
-    {"window_height", "", 1, 1, 32768, nullptr, kRequired},
-    {"window_width", "", 1, 1, 32768, nullptr, kRequired},
-    {"roll_height", "", 1, 0, 32767, "window_height", kRequired},
-    {"roll_width", "", 1, 0, 32767, "window_width", kRequired},
-    {"softmax_shift", "", 1, -15, 30, nullptr, kRequired},
-    {"softmax_multiplier", "", 1, 1, 32767, nullptr, kRequired},
-    {"log2", "", 1, 0, 1, nullptr, kRequired},
-    {"mean_shift", "", 1, -16, 7, nullptr, kRequired},
-    {"mean_multiplier", "", 1, 1, 32767, nullptr, kRequired},
-    {"y_bits", "", 4, 4, 8, nullptr, 8},
+    {"window_height", "", 1, 32768, nullptr, kRequired},
+    {"window_width", "", 1, 32768, nullptr, kRequired},
+    {"roll_height", "", 0, 32767, "window_height", kRequired},
+    {"roll_width", "", 0, 32767, "window_width", kRequired},
+    {"softmax_shift", "", -15, 30, nullptr, kRequired},
+    {"softmax_multiplier", "", 1, 32767, nullptr, kRequired},
+    {"log2", "", 0, 1, nullptr, kRequired},
+    {"mean_shift", "", -16, 7, nullptr, kRequired},
+    {"mean_multiplier", "", 1, 32767, nullptr, kRequired},
+    {"y_bits", "", 4, 8, nullptr, 8},
 };
 constexpr OpDeclaration kIntWindowAttentionDeclaration = {
     "IntWindowAttention", kInt8, kIntWindowAttentionInputs, 3, kIntWindowAttentionAttributes, 10};
@@ -223,8 +223,8 @@ constexpr InputDeclaration kIntLayerNormInputs[] = {
     {"bias", kInt16, 1, -32768, 32767},
 };
 constexpr AttributeDeclaration kIntLayerNormAttributes[] = {
-    {"epsilon", "", 1, 0, 70368744177664, nullptr, kRequired},
-    {"y_bits", "", 4, 4, 8, nullptr, 8},
+    {"epsilon", "", 0, 70368744177664, nullptr, kRequired},
+    {"y_bits", "", 4, 8, nullptr, 8},
 };
 constexpr OpDeclaration kIntLayerNormDeclaration = {
     "IntLayerNorm", kInt8, kIntLayerNormInputs, 5, kIntLayerNormAttributes, 2};
@@ -237,8 +237,8 @@ constexpr InputDeclaration kIntRMSNormInputs[] = {
     {"multiplier", kInt16, 1, -32767, 32767},
 };
 constexpr AttributeDeclaration kIntRMSNormAttributes[] = {
-    {"epsilon", "", 1, 0, 70368744177664, nullptr, kRequired},
-    {"y_bits", "", 4, 4, 8, nullptr, 8},
+    {"epsilon", "", 0, 70368744177664, nullptr, kRequired},
+    {"y_bits", "", 4, 8, nullptr, 8},
 };
 constexpr OpDeclaration kIntRMSNormDeclaration = {
     "IntRMSNorm", kInt8, kIntRMSNormInputs, 4, kIntRMSNormAttributes, 2};
@@ -259,7 +259,7 @@ constexpr InputDeclaration kIntAddInputs[] = {
     {"b_multiplier", kInt16, 1, 0, 32767},
 };
 constexpr AttributeDeclaration kIntAddAttributes[] = {
-    {"y_bits", "", 4, 4, 8, nullptr, 8},
+    {"y_bits", "", 4, 8, nullptr, 8},
 };
 constexpr OpDeclaration kIntAddDeclaration = {
     "IntAdd", kInt8, kIntAddInputs, 4, kIntAddAttributes, 1};
@@ -271,10 +271,10 @@ constexpr InputDeclaration kIntRotaryInputs[] = {
     {"sin", kInt16, 3, -16384, 16384},
 };
 constexpr AttributeDeclaration kIntRotaryAttributes[] = {
-    {"pairs", "", 1, 0, 1, nullptr, kRequired},
-    {"shift", "", 1, -15, 30, nullptr, kRequired},
-    {"multiplier", "", 1, 1, 32767, nullptr, kRequired},
-    {"y_bits", "", 4, 4, 8, nullptr, 8},
+    {"pairs", "", 0, 1, nullptr, kRequired},
+    {"shift", "", -15, 30, nullptr, kRequired},
+    {"multiplier", "", 1, 32767, nullptr, kRequired},
+    {"y_bits", "", 4, 8, nullptr, 8},
 };
 constexpr OpDeclaration kIntRotaryDeclaration = {
     "IntRotary", kInt8, kIntRotaryInputs, 3, kIntRotaryAttributes, 4};
@@ -285,11 +285,11 @@ constexpr InputDeclaration kIntGateInputs[] = {
     {"B", kInt8, 0},
 };
 constexpr AttributeDeclaration kIntGateAttributes[] = {
-    {"a_zero_point", "", 1, -128, 127, nullptr, kRequired},
-    {"b_zero_point", "", 1, -128, 127, nullptr, kRequired},
-    {"shift", "", 1, -15, 30, nullptr, kRequired},
-    {"multiplier", "", 1, 1, 32767, nullptr, kRequired},
-    {"y_bits", "", 4, 4, 8, nullptr, 8},
+    {"a_zero_point", "", -128, 127, nullptr, kRequired},
+    {"b_zero_point", "", -128, 127, nullptr, kRequired},
+    {"shift", "", -15, 30, nullptr, kRequired},
+    {"multiplier", "", 1, 32767, nullptr, kRequired},
+    {"y_bits", "", 4, 8, nullptr, 8},
 };
 constexpr OpDeclaration kIntGateDeclaration = {
     "IntGate", kInt8, kIntGateInputs, 2, kIntGateAttributes, 5};

@@ -65,11 +65,9 @@ OrtStatus* NodeReader::ReadInt(const char* name, int64_t* value) const {
     return Error(id_, "attribute %s is %s, expected an integer in [%" PRId64 ", %" PRId64 "]", name,
                  has_other ? "no integer" : "missing", low, high);
   }
-  if (*value >= low && *value <= high && (*value - low) % declared->step == 0) return nullptr;
-  const bool is_range = declared->step == 1;
-  return Error(id_, "attribute %s is %" PRId64 ", expected %s%" PRId64 "%s%" PRId64 "%s", name,
-               *value, is_range ? "[" : "", low, is_range ? ", " : " or ", high,
-               is_range ? "]" : "");
+  if (*value >= low && *value <= high) return nullptr;
+  return Error(id_, "attribute %s is %" PRId64 ", expected [%" PRId64 ", %" PRId64 "]", name, *value,
+               low, high);
 }
 
 OrtStatus* NodeReader::String(const char* name) const {

@@ -34,6 +34,7 @@ class Precision(StrEnum):
     """Presets of QuantSpec."""
 
     w8a8 = "w8a8"
+    w7a7 = "w7a7"
     w4a8 = "w4a8"
     w4a4 = "w4a4"
 

@@ -56,6 +56,7 @@ class Precision(StrEnum):
     w4a4 = "w4a4"
     w4a8 = "w4a8"
     mixed = "mixed"
+    w7a7 = "w7a7"
     w8a8 = "w8a8"
 
 
@@ -79,7 +80,7 @@ def command(
         float | None,
         typer.Option(
             metavar="POINTS",
-            help="Take the cheapest of w4a4, w4a8, mixed and w8a8 that loses at most so many "
+            help="Take the first of w4a4, w4a8, mixed, w7a7 and w8a8 that loses at most so many "
             "points of top-1, or of images that keep their class if they have no labels.",
         ),
     ] = None,

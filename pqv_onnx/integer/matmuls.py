@@ -233,7 +233,8 @@ class MatMuls:
             "shift": shift,
             "multiplier": multiplier,
         }
-        name = f"PackedInt{self._handler(linear).linear.quantizer.bits}MatMul"
+        is_int4 = self._handler(linear).linear.quantizer.bits <= 4
+        name = "PackedInt4MatMul" if is_int4 else "PackedInt8MatMul"
         name = f"{name}Add" if added else name
         module = OpLayer(name, own | (added or {}), **_sizes(weights), y_bits=bits)
         module.weight_codes = self._weight_codes(linear)

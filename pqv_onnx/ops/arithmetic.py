@@ -149,7 +149,7 @@ def narrow(u: torch.Tensor, y_bits: int) -> torch.Tensor:
 
     Args:
         u: int32 with int16 values, any shape.
-        y_bits: 4 or 8.
+        y_bits: 4 to 8.
 
     Returns:
         int8 of u's shape.

@@ -166,10 +166,10 @@ def _input(entry: Input) -> str:
 def _attribute(entry: Attribute) -> str:
     if isinstance(entry.values, str):
         return f'"{entry.name}", "{entry.values}"'
-    low, high, step = entry.values[0], entry.values[-1], entry.values[1] - entry.values[0]
+    low, high = entry.values[0], entry.values[-1]
     below = f'"{entry.below}"' if entry.below else "nullptr"
     default = "kRequired" if entry.default is None else entry.default
-    return f'"{entry.name}", "", {step}, {low}, {high}, {below}, {default}'
+    return f'"{entry.name}", "", {low}, {high}, {below}, {default}'
 
 
 def _element(dtype: str) -> str:

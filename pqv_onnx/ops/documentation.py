@@ -101,7 +101,7 @@ def _type(entry: Input) -> str:
 
 def _range(attribute: Attribute) -> str:
     values = attribute.values
-    text = values if isinstance(values, str) else f"int {describe(values).removeprefix('int ')}"
+    text = values if isinstance(values, str) else f"int {describe(values)}"
     return text if attribute.default is None else f"{text} (default {attribute.default})"
 
 

@@ -84,7 +84,7 @@ class Attribute:
     """
 
     name: str
-    values: range | tuple[int, ...] | str
+    values: range | str
     default: int | None = None
     below: str | None = None
 
@@ -146,7 +146,7 @@ def _constant(name: str, dtype: str, *dims: str, values: range | None = None) ->
     return Input(name, dtype, dims, constant=True, values=values)
 
 
-_Y_BITS = Attribute("y_bits", (4, 8), default=8)
+_Y_BITS = Attribute("y_bits", _between(4, 8), default=8)
 _PACKED = (
     Attribute("layout", PACKED_LAYOUT),
     Attribute("K", _between(1, MAX_REDUCTION)),

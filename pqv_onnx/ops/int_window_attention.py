@@ -147,7 +147,7 @@ def int_window_attention(
         log2: 1 for powers of two, 0 for uniform.
         mean_shift: shift of ``int_weighted_mean``.
         mean_multiplier: multiplier of ``int_weighted_mean``.
-        y_bits: 4 or 8.
+        y_bits: 4 to 8.
 
     Returns:
         int8 [..., H, W, num_heads * d], tokens where they were, the heads side by side.

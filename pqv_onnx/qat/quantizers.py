@@ -198,7 +198,7 @@ class ActivationQuantizer(Quantizer):
     """Symmetric, per tensor: codes in [-2^(bits-1), 2^(bits-1) - 1]."""
 
     def __init__(self, bits: int) -> None:
-        """Create an uncalibrated quantizer of 4 or 8 bits."""
+        """Create an uncalibrated quantizer of 4, 7 or 8 bits."""
         super().__init__(bits, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
@@ -230,7 +230,7 @@ class AsymmetricQuantizer(Quantizer):
     """
 
     def __init__(self, bits: int, depth: float) -> None:
-        """Create an uncalibrated quantizer of 4 or 8 bits."""
+        """Create an uncalibrated quantizer of 4, 7 or 8 bits."""
         super().__init__(bits, 0, 2**bits - 1)
         self.depth = depth
 

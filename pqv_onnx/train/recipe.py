@@ -34,13 +34,13 @@ class Quantization:
 
     Attributes:
         attention: ``log2`` (4 bits) or ``uniform`` (8 bits).
-        context: ``4`` or ``8`` bits.
-        gelu: ``grouped``, ``asymmetric`` or ``symmetric``, or ``4`` or ``8`` bits.
-        norm: ``4`` or ``8`` bits.
+        context: ``4``, ``7`` or ``8`` bits.
+        gelu: ``grouped``, ``asymmetric`` or ``symmetric``, or ``4``, ``7`` or ``8`` bits.
+        norm: ``4``, ``7`` or ``8`` bits.
         pre_gelu: ``asymmetric`` or ``per-tensor``.
         qkv: ``rotated`` or ``per-tensor``, or ``4`` or ``8`` bits.
         residual: ``rotated``, ``power-of-two`` (a ratio for each channel) or ``per-tensor``.
-        weight_bits: 4 or 8 by layer or pattern: ``{"blocks.*.mlp.fc2" = 8}``.
+        weight_bits: 4, 7 or 8 by layer or pattern: ``{"blocks.*.mlp.fc2" = 8}``.
     """
 
     attention: str = ""

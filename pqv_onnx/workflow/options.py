@@ -16,8 +16,8 @@ from pqv_onnx.train.models import FloatSource
 from pqv_onnx.version import __version__
 
 MIXED = "mixed"
-LADDER = ("w4a4", "w4a8", MIXED, "w8a8")
-"""Precisions from the smallest file to the largest."""
+LADDER = ("w4a4", "w4a8", MIXED, "w7a7", "w8a8")
+"""Precisions from the smallest file to the largest, of equal ones the fastest first."""
 _LEAST = {
     **{"images": 1, "evaluation_images": 1, "batch_size": 1, "steps": 1, "top_k": 1},
     **{"workers": 0, "seed": 0, "random_weights": 0, "num_classes": 0},

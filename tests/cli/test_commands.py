@@ -104,7 +104,7 @@ def test_every_precision_exports_and_verifies(precision: str, pqv, tmp_path: Pat
     assert found["metadata"]["pqv.precision"] == precision
     inside = {name: bits for name, bits in found["weight_bits"].items() if "blocks." in name}
     assert len(inside) == 4 * 4  # qkv, proj, fc1, fc2 of four blocks
-    assert set(inside.values()) == {8 if precision == "w8a8" else 4}
+    assert set(inside.values()) == {4 if precision.startswith("w4") else 8}
     done = pqv("verify", model, "--batch", 2)
     assert done.code == 0, done.err
     assert "is bit-exact" in done.out

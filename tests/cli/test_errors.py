@@ -93,7 +93,7 @@ BAD_NODES = {
     "K overflowing": (set_attribute("K", 2**62), "K"),
     "N": (set_attribute("N", 2**40), "N"),
     "N mismatch": (set_attribute("N", 100), "expected [13, 9, 16]"),
-    "y_bits": (set_attribute("y_bits", 5), "y_bits"),
+    "y_bits": (set_attribute("y_bits", 9), "y_bits"),
     "unknown attribute": (set_attribute("alpha", 5), "PackedInt4MatMul has no attribute alpha"),
     "no attribute": (delete_attribute("K"), "PackedInt4MatMul lacks the attribute K"),
     "too few inputs": (drop_input, "PackedInt4MatMul has 4 inputs, expected 5"),

@@ -25,7 +25,7 @@ size_t Span(size_t rows, size_t stride, size_t width) {
   return rows > 0 ? (rows - 1) * stride + width : 0;
 }
 
-int YBits(Fuzz& fuzz) { return fuzz.Int("y_bits", 1, 2) * 4; }
+int YBits(Fuzz& fuzz) { return fuzz.Int("y_bits", 4, 8); }
 
 // An array of channels as nodes own it: padded with zeros.
 template <typename T>

@@ -36,7 +36,7 @@ X = Input("X", "int8", ("...", "C"))
             "X has values that no int8 holds",
         ),
         ((X,), (Attribute("k", range(1)),), (), "k may be one number, expected several"),
-        ((X,), (Attribute("k", (4, 8), 5),), (), "k is 5 by default, which it may not be"),
+        ((X,), (Attribute("k", range(4, 8), 8),), (), "k is 8 by default, which it may not be"),
         ((X,), (Attribute("k", (0, 1), below="K"),), (), "k is below K, which is no attribute"),
     ],
 )

@@ -43,15 +43,17 @@ BACKBONES = [
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("precision", PRESETS)
 def test_every_backbone_has_a_training_recipe(backbone: str, precision: str) -> None:
-    (path,) = [path for path in RECIPES if path.name == f"{backbone}.{precision}.toml"]
+    name = "w8a8" if precision == "w7a7" else precision
+    (path,) = [path for path in RECIPES if path.name == f"{backbone}.{name}.toml"]
     assert "train" in tomllib.loads(path.read_text())
+    assert load_recipe(path, [f"precision={precision}"]).spec.name == precision
 
 
 def test_bits_of_layers(tmp_path: Path) -> None:
     text = HEAD + '[quantization]\nweight_bits = {"blocks.*.mlp.fc2" = 8}\n'
     assert load(tmp_path, text).spec.weight_bits == {"blocks.*.mlp.fc2": 8}
     for change, message in (
-        ('quantization.weight_bits={"a" = 5}', "weight_bits of a is 5, not 4 or 8"),
+        ('quantization.weight_bits={"a" = 5}', "weight_bits of a is 5, not 4 or 7 or 8"),
         (
             'quantization.weight_bits={"a" = "8"}',
             "quantization.weight_bits.a is '8', expected a wh",
@@ -121,7 +123,10 @@ def test_quantization_changes_the_preset(tmp_path: Path) -> None:
         (HEAD + "[train.augmentation]\nhflip = 2", "hflip is 2.0, expected 0 to 1"),
         (HEAD + "[train.augmentation]\nmixup = -1", "mixup is -1.0, expected 0 or more"),
         (HEAD + "[train.augmentation]\nscale = [1, 0.5]", "scale is [1.0, 0.5], expected 0 < sm"),
-        (HEAD.replace("w4a4", "w3a3"), "precision is 'w3a3', expected w8a8 or w4a8 or w4a4"),
+        (
+            HEAD.replace("w4a4", "w3a3"),
+            "precision is 'w3a3', expected w8a8 or w7a7 or w4a8 or w4a4",
+        ),
         (HEAD + "[train.regularization]\nresidual = -1", "residual is -1.0, expected 0 or more"),
         (HEAD + "[quantization]\ngelu = 'flat'", "gelu is 'flat', expected grouped or asym"),
         (HEAD + "[quantization]\nweight = 'flat'", "unknown key quantization.weight"),

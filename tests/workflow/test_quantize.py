@@ -176,14 +176,16 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     def attempt(_start: Any, precision: str, folder: Path, _progress: Any) -> Any:
         names.append(precision)
         accuracy = Accuracy(precision, "onnx, library", 0.0, 0.0, 1)
-        drop = dict(zip(LADDER, (9.0, 4.0, 2.0, 0.5), strict=True))[precision]
+        drop = dict(zip(LADDER, (9.0, 4.0, 2.0, 1.5, 0.5), strict=True))[precision]
         return workflow.Candidate(precision, folder / precision, accuracy, accuracy, 1, drop)
 
     monkeypatch.setattr(workflow, "_try", attempt)
     return names
 
 
-@pytest.mark.parametrize(("drop", "chosen"), [(9.0, "w4a4"), (2.5, "mixed"), (0.5, "w8a8")])
+@pytest.mark.parametrize(
+    ("drop", "chosen"), [(9.0, "w4a4"), (2.5, "mixed"), (1.5, "w7a7"), (0.5, "w8a8")]
+)
 def test_the_cheapest_that_holds(
     tried: list[str], photos: Path, tmp_path: Path, drop: float, chosen: str
 ) -> None:
@@ -199,7 +201,7 @@ def test_nothing_holds(tried: list[str], photos: Path, tmp_path: Path) -> None:
     options = Options(data=photos, random_weights=0, num_classes=3, max_drop=0.1)
     with pytest.raises(PqvError, match="no precision loses 0.1 points at most: .*w8a8, loses 0.50"):
         workflow.quantize(striped.NAME, tmp_path / "out", options)
-    assert len(tried) == 4 and not (tmp_path / "out").exists()
+    assert len(tried) == 5 and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -210,7 +212,7 @@ def test_nothing_holds(tried: list[str], photos: Path, tmp_path: Path) -> None:
         ({"data": None}, "--data"),
         ({"max_drop": 101.0}, "expected 0 to 100"),
         ({"max_drop": 1.0, "precision": "w8a8"}, "expected one of them"),
-        ({"precision": "w2a2"}, "expected w4a4, w4a8, mixed, w8a8"),
+        ({"precision": "w2a2"}, "expected w4a4, w4a8, mixed, w7a7, w8a8"),
         ({"precision": "mixed", "task": "tokens"}, "mixed need logits"),
         ({"precision": "mixed", "num_classes": 0}, "mixed need logits, the model gives embedding"),
         ({"pretrained": True}, "give one of --weights, --random-weights and --pretrained"),

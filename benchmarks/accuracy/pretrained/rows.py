@@ -85,7 +85,7 @@ class Row:
     """A way to quantize the model.
 
     Attributes:
-        precision: ``float``, ``w8a8``, ``w4a8`` or ``w4a4``.
+        precision: ``float``, ``w8a8``, ``w7a7``, ``w4a8`` or ``w4a4``.
         name: what tables call it; with the precision it is the row's own.
         kind: ``float``, ``peer`` or ``ours``.
         options: of `benchmarks.accuracy.pretrained.peers.make` for peers, of
@@ -167,6 +167,7 @@ ROWS = (
     ),
     _peer("onnxruntime dynamic", maker="dynamic"),
     *_ours("w8a8"),
+    *_ours("w7a7"),
     *_ours("w4a8"),
     *_ours("w4a4"),
 )
