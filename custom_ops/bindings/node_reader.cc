@@ -66,8 +66,8 @@ OrtStatus* NodeReader::ReadInt(const char* name, int64_t* value) const {
                  has_other ? "no integer" : "missing", low, high);
   }
   if (*value >= low && *value <= high) return nullptr;
-  return Error(id_, "attribute %s is %" PRId64 ", expected [%" PRId64 ", %" PRId64 "]", name, *value,
-               low, high);
+  return Error(id_, "attribute %s is %" PRId64 ", expected [%" PRId64 ", %" PRId64 "]", name,
+               *value, low, high);
 }
 
 OrtStatus* NodeReader::String(const char* name) const {

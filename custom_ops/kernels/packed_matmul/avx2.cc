@@ -1,4 +1,4 @@
-#include "kernels/packed_matmul/avx2.h"
+#include "kernels/packed_matmul/prepared_avx2.h"
 
 namespace pqv {
 namespace avx2 {
@@ -33,11 +33,141 @@ void RunWide(const PackedMatMul& op, const PackedMatMulBlock& block, typename Ep
   }
 }
 
+// int8 weights of 7 bits and such rows, which are unsigned by an offset: the products of two groups
+// of k, four of each channel, fit in 16 bits.
+
+constexpr int kNarrowOffset = -kMinNarrow;
+constexpr size_t kNarrowRows = 4;  // of a tile: 8 sums, 4 weights, 2 of the row, 1 product, ones
+constexpr size_t kPairGroups = 2;
+constexpr size_t kPairK = kPairGroups * kTileGroup;
+static_assert(4 * (kMaxNarrow + kNarrowOffset) * -kMinNarrow <= INT16_MAX, "sums of 16 bits");
+
+size_t NarrowStride(size_t k) { return RoundUp(k, kPairK); }
+
+size_t NarrowBytes(const PackedMatMul& op, PackedMatMulBlock* whole) {
+  const bool are_many = whole->row_end > kFewRows;
+  whole->has_narrow_rows = are_many && op.has_narrow_weights && AreNarrowRows(op, *whole);
+  return whole->has_narrow_rows ? whole->row_end * NarrowStride(op.k) : 0;
+}
+
+bool PrepareNarrow(const PackedMatMul& op, const PackedMatMulBlock& block) {
+  const size_t stride = NarrowStride(op.k);
+  const __m256i offset = _mm256_set1_epi8(kNarrowOffset);
+  for (size_t r = block.row_begin; r < block.row_end; ++r) {
+    const int8_t* const a = block.a + r * block.a_stride;
+    uint8_t* const target = block.prepared + r * stride;
+    size_t i = 0;
+    for (; i + 32 <= op.k; i += 32) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(target + i),
+                          _mm256_add_epi8(Load32Bytes(a + i), offset));
+    }
+    for (; i < op.k; ++i) target[i] = static_cast<uint8_t>(a[i] + kNarrowOffset);
+    for (; i < stride; ++i) target[i] = 0;
+  }
+  return true;
+}
+
+// The sums of `tiles` times kRows rows and two panels.
+template <size_t kRows>
+__attribute__((noinline)) void MultiplyPairs(const uint8_t* a, size_t stride, size_t tiles,
+                                             const Panels& panels, size_t pairs,
+                                             const TileSums& sums) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  const auto broadcast = [](const uint8_t* group) PQV_LAMBDA {
+    int32_t x;
+    memcpy(&x, group, sizeof(x));
+    return _mm256_set1_epi32(x);
+  };
+  for (size_t row = 0; row < tiles * kRows; row += kRows, a += kRows * stride) {
+    __m256i low[kRows];   // of the first panel
+    __m256i high[kRows];  // of the second
+    ForRows<kRows>([&](size_t r) PQV_LAMBDA { low[r] = high[r] = _mm256_setzero_si256(); });
+    const uint8_t* w = panels.first;
+    for (size_t i = 0; i < pairs; ++i, w += kPairGroups * kTileBytes) {
+      const __m256i low0 = Load32Bytes(w);
+      const __m256i low1 = Load32Bytes(w + kTileBytes);
+      const __m256i high0 = Load32Bytes(w + panels.bytes);
+      const __m256i high1 = Load32Bytes(w + panels.bytes + kTileBytes);
+      ForRows<kRows>([&](size_t r) PQV_LAMBDA {
+        const __m256i x0 = broadcast(a + r * stride + i * kPairK);
+        const __m256i x1 = broadcast(a + r * stride + i * kPairK + kTileGroup);
+        const auto add = [&](__m256i w0, __m256i w1, __m256i* sum) PQV_LAMBDA {
+          __m256i products = _mm256_maddubs_epi16(x0, w0);
+          Add16InPlace(_mm256_maddubs_epi16(x1, w1), &products);
+          Add32InPlace(_mm256_madd_epi16(products, ones), sum);
+        };
+        add(low0, low1, &low[r]);
+        add(high0, high1, &high[r]);
+      });
+    }
+    ForRows<kRows>([&](size_t r) PQV_LAMBDA {
+      Store(sums, row + r, 0, low[r]);
+      Store(sums, row + r, kTileChannels, high[r]);
+    });
+  }
+}
+
+struct Narrow {
+  static constexpr size_t kGroups = kPairGroups;
+  static constexpr size_t kChunk = kPackedChunk;
+  static constexpr size_t kRowsAtOnce = 20;
+  static_assert(kRowUnit % kNarrowRows == 0 && kRowsAtOnce % kNarrowRows == 0, "whole tiles");
+
+  static const int32_t* OfChannels(const PackedMatMul& op) { return op.weight_sums; }
+
+  static PQV_INLINE void Multiply(const PackedMatMul& op, const PackedMatMulBlock& block,
+                                  size_t row, size_t rows, size_t k, size_t count,
+                                  const Panels& panels, const TileSums& sums) {
+    const size_t stride = NarrowStride(op.k);
+    const size_t pairs = CeilDivide(count, kPairK);
+    const size_t done = rows - rows % kNarrowRows;
+    const uint8_t* const a = block.prepared + row * stride + k;
+    MultiplyPairs<kNarrowRows>(a, stride, done / kNarrowRows, panels, pairs, sums);
+    if (done == rows) return;
+    WithCount<kNarrowRows - 1>(rows - done, [&](auto count_of_rows) {
+      MultiplyPairs<decltype(count_of_rows)::kValue>(a + done * stride, stride, 1, panels, pairs,
+                                                     Move(sums, done, 0));
+    });
+  }
+};
+
+// What the offset of rows adds to the sums of channels, with its sign turned.
+bool SumNarrow(const PackedMatMul& op, int32_t* sums) {
+  const __m256i zero = _mm256_setzero_si256();
+  const __m256i offset = _mm256_set1_epi8(kNarrowOffset);
+  __m256i beyond = zero;  // 7 bits, in the sign
+  for (size_t n = 0; n < op.n; n += kTileChannels) {
+    const uint8_t* const panel = Group(op.weights, 8, op.k, 0, n);
+    __m256i sum = zero;
+    for (size_t g = 0; g < Groups(op.k); ++g) {
+      const __m256i x = Load32Bytes(panel + g * kTileBytes);
+      beyond = _mm256_or_si256(beyond, _mm256_sub_epi8(x, _mm256_set1_epi8(kMinNarrow)));
+      sum = _mm256_add_epi32(sum, Maddubs::Sums(_mm256_maddubs_epi16(offset, x)));
+    }
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + n), _mm256_sub_epi32(zero, sum));
+  }
+  return _mm256_movemask_epi8(beyond) == 0;
+}
+
+template <typename Epilogue>
+void RunInt8(const PackedMatMul& op, const PackedMatMulBlock& block, typename Epilogue::Output* y) {
+  if (block.prepared == nullptr) return RunWide<Epilogue>(op, block, y);
+  RunPrepared<8, Narrow, Epilogue>(op, block, y);
+}
+
+constexpr PackedMatMulKernel Int8Kernel() {
+  PackedMatMulKernel kernel = {kRowUnit, kLanes, RunInt8<ToInt8>, RunInt8<ToInt32>};
+  kernel.prepared_bytes = NarrowBytes;
+  kernel.prepare = PrepareNarrow;
+  kernel.sum_weights = SumNarrow;
+  return kernel;
+}
+
 }  // namespace
 
 const PackedMatMulKernel kPackedInt4MatMul = {Maddubs::kRows, kLanes, RunBytes<Maddubs, 4, ToInt8>,
                                               nullptr};
-const PackedMatMulKernel kPackedInt8MatMul = {kWideRows, kLanes, RunWide<ToInt8>, RunWide<ToInt32>};
+const PackedMatMulKernel kPackedInt8MatMul = Int8Kernel();
 
 }  // namespace avx2
 }  // namespace pqv

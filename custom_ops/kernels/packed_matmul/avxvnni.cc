@@ -1,6 +1,6 @@
 #include "kernels/gemm/tile_avxvnni.h"
-#include "kernels/packed_matmul/avx2.h"
 #include "kernels/packed_matmul/inner_product_avxvnni.h"
+#include "kernels/packed_matmul/prepared_avx2.h"
 
 namespace pqv {
 namespace avxvnni {
@@ -14,9 +14,6 @@ using namespace avx2;
 
 constexpr int kRowOffset = 128;
 static_assert(kRowOffset == kInnerOffset, "of both kinds of rows");
-constexpr size_t kMaxRows = 204;  // that share two panels
-constexpr size_t kRowUnit = 12;   // whole tiles of 6 rows and of 4
-static_assert(kMaxRows % kRowUnit == 0, "whole tiles");
 
 size_t UnsignedStride(size_t k) { return RoundUp(k, kTileGroup); }
 
@@ -47,33 +44,6 @@ void PrepareUnsigned(const PackedMatMul& op, const PackedMatMulBlock& block) {
 bool PrepareRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
   block.has_narrow_rows ? PrepareInner(op, block) : PrepareUnsigned(op, block);
   return true;
-}
-
-constexpr size_t kPanelBytes = kPackedChunk / kTileGroup * kTileBytes;
-
-// Two panels of 8 channels as bytes, `bytes` apart.
-struct Panels {
-  const uint8_t* first;
-  size_t bytes;
-};
-
-// Those of channels n .. n + 15 and of k .. k + count - 1, `unit` groups at a time: beyond `count`
-// they are 0. Where the file has only one of them, the second is the first, or what is in the
-// buffer.
-template <int kBits>
-PQV_INLINE Panels MakePanels(const PackedMatMul& op, size_t n, size_t k, size_t count, size_t unit,
-                             uint8_t* buffer) {
-  const uint8_t* const file = Group(op.weights, kBits, op.k, k, n);
-  const size_t file_bytes = n + kTileChannels < op.n ? Groups(op.k) * GroupBytes(kBits) : 0;
-  const size_t groups = Groups(count);
-  if (kBits == 8 && groups % unit == 0) return {file, file_bytes};
-  const size_t beyond = (RoundUp(groups, unit) - groups) * kTileBytes;
-  for (size_t half = 0; half < (file_bytes > 0 ? 2 : 1); ++half) {
-    uint8_t* const panel = buffer + half * kPanelBytes;
-    Expand<kBits, true>(file + half * file_bytes, groups, panel);
-    memset(panel + groups * kTileBytes, 0, beyond);
-  }
-  return {buffer, kPanelBytes};
 }
 
 // A product as it is.
@@ -145,62 +115,6 @@ bool SumWeights(const PackedMatMul& op, int32_t* sums) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(of_channels + n), _mm256_sub_epi32(zero, inner));
   }
   return _mm256_movemask_epi8(beyond) == 0;
-}
-
-// Asks for the weights that come after those of n .. n + 15 and k .. k + count - 1, by and by.
-class NextPanels {
- public:
-  PQV_INLINE NextPanels(const PackedMatMul& op, int bits, size_t n, size_t k, size_t count,
-                        size_t times) {
-    const bool is_last = k + count == op.k;
-    if (is_last) n += kLanes;
-    k = is_last ? 0 : k + count;
-    const size_t bytes = Groups(Min(op.k - k, kPackedChunk)) * GroupBytes(bits);
-    if (n >= op.n) return;
-    step_ = RoundUp(CeilDivide(bytes, times), 64);
-    first_ = Group(op.weights, bits, op.k, k, n);
-    second_ = first_ + (n + kTileChannels < op.n ? Groups(op.k) * GroupBytes(bits) : 0);
-  }
-
-  PQV_INLINE void Fetch() {
-    for (size_t i = 0; i < step_; i += 64) {
-      _mm_prefetch(first_ + i, _MM_HINT_T0);
-      _mm_prefetch(second_ + i, _MM_HINT_T0);
-    }
-    first_ += step_;
-    second_ += step_;
-  }
-
- private:
-  const uint8_t* first_ = nullptr;
-  const uint8_t* second_ = nullptr;
-  size_t step_ = 0;
-};
-
-template <int kBits, typename Form, typename Epilogue>
-void RunPrepared(const PackedMatMul& op, const PackedMatMulBlock& block,
-                 typename Epilogue::Output* y) {
-  alignas(32) uint8_t buffer[2 * kPanelBytes];
-  alignas(32) int32_t sums[kMaxRows][kLanes];
-  const size_t step = EvenPart(block.row_end - block.row_begin, kMaxRows, kRowUnit);
-  for (size_t row = block.row_begin; row < block.row_end; row += step) {
-    const size_t rows = Min(block.row_end - row, step);
-    for (size_t n = block.channel_begin; n < block.channel_end; n += kLanes) {
-      const int32_t* const first = Form::OfChannels(op) + n;
-      for (size_t k = 0; k < op.k; k += Form::kChunk) {
-        const size_t count = Min(op.k - k, Form::kChunk);
-        const Panels panels = MakePanels<kBits>(op, n, k, count, Form::kGroups, buffer);
-        NextPanels next(op, kBits, n, k, count, CeilDivide(rows, Form::kRowsAtOnce));
-        const TileSums tile = k == 0 ? TileSums{sums[0], kLanes, first, 0} : GoOn(sums[0], kLanes);
-        for (size_t r = 0; r < rows; r += Form::kRowsAtOnce) {
-          next.Fetch();
-          Form::Multiply(op, block, row + r, Min(rows - r, Form::kRowsAtOnce), k, count, panels,
-                         Move(tile, r, 0));
-        }
-      }
-      Epilogue::Store(op, block, row, rows, n, sums, y);
-    }
-  }
 }
 
 template <int kBits, typename Epilogue>

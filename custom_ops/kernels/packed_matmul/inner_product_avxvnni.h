@@ -16,23 +16,6 @@ constexpr size_t kInnerChunk = 85 * kTripleK;  // k of a pass
 static_assert(kInnerChunk <= avx2::kPackedChunk, "panels have room for it");
 constexpr size_t kRowStep = 8 * kTripleK;  // bytes of a row in three vectors
 
-// Whether all rows are codes of 7 bits.
-static inline bool AreNarrowRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
-  const __m256i lowest = _mm256_set1_epi8(kMinNarrow);
-  for (size_t r = block.row_begin; r < block.row_end; ++r) {
-    const int8_t* const a = block.a + r * block.a_stride;
-    __m256i beyond = _mm256_setzero_si256();  // in the sign
-    size_t i = 0;
-    for (; i + 32 <= op.k; i += 32) {
-      beyond = _mm256_or_si256(beyond, _mm256_sub_epi8(avx2::Load32Bytes(a + i), lowest));
-    }
-    bool are_narrow = _mm256_movemask_epi8(beyond) == 0;
-    for (; i < op.k; ++i) are_narrow &= a[i] >= kMinNarrow && a[i] <= kMaxNarrow;
-    if (!are_narrow) return false;
-  }
-  return true;
-}
-
 // `of_row` is what the sums of the row begin with.
 static PQV_INLINE void PrepareInnerRow(const int8_t* a, size_t k, uint8_t* row, int32_t* of_row) {
   const __m256i next = _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 7);
