@@ -14,6 +14,7 @@ from benchmarks.end_to_end.folders import CACHE, ROOT
 from benchmarks.end_to_end.peers import MOBILE_PACKAGES, Contestant
 from benchmarks.end_to_end.pythons import PYTHON, versions
 from pqv_onnx.errors import PqvError
+from pqv_onnx.spec import PRESETS
 
 _SOURCES = ("qat", "integer", "graph", "ops", "spec.py", "packing.py")
 _PACKAGES = ("torch", "timm", "onnxruntime", "openvino", "nncf")
@@ -84,7 +85,7 @@ def _file_name(contestant: Contestant) -> str:
 def _digest(recipe: str, python: Path | None = None) -> str:
     """Changes with our sources, and for the peers' files with the versions of their tools."""
     digest = hashlib.sha256(Path(__file__).with_name("prepare.py").read_bytes())
-    if recipe in ("w8a8", "w7a7", "w4a4"):
+    if recipe in PRESETS:
         for path in _source_files():
             digest.update(path.read_bytes())
     if python is not None:

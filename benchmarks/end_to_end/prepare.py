@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from pqv_onnx.spec import PRESETS
+
 SEED = 0
 CALIBRATION_IMAGES = 8
 
@@ -134,9 +136,7 @@ def make_nncf(name: str, fp32: Path, target: Path) -> None:
 
 
 RECIPES: dict[str, Callable[[str, Path, Path], None]] = {
-    "w8a8": make_ours("w8a8"),
-    "w7a7": make_ours("w7a7"),
-    "w4a4": make_ours("w4a4"),
+    **{precision: make_ours(precision) for precision in PRESETS},
     "fp32": make_fp32,
     "static": make_static,
     "dynamic": make_dynamic,

@@ -45,6 +45,23 @@ static PQV_INLINE __m256i Load32Bytes(const void* x) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(x));
 }
 
+// The 4 k of a row in each lane of 32 bits.
+static PQV_INLINE __m256i BroadcastGroup(const void* group) {
+  int32_t x;
+  memcpy(&x, group, sizeof(x));
+  return _mm256_set1_epi32(x);
+}
+
+// function(Count<kRows>, 0, whole tiles), and for the rows that are left function(Count<left>,
+// first of them, 1). Each Count is a function of its own for compilers.
+template <size_t kRows, typename Function>
+static PQV_INLINE void ForTiles(size_t rows, const Function& function) {
+  const size_t left = rows % kRows;
+  function(Count<kRows>(), 0, rows / kRows);
+  if (left == 0) return;
+  WithCount<kRows - 1>(left, [&](auto count) { function(count, rows - left, 1); });
+}
+
 // kCount rows of activations widened to int16, zero up to a multiple of 4 k.
 template <size_t kCount, size_t kMaxK>
 struct WideRows {
@@ -225,9 +242,7 @@ static __attribute__((noinline)) void MultiplyTiles(const int8_t* a, size_t stri
         const __m256i w_low = Load32Bytes(panels + g * kTileBytes);
         const __m256i w_high = Load32Bytes(panels + panel_bytes + g * kTileBytes);
         ForRows<kRows>([&](size_t r) PQV_LAMBDA {
-          int32_t group;
-          memcpy(&group, a + r * stride + g * kTileGroup, sizeof(group));
-          const __m256i x = _mm256_set1_epi32(group);
+          const __m256i x = BroadcastGroup(a + r * stride + g * kTileGroup);
           add(x, w_low, &low[r]);
           add(x, w_high, &high[r]);
         });
@@ -246,14 +261,10 @@ template <typename Dot, bool kUnsignedRows>
 static inline void MultiplyGroups(const int8_t* a, size_t stride, size_t rows,
                                   const uint8_t* panels, size_t panel_bytes, size_t groups,
                                   size_t limit, const TileSums& sums) {
-  const size_t tiles = rows / Dot::kRows;
-  const size_t done = tiles * Dot::kRows;
-  MultiplyTiles<Dot, kUnsignedRows, Dot::kRows>(a, stride, tiles, panels, panel_bytes, groups,
-                                                limit, sums);
-  if (done == rows) return;
-  WithCount<Dot::kRows - 1>(rows - done, [&](auto count) {
-    MultiplyTiles<Dot, kUnsignedRows, decltype(count)::kValue>(
-        a + done * stride, stride, 1, panels, panel_bytes, groups, limit, Move(sums, done, 0));
+  ForTiles<Dot::kRows>(rows, [&](auto count, size_t first, size_t tiles) {
+    MultiplyTiles<Dot, kUnsignedRows, decltype(count)::kValue>(a + first * stride, stride, tiles,
+                                                               panels, panel_bytes, groups, limit,
+                                                               Move(sums, first, 0));
   });
 }
 

@@ -1,6 +1,6 @@
 // A tile of 12 rows by 32 channels with VPDPBUSD: its products, direct or Winograd's
-// (gemm/inner_product.h), and the output of their sums. In assembly: of 24 sums gcc 12 keeps a
-// third in memory, and fills what is between them with moves.
+// (gemm/inner_product.h), and the output of their sums. In assembly: gcc 12 keeps the sums of the
+// loop alone in registers, but moves them and constants to memory and back around it.
 
 #ifndef PQV_KERNELS_PACKED_MATMUL_ASSEMBLY_TILE_AVX512VNNI_H_
 #define PQV_KERNELS_PACKED_MATMUL_ASSEMBLY_TILE_AVX512VNNI_H_

@@ -51,19 +51,7 @@ size_t NarrowBytes(const PackedMatMul& op, PackedMatMulBlock* whole) {
 }
 
 bool PrepareNarrow(const PackedMatMul& op, const PackedMatMulBlock& block) {
-  const size_t stride = NarrowStride(op.k);
-  const __m256i offset = _mm256_set1_epi8(kNarrowOffset);
-  for (size_t r = block.row_begin; r < block.row_end; ++r) {
-    const int8_t* const a = block.a + r * block.a_stride;
-    uint8_t* const target = block.prepared + r * stride;
-    size_t i = 0;
-    for (; i + 32 <= op.k; i += 32) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(target + i),
-                          _mm256_add_epi8(Load32Bytes(a + i), offset));
-    }
-    for (; i < op.k; ++i) target[i] = static_cast<uint8_t>(a[i] + kNarrowOffset);
-    for (; i < stride; ++i) target[i] = 0;
-  }
+  MakeUnsigned(op, block, kNarrowOffset, NarrowStride(op.k));
   return true;
 }
 
@@ -73,11 +61,6 @@ __attribute__((noinline)) void MultiplyPairs(const uint8_t* a, size_t stride, si
                                              const Panels& panels, size_t pairs,
                                              const TileSums& sums) {
   const __m256i ones = _mm256_set1_epi16(1);
-  const auto broadcast = [](const uint8_t* group) PQV_LAMBDA {
-    int32_t x;
-    memcpy(&x, group, sizeof(x));
-    return _mm256_set1_epi32(x);
-  };
   for (size_t row = 0; row < tiles * kRows; row += kRows, a += kRows * stride) {
     __m256i low[kRows];   // of the first panel
     __m256i high[kRows];  // of the second
@@ -89,8 +72,8 @@ __attribute__((noinline)) void MultiplyPairs(const uint8_t* a, size_t stride, si
       const __m256i high0 = Load32Bytes(w + panels.bytes);
       const __m256i high1 = Load32Bytes(w + panels.bytes + kTileBytes);
       ForRows<kRows>([&](size_t r) PQV_LAMBDA {
-        const __m256i x0 = broadcast(a + r * stride + i * kPairK);
-        const __m256i x1 = broadcast(a + r * stride + i * kPairK + kTileGroup);
+        const __m256i x0 = BroadcastGroup(a + r * stride + i * kPairK);
+        const __m256i x1 = BroadcastGroup(a + r * stride + i * kPairK + kTileGroup);
         const auto add = [&](__m256i w0, __m256i w1, __m256i* sum) PQV_LAMBDA {
           __m256i products = _mm256_maddubs_epi16(x0, w0);
           Add16InPlace(_mm256_maddubs_epi16(x1, w1), &products);
@@ -120,13 +103,10 @@ struct Narrow {
                                   const Panels& panels, const TileSums& sums) {
     const size_t stride = NarrowStride(op.k);
     const size_t pairs = CeilDivide(count, kPairK);
-    const size_t done = rows - rows % kNarrowRows;
     const uint8_t* const a = block.prepared + row * stride + k;
-    MultiplyPairs<kNarrowRows>(a, stride, done / kNarrowRows, panels, pairs, sums);
-    if (done == rows) return;
-    WithCount<kNarrowRows - 1>(rows - done, [&](auto count_of_rows) {
-      MultiplyPairs<decltype(count_of_rows)::kValue>(a + done * stride, stride, 1, panels, pairs,
-                                                     Move(sums, done, 0));
+    ForTiles<kNarrowRows>(rows, [&](auto tile_rows, size_t first, size_t tiles) {
+      MultiplyPairs<decltype(tile_rows)::kValue>(a + first * stride, stride, tiles, panels, pairs,
+                                                 Move(sums, first, 0));
     });
   }
 };

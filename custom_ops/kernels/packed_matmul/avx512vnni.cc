@@ -105,17 +105,10 @@ bool PrepareRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
 }
 
 template <int kBits>
-bool SumBoth(const PackedMatMul& op, int32_t* sums) {
-  SumWeights<kBits>(op, sums);
-  for (size_t n = 0; n < op.n; ++n) sums[n] *= -kRowOffset;
-  return FindInnerOfChannels<kBits>(op, sums + PaddedChannels(op.n));
-}
-
-template <int kBits>
 constexpr PackedMatMulKernel Kernel() {
   PackedMatMulKernel kernel = {kBlockRows, kWideChannels, Run<kBits>, nullptr};
   if (kBits == 8) kernel.run_to_int32 = RunToInt32;
-  kernel.sum_weights = SumBoth<kBits>;
+  kernel.sum_weights = SumWeights<kBits>;
   kernel.scratch_bytes = ScratchBytes;
   kernel.prepared_bytes = PreparedBytes;
   kernel.prepare = PrepareRows;

@@ -25,24 +25,12 @@ size_t PreparedBytes(const PackedMatMul& op, PackedMatMulBlock* whole) {
                                 : whole->row_end * UnsignedStride(op.k);
 }
 
-void PrepareUnsigned(const PackedMatMul& op, const PackedMatMulBlock& block) {
-  const size_t stride = UnsignedStride(op.k);
-  const __m256i offset = _mm256_set1_epi8(static_cast<char>(kRowOffset));
-  for (size_t r = block.row_begin; r < block.row_end; ++r) {
-    const int8_t* const a = block.a + r * block.a_stride;
-    uint8_t* const target = block.prepared + r * stride;
-    size_t i = 0;
-    for (; i + 32 <= op.k; i += 32) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(target + i),
-                          _mm256_xor_si256(Load32Bytes(a + i), offset));
-    }
-    for (; i < op.k; ++i) target[i] = static_cast<uint8_t>(a[i] + kRowOffset);
-    for (; i < stride; ++i) target[i] = 0;
-  }
-}
-
 bool PrepareRows(const PackedMatMul& op, const PackedMatMulBlock& block) {
-  block.has_narrow_rows ? PrepareInner(op, block) : PrepareUnsigned(op, block);
+  if (block.has_narrow_rows) {
+    PrepareInner(op, block);
+  } else {
+    MakeUnsigned(op, block, kRowOffset, UnsignedStride(op.k));
+  }
   return true;
 }
 

@@ -108,24 +108,6 @@ static inline __m256i DirectPanel(const uint8_t* panel, size_t k, const int8_t* 
   return sums[0].Channels();
 }
 
-// The sums of each channel's weights, which an offset of the rows is multiplied by.
-template <int kBits>
-static inline void SumWeights(const PackedMatMul& op, int32_t* sums) {
-  const size_t groups = CeilDivide(op.k, kGroupSize);
-  const size_t bytes = groups * GroupBytes(kBits);
-  const int offset = kOffset<kBits> * static_cast<int>(groups * kGroupSize);
-  for (size_t n = 0; n < op.n; n += kPanelChannels) {
-    const uint8_t* const panel = Group(op.weights, kBits, op.k, 0, n);
-    DirectSums<kBits> panel_sums;
-    for (size_t i = 0; i < bytes; i += 64) {
-      const __mmask64 lanes = FirstLanes(bytes - i);
-      panel_sums.Add(_mm512_maskz_loadu_epi8(lanes, panel + i), _mm512_maskz_set1_epi8(lanes, 1));
-    }
-    const __m256i x = _mm256_sub_epi32(panel_sums.Channels(), _mm256_set1_epi32(offset));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + n), x);
-  }
-}
-
 template <int kBits, template <size_t> class Epilogue, typename Output>
 static inline void RunFewRows(const PackedMatMul& op, const PackedMatMulBlock& block, Output* y) {
   alignas(64) int8_t spread[kMaxFewRows][kMaxFewRowsK / kStepK<kBits> * 64];

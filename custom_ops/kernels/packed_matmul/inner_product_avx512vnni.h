@@ -89,30 +89,35 @@ static PQV_INLINE __m256i LoadGroup(const uint8_t* group) {
   }
 }
 
-// What the sums of channels begin with beside the bias. Returns whether all weights are codes of 7
-// bits; else it is of no use.
+// What the sums of channels begin with beside the bias, of the direct product and of Winograd's.
+// Returns whether all weights are codes of 7 bits; else the latter are of no use.
 template <int kBits>
-static inline bool FindInnerOfChannels(const PackedMatMul& op, int32_t* of_channels) {
+static inline bool SumWeights(const PackedMatMul& op, int32_t* sums) {
   const __m256i zero = _mm256_setzero_si256();
   const __m256i offset = _mm256_set1_epi8(static_cast<char>(kInnerOffset));
   const size_t groups = CeilDivide(op.k, kGroupSize);
+  int32_t* const of_channels = sums + PaddedChannels(op.n);
   __mmask64 beyond = 0;
   for (size_t n = 0; n < op.n; n += kPanelChannels) {
     const uint8_t* const panel = Group(op.weights, kBits, op.k, 0, n);
-    __m256i sums = zero;
+    __m256i direct = zero;
+    __m256i inner = zero;
     for (size_t g = 0; g < groups; g += kTripleGroups) {
       __m256i y[kTripleGroups];
       for (size_t i = 0; i < kTripleGroups; ++i) {
         y[i] = g + i < groups ? LoadGroup<kBits>(panel + (g + i) * GroupBytes(kBits)) : zero;
         beyond |= BeyondNarrow(_mm512_zextsi256_si512(y[i]));
+        direct = _mm256_dpbusd_epi32(direct, offset, y[i]);
       }
-      sums = _mm256_dpbusd_epi32(sums, _mm256_xor_si256(y[1], offset), y[0]);
-      sums = _mm256_dpbusd_epi32(sums, offset, y[2]);
+      inner = _mm256_dpbusd_epi32(inner, _mm256_xor_si256(y[1], offset), y[0]);
+      inner = _mm256_dpbusd_epi32(inner, offset, y[2]);
     }
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(of_channels + n), _mm256_sub_epi32(zero, sums));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + n), _mm256_sub_epi32(zero, direct));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(of_channels + n), _mm256_sub_epi32(zero, inner));
   }
   return beyond == 0;
 }
+static_assert(kRowOffset == kInnerOffset, "of the rows of both");
 
 }  // namespace avx512
 }  // namespace pqv

@@ -67,11 +67,6 @@ static __attribute__((noinline)) void MultiplyTripleTiles(const uint8_t* a, size
                                                           const avx2::TileSums& sums) {
   constexpr size_t kGroup = avx2::kTileGroup;
   constexpr size_t kBytes = avx2::kTileBytes;
-  const auto broadcast = [](const uint8_t* group) PQV_LAMBDA {
-    int32_t x;
-    memcpy(&x, group, sizeof(x));
-    return _mm256_set1_epi32(x);
-  };
   for (size_t row = 0; row < tiles * kRows; row += kRows, a += kRows * stride) {
     __m256i low[kRows];   // of the first panel
     __m256i high[kRows];  // of the second
@@ -86,15 +81,15 @@ static __attribute__((noinline)) void MultiplyTripleTiles(const uint8_t* a, size
       const __m256i high0 = avx2::Load32Bytes(w + panel_bytes);
       const __m256i high1 = avx2::Load32Bytes(w + panel_bytes + kBytes);
       avx2::ForRows<kRows>([&](size_t r) PQV_LAMBDA {
-        const __m256i x0 = broadcast(x + r * stride);
-        const __m256i x1 = broadcast(x + r * stride + kGroup);
+        const __m256i x0 = avx2::BroadcastGroup(x + r * stride);
+        const __m256i x1 = avx2::BroadcastGroup(x + r * stride + kGroup);
         Dpbusd::Add(_mm256_add_epi8(x0, low1), _mm256_add_epi8(x1, low0), &low[r]);
         Dpbusd::Add(_mm256_add_epi8(x0, high1), _mm256_add_epi8(x1, high0), &high[r]);
       });
       const __m256i low2 = avx2::Load32Bytes(w + 2 * kBytes);
       const __m256i high2 = avx2::Load32Bytes(w + panel_bytes + 2 * kBytes);
       avx2::ForRows<kRows>([&](size_t r) PQV_LAMBDA {
-        const __m256i x2 = broadcast(x + r * stride + 2 * kGroup);
+        const __m256i x2 = avx2::BroadcastGroup(x + r * stride + 2 * kGroup);
         Dpbusd::Add(x2, low2, &low[r]);
         Dpbusd::Add(x2, high2, &high[r]);
       });
@@ -110,14 +105,10 @@ static __attribute__((noinline)) void MultiplyTripleTiles(const uint8_t* a, size
 static inline void MultiplyTriples(const uint8_t* a, size_t stride, size_t rows,
                                    const uint8_t* panels, size_t panel_bytes, size_t triples,
                                    const int32_t* of_rows, const avx2::TileSums& sums) {
-  const size_t done = rows - rows % kInnerRows;
-  MultiplyTripleTiles<kInnerRows>(a, stride, done / kInnerRows, panels, panel_bytes, triples,
-                                  of_rows, sums);
-  if (done == rows) return;
-  WithCount<kInnerRows - 1>(rows - done, [&](auto count) {
+  avx2::ForTiles<kInnerRows>(rows, [&](auto count, size_t first, size_t tiles) {
     MultiplyTripleTiles<decltype(count)::kValue>(
-        a + done * stride, stride, 1, panels, panel_bytes, triples,
-        of_rows == nullptr ? nullptr : of_rows + done, avx2::Move(sums, done, 0));
+        a + first * stride, stride, tiles, panels, panel_bytes, triples,
+        of_rows == nullptr ? nullptr : of_rows + first, avx2::Move(sums, first, 0));
   });
 }
 

@@ -58,8 +58,8 @@ struct PackedMatMulKernel {
   // kernel that needs none.
   size_t (*scratch_bytes)(const PackedMatMul& op, const PackedMatMulBlock& block) = nullptr;
   // For kernels that may want rows prepared once, before the blocks of a product are run; else
-  // null. The bytes of `prepared` for the whole output, 0 where this product does without. Sets
-  // has_narrow_rows.
+  // null. The bytes of `prepared` for the whole output, 0 where this product does without. May
+  // set has_narrow_rows.
   size_t (*prepared_bytes)(const PackedMatMul& op, PackedMatMulBlock* whole) = nullptr;
   // Prepares rows row_begin .. row_end of the block, of which row_begin is a multiple of row_tile.
   // False if their values are such that the product must do without.

@@ -31,6 +31,23 @@ static inline bool AreNarrowRows(const PackedMatMul& op, const PackedMatMulBlock
   return true;
 }
 
+// Prepares rows as bytes plus an offset, `stride` apart, with zeros up to there.
+static inline void MakeUnsigned(const PackedMatMul& op, const PackedMatMulBlock& block, int offset,
+                                size_t stride) {
+  const __m256i offsets = _mm256_set1_epi8(static_cast<char>(offset));
+  for (size_t r = block.row_begin; r < block.row_end; ++r) {
+    const int8_t* const a = block.a + r * block.a_stride;
+    uint8_t* const target = block.prepared + r * stride;
+    size_t i = 0;
+    for (; i + 32 <= op.k; i += 32) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(target + i),
+                          _mm256_add_epi8(Load32Bytes(a + i), offsets));
+    }
+    for (; i < op.k; ++i) target[i] = static_cast<uint8_t>(a[i] + offset);
+    for (; i < stride; ++i) target[i] = 0;
+  }
+}
+
 constexpr size_t kPanelBytes = kPackedChunk / kTileGroup * kTileBytes;
 
 // Two panels of 8 channels as bytes, `bytes` apart.
