@@ -35,7 +35,7 @@ from benchmarks.accuracy.pretrained.quantize import (
     train,
     trained_key,
 )
-from benchmarks.accuracy.pretrained.rows import ROWS, Row, select
+from benchmarks.accuracy.pretrained.rows import Row, select
 from pqv_onnx.checkpoint import load_qat, save_qat
 from pqv_onnx.errors import PqvError
 from pqv_onnx.files import make_folder, write_atomically
@@ -163,7 +163,7 @@ def main(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Peers, and three of ours each.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Finished rows, too.")] = False,
-    list_rows: Annotated[bool, typer.Option("--list", help="Show the rows' names.")] = False,
+    list_rows: Annotated[bool, typer.Option("--list", help="Show the names of these rows.")] = False,
     test_images: Annotated[int, typer.Option(min=1)] = 10_000,
     calibration_images: Annotated[int, typer.Option(min=1)] = 256,
     train_images: Annotated[int, typer.Option(min=1, help="Of an epoch of training.")] = 10_000,
@@ -177,9 +177,6 @@ def main(
     threads: Annotated[int, typer.Option(min=1)] = 1,
 ) -> None:
     """Measure what quantization costs a pretrained model, one row after the other."""
-    if list_rows:
-        console.print("\n".join(row.key for row in ROWS))
-        return
     torch.set_num_threads(threads)
     logging.getLogger().setLevel(logging.ERROR)  # onnxruntime warns of every norm's weight
     settings = report.Settings(
@@ -192,8 +189,12 @@ def main(
         seed=seed,
     )
     try:
+        chosen = select(rows or (), quick)
+        if list_rows:
+            console.print("\n".join(row.key for row in chosen))
+            return
         benchmark = Benchmark(settings, data, make_folder(output), threads, again)
-        failed = run_rows(benchmark, select(rows or (), quick), again)
+        failed = run_rows(benchmark, chosen, again)
     except PqvError as error:
         console.print(f"error: {error}")
         raise typer.Exit(1) from None
@@ -211,10 +212,10 @@ def run_rows(benchmark: Benchmark, rows: list[Row], again: bool = False) -> list
     """
     path = benchmark.output / "results.csv"
     finished = {} if again else report.read_results(path, benchmark.settings)
-    failed = []
-    for row in rows:
-        if row.key in finished:
-            continue
+    failed, left = [], [row for row in rows if row.key not in finished]
+    if left:
+        _ = benchmark.reference  # all rows need it: what is wrong with it is no row's mistake
+    for row in left:
         try:
             result = benchmark.run(row)
         except Exception as failure:  # whatever a tool raises: the other rows go on

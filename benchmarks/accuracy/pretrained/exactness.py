@@ -37,9 +37,9 @@ class Comparison(NamedTuple):
     different: int
 
 
-def models() -> Iterator[tuple[str, nn.Module, int]]:
+def models(head_images: int | None) -> Iterator[tuple[str, nn.Module, int]]:
     """A name, a model and its image size: DINOv2's weights, and random ones of DeiT-Tiny."""
-    yield "vit_small_patch14_dinov2", load_model(output=OUTPUT), 112
+    yield "vit_small_patch14_dinov2", load_model(output=OUTPUT, head_images=head_images), 112
     yield "deit_tiny_patch16_224", FloatSource(seed=0).load("deit_tiny_patch16_224"), 224
 
 
@@ -68,13 +68,16 @@ def main(
     steps: Annotated[
         int, typer.Option(min=0, help="Updates of each half block in reconstruction.")
     ] = 0,
+    head_images: Annotated[
+        int | None, typer.Option(min=1, help="Fit the head on so many, unless it is already.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1)] = 2,
 ) -> None:
     """Count the images whose logits differ; exit status 1 if there is one."""
     torch.set_num_threads(threads)
     total = 0
     try:
-        for name, model, size in models():
+        for name, model, size in models(head_images):
             for precision in PRESETS:
                 found = compare(name, model, size, precision, steps, images, threads)
                 typer.echo(f"{name}, {precision}: {found.images} images, {found.different} differ")
