@@ -11,6 +11,7 @@ from benchmarks.accuracy.pretrained.__main__ import run_rows
 from benchmarks.accuracy.pretrained.evaluate import Scores
 from benchmarks.accuracy.pretrained.report import Result, Settings, add_result, read_results
 from benchmarks.accuracy.pretrained.rows import ROWS, Row, select
+from pqv_onnx.errors import PqvError
 
 SETTINGS = Settings("images", 28, 8, 4, 8, 6, 0)
 
@@ -23,6 +24,12 @@ class Stub:
     settings: Settings = SETTINGS
     broken: str = ""
     done: list[str] = field(default_factory=list)
+    without: str = ""  # what all rows need
+
+    @property
+    def reference(self) -> None:
+        if self.without:
+            raise PqvError(f"{self.without}: no such folder")
 
     def run(self, row: Row) -> Result:
         if row.key == self.broken:
@@ -66,6 +73,13 @@ def test_after_a_failed_row_the_others_go_on(
     stub.broken = ""
     assert run_rows(stub, rows) == []
     assert stub.done[2:] == [rows[1].key]
+
+
+def test_what_all_rows_lack_ends_the_run(tmp_path: Path, rows: list[Row]) -> None:
+    with pytest.raises(PqvError, match="images: no such folder"):
+        run_rows(Stub(tmp_path, without="images"), rows)
+    run_rows(Stub(tmp_path), rows)
+    assert run_rows(Stub(tmp_path, without="images"), rows) == []  # nothing is left to do
 
 
 def test_the_report_has_every_finished_row(tmp_path: Path, rows: list[Row]) -> None:

@@ -163,7 +163,7 @@ def main(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Peers, and three of ours each.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Finished rows, too.")] = False,
-    list_rows: Annotated[bool, typer.Option("--list", help="Show the names of these rows.")] = False,
+    list_rows: Annotated[bool, typer.Option("--list", help="Show these rows' names.")] = False,
     test_images: Annotated[int, typer.Option(min=1)] = 10_000,
     calibration_images: Annotated[int, typer.Option(min=1)] = 256,
     train_images: Annotated[int, typer.Option(min=1, help="Of an epoch of training.")] = 10_000,
